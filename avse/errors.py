@@ -1,0 +1,37 @@
+"""What can go wrong, said in two lines: what is wrong, and what to do."""
+
+from __future__ import annotations
+
+
+class AvseError(Exception):
+    """A failure the user can act on.
+
+    The command line shows ``message`` and ``hint`` as two lines on standard error and leaves with ``exit_code``:
+    1 the input failed, 2 wrong usage, 3 something is missing on the machine.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message, hint)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}"
+
+
+class InputError(AvseError):
+    """A recording that cannot be used as it is."""
+
+
+class UsageError(AvseError, ValueError):
+    """A command or an argument that makes no sense as given."""
+
+    exit_code = 2
+
+
+class MissingError(AvseError):
+    """A program, package or file that this machine lacks."""
+
+    exit_code = 3
