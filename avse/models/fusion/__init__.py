@@ -1,0 +1,44 @@
+"""The ways to join sound and picture, by name.
+
+Every block is called as `block(audio, video)` with audio `(B, C, F, T)` and video `(B, C', V, H, W)`, and returns both in
+the shapes that it got. The parts behind them join any branches of any model: see `mmtm`, `msaf` and `asym`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from torch import nn
+
+from avse.errors import UsageError
+from avse.models.fusion.cwc import CWC, NoFusion
+from avse.models.fusion.mmtm import MMTM
+
+__all__ = ["CWC", "FUSIONS", "MMTM", "SITES", "NoFusion", "build_fusion"]
+
+FUSIONS: dict[str, Callable[[int, int], nn.Module]] = {
+    "none": lambda audio_channels, video_channels: NoFusion(),
+    "cwc": CWC,
+    "mmtm": lambda audio_channels, video_channels: MMTM([audio_channels, video_channels], squeeze="time"),
+    "mmtm-global": lambda audio_channels, video_channels: MMTM.paper([audio_channels, video_channels]),
+}
+"""What builds each fusion from the channels of audio and of video."""
+
+SITES: dict[str, Literal["all", "bottleneck"]] = {
+    "none": "bottleneck",
+    "cwc": "bottleneck",
+    "mmtm": "all",
+    "mmtm-global": "all",
+}
+"""Where each fusion sits in the net: at every depth at which the streams meet, or at the deepest alone."""
+
+
+def build_fusion(name: str, audio_channels: int, video_channels: int) -> nn.Module:
+    """Build one fusion block; UsageError (a ValueError) for a name that is not in `FUSIONS`."""
+    if name not in FUSIONS:
+        raise UsageError(
+            f"there is no fusion called {name!r}",
+            f"choose one of: {', '.join(FUSIONS)}",
+        )
+    return FUSIONS[name](audio_channels, video_channels)
