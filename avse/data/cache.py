@@ -1,0 +1,133 @@
+"""Recordings prepared once for training: mouths and sound of every clip in one small file that loads without ffmpeg.
+
+``SPEAKER/**/CLIP.ext`` (VoxCeleb2's ``dev/mp4`` inside is found) becomes ``CACHE/SPEAKER/GROUP-CLIP.npz`` with
+``sound`` int16 (N,) at 16 kHz and, where a face was seen, ``lips`` uint8 (V, 88, 88) and ``seen`` bool (V,); N = 640 V.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from avse import faces, lips, media
+from avse.errors import AvseError, InputError, UsageError
+
+SAMPLE_RATE = 16000
+SAMPLES_PER_FRAME = SAMPLE_RATE // media.VIDEO_FPS
+MIN_SEEN_SHARE = 0.5
+EXTENSIONS = frozenset(".mp4 .mkv .mov .avi .webm .mpg .m4a .wav .flac .ogg .opus .mp3".split())
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One prepared clip: sound float32 (N,), lips uint8 (V, 88, 88) or None, seen bool (V,)."""
+
+    sound: np.ndarray
+    lips: np.ndarray | None
+    seen: np.ndarray
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one recording; ``problem`` is empty where all went well."""
+
+    source: Path
+    problem: str
+
+
+def load_clip(path: Path) -> Clip:
+    """Read one prepared clip."""
+    with np.load(path) as stored:
+        sound = stored["sound"].astype(np.float32) / 32768
+        if "lips" not in stored:
+            return Clip(sound, None, np.zeros(len(sound) // SAMPLES_PER_FRAME, bool))
+        return Clip(sound, stored["lips"], stored["seen"])
+
+
+def find_clips(cache: Path) -> dict[str, list[Path]]:
+    """Prepared clips by speaker, in a fixed order."""
+    clips: dict[str, list[Path]] = {}
+    for path in sorted(cache.glob("*/*.npz")):
+        clips.setdefault(path.parent.name, []).append(path)
+    if not clips:
+        raise UsageError(f"No prepared clips in {cache}.", "Prepare recordings first: avse prepare DATA -o CACHE")
+    return clips
+
+
+def sources(tree: Path, cache: Path) -> list[tuple[Path, Path]]:
+    """Every recording below a tree of speakers, and where its prepared form belongs."""
+    root = next((tree / inside for inside in ("dev/mp4", "mp4") if (tree / inside).is_dir()), tree)
+    found = sorted(path for path in root.glob("*/**/*") if path.suffix.lower() in EXTENSIONS)
+    if not found:
+        raise UsageError(f"No recordings in {root}.", "Expected a folder for each speaker: SPEAKER/**/CLIP.mp4")
+    parts = [path.relative_to(root).with_suffix("").parts for path in found]
+    return [
+        (path, cache / part[0] / ("-".join(part[1:]) + ".npz")) for path, part in zip(found, parts, strict=True)
+    ]
+
+
+def prepare(tree: Path, cache: Path, num_jobs: int | None = None) -> Iterator[Outcome]:
+    """Prepare all recordings of a tree in parallel; what is already there is kept. Bad ones are listed in bad.csv."""
+    pairs = sources(tree, cache)
+    for source, target in pairs:
+        if target.exists():
+            yield Outcome(source, "")
+    todo = [(source, target) for source, target in pairs if not target.exists()]
+    bad = []
+    with ProcessPoolExecutor(num_jobs or os.cpu_count(), get_context("spawn"), _start_worker) as pool:
+        for outcome in pool.map(_prepare_one, todo, chunksize=4):
+            if outcome.problem:
+                bad.append(outcome)
+            yield outcome
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "bad.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("source", "problem"), *((str(item.source), item.problem) for item in bad)])
+
+
+def prepare_clip(path: Path, detect: faces.Detector) -> dict[str, np.ndarray]:
+    """Sound and lips of one recording, cut to a whole number of video frames that both cover."""
+    recording = media.probe(path)
+    if recording.sound is None:
+        raise InputError(f"{path} has no sound.", "Leave it out.")
+    sound = media.read_sound(recording)[:, 0]
+    num_frames = len(sound) // SAMPLES_PER_FRAME
+    stored: dict[str, np.ndarray] = {}
+    if recording.picture is not None:
+        tracks = faces.scan(recording, detect)
+        mouths = list(lips.crops(recording, tracks[0], num_frames)) if tracks else []
+        seen = np.array([is_seen for _, is_seen in mouths], bool)
+        if seen.mean() < MIN_SEEN_SHARE if len(seen) else True:
+            raise InputError(f"{path} shows no face for most of its time.", "Leave it out.")
+        stored = {"lips": np.stack([mouth for mouth, _ in mouths]), "seen": seen}
+    whole = np.clip(np.rint(sound[: num_frames * SAMPLES_PER_FRAME] * 32768), -32768, 32767)
+    return {"sound": whole.astype(np.int16), **stored}
+
+
+_detector: faces.Detector | None = None
+
+
+def _start_worker() -> None:
+    global _detector
+    _detector = faces.Detector(num_threads=1)
+
+
+def _prepare_one(pair: tuple[Path, Path]) -> Outcome:
+    source, target = pair
+    assert _detector is not None
+    try:
+        stored = prepare_clip(source, _detector)
+    except AvseError as error:
+        return Outcome(source, error.message)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_suffix(".part")
+    with partial.open("wb") as file:
+        np.savez_compressed(file, **stored)
+    partial.replace(target)
+    return Outcome(source, "")

