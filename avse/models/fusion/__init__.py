@@ -1,7 +1,7 @@
 """The ways to join sound and picture, by name.
 
-Every block is called as `block(audio, video)` with audio `(B, C, F, T)` and video `(B, C', V, H, W)`, and returns both in
-the shapes that it got. The parts behind them join any branches of any model: see `mmtm`, `msaf` and `asym`.
+Every block is called as `block(audio, video)` with audio `(B, C, F, T)` and video `(B, C', V, H, W)`, and returns both
+in the shapes that it got. The parts behind them join any branches of any model: see `mmtm`, `msaf` and `asym`.
 """
 
 from __future__ import annotations
@@ -12,16 +12,38 @@ from typing import Literal
 from torch import nn
 
 from avse.errors import UsageError
+from avse.models.fusion.asym import AsymFusionBlock, AsymSpeechFusion
 from avse.models.fusion.cwc import CWC, NoFusion
 from avse.models.fusion.mmtm import MMTM
+from avse.models.fusion.msaf import MSAF
 
-__all__ = ["CWC", "FUSIONS", "MMTM", "SITES", "NoFusion", "build_fusion"]
+__all__ = [
+    "CWC",
+    "FUSIONS",
+    "MMTM",
+    "MSAF",
+    "SITES",
+    "AsymFusionBlock",
+    "AsymSpeechFusion",
+    "NoFusion",
+    "build_fusion",
+]
+
+
+def _speech_msaf(audio_channels: int, video_channels: int) -> MSAF:
+    """One segment, because a place in a recording means nothing; half of every feature always passes (ours)."""
+    block_channels = min(16, audio_channels, video_channels)
+    reduction = min(4, block_channels)
+    return MSAF([audio_channels, video_channels], block_channels, reduction, lowest_attention=0.5)
+
 
 FUSIONS: dict[str, Callable[[int, int], nn.Module]] = {
     "none": lambda audio_channels, video_channels: NoFusion(),
     "cwc": CWC,
     "mmtm": lambda audio_channels, video_channels: MMTM([audio_channels, video_channels], squeeze="time"),
     "mmtm-global": lambda audio_channels, video_channels: MMTM.paper([audio_channels, video_channels]),
+    "msaf": _speech_msaf,
+    "asym": AsymSpeechFusion,
 }
 """What builds each fusion from the channels of audio and of video."""
 
@@ -30,6 +52,8 @@ SITES: dict[str, Literal["all", "bottleneck"]] = {
     "cwc": "bottleneck",
     "mmtm": "all",
     "mmtm-global": "all",
+    "msaf": "all",
+    "asym": "all",
 }
 """Where each fusion sits in the net: at every depth at which the streams meet, or at the deepest alone."""
 

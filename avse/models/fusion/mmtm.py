@@ -59,7 +59,7 @@ class MMTM(nn.Module):
         time_axes: TimeAxes | None = None,
     ) -> None:
         super().__init__()
-        hidden = int(sum(channels) / reduction)
+        hidden = int(sum(channels) / reduction) if reduction > 0 else 0
         if len(channels) < 2 or min(channels) < 1 or hidden < 1:
             raise ValueError(f"cannot join channels {list(channels)} with reduction {reduction}")
         if squeeze not in ("global", "time"):

@@ -1,0 +1,151 @@
+"""AsymFusion: asymmetric multi-layer fusion (Wang, Sun, Lu, Yao; ACM MM 2020; arXiv:2108.05009).
+
+One network serves two modalities: they share every convolution and keep their own batch norms. Between the layers they
+exchange features without any parameter, by swapping channels and by shifting pixels.
+
+Legend: `B` batch, `C` channels, `H W` rows and columns of a map (for sound: `F` frequency bins and `T` STFT frames),
+`V` video frames.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+NUM_GROUPS = 5
+"""Channels come in five groups: four stay and are shifted, one direction each; the rest is exchanged."""
+
+PROFILE_KNOTS = 8
+
+
+def _num_kept(channels: int) -> int:
+    """Return k = 4 g, g = C // 5: how many of the channels stay with their modality."""
+    if channels < NUM_GROUPS:
+        raise ValueError(f"the exchange needs {NUM_GROUPS} channels or more, not {channels}")
+    return channels // NUM_GROUPS * (NUM_GROUPS - 1)
+
+
+def channel_shuffle(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Swap the last fifth or so of the channels of two `(B, C, ...)` maps (channel shuffle).
+
+        a' = [a[:k], b[k:]],  b' = [b[:k], a[k:]],  k = 4 (C // 5); doing it twice undoes it.
+
+    Raises:
+        ValueError: unequal shapes, or fewer than 5 channels.
+    """
+    if a.shape != b.shape:
+        raise ValueError(f"the maps must have one shape, not {tuple(a.shape)} and {tuple(b.shape)}")
+    kept = _num_kept(a.shape[1])
+    return torch.cat([a[:, :kept], b[:, kept:]], dim=1), torch.cat([b[:, :kept], a[:, kept:]], dim=1)
+
+
+def pixel_shift(x: Tensor) -> Tensor:
+    """Move four groups of C // 5 channels of `(B, C, H, W)` by one pixel, down, right, left and up (pixel shift).
+
+    What moves in from outside is zero, and so are the channels after the four groups.
+
+    Raises:
+        ValueError: not a 4-d map, or fewer than 5 channels.
+    """
+    if x.ndim != 4:
+        raise ValueError(f"pixels are shifted in (B, C, H, W), not in {tuple(x.shape)}")
+    kept = _num_kept(x.shape[1])
+    down, right, left, up = x[:, :kept].chunk(NUM_GROUPS - 1, dim=1)
+    shifted = [
+        F.pad(down[:, :, :-1], (0, 0, 1, 0)),
+        F.pad(right[..., :-1], (1, 0)),
+        F.pad(left[..., 1:], (0, 1)),
+        F.pad(up[:, :, 1:], (0, 0, 0, 1)),
+        torch.zeros_like(x[:, kept:]),
+    ]
+    return torch.cat(shifted, dim=1)
+
+
+class PrivateBatchNorm(nn.ModuleList):
+    """One BatchNorm2d per modality, affine and running statistics of its own, beside shared convolutions."""
+
+    def __init__(self, channels: int, num_modalities: int = 2) -> None:
+        super().__init__(nn.BatchNorm2d(channels) for _ in range(num_modalities))
+
+    def forward(self, *features: Tensor) -> tuple[Tensor, ...]:
+        """Normalise each `(B, C, H, W)` map by its own norm; ValueError for another number of maps than built for."""
+        if len(features) != len(self):
+            raise ValueError(f"built for {len(self)} modalities, called with {len(features)}")
+        return tuple(norm(x) for norm, x in zip(self, features, strict=True))
+
+
+class AsymFusionBlock(nn.Module):
+    """The residual bottleneck of AsymFusion, for two maps of equal shape.
+
+        h_m = ReLU(BN_m(conv1 x_m));  s_m = shift(h_m);  h = shuffle(h)
+        h_m = ReLU(BN_m(conv2 h_m));  h_0 += s_1, h_1 += s_0;  h = shuffle(h)
+        y_m = ReLU(BN_m(conv3 h_m) + x_m)
+
+    Args:
+        channels: channels of both maps, 5 or more.
+        width: channels inside the bottleneck, 5 or more; by default a quarter, as in ResNet, but never below 5.
+
+    Raises:
+        ValueError: fewer than 5 channels outside or inside.
+    """
+
+    def __init__(self, channels: int, width: int | None = None) -> None:
+        super().__init__()
+        width = max(channels // 4, NUM_GROUPS) if width is None else width
+        _num_kept(min(channels, width))
+        self.conv1 = nn.Conv2d(channels, width, kernel_size=1, bias=False)
+        self.norm1 = PrivateBatchNorm(width)
+        self.conv2 = nn.Conv2d(width, width, kernel_size=3, padding=1, bias=False)
+        self.norm2 = PrivateBatchNorm(width)
+        self.conv3 = nn.Conv2d(width, channels, kernel_size=1, bias=False)
+        self.norm3 = PrivateBatchNorm(channels)
+
+    def forward(self, *features: Tensor) -> tuple[Tensor, Tensor]:
+        """Return two maps of the shape `(B, C, H, W)` of the two that come in.
+
+        Raises:
+            ValueError: other than two maps, or unequal shapes.
+        """
+        if len(features) != 2 or features[0].shape != features[1].shape:
+            raise ValueError(f"joins two maps of one shape, not {[tuple(x.shape) for x in features]}")
+        inner = [torch.relu(h) for h in self.norm1(*map(self.conv1, features))]
+        from_first, from_second = map(pixel_shift, inner)
+        inner = [torch.relu(h) for h in self.norm2(*map(self.conv2, channel_shuffle(*inner)))]
+        first, second = channel_shuffle(inner[0] + from_second, inner[1] + from_first)
+        outer = self.norm3(self.conv3(first), self.conv3(second))
+        return torch.relu(outer[0] + features[0]), torch.relu(outer[1] + features[1])
+
+
+class AsymSpeechFusion(nn.Module):
+    """AsymFusion between sound and lips, which the paper does not have: the lips become a map like the sound's (ours).
+
+    The video, averaged over its pixels, is projected to the audio's channels, brought to the audio's frames and spread
+    over frequency by a learned profile per channel (a few knots, interpolated to any number of bins). The block joins
+    both maps; what comes of the lips' map is averaged over frequency, brought back to the video's frames, projected to
+    the video's channels and added to the video at every pixel. That projection starts at zero, so that a lip stream
+    with weights of its own starts undisturbed.
+    """
+
+    def __init__(self, audio_channels: int, video_channels: int) -> None:
+        super().__init__()
+        self.project = nn.Conv1d(video_channels, audio_channels, kernel_size=1)
+        self.profile = nn.Parameter(torch.ones(1, audio_channels, PROFILE_KNOTS))
+        self.block = AsymFusionBlock(audio_channels)
+        self.answer = nn.Conv1d(audio_channels, video_channels, kernel_size=1)
+        nn.init.zeros_(self.answer.weight)
+        nn.init.zeros_(self.answer.bias)  # type: ignore[arg-type]
+
+    def forward(self, audio: Tensor, video: Tensor) -> tuple[Tensor, Tensor]:
+        """Return audio `(B, C, F, T)` and video `(B, C', V, H, W)` in their shapes."""
+        num_bins, num_frames = audio.shape[-2:]
+        lips = _resample(self.project(video.mean((-2, -1))), num_frames)  # (B, C, T)
+        profile = _resample(self.profile, num_bins)  # (1, C, F)
+        audio, lips_map = self.block(audio, lips.unsqueeze(2) * profile.unsqueeze(3))
+        answer = self.answer(_resample(lips_map.mean(2), video.shape[2]))  # (B, C', V)
+        return audio, video + answer[..., None, None]
+
+
+def _resample(x: Tensor, length: int) -> Tensor:
+    """Bring `(B, C, L)` to another length by linear interpolation over the same stretch."""
+    return F.interpolate(x, size=length, mode="linear", align_corners=False)
