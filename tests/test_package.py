@@ -6,6 +6,7 @@ import importlib
 import re
 import sys
 from importlib import metadata, resources
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -44,3 +45,10 @@ def test_version_is_the_installed_one():
 
 def test_checkpoint_folder_is_found_where_it_is_installed():
     assert resources.files("avse_checkpoints").joinpath("__init__.py").is_file()
+
+
+def test_every_package_is_listed_for_the_wheel():
+    root = Path(__file__).parents[1]
+    packages = {".".join(path.parent.relative_to(root).parts) for path in (root / "avse").rglob("__init__.py")}
+    listed = set(re.findall(r'^ {4}"(avse[\w.]*)",$', (root / "pyproject.toml").read_text(), re.MULTILINE))
+    assert packages <= listed
