@@ -1,0 +1,26 @@
+"""``avse samples``: small made-up recordings to try the tool on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def samples(
+    folder: Annotated[Path, typer.Argument(help="Where to write; made if it does not exist.")] = Path("samples"),
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, other speech and noise.")] = 0,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Write again what exists already.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Do not list what was written.")] = False,
+) -> None:
+    """Make two small recordings of a talking head, one over a second talker, one over noise, with clean references.
+
+    Example: avse samples my-samples, then
+    avse enhance my-samples/talker-with-noise.mp4 -o clean.wav --reference my-samples/talker-with-noise.reference.wav
+    """
+    from avse.data.synthetic import make_samples
+
+    for path in make_samples(folder, seed, force):
+        if not quiet:
+            typer.echo(path)
