@@ -1,0 +1,160 @@
+"""How close an estimate comes to its clean reference: PESQ, STOI, ESTOI and SI-SDR, at 16 kHz, one channel.
+
+A score that cannot be computed is ``nan`` with its reason; never 0, and never the end of the run.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import soxr
+
+from avse.errors import UsageError
+from avse.evaluation.pesq_process import pesq_wide_band
+
+SAMPLE_RATE = 16000
+PESQ_MIN_SECONDS = 0.25
+PESQ_WINDOW_SECONDS = 30
+STOI_MIN_SECONDS = 0.4  # 30 frames of 25.6 ms, half overlapping
+SILENT_PEAK = 1e-7  # below one step of 24-bit sound
+
+Metric = Callable[[np.ndarray, np.ndarray, int], float]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A value for each metric that was asked for, and why those that are ``nan`` could not be computed."""
+
+    values: dict[str, float]
+    reasons: dict[str, str]
+
+
+def score(
+    reference: np.ndarray, estimate: np.ndarray, sample_rate: int, metrics: Iterable[str] | None = None
+) -> Scores:
+    """Score an estimate (N,) against its clean reference (N,), both at ``sample_rate`` (Hz); all metrics by default.
+
+    Raises UsageError for an unknown metric and for a sample rate that is none.
+    """
+    names = list(_MEASURES if metrics is None else metrics)
+    _check_request(names, sample_rate)
+    try:
+        pair = _prepare(reference, estimate, sample_rate)
+    except ValueError as error:
+        return Scores(dict.fromkeys(names, math.nan), dict.fromkeys(names, str(error)))
+    values: dict[str, float] = {}
+    reasons: dict[str, str] = {}
+    for name in names:
+        try:
+            values[name] = _MEASURES[name](*pair)
+        except ValueError as error:
+            values[name], reasons[name] = math.nan, str(error)
+    return Scores(values, reasons)
+
+
+def _check_request(names: list[str], sample_rate: int) -> None:
+    if unknown := [name for name in names if name not in _MEASURES]:
+        raise UsageError(f"There is no metric called '{unknown[0]}'.", f"Known metrics: {', '.join(_MEASURES)}.")
+    if sample_rate <= 0:
+        raise UsageError(f"{sample_rate} Hz is no sample rate.", "Give the rate of the two signals in Hz.")
+
+
+def _prepare(reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
+    """Both signals (N,) as float64 at 16 kHz; ValueError if they cannot be compared at all."""
+    signals = {"reference": np.asarray(reference, np.float64), "estimate": np.asarray(estimate, np.float64)}
+    for name, signal in signals.items():
+        if signal.ndim != 1:
+            raise ValueError(f"the {name} has more than one channel: shape {signal.shape}")
+        if not np.isfinite(signal).all():
+            raise ValueError(f"the {name} has values that are not finite")
+    lengths = [len(signal) for signal in signals.values()]
+    if lengths[0] != lengths[1]:
+        raise ValueError(f"the lengths differ: reference {lengths[0]} samples, estimate {lengths[1]}")
+    for name, signal in signals.items():
+        if _is_silent(signal):
+            raise ValueError(f"the {name} is silent")
+    resampled = [soxr.resample(signal, sample_rate, SAMPLE_RATE) for signal in signals.values()]
+    return resampled[0], resampled[1]
+
+
+def _is_silent(signal: np.ndarray) -> bool:
+    return len(signal) == 0 or bool(np.ptp(signal) < 2 * SILENT_PEAK)
+
+
+def _pesq_wb(reference: np.ndarray, estimate: np.ndarray) -> float:
+    """Wide-band PESQ (ITU-T P.862.2), from 1.02 to 4.64.
+
+    Longer signals are cut into equal windows of at most 30 s, which is what the library can bear; the score is the
+    mean over the windows that hold an utterance.
+    """
+    _check_length(reference, PESQ_MIN_SECONDS)
+    num_windows = math.ceil(len(reference) / (PESQ_WINDOW_SECONDS * SAMPLE_RATE))
+    total = weight = 0.0
+    for clean, enhanced in zip(
+        np.array_split(reference, num_windows), np.array_split(estimate, num_windows), strict=True
+    ):
+        value = None if _is_silent(clean) else _pesq_window(clean, enhanced)
+        if value is not None:
+            total += value * len(clean)
+            weight += len(clean)
+    if weight == 0:
+        raise ValueError("PESQ finds no utterance in the reference")
+    return total / weight
+
+
+def _pesq_window(reference: np.ndarray, estimate: np.ndarray) -> float | None:
+    if _is_silent(estimate):
+        raise ValueError(f"the estimate is silent for {len(estimate) / SAMPLE_RATE:.1f} s in which someone speaks")
+    return pesq_wide_band(reference, estimate)
+
+
+def _stoi(reference: np.ndarray, estimate: np.ndarray, extended: bool = False) -> float:
+    """Short-time objective intelligibility (Taal et al. 2011), or its extended form (Jensen and Taal 2016), up to 1."""
+    from pystoi import stoi
+
+    _check_length(reference, STOI_MIN_SECONDS)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="Not enough STFT frames", category=RuntimeWarning)
+        try:
+            return float(stoi(reference, estimate, SAMPLE_RATE, extended))
+        except RuntimeWarning:
+            raise ValueError(f"under {STOI_MIN_SECONDS} s of speech are left after removing silence") from None
+
+
+def _si_sdr(reference: np.ndarray, estimate: np.ndarray) -> float:
+    """Scale-invariant signal-to-distortion ratio of the zero-mean signals in dB (Le Roux et al. 2019, eq. 5).
+
+    Bounded by the resolution of 64-bit floats, at about 157 dB for an estimate that equals its reference.
+    """
+    reference = reference - reference.mean()
+    estimate = estimate - estimate.mean()
+    target = (estimate @ reference) / (reference @ reference) * reference
+    distortion = estimate - target
+    smallest = np.finfo(np.float64).eps * (estimate @ estimate)
+    return float(10 * np.log10((target @ target + smallest) / (distortion @ distortion + smallest)))
+
+
+def _check_length(signal: np.ndarray, min_seconds: float) -> None:
+    if len(signal) < min_seconds * SAMPLE_RATE:
+        raise ValueError(f"{len(signal) / SAMPLE_RATE:.2f} s is too short: at least {min_seconds} s are needed")
+
+
+_MEASURES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
+    "pesq_wb": _pesq_wb,
+    "stoi": _stoi,
+    "estoi": partial(_stoi, extended=True),
+    "si_sdr": _si_sdr,
+}
+
+
+def _one(name: str, reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -> float:
+    return score(reference, estimate, sample_rate, [name]).values[name]
+
+
+METRICS: dict[str, Metric] = {name: partial(_one, name) for name in _MEASURES}
+"""Each metric by itself: ``(reference, estimate, sample_rate) -> float``, ``nan`` where `score` would give a reason."""
