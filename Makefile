@@ -4,7 +4,6 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO := out/demo
 DEMO_CLIPS := talker-with-second-talker talker-with-noise
-DEMO_REFERENCE := samples/talker-clean.wav
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint format samples clean
@@ -23,7 +22,7 @@ demo: setup ## clean the voice in the sample clips; scores before and after
 	@mkdir -p $(DEMO)
 	@set -e; for clip in $(DEMO_CLIPS); do \
 		$(BIN)/avse enhance samples/$$clip.mp4 -o $(DEMO)/$$clip.mp4 --force \
-			--reference $(DEMO_REFERENCE) --report $(DEMO)/$$clip.json; \
+			--reference samples/$$clip.reference.wav --report $(DEMO)/$$clip.json; \
 	done
 	@echo "Before: samples/  After: $(DEMO)/"
 
@@ -40,7 +39,7 @@ format: setup ## put the code into its style
 	$(BIN)/ruff format .
 
 samples: setup ## make the sample clips anew
-	$(BIN)/avse samples
+	$(BIN)/avse samples samples --force
 
 clean: ## remove what the tools leave behind (not .venv)
 	rm -rf build dist out *.egg-info .pytest_cache .ruff_cache .mypy_cache

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 FOLDERS = {"avse": "avse", "avse_cli": "cli"}
 
 BANDS = {
-    "A": "errors records config",
+    "A": "errors records config files",
     "B": "media audio video overlap",
     "C": "faces lips features",
     "D": "models",
