@@ -110,9 +110,7 @@ def _dynamic_graph() -> bytes:
     return bytes(graph.SerializeToString())
 
 
-def _decode(
-    heat: np.ndarray, size: np.ndarray, offset: np.ndarray, marks: np.ndarray, row: int, column: int
-) -> Face:
+def _decode(heat: np.ndarray, size: np.ndarray, offset: np.ndarray, marks: np.ndarray, row: int, column: int) -> Face:
     """One cell of the stride-4 output maps as a face."""
     extent = 4 * np.exp(size[::-1, row, column])
     corner = 4 * (np.array([column, row]) + offset[::-1, row, column] + 0.5) - extent / 2

@@ -68,9 +68,7 @@ def sources(tree: Path, cache: Path) -> list[tuple[Path, Path]]:
     if not found:
         raise UsageError(f"No recordings in {root}.", "Expected a folder for each speaker: SPEAKER/**/CLIP.mp4")
     parts = [path.relative_to(root).with_suffix("").parts for path in found]
-    return [
-        (path, cache / part[0] / ("-".join(part[1:]) + ".npz")) for path, part in zip(found, parts, strict=True)
-    ]
+    return [(path, cache / part[0] / ("-".join(part[1:]) + ".npz")) for path, part in zip(found, parts, strict=True)]
 
 
 def prepare(tree: Path, cache: Path, num_jobs: int | None = None) -> Iterator[Outcome]:

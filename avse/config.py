@@ -1,0 +1,57 @@
+"""Settings that a checkpoint carries with it, checked where they are made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
+
+from avse.errors import UsageError
+
+SAMPLE_RATE = 16000
+VIDEO_FPS = 25
+SAMPLES_PER_FRAME = SAMPLE_RATE // VIDEO_FPS
+NUM_BANDS = 20
+
+Settings = TypeVar("Settings")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Everything needed to rebuild a speech net."""
+
+    fusion: str = "mmtm"
+    """How sound and picture are joined: a name in `avse.models.fusion.FUSIONS`; "none" is the audio-only twin."""
+    hop: int = 320
+    """STFT hop in samples at 16 kHz; the window is 640, one video frame, so 640 must be a multiple of it."""
+    compression: float = 0.3
+    """Power to which the magnitude is raised before the network sees it."""
+    audio_channels: tuple[int, ...] = (16, 32, 48, 64, 96, 128)
+    """Channels of the audio encoder's stages, each of which halves the number of frequency bins."""
+    lip_width: int = 16
+    """Channels of the lip ResNet-18's first stage (64 in the original), doubled at each of the three others."""
+    lip_side: int = 44
+    """Side in pixels to which the 88-pixel crops are averaged before the lip stream: 88 or 44."""
+    stem_frames: int = 5
+    """Video frames stacked into the lip stream's first convolution."""
+    mask: str = "magnitude"
+    """"magnitude": a gain in (0, 1) for each bin; "complex": a gain and a turn of the phase."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "audio_channels", tuple(self.audio_channels))
+        if SAMPLES_PER_FRAME % self.hop or self.hop % 2:
+            raise UsageError(f"hop {self.hop} does not divide the 640 samples of a video frame.", "Use 160 or 320.")
+        if self.lip_side not in (44, 88):
+            raise UsageError(f"lip_side is {self.lip_side}.", "Use 88 or 44.")
+        if self.mask not in ("magnitude", "complex"):
+            raise UsageError(f"Unknown mask {self.mask!r}.", "Use magnitude or complex.")
+        if len(self.audio_channels) < 4:
+            raise UsageError("audio_channels names fewer than 4 stages.", "The lip stream joins at the last four.")
+
+
+def from_mapping(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
+    """Build settings from a mapping; UsageError names a key that they do not have."""
+    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    if unknown := sorted(set(values) - known):
+        raise UsageError(f"{kind.__name__} has no {', '.join(unknown)}.", f"It has: {', '.join(sorted(known))}.")
+    return kind(**values)

@@ -1,0 +1,69 @@
+"""What a camera may do to a mouth, for whole batches: shift, size, tilt, mirror, contrast, blur, cover, lost frames.
+
+Legend: `B` batch, `V` video frames, `H W` pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class LipAugment:
+    """How far each change goes; every clip draws its own, alike for all its frames."""
+
+    shift: float = 0.08
+    """Largest shift, as a share of the crop's side."""
+    scale: float = 0.12
+    """Largest change of size."""
+    tilt_radians: float = 0.12
+    """Largest rotation."""
+    gamma: float = 0.35
+    """Largest change of contrast, as the logarithm of an exponent."""
+    cover_probability: float = 0.25
+    """How often something covers a part of the mouth."""
+    blur_probability: float = 0.2
+    """How often the picture is out of focus."""
+
+
+def augment(crops: Tensor, settings: LipAugment, generator: torch.Generator) -> Tensor:
+    """Change crops (B, V, H, W), 0..255; returns float of the same shape."""
+    num_clips = crops.shape[0]
+
+    def draw(limit: float) -> Tensor:
+        return (torch.rand(num_clips, generator=generator) * 2 - 1) * limit
+
+    moved = _move(crops.float(), draw(settings.tilt_radians), torch.exp(draw(settings.scale)), draw, settings.shift)
+    gamma = torch.exp(draw(settings.gamma))[:, None, None, None]
+    bright = 255 * (moved / 255).clamp(0, 1) ** gamma
+    blurred = torch.rand(num_clips, generator=generator) < settings.blur_probability
+    if blurred.any():
+        bright[blurred] = F.avg_pool2d(bright[blurred], 5, stride=1, padding=2, count_include_pad=False)
+    for clip in torch.nonzero(torch.rand(num_clips, generator=generator) < settings.cover_probability)[:, 0]:
+        _cover(bright[clip], generator)
+    return bright
+
+
+def _move(crops: Tensor, tilt: Tensor, scale: Tensor, draw: object, shift: float) -> Tensor:
+    assert callable(draw)
+    mirror = torch.where(draw(1.0) > 0, 1.0, -1.0)
+    cosine, sine = torch.cos(tilt) * scale, torch.sin(tilt) * scale
+    rows = [
+        torch.stack([cosine * mirror, -sine, draw(2 * shift)], 1),
+        torch.stack([sine * mirror, cosine, draw(2 * shift)], 1),
+    ]
+    grid = F.affine_grid(torch.stack(rows, 1), [len(crops), 1, *crops.shape[-2:]], align_corners=False)
+    return F.grid_sample(crops, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def _cover(clip: Tensor, generator: torch.Generator) -> None:
+    """Lay a grey patch of up to a sixth of the picture over one clip (V, H, W), in place."""
+    side = clip.shape[-1]
+    width, height = (int(side * math.sqrt(float(share))) for share in torch.rand(2, generator=generator) / 6 + 0.01)
+    left, top = (int(float(place) * side) for place in torch.rand(2, generator=generator) * 0.9)
+    clip[:, top : top + height, left : left + width] = 255 * float(torch.rand(1, generator=generator))

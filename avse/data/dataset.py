@@ -1,0 +1,50 @@
+"""Mixtures as batches for a training loop: example i of a run is always the same one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from avse.data.mixing import Mixer
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Mixtures and targets (B, N) at 16 kHz, crops uint8 (B, V, 88, 88), seen (B, V)."""
+
+    mixture: Tensor
+    target: Tensor
+    crops: Tensor
+    seen: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on another device."""
+        return Batch(*(value.to(device) for value in (self.mixture, self.target, self.crops, self.seen)))
+
+
+class Batches(Dataset[Batch]):
+    """Batch number i holds the examples i * size ... (i + 1) * size - 1 of a seed."""
+
+    def __init__(self, mixer: Mixer, seed: int, batch_size: int, first: int, last: int) -> None:
+        self.mixer, self.seed, self.batch_size, self.first, self.last = mixer, seed, batch_size, first, last
+
+    def __len__(self) -> int:
+        return max(0, self.last - self.first)
+
+    def __getitem__(self, index: int) -> Batch:
+        if index >= len(self):
+            raise IndexError(index)
+        start = (self.first + index) * self.batch_size
+        examples = [self.mixer.example(self.seed, start + offset) for offset in range(self.batch_size)]
+        columns = zip(*((item.mixture, item.target, item.lips, item.seen) for item in examples), strict=True)
+        return Batch(*(torch.stack([torch.from_numpy(array) for array in column]) for column in columns))
+
+
+def loader(batches: Batches, num_workers: int) -> torch.utils.data.DataLoader[Batch]:
+    """Load batches in order, ahead of use where there are workers."""
+    loaded = torch.utils.data.DataLoader(batches, batch_size=None, shuffle=False, num_workers=num_workers)
+    return cast("torch.utils.data.DataLoader[Batch]", loaded)

@@ -1,0 +1,52 @@
+"""What the network hears and sees: the one way in, for training and for use.
+
+Legend: `B` batch, `N` samples, `F` frequency bins, `T` STFT frames, `V` video frames, `H W` pixels.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from avse.audio import stft
+from avse.config import SAMPLES_PER_FRAME, ModelConfig
+from avse.errors import UsageError
+from avse.records import Inputs
+
+WINDOW = SAMPLES_PER_FRAME
+LEVEL = 0.1
+
+
+def prepare(waveform: Tensor, crops: Tensor, seen: Tensor, level: Tensor, config: ModelConfig) -> Inputs:
+    """Bring sound and mouths to what the network takes.
+
+    Args:
+        waveform: (B, N) at 16 kHz, N = 640 V.
+        crops: (B, V, 88, 88) grey, 0..255.
+        seen: (B, V), whether the mouth was seen.
+        level: (B,), RMS of the whole recording that each waveform is part of.
+
+    Raises:
+        UsageError: sound and picture do not have the same length.
+    """
+    if waveform.shape[-1] != SAMPLES_PER_FRAME * crops.shape[1]:
+        raise UsageError(
+            f"{waveform.shape[-1]} samples do not go with {crops.shape[1]} video frames.",
+            f"Give {SAMPLES_PER_FRAME} samples at 16 kHz for every frame at 25 fps.",
+        )
+    gain = LEVEL / level.clamp_min(1e-5)
+    present = seen.float()
+    pixels = F.avg_pool2d(crops.float(), crops.shape[-1] // config.lip_side)
+    return Inputs(stft(waveform * gain[:, None], WINDOW, config.hop), _standardise(pixels, present), present)
+
+
+def blank_crops(num_clips: int, num_frames: int, side: int = 88) -> tuple[Tensor, Tensor]:
+    """Crops (B, V, side, side) and flags (B, V) of a picture that is not there."""
+    return torch.zeros(num_clips, num_frames, side, side, dtype=torch.uint8), torch.zeros(num_clips, num_frames)
+
+
+def _standardise(pixels: Tensor, seen: Tensor) -> Tensor:
+    """Every frame by itself, so that no frame depends on what else a chunk holds."""
+    deviation, mean = torch.std_mean(pixels, dim=(-2, -1), keepdim=True)
+    return (pixels - mean) / (deviation + 1.0) * seen[..., None, None]

@@ -1,0 +1,57 @@
+"""Files that exist only when they are whole, and results as JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from avse.errors import UsageError
+
+
+def check_output(path: Path, force: bool) -> None:
+    """UsageError if ``path`` cannot or must not be written."""
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder.", "Name a file, such as clean.wav.")
+    if not path.parent.is_dir():
+        raise UsageError(f"The folder {path.parent} does not exist.", f"Make it first: mkdir -p '{path.parent}'")
+    if not os.access(path.parent, os.W_OK):
+        raise UsageError(f"The folder {path.parent} cannot be written to.", "Choose another folder.")
+    if path.exists() and not force:
+        raise UsageError(f"{path} exists already.", "Give --force to replace it, or another name.")
+
+
+@contextlib.contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A temporary name beside ``path``, with its suffix; becomes ``path`` at the end, and vanishes on any failure."""
+    partial = path.with_name(f".{path.stem[:100]}.{os.getpid()}.part{path.suffix}")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write values for machines; what is not a number becomes null."""
+    with whole(path) as partial:
+        partial.write_text(json.dumps(_plain(values), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def to_json(values: Mapping[str, Any]) -> str:
+    """Values as one line of JSON."""
+    return json.dumps(_plain(values), ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,102 @@
+"""The speech net: a lip stream and an audio autoencoder, joined at several depths (MMTM, CVPR 2020; docs/design.md).
+
+Legend: `B` batch, `C` channels, `F` frequency bins, `T` STFT frames, `V` video frames, `H W` pixels.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from avse.config import NUM_BANDS, SAMPLES_PER_FRAME, ModelConfig
+from avse.models.blocks import TemporalContext
+from avse.models.fusion import SITES, build_fusion
+from avse.models.fusion.cwc import NoFusion
+from avse.models.unet import AudioUNet
+from avse.models.visual import LipResNet
+from avse.records import Inputs
+
+
+class Output(NamedTuple):
+    """What the net answers: the enhanced spectrum (complex, B, F, T), its mask, and what the lips say of the sound.
+
+    ``energies`` (B, bands, V) are the target's band energies as the lips tell them; None without a lip stream.
+    """
+
+    spectrum: Tensor
+    mask: Tensor
+    energies: Tensor | None
+
+
+class LipStream(nn.Module):
+    """ResNet-18, context in time, and a head that tells the band energies of the sound that goes with the lips."""
+
+    def __init__(self, width: int, stem_frames: int) -> None:
+        super().__init__()
+        self.resnet = LipResNet(width, stem_frames)
+        self.context = TemporalContext(8 * width, dilations=(1, 2, 4), dropout=0.2)
+        self.energies = nn.Conv1d(8 * width, NUM_BANDS, 1)
+
+    def forward(self, lips: Tensor) -> Tensor:
+        """Lips alone, without sound: (B, V, H, W) -> band energies (B, bands, V)."""
+        x = self.resnet.stem(lips)
+        for index in range(4):
+            x = self.resnet.stage(index, x)
+        energies: Tensor = self.energies(self.summary(x))
+        return energies
+
+    def summary(self, x: Tensor) -> Tensor:
+        """The last stage's map as one vector a frame, with what happens around it: (B, C, V, H, W) -> (B, C, V)."""
+        context: Tensor = self.context(x.mean((-2, -1)))
+        return context
+
+
+class SpeechNet(nn.Module):
+    """Inputs -> Output. The two streams meet after each of the last four encoder stages and before the bottleneck."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        num_bins = SAMPLES_PER_FRAME // 2
+        self.audio = AudioUNet(num_bins, config.audio_channels, 1 if config.mask == "magnitude" else 2)
+        self.lips = None if config.fusion == "none" else LipStream(config.lip_width, config.stem_frames)
+        self.fusions = nn.ModuleList(self._fusion(depth) for depth in range(5))
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, inputs: Inputs) -> Output:
+        """Enhance a batch."""
+        magnitude = inputs.spectrum[:, :-1].abs() ** self.config.compression
+        x = self.audio.start(magnitude)
+        skips = []
+        first = len(self.audio.encoder) - 4
+        video = self.lips.resnet.stem(inputs.lips) if self.lips is not None else None
+        for index in range(len(self.audio.encoder)):
+            x = self.audio.encode(index, x)
+            if self.lips is not None and index >= first:
+                video = self.lips.resnet.stage(index - first, video)
+                x, video = self.fusions[index - first](x, video)
+            skips.append(x)
+        energies = None
+        if self.lips is not None:
+            x, video = self.fusions[4](x, self.lips.summary(video)[..., None, None])
+            energies = self.lips.energies(video[..., 0, 0])
+        mask = self._mask(self.audio.decode(self.audio.bottleneck(x), skips))
+        return Output(inputs.spectrum * mask, mask, energies)
+
+    def _fusion(self, depth: int) -> nn.Module:
+        """The block after encoder stage ``depth`` of the last four, or (4) before the bottleneck."""
+        if depth < 4 and SITES[self.config.fusion] == "bottleneck":
+            return NoFusion()
+        stage = min(depth, 3)
+        return build_fusion(self.config.fusion, self.config.audio_channels[stage - 4], self.config.lip_width * 2**stage)
+
+    def _mask(self, raw: Tensor) -> Tensor:
+        """A gain in (0, 1), or (DCCRN's form E) a gain and a phase; the bin at 8 kHz follows its neighbour."""
+        raw = torch.cat([raw, raw[:, :, -1:]], dim=2)
+        if self.config.mask == "magnitude":
+            return torch.sigmoid(raw[:, 0])
+        turn = torch.complex(1 + raw[:, 0], raw[:, 1])
+        size = turn.abs().clamp_min(1e-6)
+        return turn * (torch.tanh(size) / size)

@@ -1,0 +1,84 @@
+"""The audio stream: a skip-connected convolutional autoencoder that strides in frequency and keeps time.
+
+Legend: `B` batch, `C` channels, `F` frequency bins, `T` STFT frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from avse.models.blocks import TemporalContext
+
+
+class AudioUNet(nn.Module):
+    """Encoder stages (each halves F), a bottleneck and decoder stages, callable one by one.
+
+    Args:
+        num_bins: F of the input, divisible by 2 ** len(channels).
+        channels: of the encoder's stages.
+        num_masks: channels of the output.
+    """
+
+    def __init__(self, num_bins: int, channels: Sequence[int], num_masks: int) -> None:
+        super().__init__()
+        inputs = [1, *channels[:-1]]
+        self.norm = nn.BatchNorm1d(num_bins)
+        self.encoder = nn.ModuleList(_down(i, o, 5 if i == 1 else 3) for i, o in zip(inputs, channels, strict=True))
+        self.bottleneck = Bottleneck(channels[-1], num_bins >> len(channels))
+        outputs = [channels[0], *channels[:-1]]
+        self.decoder = nn.ModuleList(Up(i, o) for i, o in zip(channels, outputs, strict=True))
+        self.mask = nn.Conv2d(channels[0], num_masks, 3, padding=1)
+
+    def start(self, magnitude: Tensor) -> Tensor:
+        """Normalise every frequency bin: (B, F, T) -> (B, 1, F, T)."""
+        return self.norm(magnitude).unsqueeze(1).contiguous(memory_format=torch.channels_last)
+
+    def encode(self, index: int, x: Tensor) -> Tensor:
+        """Encoder stage ``index``: (B, C, F, T) -> (B, C', F / 2, T)."""
+        return self.encoder[index](x)  # type: ignore[no-any-return]
+
+    def decode(self, x: Tensor, skips: Sequence[Tensor]) -> Tensor:
+        """Decoder stages, deepest first; ``skips`` are what the encoder stages gave, after fusion. (B, masks, F, T)."""
+        x = x + skips[-1]
+        for index in reversed(range(len(self.decoder))):
+            x = self.decoder[index](x)
+            if index > 0:
+                x = x + skips[index - 1]
+        return self.mask(x)  # type: ignore[no-any-return]
+
+
+class Bottleneck(nn.Module):
+    """What is left of each frame as one vector, seen in the context of about a second; shape unchanged."""
+
+    def __init__(self, channels: int, num_bins: int) -> None:
+        super().__init__()
+        self.gather = nn.Conv1d(channels * num_bins, 2 * channels, 1)
+        self.context = TemporalContext(2 * channels, dilations=(1, 2, 4, 8, 16))
+        self.spread = nn.Conv1d(2 * channels, channels * num_bins, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, F, T) -> (B, C, F, T)."""
+        answer = self.spread(self.context(self.gather(x.flatten(1, 2))))
+        return x + answer.unflatten(1, x.shape[1:3])
+
+
+class Up(nn.Module):
+    """Double F by giving every bin twice the channels and laying them side by side: (B, C, F, T) -> (B, C', 2 F, T)."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, 2 * out_channels, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the stage."""
+        pairs = self.conv(x).unflatten(1, (2, -1))  # (B, 2, C', F, T)
+        return torch.relu(self.norm(pairs.permute(0, 2, 3, 1, 4).flatten(2, 3)))
+
+
+def _down(in_channels: int, out_channels: int, height: int) -> nn.Sequential:
+    conv = nn.Conv2d(in_channels, out_channels, (height, 3), stride=(2, 1), padding=(height // 2, 1), bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(out_channels), nn.ReLU())

@@ -1,0 +1,76 @@
+"""The lip stream: ResNet-18 (He et al., CVPR 2016) on the picture of a mouth.
+
+Parameters carry torchvision's names, so that its weights load at full width. A few video frames are stacked into the
+first convolution, which stands in for a 3-D stem at a fraction of its cost (ours).
+
+Legend: `B` batch, `V` video frames, `C` channels, `H W` pixels.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions around which the input is carried: (B, C, H, W) -> (B, C', H / stride, W / stride)."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(out_channels)
+        self.downsample = None
+        if stride != 1 or in_channels != out_channels:
+            projection = nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
+            self.downsample = nn.Sequential(projection, nn.BatchNorm2d(out_channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the block."""
+        carried = x if self.downsample is None else self.downsample(x)
+        return F.relu(self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x))))) + carried)
+
+
+class LipResNet(nn.Module):
+    """ResNet-18 without its classifier, over V frames at once, its four stages callable one by one."""
+
+    def __init__(self, width: int = 64, stem_frames: int = 5) -> None:
+        super().__init__()
+        self.channels = [width, 2 * width, 4 * width, 8 * width]
+        self.stem_frames = stem_frames
+        self.conv1 = nn.Conv2d(stem_frames, width, 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        inputs = [width, *self.channels]
+        for index, channels in enumerate(self.channels):
+            first = BasicBlock(inputs[index], channels, stride=1 if index == 0 else 2)
+            setattr(self, f"layer{index + 1}", nn.Sequential(first, BasicBlock(channels, channels, 1)))
+
+    def stem(self, lips: Tensor) -> Tensor:
+        """Lips (B, V, H, W) -> (B, C, V, H / 4, W / 4); the first and last frame stand in for those beyond the clip."""
+        clips, num_frames = lips.shape[:2]
+        reach = self.stem_frames // 2
+        padded = torch.cat([lips[:, :1].expand(-1, reach, -1, -1), lips, lips[:, -1:].expand(-1, reach, -1, -1)], dim=1)
+        stacks = padded.unfold(1, self.stem_frames, 1).movedim(-1, 2).flatten(0, 1)  # (B * V, stem_frames, H, W)
+        stacks = stacks.contiguous(memory_format=torch.channels_last)
+        x = F.max_pool2d(F.relu(self.bn1(self.conv1(stacks))), 3, stride=2, padding=1)
+        return _unstack(x, clips, num_frames)
+
+    def stage(self, index: int, x: Tensor) -> Tensor:
+        """Stage ``index`` (0 to 3): (B, C, V, H, W) -> (B, C', V, H', W')."""
+        clips, num_frames = x.shape[0], x.shape[2]
+        frames = x.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        return _unstack(getattr(self, f"layer{index + 1}")(frames), clips, num_frames)
+
+    def load_torchvision(self, state: dict[str, Tensor]) -> None:
+        """Load torchvision's resnet18 (needs width 64): the colours are averaged, the frames share one picture."""
+        own = {name: value for name, value in state.items() if not name.startswith("fc.")}
+        stem = own["conv1.weight"].mean(1, keepdim=True)
+        own["conv1.weight"] = stem.expand(-1, self.stem_frames, -1, -1) / self.stem_frames
+        self.load_state_dict(own)
+
+
+def _unstack(frames: Tensor, clips: int, num_frames: int) -> Tensor:
+    """(B * V, C, H, W) -> (B, C, V, H, W)."""
+    return frames.unflatten(0, (clips, num_frames)).transpose(1, 2)

@@ -1,0 +1,23 @@
+"""What the layers hand to each other.
+
+Legend: `B` batch, `F` frequency bins, `T` STFT frames, `V` video frames.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Inputs(NamedTuple):
+    """A batch as the network takes it.
+
+    ``spectrum`` complex (B, F, T) of the level-normalised mixture; ``lips`` float (B, V, H, W), every frame with mean 0
+    and deviation 1, all 0 where not seen; ``seen`` float (B, V), 1 or 0.
+    """
+
+    spectrum: Tensor
+    lips: Tensor
+    seen: Tensor

@@ -1,0 +1,189 @@
+"""The training loop: seeded batches, a moving average of the weights, validation on speakers never trained on, resuming."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.tensorboard import SummaryWriter
+
+from avse.checkpoint import load_checkpoint, save_checkpoint
+from avse.data.augment import augment
+from avse.data.cache import find_clips
+from avse.data.dataset import Batch, Batches, loader
+from avse.data.mixing import Mixer
+from avse.errors import UsageError
+from avse.models.net import SpeechNet
+from avse.training.settings import TrainConfig, as_mapping
+from avse.training.steps import STEPS, Losses, scores
+
+VALIDATION_SEED = 1_000_003
+KEPT_BY = {"lips": "lips/correlation", "speech": "improvement_db/seen"}
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Prepared clips: talking faces, and optionally voices without picture and noises; speakers kept for validation."""
+
+    faces: Path
+    voices: Path | None = None
+    noises: Path | None = None
+    validation_speakers: tuple[str, ...] = ()
+
+    def mixer(self, config: TrainConfig, validation: bool) -> Mixer:
+        """Training mixtures, or validation mixtures of other speakers."""
+        talkers = find_clips(self.faces)
+        if missing := sorted(set(self.validation_speakers) - set(talkers)):
+            raise UsageError(f"No prepared clips of {', '.join(missing)}.", f"There are: {', '.join(talkers)}.")
+        chosen = {name: clips for name, clips in talkers.items() if (name in self.validation_speakers) == validation}
+        voices = _share(find_clips(self.voices), validation) if self.voices else {}
+        return Mixer(chosen, voices, find_clips(self.noises) if self.noises else {}, config.mix)
+
+
+def train(
+    config: TrainConfig,
+    folders: Folders,
+    run: Path,
+    start_from: Path | None = None,
+    max_hours: float | None = None,
+    on_step: Callable[[int, Mapping[str, float]], None] | None = None,
+) -> Path:
+    """Train, or go on where ``run`` stopped; returns the best checkpoint so far, ``run/best.safetensors``.
+
+    Args:
+        config: the settings; must be those of the run that is resumed.
+        folders: what to train and validate on.
+        run: folder for last.pt (to resume), best.safetensors and TensorBoard's curves.
+        start_from: checkpoint whose weights, as far as they fit by name and shape, are where a new run starts.
+        max_hours: stop in good order after this time.
+        on_step: called with the step and its losses after each step, and with scores after each validation.
+    """
+    deadline = time.monotonic() + max_hours * 3600 if max_hours else math.inf
+    trainer = Trainer(config, folders, run, start_from)
+    batches = Batches(folders.mixer(config, False), config.seed, config.batch_size, trainer.step, config.num_steps)
+    for batch in loader(batches, config.num_workers):
+        losses = trainer.learn(batch)
+        if on_step:
+            on_step(trainer.step, losses)
+        finished = trainer.step == config.num_steps or time.monotonic() > deadline
+        if finished or trainer.step % config.validate_every == 0:
+            found = trainer.validate()
+            if on_step:
+                on_step(trainer.step, found)
+        if finished:
+            break
+    return trainer.best_path
+
+
+class Trainer:
+    """The state of a run: net, averaged net, optimiser, step, best score."""
+
+    def __init__(self, config: TrainConfig, folders: Folders, run: Path, start_from: Path | None) -> None:
+        run.mkdir(parents=True, exist_ok=True)
+        self.config, self.run, self.step, self.best = config, run, 0, -math.inf
+        self.best_path = run / "best.safetensors"
+        self.fabric = Fabric(precision=config.precision)  # type: ignore[arg-type]
+        self.fabric.launch()
+        torch.manual_seed(config.seed)
+        net = SpeechNet(config.model)
+        if start_from is not None:
+            load_matching(net, load_checkpoint(start_from).net.state_dict())
+        optimiser = torch.optim.AdamW(
+            net.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
+        )
+        self.net, self.optimiser = self.fabric.setup(net, optimiser)
+        self.average = AveragedModel(
+            self.net.module, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True
+        )
+        self.generator = torch.Generator()
+        self.curves = SummaryWriter(str(run))
+        mixer = folders.mixer(config, True) if folders.validation_speakers else folders.mixer(config, False)
+        self.validation = Batches(mixer, VALIDATION_SEED, 32, 0, config.num_validation_batches)
+        self._resume()
+
+    def learn(self, batch: Batch) -> dict[str, float]:
+        """One step on one batch; returns its losses."""
+        self.net.train()
+        self.generator.manual_seed(self.config.seed * 1_000_003 + self.step)
+        crops = augment(batch.crops, self.config.augment, self.generator)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.config.learning_rate * self._rate()
+        moved = Batch(batch.mixture, batch.target, crops, batch.seen).to(self.fabric.device)
+        with self.fabric.autocast():
+            losses: Losses = STEPS[self.config.stage](self.net, moved)
+        total = torch.stack([self.config.weights[name] * value for name, value in losses.items()]).sum()
+        self.optimiser.zero_grad()
+        self.fabric.backward(total)
+        self.fabric.clip_gradients(self.net, self.optimiser, max_norm=self.config.clip_norm)
+        self.optimiser.step()
+        self.average.update_parameters(self.net.module)
+        self.step += 1
+        found = {f"train/{name}": float(value.detach()) for name, value in losses.items()}
+        if self.step % 20 == 0:
+            self._write(found)
+        return found
+
+    def validate(self) -> dict[str, float]:
+        """Score the averaged net on the validation speakers, keep it if it is the best, save what resuming needs."""
+        net = self.average.module.eval()
+        batches = [scores(net, self.validation[index].to(self.fabric.device)) for index in range(len(self.validation))]
+        found = {f"validation/{name}": float(torch.stack([b[name] for b in batches]).mean()) for name in batches[0]}
+        self._write(found)
+        score = found["validation/" + KEPT_BY[self.config.stage]]
+        if score > self.best:
+            self.best = score
+            about = {"training": as_mapping(self.config), "step": self.step, "validation": found}
+            save_checkpoint(self.best_path, net, about)
+        self._save()
+        return found
+
+    def _rate(self) -> float:
+        """Linear warm-up, then half a cosine down to 0."""
+        if self.step < self.config.warmup_steps:
+            return (self.step + 1) / self.config.warmup_steps
+        return 0.5 + 0.5 * math.cos(math.pi * self.step / self.config.num_steps)
+
+    def _write(self, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            self.curves.add_scalar(name, value, self.step)
+
+    def _save(self) -> None:
+        state: dict[str, Any] = {
+            "net": self.net.module.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+            "best": self.best,
+        }
+        torch.save(state, self.run / "last.part")
+        (self.run / "last.part").replace(self.run / "last.pt")
+
+    def _resume(self) -> None:
+        if not (self.run / "last.pt").exists():
+            return
+        state = torch.load(self.run / "last.pt", map_location=self.fabric.device, weights_only=True)
+        self.net.module.load_state_dict(state["net"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step, self.best = state["step"], state["best"]
+
+
+def load_matching(net: SpeechNet, state: Mapping[str, Tensor]) -> int:
+    """Take over the weights that fit by name and shape; returns how many did."""
+    own = net.state_dict()
+    fitting = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
+    net.load_state_dict(own | fitting)
+    return len(fitting)
+
+
+def _share(clips: dict[str, list[Path]], validation: bool) -> dict[str, list[Path]]:
+    """Every tenth speaker without picture is kept for validation."""
+    return {name: paths for index, (name, paths) in enumerate(clips.items()) if (index % 10 == 0) == validation}

@@ -1,0 +1,73 @@
+"""Settings of a training run: what `configs/*.yaml` may hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from avse.config import ModelConfig, from_mapping
+from avse.data.augment import LipAugment
+from avse.data.mixing import MixConfig
+from avse.errors import UsageError
+
+LOSS_WEIGHTS = {"spec/magnitude": 20.0, "spec/complex": 10.0, "wave/si_sdr": 0.1, "lips/energy": 1.0}
+STAGES = ("lips", "speech")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One run, whole: the same settings and prepared clips give the same weights on the same machine."""
+
+    stage: str = "speech"
+    """"lips" teaches the lip stream alone to tell the sound's band energies; "speech" teaches the whole net."""
+    num_steps: int = 20000
+    batch_size: int = 16
+    learning_rate: float = 1e-3
+    """Highest rate, reached after the warm-up; it falls to 0 along a cosine."""
+    warmup_steps: int = 300
+    weight_decay: float = 0.01
+    clip_norm: float = 5.0
+    ema_decay: float = 0.998
+    """Decay of the moving average of the weights, which is what is validated and kept."""
+    validate_every: int = 500
+    num_validation_batches: int = 4
+    num_workers: int = 0
+    precision: str = "32-true"
+    seed: int = 0
+    weights: Mapping[str, float] = field(default_factory=lambda: dict(LOSS_WEIGHTS))
+    model: ModelConfig = ModelConfig()
+    mix: MixConfig = MixConfig()
+    augment: LipAugment = LipAugment()
+
+    def __post_init__(self) -> None:
+        if self.stage not in STAGES:
+            raise UsageError(f"Unknown stage {self.stage!r}.", f"Use one of: {', '.join(STAGES)}.")
+        if self.stage == "lips" and self.model.fusion == "none":
+            raise UsageError("An audio-only net has no lips to teach.", "Use another preset.")
+        if unknown := sorted(set(self.weights) - set(LOSS_WEIGHTS)):
+            raise UsageError(f"Unknown losses: {', '.join(unknown)}.", f"There are: {', '.join(LOSS_WEIGHTS)}.")
+
+
+def read_config(path: Path | None, **overrides: Any) -> TrainConfig:
+    """Settings from a YAML file (or the defaults), with single values replaced; ``preset`` names the fusion."""
+    import yaml
+
+    try:
+        values = dict(yaml.safe_load(path.read_text()) or {}) if path else {}
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UsageError(f"{path} cannot be read: {error}", "Give a YAML file like those in configs/.") from error
+    preset = overrides.pop("preset", None)
+    values |= {name: value for name, value in overrides.items() if value is not None}
+    model = dict(values.pop("model", {})) | ({"fusion": preset} if preset else {})
+    parts: dict[str, Any] = {"model": from_mapping(ModelConfig, model)}
+    for name, kind in (("mix", MixConfig), ("augment", LipAugment)):
+        parts[name] = from_mapping(kind, values.pop(name, {}))  # type: ignore[type-var]
+    weights = LOSS_WEIGHTS | dict(values.pop("weights", {}))
+    return from_mapping(TrainConfig, values | parts | {"weights": weights})
+
+
+def as_mapping(config: TrainConfig) -> dict[str, Any]:
+    """Settings as plain values, for a checkpoint's header."""
+    return asdict(config)

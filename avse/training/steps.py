@@ -1,0 +1,78 @@
+"""What one batch teaches: named losses of the lip stream alone, or of the whole net."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from avse.audio import band_energies, istft, stft
+from avse.config import NUM_BANDS, SAMPLES_PER_FRAME
+from avse.data.dataset import Batch
+from avse.features import LEVEL, WINDOW, prepare
+from avse.models.net import SpeechNet
+from avse.records import Inputs
+from avse.training.losses import complex_loss, correlation, energy_targets, magnitude_loss, si_sdr
+
+Losses = dict[str, Tensor]
+
+
+def lips_step(net: SpeechNet, batch: Batch) -> Losses:
+    """Let the lips alone tell the band energies of the clean sound; needs no labels and no mixture."""
+    assert net.lips is not None
+    inputs = prepare_batch(net, batch)
+    return {"lips/energy": _energy_loss(net.lips(inputs.lips), batch)}
+
+
+def speech_step(net: SpeechNet, batch: Batch) -> Losses:
+    """All losses of the whole net on mixtures."""
+    inputs = prepare_batch(net, batch)
+    output = net(inputs)
+    hop, power = net.config.hop, net.config.compression
+    reference = batch.target * (LEVEL / rms(batch.mixture))[:, None]
+    clean = stft(reference, WINDOW, hop)
+    losses = {
+        "spec/magnitude": magnitude_loss(output.spectrum, clean, power),
+        "spec/complex": complex_loss(output.spectrum, clean, power),
+        "wave/si_sdr": -si_sdr(istft(output.spectrum, WINDOW, hop), reference).clamp(-30, 30).mean(),
+    }
+    if output.energies is not None and bool(batch.seen.any()):
+        losses["lips/energy"] = _energy_loss(output.energies, batch)
+    return losses
+
+
+STEPS: Mapping[str, Callable[[SpeechNet, Batch], Losses]] = {"lips": lips_step, "speech": speech_step}
+
+
+def prepare_batch(net: SpeechNet, batch: Batch) -> Inputs:
+    """Inputs of a batch, through the same door as in use."""
+    return prepare(batch.mixture, batch.crops, batch.seen, rms(batch.mixture), net.config)
+
+
+def rms(waveform: Tensor) -> Tensor:
+    """Root mean square of (B, N): (B,)."""
+    return waveform.square().mean(-1).sqrt()
+
+
+@torch.no_grad()
+def scores(net: SpeechNet, batch: Batch) -> dict[str, Tensor]:
+    """What validation looks at: improvement of SI-SDR in dB with the picture and without, lips against true energies."""
+    inputs = prepare_batch(net, batch)
+    blank = Inputs(inputs.spectrum, torch.zeros_like(inputs.lips), torch.zeros_like(inputs.seen))
+    found = {}
+    before = si_sdr(batch.mixture, batch.target)
+    for name, given in {"seen": inputs, "unseen": blank}.items():
+        estimate = istft(net(given).spectrum, WINDOW, net.config.hop)
+        found[f"improvement_db/{name}"] = (si_sdr(estimate, batch.target) - before).mean()
+    if net.lips is not None:
+        truth = band_energies(batch.target, NUM_BANDS, SAMPLES_PER_FRAME)
+        found["lips/correlation"] = correlation(net.lips(inputs.lips), truth)
+    return found
+
+
+def _energy_loss(energies: Tensor, batch: Batch) -> Tensor:
+    """Smooth L1 distance from the true energies, over the frames that were seen."""
+    truth = energy_targets(band_energies(batch.target, NUM_BANDS, SAMPLES_PER_FRAME))
+    distance = torch.nn.functional.smooth_l1_loss(energies, truth, reduction="none").mean(1)
+    return (distance * batch.seen).sum() / batch.seen.sum().clamp_min(1)
