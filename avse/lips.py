@@ -59,19 +59,29 @@ def crop(frame: np.ndarray, centre: np.ndarray, side: float, angle: float) -> np
     return np.asarray(image.reduce(fine) if fine > 1 else image)
 
 
-def crops(recording: media.Media, track: Track, num_frames: int) -> Iterator[tuple[np.ndarray, bool]]:
-    """Mouths of a track, one for each of ``num_frames`` frames, and whether it was seen; a mouth unseen is black."""
+def crops(recording: media.Media, track: Track, num_frames: int) -> Iterator[np.ndarray]:
+    """Mouths of a track, one uint8 (1, 88, 88) for each of ``num_frames`` frames; black where the mouth is not seen."""
     place = pose(track, num_frames)
     box = _window(recording, place)
     corner = np.array(box[:2])
-    blank = np.zeros((CROP, CROP), np.uint8)
     index = -1
     for index, frame in zip(range(num_frames), media.frames(recording, crop=box), strict=False):
-        seen = bool(place.seen[index])
-        mouth = crop(frame, place.centre[index] - corner, place.side[index], place.angle[index]) if seen else blank
-        yield mouth, seen
-    for _ in range(index + 1, num_frames):
-        yield blank, False
+        if place.seen[index]:
+            yield crop(frame, place.centre[index] - corner, place.side[index], place.angle[index])[None]
+        else:
+            yield from no_crops(1)
+    yield from no_crops(num_frames - index - 1)
+
+
+def no_crops(num_frames: int) -> Iterator[np.ndarray]:
+    """As `crops`, of a mouth that is never seen."""
+    for _ in range(num_frames):
+        yield np.zeros((1, CROP, CROP), np.uint8)
+
+
+def seen(mouths: np.ndarray) -> np.ndarray:
+    """Which of the mouths (V, 88, 88) were seen: bool (V,)."""
+    return np.asarray(mouths.any(axis=(1, 2)))
 
 
 def _every_frame(frames: list[int], values: np.ndarray, num_frames: int) -> np.ndarray:

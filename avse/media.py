@@ -19,9 +19,9 @@ from typing import IO, Any
 
 import numpy as np
 
+from avse.config import VIDEO_FPS
 from avse.errors import InputError, MissingError
 
-VIDEO_FPS = 25
 WHITELIST = "file,pipe"
 
 

@@ -1,7 +1,7 @@
 """Recordings prepared once for training: mouths and sound of every clip in one small file that loads without ffmpeg.
 
 ``SPEAKER/**/CLIP.ext`` (VoxCeleb2's ``dev/mp4`` inside is found) becomes ``CACHE/SPEAKER/GROUP-CLIP.npz`` with
-``sound`` int16 (N,) at 16 kHz and, where a face was seen, ``lips`` uint8 (V, 88, 88) and ``seen`` bool (V,); N = 640 V.
+``sound`` int16 (N,) at 16 kHz and, where there is a picture, ``lips`` uint8 (V, 88, 88), black where unseen; N = 640 V.
 """
 
 from __future__ import annotations
@@ -17,10 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from avse import faces, lips, media
+from avse.config import SAMPLES_PER_FRAME
 from avse.errors import AvseError, InputError, UsageError
 
-SAMPLE_RATE = 16000
-SAMPLES_PER_FRAME = SAMPLE_RATE // media.VIDEO_FPS
 MIN_SEEN_SHARE = 0.5
 EXTENSIONS = frozenset(".mp4 .mkv .mov .avi .webm .mpg .m4a .wav .flac .ogg .opus .mp3".split())
 
@@ -48,7 +47,8 @@ def load_clip(path: Path) -> Clip:
         sound = stored["sound"].astype(np.float32) / 32768
         if "lips" not in stored:
             return Clip(sound, None, np.zeros(len(sound) // SAMPLES_PER_FRAME, bool))
-        return Clip(sound, stored["lips"], stored["seen"])
+        crops = stored["lips"]
+        return Clip(sound, crops, lips.seen(crops))
 
 
 def find_clips(cache: Path) -> dict[str, list[Path]]:
@@ -99,11 +99,11 @@ def prepare_clip(path: Path, detect: faces.Detector) -> dict[str, np.ndarray]:
     stored: dict[str, np.ndarray] = {}
     if recording.picture is not None:
         tracks = faces.scan(recording, detect)
-        mouths = list(lips.crops(recording, tracks[0], num_frames)) if tracks else []
-        seen = np.array([is_seen for _, is_seen in mouths], bool)
-        if seen.mean() < MIN_SEEN_SHARE if len(seen) else True:
+        if num_frames == 0 or not tracks:
+            raise InputError(f"{path} shows no face.", "Leave it out.")
+        stored["lips"] = np.concatenate(list(lips.crops(recording, tracks[0], num_frames)))
+        if lips.seen(stored["lips"]).mean() < MIN_SEEN_SHARE:
             raise InputError(f"{path} shows no face for most of its time.", "Leave it out.")
-        stored = {"lips": np.stack([mouth for mouth, _ in mouths]), "seen": seen}
     whole = np.clip(np.rint(sound[: num_frames * SAMPLES_PER_FRAME] * 32768), -32768, 32767)
     return {"sound": whole.astype(np.int16), **stored}
 

@@ -1,0 +1,64 @@
+"""One recording before and after, against the same voice recorded clean."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from avse import media
+from avse.config import SAMPLE_RATE, SAMPLES_PER_FRAME
+from avse.errors import InputError, UsageError
+from avse.evaluation.metrics import score
+
+LABELS = {"pesq_wb": "PESQ (wide-band)", "stoi": "STOI", "estoi": "ESTOI", "si_sdr": "SI-SDR (dB)"}
+
+
+def read_reference(reference: Path, recording: Path) -> np.ndarray:
+    """The clean voice (N,) at 16 kHz; InputError if it is not as long as the recording."""
+    if not reference.is_file():
+        raise UsageError(f"There is no reference {reference}.", "Check the path, or leave --reference out.")
+    clean, mixed = _read(reference), _read(recording)
+    if abs(len(clean) - len(mixed)) > SAMPLES_PER_FRAME:
+        lengths = f"{len(clean) / SAMPLE_RATE:.2f} s and {len(mixed) / SAMPLE_RATE:.2f} s"
+        raise InputError(
+            f"Reference and recording are {lengths} long.", "Cut the reference so that both begin and end together."
+        )
+    return clean
+
+
+def compare_files(clean: np.ndarray, recording: Path, output: Path) -> dict[str, Any]:
+    """Scores of the recording ("before") and of the output ("after"), with reasons where there is no score.
+
+    Ends that differ by less than a video frame (a codec's padding) are cut to the shortest.
+    """
+    sounds = {"before": _read(recording), "after": _read(output)}
+    length = min(len(clean), *(len(sound) for sound in sounds.values()))
+    found = {name: score(clean[:length], sound[:length], SAMPLE_RATE) for name, sound in sounds.items()}
+    scores: dict[str, Any] = {name: dict(item.values) for name, item in found.items()}
+    if reasons := {name: dict(item.reasons) for name, item in found.items() if item.reasons}:
+        scores["reasons"] = reasons
+    return scores
+
+
+def table(scores: Mapping[str, Mapping[str, float]]) -> str:
+    """Scores before and after as lines of text."""
+    lines = [f"{'':18}{'before':>9}{'after':>9}{'gain':>9}"]
+    for name, label in LABELS.items():
+        before, after = scores["before"][name], scores["after"][name]
+        lines.append(f"{label:18}" + "".join(f"{_number(value):>9}" for value in (before, after, after - before)))
+    return "\n".join(lines)
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3f}"
+
+
+def _read(path: Path) -> np.ndarray:
+    tape = media.probe(path)
+    if tape.sound is None:
+        raise InputError(f"{path} has no sound.", "Give a recording with a sound track.")
+    return media.read_sound(tape)[:, 0]

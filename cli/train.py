@@ -1,0 +1,54 @@
+"""``avse train``: a net from prepared clips."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .progress import progress
+
+
+def train(
+    data: Annotated[Path, typer.Option(help="Prepared talking faces (see avse prepare).")],
+    run: Annotated[Path, typer.Option(help="Folder of the run; a run that is there goes on where it stopped.")],
+    voices: Annotated[
+        Path | None, typer.Option(help="Prepared speech without picture, for interfering talkers.")
+    ] = None,
+    noises: Annotated[Path | None, typer.Option(help="Prepared noises.")] = None,
+    val_speakers: Annotated[str, typer.Option(help="Speakers kept for validation, with commas between.")] = "",
+    config: Annotated[Path | None, typer.Option(help="Settings as YAML, such as configs/mmtm.yaml.")] = None,
+    preset: Annotated[str | None, typer.Option(help="Fusion: none, cwc, mmtm, mmtm-global, msaf or asym.")] = None,
+    stage: Annotated[str | None, typer.Option(help="lips: the lip stream alone; speech: the whole net.")] = None,
+    start_from: Annotated[Path | None, typer.Option(help="Checkpoint whose weights a new run starts with.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps in all.")] = None,
+    max_hours: Annotated[float | None, typer.Option(min=0.0, help="Stop in good order after this time.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+) -> None:
+    """Train a net; the best one by the validation speakers is RUN/best.safetensors. Curves: tensorboard --logdir RUN
+
+    Example: avse train --data cache/av --voices cache/speech --noises cache/noise --val-speakers id1,id2 --run runs/1
+    """
+    from avse.errors import MissingError
+
+    try:
+        from avse.training.loop import Folders
+        from avse.training.loop import train as run_training
+        from avse.training.settings import read_config
+    except ImportError as error:
+        raise MissingError(f"Training needs more packages: {error}", "Type: pip install 'avse[train]'") from error
+
+    settings = read_config(config, preset=preset, stage=stage, num_steps=steps)
+    folders = Folders(data, voices, noises, tuple(name for name in val_speakers.split(",") if name))
+    with progress(quiet) as show:
+
+        def on_step(step: int, values: dict[str, float]) -> None:
+            show("training", step, settings.num_steps)
+            if not quiet and any(name.startswith("validation/") for name in values):
+                found = "  ".join(f"{name.split('/', 1)[1]} {value:.3f}" for name, value in values.items())
+                typer.echo(f"step {step}: {found}", err=True)
+
+        best = run_training(settings, folders, run, start_from, max_hours, on_step)
+    if not quiet:
+        typer.echo(best)
