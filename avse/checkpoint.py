@@ -11,9 +11,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
+from torch import Tensor
 
-from avse import __version__
+from avse import __version__, files
 from avse.config import ModelConfig, from_mapping
 from avse.errors import InputError
 from avse.models.net import SpeechNet
@@ -33,28 +34,42 @@ class Checkpoint:
 def save_checkpoint(path: Path, net: SpeechNet, about: Mapping[str, Any], half: bool = False) -> None:
     """Write a net; ``about`` (training data, steps, metrics, licence of the data...) goes into the header as JSON."""
     kept = torch.float16 if half else torch.float32
-    tensors = {
-        name: (value.detach().to(kept) if value.is_floating_point() else value.detach()).cpu().contiguous()
-        for name, value in net.state_dict().items()
-    }
+    tensors = {name: _in_full(value.detach(), kept).cpu().contiguous() for name, value in net.state_dict().items()}
     header = {"format": FORMAT, "avse_version": __version__, "model": asdict(net.config), **about}
-    partial = path.with_suffix(".part")
-    save_file(tensors, partial, metadata={"avse": json.dumps(header)})
-    partial.replace(path)
+    with files.whole(path) as partial:
+        partial.write_bytes(save(tensors, metadata={"avse": json.dumps(header)}))
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a net; InputError if the file is not one of ours."""
+    """Read a net; InputError if the file is not one of ours, or is damaged."""
+    about, tensors = _read(path)
+    if about.get("format") != FORMAT:
+        raise InputError(f"{path} has the unknown format {about.get('format')!r}.", "Update avse.")
+    try:
+        net = SpeechNet(from_mapping(ModelConfig, about["model"]))
+        net.load_state_dict({name: _in_full(value, torch.float32) for name, value in tensors.items()})
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{path} does not hold the net it names: {_one_line(error)}", "Update avse.") from error
+    return Checkpoint(net.eval(), about, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Header and tensors of a file, whatever net they belong to."""
     try:
         with safe_open(path, framework="pt") as stored:
-            header = json.loads((stored.metadata() or {})["avse"])
-            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError, ValueError) as error:
-        raise InputError(f"{path} is not an avse checkpoint: {error}", "Name one that `avse models` lists.") from error
-    if header.get("format") != FORMAT:
-        raise InputError(f"{path} has the unknown format {header.get('format')!r}.", "Update avse.")
-    net = SpeechNet(from_mapping(ModelConfig, header["model"]))
-    net.load_state_dict(
-        {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
-    )
-    return Checkpoint(net.eval(), header, hashlib.sha256(path.read_bytes()).hexdigest())
+            about = dict(json.loads((stored.metadata() or {})["avse"]))
+            return about, {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path} is not an avse checkpoint: {_one_line(error)}",
+            "Name a whole .safetensors file written by avse; pickled weights (.pt, .pth) are never read.",
+        ) from error
+
+
+def _in_full(value: Tensor, kind: torch.dtype) -> Tensor:
+    """Numbers in the floating type asked for; counters stay what they are."""
+    return value.to(kind) if value.is_floating_point() else value
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

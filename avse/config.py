@@ -45,8 +45,13 @@ class ModelConfig:
             raise UsageError(f"lip_side is {self.lip_side}.", "Use 88 or 44.")
         if self.mask not in ("magnitude", "complex"):
             raise UsageError(f"Unknown mask {self.mask!r}.", "Use magnitude or complex.")
-        if len(self.audio_channels) < 4:
-            raise UsageError("audio_channels names fewer than 4 stages.", "The lip stream joins at the last four.")
+        if not 4 <= len(self.audio_channels) <= 6:
+            raise UsageError(
+                f"audio_channels names {len(self.audio_channels)} stages.",
+                "Name 4 to 6: the lip stream joins at the last four, and 320 bins can be halved six times.",
+            )
+        if self.stem_frames < 1 or self.stem_frames % 2 == 0:
+            raise UsageError(f"stem_frames is {self.stem_frames}.", "Use an odd number: as many before as after.")
 
 
 def from_mapping(kind: type[Settings], values: Mapping[str, Any]) -> Settings:

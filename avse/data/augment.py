@@ -1,4 +1,4 @@
-"""What a camera may do to a mouth, for whole batches: shift, size, tilt, mirror, contrast, blur, cover, lost frames.
+"""What a camera may do to a mouth, for whole batches: shift, size, tilt, mirror, contrast, blur, cover.
 
 Legend: `B` batch, `V` video frames, `H W` pixels.
 """
@@ -6,6 +6,7 @@ Legend: `B` batch, `V` video frames, `H W` pixels.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -23,6 +24,8 @@ class LipAugment:
     """Largest change of size."""
     tilt_radians: float = 0.12
     """Largest rotation."""
+    mirror_probability: float = 0.5
+    """How often left and right are swapped."""
     gamma: float = 0.35
     """Largest change of contrast, as the logarithm of an exponent."""
     cover_probability: float = 0.25
@@ -38,7 +41,7 @@ def augment(crops: Tensor, settings: LipAugment, generator: torch.Generator) -> 
     def draw(limit: float) -> Tensor:
         return (torch.rand(num_clips, generator=generator) * 2 - 1) * limit
 
-    moved = _move(crops.float(), draw(settings.tilt_radians), torch.exp(draw(settings.scale)), draw, settings.shift)
+    moved = _move(crops.float(), draw, settings)
     gamma = torch.exp(draw(settings.gamma))[:, None, None, None]
     bright = 255 * (moved / 255).clamp(0, 1) ** gamma
     blurred = torch.rand(num_clips, generator=generator) < settings.blur_probability
@@ -49,13 +52,14 @@ def augment(crops: Tensor, settings: LipAugment, generator: torch.Generator) -> 
     return bright
 
 
-def _move(crops: Tensor, tilt: Tensor, scale: Tensor, draw: object, shift: float) -> Tensor:
-    assert callable(draw)
-    mirror = torch.where(draw(1.0) > 0, 1.0, -1.0)
+def _move(crops: Tensor, draw: Callable[[float], Tensor], settings: LipAugment) -> Tensor:
+    """Shift, size, tilt and mirror, all by one affine map; what comes in from outside repeats the border."""
+    tilt, scale = draw(settings.tilt_radians), torch.exp(draw(settings.scale))
+    mirror = torch.where(draw(1.0) > 2 * settings.mirror_probability - 1, 1.0, -1.0)
     cosine, sine = torch.cos(tilt) * scale, torch.sin(tilt) * scale
     rows = [
-        torch.stack([cosine * mirror, -sine, draw(2 * shift)], 1),
-        torch.stack([sine * mirror, cosine, draw(2 * shift)], 1),
+        torch.stack([cosine * mirror, -sine, draw(2 * settings.shift)], 1),
+        torch.stack([sine * mirror, cosine, draw(2 * settings.shift)], 1),
     ]
     grid = F.affine_grid(torch.stack(rows, 1), [len(crops), 1, *crops.shape[-2:]], align_corners=False)
     return F.grid_sample(crops, grid, mode="bilinear", padding_mode="border", align_corners=False)

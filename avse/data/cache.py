@@ -13,15 +13,18 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from avse import faces, lips, media
 from avse.config import SAMPLES_PER_FRAME
-from avse.errors import AvseError, InputError, UsageError
+from avse.errors import InputError, UsageError
 
 MIN_SEEN_SHARE = 0.5
-EXTENSIONS = frozenset(".mp4 .mkv .mov .avi .webm .mpg .m4a .wav .flac .ogg .opus .mp3".split())
+EXTENSIONS = frozenset(
+    (".mp4", ".mkv", ".mov", ".avi", ".webm", ".mpg", ".m4a", ".wav", ".flac", ".ogg", ".opus", ".mp3")
+)
 
 
 @dataclass(frozen=True)
@@ -89,17 +92,19 @@ def prepare(tree: Path, cache: Path, num_jobs: int | None = None) -> Iterator[Ou
         csv.writer(file).writerows([("source", "problem"), *((str(item.source), item.problem) for item in bad)])
 
 
-def prepare_clip(path: Path, detect: faces.Detector) -> dict[str, np.ndarray]:
+def prepare_clip(path: Path, detect: faces.Detector) -> dict[str, Any]:
     """Sound and lips of one recording, cut to a whole number of video frames that both cover."""
     recording = media.probe(path)
     if recording.sound is None:
         raise InputError(f"{path} has no sound.", "Leave it out.")
     sound = media.read_sound(recording)[:, 0]
     num_frames = len(sound) // SAMPLES_PER_FRAME
-    stored: dict[str, np.ndarray] = {}
+    if num_frames == 0:
+        raise InputError(f"{path} is shorter than a video frame.", "Leave it out.")
+    stored: dict[str, Any] = {}
     if recording.picture is not None:
         tracks = faces.scan(recording, detect)
-        if num_frames == 0 or not tracks:
+        if not tracks:
             raise InputError(f"{path} shows no face.", "Leave it out.")
         stored["lips"] = np.concatenate(list(lips.crops(recording, tracks[0], num_frames)))
         if lips.seen(stored["lips"]).mean() < MIN_SEEN_SHARE:
@@ -121,7 +126,7 @@ def _prepare_one(pair: tuple[Path, Path]) -> Outcome:
     assert _detector is not None
     try:
         stored = prepare_clip(source, _detector)
-    except AvseError as error:
+    except InputError as error:
         return Outcome(source, error.message)
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_suffix(".part")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -46,5 +45,4 @@ class Batches(Dataset[Batch]):
 
 def loader(batches: Batches, num_workers: int) -> torch.utils.data.DataLoader[Batch]:
     """Load batches in order, ahead of use where there are workers."""
-    loaded = torch.utils.data.DataLoader(batches, batch_size=None, shuffle=False, num_workers=num_workers)
-    return cast("torch.utils.data.DataLoader[Batch]", loaded)
+    return torch.utils.data.DataLoader(batches, batch_size=None, shuffle=False, num_workers=num_workers)

@@ -41,6 +41,14 @@ class MixConfig:
     max_speaker_clips: int = 120
     """A speaker counts as having at most this many clips, so that none dominates."""
 
+    def __post_init__(self) -> None:
+        if not np.isclose(sum(self.num_talkers), 1) or min(self.num_talkers) < 0:
+            raise UsageError(f"num_talkers {list(self.num_talkers)} are no probabilities.", "Let them add up to 1.")
+        for name in ("talker_db", "noise_db", "gain_db"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise UsageError(f"{name} goes from {low} to {high}.", "Give the lower end first.")
+
 
 @dataclass(frozen=True)
 class Example:
@@ -53,11 +61,16 @@ class Example:
 
 
 class Mixer:
-    """Draws examples: talkers that one sees, and voices and noise to lay over them. No talker interferes with itself."""
+    """Draws examples: talkers that one sees, voices and noise to lay over them. Nobody interferes with themselves."""
 
     def __init__(self, seen: Talkers, voices: Talkers, noises: Talkers, config: MixConfig) -> None:
         if not seen:
             raise UsageError("There are no talkers to train on.", "Give at least one prepared folder of talking faces.")
+        if len({*seen, *voices}) < 2 and any(config.num_talkers[1:]):
+            raise UsageError(
+                f"There is nobody to talk over {next(iter(seen))}.",
+                "Give more speakers, or voices without picture, or set num_talkers to [1.0]: noise alone.",
+            )
         self.seen, self.voices, self.noises, self.config = seen, voices, noises, config
         counts = np.array([min(len(clips), config.max_speaker_clips) for clips in seen.values()], float)
         self._weights = counts / counts.sum()
@@ -82,9 +95,10 @@ class Mixer:
 
     def _voice(self, but: str, rng: np.random.Generator) -> np.ndarray:
         """Someone else's voice, half the time from the recordings without picture where there are any."""
-        pool = self.voices if self.voices and rng.random() < 0.5 else self.seen
-        names = [name for name in pool if name != but] or list(self.voices)
-        return segment(pool[names[rng.integers(len(names))]], self.config.num_frames, rng, with_lips=False).sound
+        heard_first = bool(self.voices) and rng.random() < 0.5
+        pools = (self.voices, self.seen) if heard_first else (self.seen, self.voices)
+        others = next(found for pool in pools if (found := [clips for name, clips in pool.items() if name != but]))
+        return segment(others[int(rng.integers(len(others)))], self.config.num_frames, rng, with_lips=False).sound
 
     def _noise(self, num_samples: int, rng: np.random.Generator) -> np.ndarray:
         """Recorded noise where there is any, else, and one time in four, noise of a random colour."""
@@ -99,16 +113,25 @@ def segment(clips: Sequence[Path], num_frames: int, rng: np.random.Generator, wi
     parts: list[Clip] = []
     missing = num_frames
     while missing > 0:
-        clip = _load(clips[rng.integers(len(clips))])
+        clip = _load(clips[int(rng.integers(len(clips)))])
         length = len(clip.seen)
         first = int(rng.integers(length - missing + 1)) if length > missing else 0
         part = slice(first, first + missing)
         sound = clip.sound[part.start * SAMPLES_PER_FRAME : part.stop * SAMPLES_PER_FRAME]
         parts.append(Clip(sound, clip.lips[part] if clip.lips is not None and with_lips else None, clip.seen[part]))
         missing -= len(parts[-1].seen)
-    crops = [part.lips for part in parts if part.lips is not None]
-    sound = np.concatenate([part.sound for part in parts])
-    return Clip(sound, np.concatenate(crops) if crops else None, np.concatenate([part.seen for part in parts]))
+    sound, seen = (np.concatenate([getattr(part, name) for part in parts]) for name in ("sound", "seen"))
+    return Clip(sound, _join_lips(parts), seen)
+
+
+def _join_lips(parts: Sequence[Clip]) -> np.ndarray | None:
+    """Lips of all parts, black where one has none; None where none has any."""
+    if all(part.lips is None for part in parts):
+        return None
+    sizes = [(len(part.seen), CROP, CROP) for part in parts]
+    return np.concatenate(
+        [np.zeros(size, np.uint8) if part.lips is None else part.lips for part, size in zip(parts, sizes, strict=True)]
+    )
 
 
 def scale_to(sound: np.ndarray, level_db: float) -> np.ndarray:

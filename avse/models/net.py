@@ -71,7 +71,7 @@ class SpeechNet(nn.Module):
         x = self.audio.start(magnitude)
         skips = []
         first = len(self.audio.encoder) - 4
-        video = self.lips.resnet.stem(inputs.lips) if self.lips is not None else None
+        video = inputs.lips if self.lips is None else self.lips.resnet.stem(inputs.lips)
         for index in range(len(self.audio.encoder)):
             x = self.audio.encode(index, x)
             if self.lips is not None and index >= first:
@@ -87,7 +87,7 @@ class SpeechNet(nn.Module):
 
     def _fusion(self, depth: int) -> nn.Module:
         """The block after encoder stage ``depth`` of the last four, or (4) before the bottleneck."""
-        if depth < 4 and SITES[self.config.fusion] == "bottleneck":
+        if depth < 4 and SITES.get(self.config.fusion) == "bottleneck":
             return NoFusion()
         stage = min(depth, 3)
         return build_fusion(self.config.fusion, self.config.audio_channels[stage - 4], self.config.lip_width * 2**stage)

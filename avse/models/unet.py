@@ -38,7 +38,8 @@ class AudioUNet(nn.Module):
 
     def encode(self, index: int, x: Tensor) -> Tensor:
         """Encoder stage ``index``: (B, C, F, T) -> (B, C', F / 2, T)."""
-        return self.encoder[index](x)  # type: ignore[no-any-return]
+        answer: Tensor = self.encoder[index](x)
+        return answer
 
     def decode(self, x: Tensor, skips: Sequence[Tensor]) -> Tensor:
         """Decoder stages, deepest first; ``skips`` are what the encoder stages gave, after fusion. (B, masks, F, T)."""
@@ -47,7 +48,8 @@ class AudioUNet(nn.Module):
             x = self.decoder[index](x)
             if index > 0:
                 x = x + skips[index - 1]
-        return self.mask(x)  # type: ignore[no-any-return]
+        mask: Tensor = self.mask(x)
+        return mask
 
 
 class Bottleneck(nn.Module):

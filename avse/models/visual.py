@@ -64,9 +64,12 @@ class LipResNet(nn.Module):
         return _unstack(getattr(self, f"layer{index + 1}")(frames), clips, num_frames)
 
     def load_torchvision(self, state: dict[str, Tensor]) -> None:
-        """Load torchvision's resnet18 (needs width 64): the colours are averaged, the frames share one picture."""
+        """Load torchvision's resnet18 (needs width 64), to answer to a still grey picture as it does.
+
+        The colours of the stem are averaged, times three as grey is all of them, and shared out among the frames.
+        """
         own = {name: value for name, value in state.items() if not name.startswith("fc.")}
-        stem = own["conv1.weight"].mean(1, keepdim=True)
+        stem = own["conv1.weight"].mean(1, keepdim=True) * 3
         own["conv1.weight"] = stem.expand(-1, self.stem_frames, -1, -1) / self.stem_frames
         self.load_state_dict(own)
 

@@ -1,4 +1,4 @@
-"""The training loop: seeded batches, a moving average of the weights, validation on speakers never trained on, resuming."""
+"""The training loop: seeded batches, averaged weights, validation on speakers never trained on, exact resuming."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def train(
     run: Path,
     start_from: Path | None = None,
     max_hours: float | None = None,
-    on_step: Callable[[int, Mapping[str, float]], None] | None = None,
+    on_step: Callable[[int, dict[str, float]], None] | None = None,
 ) -> Path:
     """Train, or go on where ``run`` stopped; returns the best checkpoint so far, ``run/best.safetensors``.
 
@@ -66,20 +66,18 @@ def train(
         max_hours: stop in good order after this time.
         on_step: called with the step and its losses after each step, and with scores after each validation.
     """
-    deadline = time.monotonic() + max_hours * 3600 if max_hours else math.inf
+    deadline = time.monotonic() + (math.inf if max_hours is None else max_hours * 3600)
     trainer = Trainer(config, folders, run, start_from)
     batches = Batches(folders.mixer(config, False), config.seed, config.batch_size, trainer.step, config.num_steps)
-    for batch in loader(batches, config.num_workers):
-        losses = trainer.learn(batch)
-        if on_step:
-            on_step(trainer.step, losses)
-        finished = trainer.step == config.num_steps or time.monotonic() > deadline
-        if finished or trainer.step % config.validate_every == 0:
-            found = trainer.validate()
-            if on_step:
-                on_step(trainer.step, found)
-        if finished:
-            break
+    report = on_step or (lambda step, values: None)
+    with trainer.curves:
+        for batch in loader(batches, config.num_workers):
+            report(trainer.step, trainer.learn(batch))
+            finished = trainer.step == config.num_steps or time.monotonic() > deadline
+            if finished or trainer.step % config.validate_every == 0:
+                report(trainer.step, trainer.validate())
+            if finished:
+                break
     return trainer.best_path
 
 
@@ -112,7 +110,7 @@ class Trainer:
     def learn(self, batch: Batch) -> dict[str, float]:
         """One step on one batch; returns its losses."""
         self.net.train()
-        self.generator.manual_seed(self.config.seed * 1_000_003 + self.step)
+        self._seed_step()
         crops = augment(batch.crops, self.config.augment, self.generator)
         for group in self.optimiser.param_groups:
             group["lr"] = self.config.learning_rate * self._rate()
@@ -134,6 +132,7 @@ class Trainer:
     def validate(self) -> dict[str, float]:
         """Score the averaged net on the validation speakers, keep it if it is the best, save what resuming needs."""
         net = self.average.module.eval()
+        assert isinstance(net, SpeechNet)
         batches = [scores(net, self.validation[index].to(self.fabric.device)) for index in range(len(self.validation))]
         found = {f"validation/{name}": float(torch.stack([b[name] for b in batches]).mean()) for name in batches[0]}
         self._write(found)
@@ -144,6 +143,12 @@ class Trainer:
             save_checkpoint(self.best_path, net, about)
         self._save()
         return found
+
+    def _seed_step(self) -> None:
+        """Augmentation and dropout depend on the step alone, so that a resumed run draws what it would have drawn."""
+        seed = self.config.seed * 1_000_003 + self.step
+        self.generator.manual_seed(seed)
+        torch.manual_seed(seed)
 
     def _rate(self) -> float:
         """Linear warm-up, then half a cosine down to 0."""

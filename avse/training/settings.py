@@ -37,15 +37,18 @@ class TrainConfig:
     precision: str = "32-true"
     seed: int = 0
     weights: Mapping[str, float] = field(default_factory=lambda: dict(LOSS_WEIGHTS))
-    model: ModelConfig = ModelConfig()
-    mix: MixConfig = MixConfig()
-    augment: LipAugment = LipAugment()
+    model: ModelConfig = field(default_factory=ModelConfig)
+    mix: MixConfig = field(default_factory=MixConfig)
+    augment: LipAugment = field(default_factory=LipAugment)
 
     def __post_init__(self) -> None:
         if self.stage not in STAGES:
             raise UsageError(f"Unknown stage {self.stage!r}.", f"Use one of: {', '.join(STAGES)}.")
         if self.stage == "lips" and self.model.fusion == "none":
             raise UsageError("An audio-only net has no lips to teach.", "Use another preset.")
+        for name in ("num_steps", "batch_size", "validate_every", "num_validation_batches"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} is {getattr(self, name)}.", "Use 1 or more.")
         if unknown := sorted(set(self.weights) - set(LOSS_WEIGHTS)):
             raise UsageError(f"Unknown losses: {', '.join(unknown)}.", f"There are: {', '.join(LOSS_WEIGHTS)}.")
 
@@ -55,16 +58,16 @@ def read_config(path: Path | None, **overrides: Any) -> TrainConfig:
     import yaml
 
     try:
-        values = dict(yaml.safe_load(path.read_text()) or {}) if path else {}
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        values = dict(yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path else {}
+    except (OSError, TypeError, ValueError, yaml.YAMLError) as error:
         raise UsageError(f"{path} cannot be read: {error}", "Give a YAML file like those in configs/.") from error
     preset = overrides.pop("preset", None)
     values |= {name: value for name, value in overrides.items() if value is not None}
-    model = dict(values.pop("model", {})) | ({"fusion": preset} if preset else {})
+    model = dict(values.pop("model", None) or {}) | ({"fusion": preset} if preset else {})
     parts: dict[str, Any] = {"model": from_mapping(ModelConfig, model)}
     for name, kind in (("mix", MixConfig), ("augment", LipAugment)):
-        parts[name] = from_mapping(kind, values.pop(name, {}))  # type: ignore[type-var]
-    weights = LOSS_WEIGHTS | dict(values.pop("weights", {}))
+        parts[name] = from_mapping(kind, values.pop(name, None) or {})
+    weights = LOSS_WEIGHTS | dict(values.pop("weights", None) or {})
     return from_mapping(TrainConfig, values | parts | {"weights": weights})
 
 

@@ -57,7 +57,7 @@ def rms(waveform: Tensor) -> Tensor:
 
 @torch.no_grad()
 def scores(net: SpeechNet, batch: Batch) -> dict[str, Tensor]:
-    """What validation looks at: improvement of SI-SDR in dB with the picture and without, lips against true energies."""
+    """What validation looks at: SI-SDR gained in dB with the picture and without, and lips against true energies."""
     inputs = prepare_batch(net, batch)
     blank = Inputs(inputs.spectrum, torch.zeros_like(inputs.lips), torch.zeros_like(inputs.seen))
     found = {}
