@@ -34,7 +34,7 @@ class Checkpoint:
 def save_checkpoint(path: Path, net: SpeechNet, about: Mapping[str, Any], half: bool = False) -> None:
     """Write a net; ``about`` (training data, steps, metrics, licence of the data...) goes into the header as JSON."""
     kept = torch.float16 if half else torch.float32
-    tensors = {name: _in_full(value.detach(), kept).cpu().contiguous() for name, value in net.state_dict().items()}
+    tensors = {name: _with_floats(value.detach(), kept).cpu().contiguous() for name, value in net.state_dict().items()}
     header = {"format": FORMAT, "avse_version": __version__, "model": asdict(net.config), **about}
     with files.whole(path) as partial:
         partial.write_bytes(save(tensors, metadata={"avse": json.dumps(header)}))
@@ -47,7 +47,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise InputError(f"{path} has the unknown format {about.get('format')!r}.", "Update avse.")
     try:
         net = SpeechNet(from_mapping(ModelConfig, about["model"]))
-        net.load_state_dict({name: _in_full(value, torch.float32) for name, value in tensors.items()})
+        net.load_state_dict({name: _with_floats(value, torch.float32) for name, value in tensors.items()})
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{path} does not hold the net it names: {_one_line(error)}", "Update avse.") from error
     return Checkpoint(net.eval(), about, hashlib.sha256(path.read_bytes()).hexdigest())
@@ -66,7 +66,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         ) from error
 
 
-def _in_full(value: Tensor, kind: torch.dtype) -> Tensor:
+def _with_floats(value: Tensor, kind: torch.dtype) -> Tensor:
     """Numbers in the floating type asked for; counters stay what they are."""
     return value.to(kind) if value.is_floating_point() else value
 

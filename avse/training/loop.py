@@ -72,10 +72,12 @@ def train(
     report = on_step or (lambda step, values: None)
     with trainer.curves:
         for batch in loader(batches, config.num_workers):
-            report(trainer.step, trainer.learn(batch))
+            losses = trainer.learn(batch)
+            report(trainer.step, losses)
             finished = trainer.step == config.num_steps or time.monotonic() > deadline
             if finished or trainer.step % config.validate_every == 0:
-                report(trainer.step, trainer.validate())
+                found = trainer.validate()
+                report(trainer.step, found)
             if finished:
                 break
     return trainer.best_path
