@@ -33,9 +33,9 @@ def istft(spectrum: Tensor, window_size: int, hop: int) -> Tensor:
 
 
 def band_energies(waveform: Tensor, num_bands: int, samples_per_frame: int) -> Tensor:
-    """Log energies (B, num_bands, V) in dB of mel bands up to 8 kHz, one for each video frame; waveform (B, N) at 16 kHz.
+    """Log energies (B, num_bands, V) in dB of mel bands up to 8 kHz, one for each video frame.
 
-    Anything 60 dB below the loudest value of a clip counts as silent.
+    ``waveform`` is (B, N) at 16 kHz. Anything 60 dB below the loudest value of a clip counts as silent.
     """
     import torchaudio
 

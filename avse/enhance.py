@@ -40,9 +40,10 @@ Progress = Callable[[str, float, float], None]
 
 @dataclass(frozen=True)
 class Loudness:
-    """What a first look at the sound tells: its length in samples at its own rate, and its RMS."""
+    """What a first look at the sound tells: its length in samples at its own rate and in video frames, and its RMS."""
 
     num_samples: int
+    num_frames: int
     rms: float
 
 
@@ -93,25 +94,26 @@ def enhance(
         UsageError: the paths make no sense. InputError: the recording cannot be read. MissingError: no such device.
     """
     started = time.perf_counter()
+    report = on_progress or (lambda stage, done, total: None)
     source, target = Path(recording), Path(output)
     check_paths(source, target, force)
     checkpoint = load_model(model, device) if isinstance(model, str) else model
-    report = on_progress or (lambda stage, done, total: None)
+    use_video = use_video and checkpoint.net.lips is not None
+
     tape = media.probe(source)
+    check_tracks(tape, target)
     loudness = listen(tape, report)
-    check_picture(tape, target)
-    tracks = look(tape, report) if use_video and checkpoint.net.lips is not None else []
+    tracks = look(tape, loudness.num_frames, report) if use_video else []
     track = tracks[0] if tracks else None
-    seen_frames: list[int] = []
     with files.whole(target) as partial:
-        write(partial, tape, separate(checkpoint.net, tape, loudness, track, seen_frames.append, report))
+        write(partial, tape, separate(checkpoint.net, tape, loudness, track, report))
+
     assert tape.sound is not None
-    duration = loudness.num_samples / tape.sound.sample_rate
-    share = min(1.0, sum(seen_frames) / max(1.0, duration * VIDEO_FPS))
+    share = float(lips.pose(track, loudness.num_frames).seen.mean()) if track else 0.0
     return Result(
-        source, target, str(checkpoint.about.get("name", model if isinstance(model, str) else "")), duration,
-        tape.sound.sample_rate, tape.sound.num_channels, len(tracks), share, time.perf_counter() - started,
-        describe(tape, use_video, checkpoint.net, bool(tracks), share),
+        source, target, str(checkpoint.about.get("name", model if isinstance(model, str) else "")),
+        loudness.num_samples / tape.sound.sample_rate, tape.sound.sample_rate, tape.sound.num_channels,
+        len(tracks), share, time.perf_counter() - started, describe(tape, loudness, use_video, share),
     )  # fmt: skip
 
 
@@ -126,23 +128,20 @@ def check_paths(source: Path, target: Path, force: bool) -> None:
     if target.suffix.lower() not in SOUND_FILES | PICTURE_FILES:
         known = ", ".join(sorted(SOUND_FILES | PICTURE_FILES))
         raise UsageError(f"Cannot write '{target.suffix}' files, as asked for with {target}.", f"Use one of: {known}")
-    files.check_output(target, force)
-    if target.exists() and target.samefile(source):
-        raise UsageError(
-            f"{target} is the recording itself.", "Choose another output; the recording is never replaced."
-        )
+    files.check_output(target, force, [source])
 
 
-def check_picture(tape: media.Media, target: Path) -> None:
-    """UsageError if a video is asked for, and the recording has no picture."""
+def check_tracks(tape: media.Media, target: Path) -> None:
+    """InputError for a recording without sound, UsageError if a video is asked for where there is no picture."""
+    if tape.sound is None:
+        raise InputError(f"{tape.path} has no sound.", "Give a recording with a sound track.")
     if target.suffix.lower() in PICTURE_FILES and tape.picture is None:
         raise UsageError(f"{tape.path} has no picture to put into {target}.", "Write a sound file, such as clean.wav.")
 
 
 def listen(tape: media.Media, report: Progress) -> Loudness:
-    """Go through the sound once: length and level. InputError if there is none."""
-    if tape.sound is None:
-        raise InputError(f"{tape.path} has no sound.", "Give a recording with a sound track.")
+    """Go through the sound once: length and level. InputError if the track is empty."""
+    assert tape.sound is not None
     num_samples, energy = 0, 0.0
     for block in media.sound_blocks(tape, BLOCK_SECONDS, tape.sound.sample_rate, tape.sound.num_channels):
         num_samples += len(block)
@@ -150,67 +149,58 @@ def listen(tape: media.Media, report: Progress) -> Loudness:
         report("listening", num_samples / tape.sound.sample_rate, tape.duration_seconds)
     if num_samples == 0:
         raise InputError(f"The sound of {tape.path} is empty.", "Check that it plays.")
-    return Loudness(num_samples, float(np.sqrt(energy / num_samples)))
+    num_frames = -(-num_samples * VIDEO_FPS // tape.sound.sample_rate)
+    return Loudness(num_samples, num_frames, float(np.sqrt(energy / num_samples)))
 
 
-def look(tape: media.Media, report: Progress) -> list[faces.Track]:
-    """Find the faces, largest first."""
+def look(tape: media.Media, num_frames: int, report: Progress) -> list[faces.Track]:
+    """Find the faces in as many video frames as there is sound, largest first."""
     if tape.picture is None:
         return []
 
     def on_frame(index: int) -> None:
-        report("looking for faces", index / VIDEO_FPS, tape.duration_seconds)
+        report("looking for faces", index / VIDEO_FPS, num_frames / VIDEO_FPS)
 
-    return faces.scan(tape, faces.Detector(torch.get_num_threads()), on_frame)
+    return faces.scan(tape, faces.Detector(torch.get_num_threads()), on_frame, num_frames)
 
 
 def separate(
-    net: SpeechNet,
-    tape: media.Media,
-    loudness: Loudness,
-    track: faces.Track | None,
-    on_seen: Callable[[int], None],
-    report: Progress,
+    net: SpeechNet, tape: media.Media, loudness: Loudness, track: faces.Track | None, report: Progress
 ) -> Iterator[np.ndarray]:
     """Enhanced sound, float32 blocks (N, C) at the recording's own rate, as many samples in all as it has."""
     assert tape.sound is not None
-    rate = working_rate(tape.sound.sample_rate, net.config.hop)
+    rate, num_channels = working_rate(tape.sound.sample_rate, net.config.hop), tape.sound.num_channels
     per_frame = rate // VIDEO_FPS
-    num_samples = round(loudness.num_samples * rate / tape.sound.sample_rate)
-    num_frames = -(-num_samples // per_frame)
-    mouths = lips.crops(tape, track, num_frames) if track else lips.no_crops(num_frames)
+    heard = windows(media.sound_blocks(tape, BLOCK_SECONDS, SAMPLE_RATE, 1), loudness.num_frames, SAMPLES_PER_FRAME)
+    stage = windows(media.sound_blocks(tape, BLOCK_SECONDS, rate, num_channels), loudness.num_frames, per_frame)
+    mouths = lips.crops(tape, track, loudness.num_frames) if track else lips.no_crops(loudness.num_frames)
 
-    def windows(blocks: Iterator[np.ndarray], rows_per_frame: int) -> Iterator[np.ndarray]:
-        step = WINDOW_FRAMES - OVERLAP_FRAMES
-        scale = rows_per_frame
-        return overlap.windows(blocks, num_frames * scale, WINDOW_FRAMES * scale, step * scale)
+    pieces = (
+        apply_mask(full, compute_mask(net, mono[:, 0], crops, loudness.rms), per_frame, net.config.hop)
+        for mono, full, crops in zip(heard, stage, windows(mouths, loudness.num_frames, 1), strict=True)
+    )
+    joined = overlap.crossfade(pieces, OVERLAP_FRAMES * per_frame)
+    done = 0
+    for block in exactly(resampled(joined, rate, tape.sound), loudness.num_samples):
+        yield block
+        done += len(block)
+        report("enhancing", done, loudness.num_samples)
 
-    def pieces() -> Iterator[np.ndarray]:
-        mono = media.sound_blocks(tape, BLOCK_SECONDS, SAMPLE_RATE, 1)
-        full = media.sound_blocks(tape, BLOCK_SECONDS, rate, tape.sound.num_channels)  # type: ignore[union-attr]
-        streams = windows(mono, SAMPLES_PER_FRAME), windows(full, per_frame), windows(mouths, 1)
-        for number, (heard, stage, crops) in enumerate(zip(*streams, strict=True)):
-            mask, seen = compute_mask(net, heard[:, 0], crops, loudness.rms)
-            on_seen(int(seen.sum()) if number == 0 else int(seen[OVERLAP_FRAMES:].sum()))
-            yield apply_mask(stage, mask, per_frame, net.config.hop)
-            done = (number * (WINDOW_FRAMES - OVERLAP_FRAMES) + len(seen)) / VIDEO_FPS
-            report("enhancing", done, num_frames / VIDEO_FPS)
 
-    joined = overlap.crossfade(pieces(), OVERLAP_FRAMES * per_frame)
-    yield from exactly(resampled(joined, rate, tape.sound), loudness.num_samples)
+def windows(blocks: Iterator[np.ndarray], num_frames: int, rows_per_frame: int) -> Iterator[np.ndarray]:
+    """Cut a stream that has so many rows for each video frame into the windows that the net sees."""
+    step = WINDOW_FRAMES - OVERLAP_FRAMES
+    return overlap.windows(blocks, num_frames * rows_per_frame, WINDOW_FRAMES * rows_per_frame, step * rows_per_frame)
 
 
 @torch.inference_mode()
-def compute_mask(net: SpeechNet, heard: np.ndarray, crops: np.ndarray, rms: float) -> tuple[Tensor, np.ndarray]:
-    """The net's mask (F, T) for sound (N,) at 16 kHz and mouths (V, 88, 88), and which mouths were seen (V,)."""
+def compute_mask(net: SpeechNet, heard: np.ndarray, crops: np.ndarray, rms: float) -> Tensor:
+    """The net's mask (F, T) for sound (N,) at 16 kHz and mouths (V, 88, 88) of a recording with that level."""
     device = next(net.parameters()).device
-    seen = lips.seen(crops)
-    waveform, pictures = torch.from_numpy(heard.copy()), torch.from_numpy(crops.copy())
-    inputs = features.prepare(
-        waveform[None].to(device), pictures[None].to(device), torch.from_numpy(seen)[None].to(device),
-        torch.tensor([rms], device=device), net.config,
-    )  # fmt: skip
-    return net(inputs).mask[0].cpu(), seen
+    waveform, pictures, seen = (torch.from_numpy(values.copy())[None] for values in (heard, crops, lips.seen(crops)))
+    level = torch.tensor([rms], device=device)
+    inputs = features.prepare(waveform.to(device), pictures.to(device), seen.to(device), level, net.config)
+    return net(inputs).mask[0].cpu()
 
 
 @torch.inference_mode()
@@ -272,14 +262,14 @@ def write(target: Path, tape: media.Media, blocks: Iterator[np.ndarray]) -> None
             sound_file.unlink(missing_ok=True)
 
 
-def describe(tape: media.Media, use_video: bool, net: SpeechNet, found: bool, share: float) -> str:
-    """One sentence on what the eyes could do."""
-    if net.lips is None:
-        return "This model listens only."
-    if not use_video:
-        return "The picture was ignored, as asked; the sound alone was used."
+def describe(tape: media.Media, loudness: Loudness, use_video: bool, share: float) -> str:
+    """One sentence on what there was to hear and to see; ``share`` of the time that a face was seen."""
+    if loudness.rms < 1e-5:
+        return "The recording is silent."
     if tape.picture is None:
         return "There is no picture; the sound alone was used."
-    if not found:
+    if not use_video:
+        return "The picture was not looked at; the sound alone was used."
+    if share == 0:
         return "There is no face in the picture; the sound alone was used."
     return f"Face seen {share:.0%} of the time" + ("." if share > 0.995 else "; the sound alone elsewhere.")

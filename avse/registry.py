@@ -23,15 +23,12 @@ def find(name: str) -> Path:
     """Path of a shipped net by its name, or of a checkpoint file by its path."""
     if name.endswith(".safetensors"):
         if not Path(name).is_file():
-            raise UsageError(
-                f"There is no checkpoint {name}.", "Check the path, or use a name that `avse models` lists."
-            )
+            raise UsageError(f"There is no checkpoint {name}.", f"Check the path, or name a model: {_known()}.")
         return Path(name)
     for path in _shipped():
         if path.stem == name:
             return path
-    known = ", ".join(names()) or "none in this installation"
-    raise UsageError(f"There is no model called {name!r}.", f"There are: {known}; or give the path of a .safetensors.")
+    raise UsageError(f"There is no model called {name!r}.", f"There are: {_known()}; or give a .safetensors file.")
 
 
 def load_model(name: str = DEFAULT, device: str = "auto") -> Checkpoint:
@@ -51,6 +48,10 @@ def pick_device(device: str) -> torch.device:
     if device == "cuda" and not torch.cuda.is_available():
         raise MissingError("torch finds no GPU on this machine.", "Use --device cpu, or look at: nvidia-smi")
     return torch.device(device)
+
+
+def _known() -> str:
+    return ", ".join(names()) or "none in this installation"
 
 
 def _shipped() -> Iterator[Path]:

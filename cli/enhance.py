@@ -33,11 +33,16 @@ def enhance(
     from avse import files
     from avse.enhance import check_paths
     from avse.enhance import enhance as run
+    from avse.errors import UsageError
     from avse.evaluation.compare import compare_files, read_reference, table
 
     check_paths(recording, output, force)
+    read = [recording, reference] if reference else [recording]
+    files.check_output(output, force, read)
     if report:
-        files.check_output(report, force)
+        files.check_output(report, force, read)
+        if report.absolute() == output.absolute():
+            raise UsageError(f"{report} cannot be both output and report.", "Name two files.")
     clean = read_reference(reference, recording) if reference else None
     with progress(quiet) as show:
         result = run(

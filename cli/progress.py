@@ -11,7 +11,7 @@ Show = Callable[[str, float, float], None]
 
 @contextmanager
 def progress(quiet: bool) -> Iterator[Show]:
-    """A function to call with the stage, and how much is done and in all; one bar for each stage, with the time left."""
+    """A function to call with the stage, how much is done, and how much there is; a bar with the time left for each."""
     if quiet or not sys.stderr.isatty():
         yield lambda stage, done, total: None
         return

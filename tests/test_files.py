@@ -1,0 +1,79 @@
+"""Outputs that exist only when they are whole, under names that may be written."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+
+import pytest
+
+from avse import files
+from avse.errors import UsageError
+
+
+def test_file_appears_only_when_it_is_whole(tmp_path: Path) -> None:
+    target = tmp_path / "clean.wav"
+    with files.whole(target) as partial:
+        assert partial.suffix == ".wav"
+        partial.write_bytes(b"half")
+        assert not target.exists()
+    assert target.read_bytes() == b"half"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt, SystemExit])
+def test_nothing_is_left_of_a_failure_and_the_old_file_stays(tmp_path: Path, failure: type[BaseException]) -> None:
+    target = tmp_path / "clean.wav"
+    target.write_bytes(b"old")
+    with pytest.raises(failure), files.whole(target) as partial:  # noqa: PT012
+        partial.write_bytes(b"new")
+        raise failure
+    assert target.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_file_is_as_readable_as_any_other_though_its_writer_was_secretive(tmp_path: Path) -> None:
+    usual = tmp_path / "usual"
+    usual.touch()
+    with files.whole(tmp_path / "weights") as partial:
+        partial.unlink()
+        os.close(os.open(partial, os.O_CREAT | os.O_WRONLY, 0o600))
+    assert (tmp_path / "weights").stat().st_mode == usual.stat().st_mode
+
+
+@pytest.mark.parametrize("stem", ["録" * 80, "ю" * 110, "x" * 240, "concat:x", "-o"])
+def test_any_name_that_the_system_allows_is_written(tmp_path: Path, stem: str) -> None:
+    files.write_json(tmp_path / f"{stem}.json", {"score": 1})
+    assert os.listdir(tmp_path) == [f"{stem}.json"]
+
+
+def test_json_has_null_for_what_is_not_a_number(tmp_path: Path) -> None:
+    values = {"score": math.nan, "all": [1.5, math.inf], "path": tmp_path, "name": "запись", "inner": {"n": (1, None)}}
+    files.write_json(tmp_path / "report.json", values)
+    expected = {"score": None, "all": [1.5, None], "path": str(tmp_path), "name": "запись", "inner": {"n": [1, None]}}
+    assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8")) == expected
+    line = files.to_json(values)
+    assert "\n" not in line
+    assert json.loads(line) == expected
+
+
+def test_output_must_be_a_free_name_in_a_folder(tmp_path: Path) -> None:
+    taken = tmp_path / "taken.wav"
+    taken.touch()
+    files.check_output(tmp_path / "free.wav", force=False)
+    files.check_output(taken, force=True)
+    for path, word in [(taken, "--force"), (tmp_path, "folder"), (tmp_path / "nowhere" / "x.wav", "mkdir")]:
+        with pytest.raises(UsageError, match=word):
+            files.check_output(path, force=False)
+
+
+def test_what_is_read_is_never_replaced_even_under_another_name(tmp_path: Path) -> None:
+    recording, other_name = tmp_path / "recording.wav", tmp_path / "link.wav"
+    recording.touch()
+    other_name.symlink_to(recording)
+    for output in (recording, other_name):
+        with pytest.raises(UsageError, match="never replaced"):
+            files.check_output(output, force=True, inputs=[recording])
+    files.check_output(tmp_path / "clean.wav", force=True, inputs=[recording, tmp_path / "missing"])
