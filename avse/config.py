@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, TypeVar
 
 from avse.errors import UsageError
@@ -14,6 +14,7 @@ SAMPLES_PER_FRAME = SAMPLE_RATE // VIDEO_FPS
 NUM_BANDS = 20
 
 Settings = TypeVar("Settings")
+_ACCEPTED: dict[type, Any] = {float: (int, float), tuple: (list, tuple)}
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class ModelConfig:
     fusion: str = "mmtm"
     """How sound and picture are joined: a name in `avse.models.fusion.FUSIONS`; "none" is the audio-only twin."""
     hop: int = 320
-    """STFT hop in samples at 16 kHz; the window is 640, one video frame, so 640 must be a multiple of it."""
+    """STFT hop in samples at 16 kHz, 160 or 320; the window is 640, one video frame."""
     compression: float = 0.3
     """Power to which the magnitude is raised before the network sees it."""
     audio_channels: tuple[int, ...] = (16, 32, 48, 64, 96, 128)
@@ -39,8 +40,10 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "audio_channels", tuple(self.audio_channels))
-        if SAMPLES_PER_FRAME % self.hop or self.hop % 2:
-            raise UsageError(f"hop {self.hop} does not divide the 640 samples of a video frame.", "Use 160 or 320.")
+        if self.hop not in (160, 320):
+            raise UsageError(
+                f"Windows of a video frame (640 samples) cannot lie hop {self.hop} apart.", "Use 160 or 320."
+            )
         if self.lip_side not in (44, 88):
             raise UsageError(f"lip_side is {self.lip_side}.", "Use 88 or 44.")
         if self.mask not in ("magnitude", "complex"):
@@ -55,8 +58,12 @@ class ModelConfig:
 
 
 def from_mapping(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
-    """Build settings from a mapping; UsageError names a key that they do not have."""
-    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
-    if unknown := sorted(set(values) - known):
-        raise UsageError(f"{kind.__name__} has no {', '.join(unknown)}.", f"It has: {', '.join(sorted(known))}.")
+    """Build settings from a mapping; UsageError names a key that they do not have, or a value of another type."""
+    defaults = {field.name: field.default for field in fields(kind)}  # type: ignore[arg-type]
+    if unknown := sorted(set(values) - set(defaults)):
+        raise UsageError(f"{kind.__name__} has no {', '.join(unknown)}.", f"It has: {', '.join(sorted(defaults))}.")
+    for name, value in values.items():
+        default = defaults[name]
+        if default is not MISSING and not isinstance(value, _ACCEPTED.get(type(default), type(default))):
+            raise UsageError(f"{name} is {value!r}.", f"Give it in the form of its default, {default!r}.")
     return kind(**values)

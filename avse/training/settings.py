@@ -63,12 +63,20 @@ def read_config(path: Path | None, **overrides: Any) -> TrainConfig:
         raise UsageError(f"{path} cannot be read: {error}", "Give a YAML file like those in configs/.") from error
     preset = overrides.pop("preset", None)
     values |= {name: value for name, value in overrides.items() if value is not None}
-    model = dict(values.pop("model", None) or {}) | ({"fusion": preset} if preset else {})
+    model = _section(values, "model") | ({"fusion": preset} if preset else {})
     parts: dict[str, Any] = {"model": from_mapping(ModelConfig, model)}
     for name, kind in (("mix", MixConfig), ("augment", LipAugment)):
-        parts[name] = from_mapping(kind, values.pop(name, None) or {})
-    weights = LOSS_WEIGHTS | dict(values.pop("weights", None) or {})
+        parts[name] = from_mapping(kind, _section(values, name))
+    weights = LOSS_WEIGHTS | _section(values, "weights")
     return from_mapping(TrainConfig, values | parts | {"weights": weights})
+
+
+def _section(values: dict[str, Any], name: str) -> dict[str, Any]:
+    """Take the settings below a name out of a file's values; nothing below it means the defaults."""
+    found = values.pop(name, None) or {}
+    if not isinstance(found, dict):
+        raise UsageError(f"{name} is {found!r}.", "It is a group of settings: give names and values below it.")
+    return found
 
 
 def as_mapping(config: TrainConfig) -> dict[str, Any]:

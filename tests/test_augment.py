@@ -1,0 +1,134 @@
+"""What the camera does to mouths: the same for one seed, nothing when nothing is allowed, in known directions."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from avse.data.augment import LipAugment, augment
+
+NOTHING = {
+    "shift": 0.0, "scale": 0.0, "tilt_radians": 0.0, "mirror_probability": 0.0, "gamma": 0.0,
+    "cover_probability": 0.0, "blur_probability": 0.0,
+}  # fmt: skip
+
+
+def only(**settings: float) -> LipAugment:
+    return LipAugment(**(NOTHING | settings))
+
+
+def changed(crops: Tensor, settings: LipAugment, seed: int = 3) -> Tensor:
+    return augment(crops, settings, torch.Generator().manual_seed(seed))
+
+
+def pictures(clips: int = 6, frames: int = 3) -> Tensor:
+    """Smooth pictures that no mirror and no turn leaves alike, each clip another, each frame a little brighter."""
+    rows, columns = torch.meshgrid(torch.linspace(0, 1, 88), torch.linspace(0, 1, 88), indexing="ij")
+    base = 40 + 90 * rows + 60 * columns**2
+    return (base + torch.arange(clips)[:, None, None, None] * 4 + torch.arange(frames)[:, None, None]).to(torch.uint8)
+
+
+def spots(clips: int = 32) -> Tensor:
+    """One bright spot, right of the middle and above it."""
+    crops = torch.zeros(clips, 2, 88, 88)
+    crops[:, :, 28:32, 58:62] = 255
+    return crops
+
+
+def place(crops: Tensor) -> Tensor:
+    """Centre of brightness of each clip's first frame, as (rows, columns) from the middle: (B, 2)."""
+    weights = crops[:, 0] / crops[:, 0].sum((-2, -1), keepdim=True)
+    axis = torch.arange(88) - 43.5
+    return torch.stack([(weights.sum(2) * axis).sum(1), (weights.sum(1) * axis).sum(1)], dim=1)
+
+
+def test_the_same_seed_gives_the_same() -> None:
+    crops = pictures()
+    first = changed(crops, LipAugment())
+    assert torch.equal(first, changed(crops, LipAugment()))
+    assert not torch.equal(first, changed(crops, LipAugment(), seed=4))
+
+
+def test_nothing_allowed_changes_nothing() -> None:
+    crops = pictures()
+    before = crops.clone()
+    assert torch.allclose(changed(crops, only()), crops.float(), atol=0.01)
+    changed(crops, LipAugment())
+    assert torch.equal(crops, before)
+
+
+def test_shape_range_and_every_clip_by_itself() -> None:
+    crops = pictures()
+    out = changed(crops, LipAugment())
+    assert out.shape == crops.shape
+    assert out.dtype == torch.float32
+    assert 0 <= out.min() < out.max() <= 255
+    differences = (out - crops).abs().amax((1, 2, 3))
+    assert (differences > 1).all()
+    assert len(differences.unique()) == len(crops)
+
+
+def test_all_frames_of_a_clip_move_alike() -> None:
+    still = pictures(frames=1).expand(-1, 4, -1, -1)
+    out = changed(still, LipAugment())
+    assert torch.equal(out, out[:, :1].expand_as(out))
+
+
+def test_mirror() -> None:
+    crops = spots()
+    assert torch.allclose(changed(crops, only(mirror_probability=1.0)), crops.flip(-1), atol=0.01)
+    mirrored = place(changed(crops, only(mirror_probability=0.5)))[:, 1] < 0
+    assert 0.2 < mirrored.float().mean() < 0.8
+
+
+def test_shift_goes_as_far_as_allowed_in_all_directions() -> None:
+    moved = place(changed(spots(128), only(shift=0.1))) - place(spots(128))
+    assert 0.08 * 88 < moved.abs().max() <= 0.1 * 88 + 0.1
+    for direction in (moved[:, 0], -moved[:, 0], moved[:, 1], -moved[:, 1]):
+        assert direction.max() > 0.06 * 88
+
+
+def test_size_and_tilt() -> None:
+    before = place(spots(1))[0].norm()
+    distance = place(changed(spots(64), only(scale=0.2))).norm(dim=1) / before
+    assert 0.8 < distance.min() < 0.9
+    assert 1.1 < distance.max() < 1.24
+    tilted = place(changed(spots(64), only(tilt_radians=0.3)))
+    assert torch.allclose(tilted.norm(dim=1), before, atol=0.5)
+    turn = torch.atan2(tilted[:, 0], tilted[:, 1]) - torch.atan2(*place(spots(1))[0])
+    assert -0.32 < turn.min() < -0.2
+    assert 0.2 < turn.max() < 0.32
+
+
+def test_what_comes_in_from_outside_repeats_the_border() -> None:
+    uniform = torch.full((8, 1, 88, 88), 170.0)
+    assert torch.allclose(changed(uniform, only(shift=0.3, scale=0.3, tilt_radians=0.5)), uniform, atol=0.01)
+
+
+def test_contrast_keeps_black_white_and_order() -> None:
+    ramp = torch.linspace(0, 255, 88).expand(16, 1, 88, 88)
+    out = changed(ramp, only(gamma=0.5))
+    assert torch.allclose(out[..., 0], torch.zeros(1))
+    assert torch.allclose(out[..., -1], torch.full((1,), 255.0))
+    assert (out.diff(dim=-1) > 0).all()
+    assert out[:, 0, 0, 44].min() < ramp[0, 0, 0, 44] - 10
+    assert out[:, 0, 0, 44].max() > ramp[0, 0, 0, 44] + 10
+
+
+def test_blur() -> None:
+    noisy = torch.rand(4, 2, 88, 88) * 255
+    out = changed(noisy, only(blur_probability=1.0))
+    assert out.std() < 0.3 * noisy.std()
+    assert out.mean() == pytest.approx(float(noisy.mean()), rel=0.02)
+
+
+def test_a_cover_hides_one_place_in_all_frames_of_some_clips() -> None:
+    crops = torch.rand(40, 3, 88, 88) * 200 + 20
+    hidden = (changed(crops, only(cover_probability=0.25)) - crops).abs() > 0.1
+    covered = hidden.flatten(1).any(1)
+    assert 0.05 < covered.float().mean() < 0.5
+    share = hidden[covered].float().mean((1, 2, 3))
+    assert share.max() < 0.2
+    together = hidden[covered].all(1).float().mean((1, 2))
+    assert torch.allclose(together, share, atol=0.01)

@@ -1,0 +1,151 @@
+"""Recordings made ready for training: what is kept, what is left out and said, and what a second run does."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from small_world import write_clip
+
+from avse import media
+from avse.config import SAMPLES_PER_FRAME
+from avse.data import cache
+from avse.data.cache import Outcome, find_clips, load_clip, sources
+from avse.data.synthetic import make_clip
+from avse.data.synthetic_speech import speak
+from avse.errors import MissingError, UsageError
+
+
+class World:
+    """A tree like VoxCeleb2's: two people with two clips each, a sound alone, a broken file, one too short, a text."""
+
+    def __init__(self, folder: Path) -> None:
+        self.tree, self.cache = folder / "tree", folder / "cache"
+        for seed, name in enumerate(("id1/videoA/00001", "id1/videoB/00001", "id2/videoA/00001", "id2/videoA/00002")):
+            path = self.tree / "dev" / "mp4" / f"{name}.mp4"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            make_clip(path, 1.02, seed)
+        self.people = self.tree / "dev" / "mp4"
+        (self.people / "id3" / "chapter").mkdir(parents=True)
+        self.speech = speak(1.5, seed=9).waveform
+        soundfile.write(self.people / "id3" / "chapter" / "line.wav", self.speech, 16000)
+        soundfile.write(self.people / "id3" / "chapter" / "click.wav", self.speech[:600], 16000)
+        (self.people / "id2" / "videoA" / "broken.mp4").write_bytes(b"no film at all" * 50)
+        (self.people / "id2" / "notes.txt").write_text("No recording.")
+        self.first = list(cache.prepare(self.tree, self.cache, 1))
+
+    def bad(self) -> dict[str, str]:
+        with (self.cache / "bad.csv").open(newline="") as file:
+            return {Path(row["source"]).name: row["problem"] for row in csv.DictReader(file)}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World(tmp_path_factory.mktemp("world"))
+
+
+def kept(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_every_recording_is_kept_or_said_to_be_bad(world: World) -> None:
+    assert kept(world.cache) == [
+        "bad.csv", "id1/videoA-00001.npz", "id1/videoB-00001.npz", "id2/videoA-00001.npz", "id2/videoA-00002.npz",
+        "id3/chapter-line.npz",
+    ]  # fmt: skip
+    assert len(world.first) == 7
+    assert {outcome.source.name for outcome in world.first if outcome.problem} == {"broken.mp4", "click.wav"}
+
+
+def test_bad_ones_are_listed_with_their_reason(world: World) -> None:
+    assert set(world.bad()) == {"broken.mp4", "click.wav"}
+    assert "broken.mp4 is not a recording" in world.bad()["broken.mp4"]
+    assert "shorter than a video frame" in world.bad()["click.wav"]
+
+
+def test_sound_and_lips_have_one_length(world: World) -> None:
+    for paths in find_clips(world.cache).values():
+        for path in paths:
+            clip = load_clip(path)
+            assert len(clip.sound) == SAMPLES_PER_FRAME * len(clip.seen)
+            assert (clip.lips is None) == (path.parent.name == "id3")
+            if clip.lips is not None:
+                assert (clip.lips.shape, clip.lips.dtype) == ((len(clip.seen), 88, 88), np.uint8)
+                assert len(clip.seen) in (25, 26)
+                assert clip.seen.mean() > 0.9
+                assert clip.lips[clip.seen].std() > 5
+
+
+def test_sound_alone_is_kept_as_it_was(world: World) -> None:
+    clip = load_clip(world.cache / "id3" / "chapter-line.npz")
+    assert not clip.seen.any()
+    np.testing.assert_allclose(clip.sound, world.speech[: 37 * 640], atol=1e-4)
+
+
+def test_clips_load_without_ffmpeg(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_here(*arguments: object, **options: object) -> None:
+        raise MissingError("No ffmpeg on this machine.", "")
+
+    monkeypatch.setattr(media, "ffmpeg_exe", none_here)
+    monkeypatch.setattr(subprocess, "Popen", none_here)
+    for path in find_clips(world.cache)["id1"]:
+        assert load_clip(path).lips is not None
+
+
+def test_a_second_run_does_what_is_missing_and_keeps_the_rest(world: World) -> None:
+    lost, others = world.cache / "id1" / "videoB-00001.npz", world.cache / "id2" / "videoA-00001.npz"
+    lost_bytes, others_time = lost.read_bytes(), others.stat().st_mtime_ns
+    lost.unlink()
+    again = list(cache.prepare(world.tree, world.cache, 1))
+    assert len(again) == 7
+    assert {outcome.source.name for outcome in again if outcome.problem} == {"broken.mp4", "click.wav"}
+    assert lost.read_bytes() == lost_bytes
+    assert others.stat().st_mtime_ns == others_time
+    assert set(world.bad()) == {"broken.mp4", "click.wav"}
+
+
+def test_nothing_is_detected_again_in_what_is_there(world: World) -> None:
+    started = cache.prepare(world.tree, world.cache, 1)
+    assert [next(started) for _ in range(5)] == [
+        Outcome(source, "") for source, target in sources(world.tree, world.cache) if target.exists()
+    ]
+    started.close()
+
+
+def test_only_a_bad_input_is_left_out_a_lacking_program_stops_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lacking(path: Path, detect: object) -> dict[str, np.ndarray]:
+        raise MissingError("No ffmpeg on this machine.", "")
+
+    monkeypatch.setattr(cache, "prepare_clip", lacking)
+    monkeypatch.setattr(cache, "_detector", object())
+    with pytest.raises(MissingError):
+        cache._prepare_one((tmp_path / "clip.mp4", tmp_path / "clip.npz"))
+
+
+def test_speakers_in_a_fixed_order(tmp_path: Path) -> None:
+    for speaker, name in (("b", "2"), ("a", "9"), ("b", "1")):
+        write_clip(tmp_path, speaker, name, num_frames=2)
+    found = find_clips(tmp_path)
+    assert [(name, [path.stem for path in paths]) for name, paths in found.items()] == [("a", ["9"]), ("b", ["1", "2"])]
+
+
+def test_trees_without_the_folders_of_voxceleb(tmp_path: Path) -> None:
+    for name in ("anna/one.MKV", "anna/deep/er/two.wav", "bert/three.txt", "loose.mp4"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    targets = [str(target) for _, target in sources(tmp_path, Path("cache"))]
+    assert targets == ["cache/anna/deep-er-two.npz", "cache/anna/one.npz"]
+
+
+def test_empty_trees_and_caches(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="No recordings"):
+        list(cache.prepare(tmp_path, tmp_path / "cache", 1))
+    with pytest.raises(UsageError, match="No prepared clips") as caught:
+        find_clips(tmp_path)
+    assert "avse prepare" in caught.value.hint

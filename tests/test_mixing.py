@@ -1,0 +1,246 @@
+"""Mixtures from nothing but a seed: the same again, at the levels that were drawn, of the right people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from small_world import write_cache, write_clip
+
+from avse.data import mixing
+from avse.data.cache import Clip, find_clips, load_clip
+from avse.data.dataset import Batches, loader
+from avse.data.mixing import Example, MixConfig, Mixer, coloured_noise, scale_to, segment
+from avse.errors import UsageError
+
+Make = Callable[..., Mixer]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("world")
+    write_cache(folder / "faces", speakers=3, clips=2, num_frames=20)
+    write_clip(folder / "voices", "reader", "page", with_lips=False)
+    write_clip(folder / "noises", "street", "noise", with_lips=False)
+    return folder
+
+
+@pytest.fixture
+def make(world: Path) -> Make:
+    def mixer(voices: bool = False, noises: bool = False, **settings: Any) -> Mixer:
+        pools = [
+            find_clips(world / name) if wanted else {} for name, wanted in (("voices", voices), ("noises", noises))
+        ]
+        return Mixer(find_clips(world / "faces"), pools[0], pools[1], MixConfig(**({"num_frames": 10} | settings)))
+
+    return mixer
+
+
+def rms_db(sound: np.ndarray) -> float:
+    return 10 * float(np.log10(np.mean(np.square(sound, dtype=np.float64))))
+
+
+def examples(mixer: Mixer, count: int = 60) -> list[Example]:
+    return [mixer.example(5, index) for index in range(count)]
+
+
+def test_the_same_seed_and_number_give_the_same_bytes(make: Make) -> None:
+    first, again = (make(voices=True, noises=True) for _ in range(2))
+    for index in (0, 7, 1_000_000):
+        for one, other in zip(
+            vars(first.example(3, index)).values(), vars(again.example(3, index)).values(), strict=True
+        ):
+            assert one.dtype == other.dtype
+            assert one.tobytes() == other.tobytes()
+    assert first.example(3, 0).mixture.tobytes() != first.example(4, 0).mixture.tobytes()
+    assert first.example(3, 0).mixture.tobytes() != first.example(3, 1).mixture.tobytes()
+
+
+def test_shapes_and_types(make: Make) -> None:
+    for example in examples(make(voices=True, noises=True), 20):
+        assert example.mixture.shape == example.target.shape == (6400,)
+        assert example.mixture.dtype == example.target.dtype == np.float32
+        assert (example.lips.shape, example.lips.dtype) == ((10, 88, 88), np.uint8)
+        assert (example.seen.shape, example.seen.dtype) == ((10,), bool)
+        assert np.isfinite(example.mixture).all()
+
+
+@pytest.mark.parametrize("level_db", [-18.0, 0.0, 5.0])
+def test_one_talker_at_the_level_that_was_drawn(make: Make, level_db: float) -> None:
+    settings = {"num_talkers": (0.0, 1.0), "talker_db": (level_db, level_db), "noise_probability": 0.0}
+    for example in examples(make(**settings), 10):
+        assert rms_db(example.mixture - example.target) - rms_db(example.target) == pytest.approx(level_db, abs=0.05)
+
+
+def test_noise_at_the_level_that_was_drawn(make: Make) -> None:
+    for example in examples(make(noises=True, num_talkers=(1.0,), noise_db=(-7.0, -7.0)), 10):
+        assert rms_db(example.mixture - example.target) - rms_db(example.target) == pytest.approx(-7, abs=0.05)
+
+
+def test_the_gain_of_the_whole_mixture(make: Make) -> None:
+    for example in examples(make(gain_db=(-9.0, -9.0)), 10):
+        assert rms_db(example.target) == pytest.approx(-20 - 9, abs=0.05)
+    levels = [rms_db(example.target) + 20 for example in examples(make())]
+    assert -12 <= min(levels) < -9
+    assert 3 < max(levels) <= 6
+
+
+def test_levels_fill_their_range(make: Make) -> None:
+    mixer = make(num_talkers=(0.0, 1.0), noise_probability=0.0)
+    levels = [rms_db(e.mixture - e.target) - rms_db(e.target) for e in examples(mixer)]
+    assert -18.1 < min(levels) < -14
+    assert 1 < max(levels) < 5.1
+
+
+@pytest.mark.parametrize("voices", [False, True])
+def test_nobody_interferes_with_themselves(make: Make, monkeypatch: pytest.MonkeyPatch, voices: bool) -> None:
+    drawn: list[tuple[str, bool]] = []
+
+    def watched(clips: list[Path], num_frames: int, rng: np.random.Generator, with_lips: bool = True) -> Clip:
+        drawn.append((clips[0].parent.name, with_lips))
+        return segment(clips, num_frames, rng, with_lips)
+
+    monkeypatch.setattr(mixing, "segment", watched)
+    heard = set()
+    for index in range(100):
+        drawn.clear()
+        make(voices=voices, num_talkers=(0.0, 0.0, 0.5, 0.5)).example(0, index)
+        (target, shown), *others = drawn
+        assert shown
+        assert len(others) in (2, 3)
+        assert target not in {name for name, _ in others}
+        heard |= {name for name, _ in others}
+    assert heard == {"speaker0", "speaker1", "speaker2"} | ({"reader"} if voices else set())
+
+
+def test_the_same_person_among_the_voices_is_left_out_too(world: Path) -> None:
+    faces = {"speaker0": find_clips(world / "faces")["speaker0"]}
+    voices = {"speaker0": faces["speaker0"], **find_clips(world / "voices")}
+    mixer = Mixer(faces, voices, {}, MixConfig(num_frames=10, num_talkers=(0.0, 1.0), noise_probability=0.0))
+    reader = load_clip(voices["reader"][0]).sound
+    for example in examples(mixer, 20):
+        rest = (example.mixture - example.target).astype(np.float64)
+        match = np.correlate(reader.astype(np.float64), rest, "valid") / np.linalg.norm(rest)
+        norms = np.sqrt(np.convolve(np.square(reader, dtype=np.float64), np.ones(len(rest)), "valid"))
+        assert (match / norms).max() > 0.999
+
+
+def test_without_a_talker_there_is_always_noise(make: Make) -> None:
+    for example in examples(make(num_talkers=(1.0,), noise_probability=0.0, noise_db=(-3.0, -3.0)), 20):
+        assert rms_db(example.mixture - example.target) - rms_db(example.target) == pytest.approx(-3, abs=0.05)
+
+
+def test_numbers_of_talkers_and_noises_come_as_often_as_asked(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    mixer = make(num_talkers=(0.5, 0.25, 0.25), noise_probability=0.4)
+    counts = {"talkers": 0, "noises": 0}
+
+    def counted(kind: str, original: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+        def call(*arguments: Any) -> np.ndarray:
+            counts[kind] += 1
+            return original(*arguments)
+
+        return call
+
+    monkeypatch.setattr(mixer, "_voice", counted("talkers", mixer._voice))
+    monkeypatch.setattr(mixer, "_noise", counted("noises", mixer._noise))
+    examples(mixer, 400)
+    assert counts["talkers"] / 400 == pytest.approx(0.75, abs=0.12)
+    assert counts["noises"] / 400 == pytest.approx(0.5 + 0.5 * 0.4, abs=0.07)
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
+def test_how_often_the_picture_is_missing(make: Make, probability: float) -> None:
+    made = examples(make(unseen_probability=probability), 200)
+    missing = np.array([not example.lips.any() for example in made])
+    assert missing.mean() == pytest.approx(probability, abs=0.0 if probability in (0, 1) else 0.08)
+    assert all(example.seen.any() != gone for example, gone in zip(made, missing, strict=True))
+
+
+def test_speakers_come_as_often_as_they_have_clips_up_to_a_limit(world: Path) -> None:
+    (few,) = [paths[:1] for name, paths in find_clips(world / "faces").items() if name == "speaker0"]
+    many = find_clips(world / "faces")["speaker1"] * 10
+    for limit, share in ((120, 1 / 21), (1, 0.5)):
+        mixer = Mixer(
+            {"few": few, "many": many}, {}, {}, MixConfig(num_frames=4, num_talkers=(1.0,), max_speaker_clips=limit)
+        )
+        np.testing.assert_allclose(mixer._weights, [share, 1 - share])
+
+
+@pytest.mark.parametrize("num_frames", [1, 19, 20, 21, 50])
+def test_clips_of_one_speaker_are_joined_to_the_length_asked_for(world: Path, num_frames: int) -> None:
+    clips = find_clips(world / "faces")["speaker0"]
+    made = segment(clips, num_frames, np.random.default_rng(1))
+    assert (len(made.sound), len(made.lips), len(made.seen)) == (640 * num_frames, num_frames, num_frames)
+    whole = [load_clip(path) for path in clips]
+    assert any(clip.sound.tobytes().find(made.sound[:640].tobytes()) >= 0 for clip in whole)
+
+
+def test_sound_and_lips_are_cut_at_the_same_place(world: Path) -> None:
+    clip = load_clip(find_clips(world / "faces")["speaker0"][0])
+    for seed in range(10):
+        made = segment(find_clips(world / "faces")["speaker0"][:1], 7, np.random.default_rng(seed))
+        (first,) = [i for i in range(14) if np.array_equal(clip.lips[i : i + 7], made.lips)]
+        np.testing.assert_array_equal(made.sound, clip.sound[first * 640 : (first + 7) * 640])
+
+
+def test_a_clip_without_picture_among_others_is_black_there(tmp_path: Path) -> None:
+    clips = [
+        write_clip(tmp_path, "mixed", "shown", num_frames=6),
+        write_clip(tmp_path, "mixed", "heard", num_frames=6, with_lips=False),
+    ]
+    made = [segment(clips, 24, np.random.default_rng(seed)) for seed in range(8)]
+    mixed = [clip for clip in made if 0 < clip.seen.mean() < 1]
+    assert len(mixed) > 3
+    for clip in mixed:
+        assert clip.lips.shape == (24, 88, 88)
+        np.testing.assert_array_equal(clip.lips.any((1, 2)), clip.seen)
+
+
+def test_a_speaker_never_seen_can_be_a_target_by_sound_alone(tmp_path: Path) -> None:
+    write_clip(tmp_path, "heard", "clip", with_lips=False)
+    example = Mixer(find_clips(tmp_path), {}, {}, MixConfig(num_frames=10, num_talkers=(1.0,))).example(0, 0)
+    assert not example.lips.any()
+    assert not example.seen.any()
+
+
+def test_who_there_must_be(world: Path) -> None:
+    with pytest.raises(UsageError, match="no talkers"):
+        Mixer({}, find_clips(world / "voices"), {}, MixConfig())
+    alone = {"speaker0": find_clips(world / "faces")["speaker0"]}
+    with pytest.raises(UsageError, match="nobody to talk over speaker0"):
+        Mixer(alone, {}, {}, MixConfig())
+
+
+def test_scale() -> None:
+    sound = np.random.default_rng(0).standard_normal(1000) * 0.03
+    assert rms_db(scale_to(sound, -12.0)) == pytest.approx(-12, abs=1e-3)
+    assert not scale_to(np.zeros(1000), 6.0).any()
+
+
+def test_colours_of_noise() -> None:
+    slopes = []
+    for seed in range(40):
+        power = np.abs(np.fft.rfft(coloured_noise(16000, np.random.default_rng(seed)))) ** 2
+        low, high = power[200:400].mean(), power[3200:6400].mean()
+        slopes.append(10 * np.log10(low / high) / 4)
+    assert -0.5 < min(slopes) < 1
+    assert 8 < max(slopes) < 9.5
+
+
+def test_batches_are_numbered_examples_whatever_the_workers(make: Make) -> None:
+    mixer = make()
+    batch = Batches(mixer, 9, batch_size=3, first=2, last=4)[1]
+    for row, index in enumerate((9, 10, 11)):
+        example = mixer.example(9, index)
+        for tensor, array in zip(
+            (batch.mixture, batch.target, batch.crops, batch.seen), vars(example).values(), strict=True
+        ):
+            np.testing.assert_array_equal(tensor[row].numpy(), array)
+    loaded = list(loader(Batches(mixer, 9, 3, 2, 4), num_workers=0))
+    assert len(loaded) == 2
+    assert torch.equal(loaded[1].mixture, batch.mixture)
+    assert list(loader(Batches(mixer, 9, 3, 4, 4), num_workers=0)) == []
