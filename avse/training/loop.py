@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from avse.training.settings import TrainConfig, as_mapping
 from avse.training.steps import STEPS, Losses, scores
 
 VALIDATION_SEED = 1_000_003
+VALIDATION_BATCH_SIZE = 32
 KEPT_BY = {"lips": "lips/correlation", "speech": "improvement_db/seen"}
 
 
@@ -104,10 +105,10 @@ class Trainer:
             self.net.module, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True
         )
         self.generator = torch.Generator()
-        self.curves = SummaryWriter(str(run))
         mixer = folders.mixer(config, True) if folders.validation_speakers else folders.mixer(config, False)
-        self.validation = Batches(mixer, VALIDATION_SEED, 32, 0, config.num_validation_batches)
+        self.validation = Batches(mixer, VALIDATION_SEED, VALIDATION_BATCH_SIZE, 0, config.num_validation_batches)
         self._resume()
+        self.curves = SummaryWriter(str(run), purge_step=self.step + 1)
 
     def learn(self, batch: Batch) -> dict[str, float]:
         """One step on one batch; returns its losses."""
@@ -169,6 +170,7 @@ class Trainer:
             "optimiser": self.optimiser.state_dict(),
             "step": self.step,
             "best": self.best,
+            "settings": self._lasting_settings(),
         }
         torch.save(state, self.run / "last.part")
         (self.run / "last.part").replace(self.run / "last.pt")
@@ -177,10 +179,20 @@ class Trainer:
         if not (self.run / "last.pt").exists():
             return
         state = torch.load(self.run / "last.pt", map_location=self.fabric.device, weights_only=True)
+        own = self._lasting_settings()
+        if differing := [name for name, value in state.get("settings", own).items() if value != own[name]]:
+            raise UsageError(
+                f"The run in {self.run} has another {' and '.join(differing)}.",
+                "Give the settings of that run, or choose another folder.",
+            )
         self.net.module.load_state_dict(state["net"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.best = state["step"], state["best"]
+
+    def _lasting_settings(self) -> dict[str, Any]:
+        """What a run cannot change on its way."""
+        return {"stage": self.config.stage, "model": asdict(self.config.model)}
 
 
 def load_matching(net: SpeechNet, state: Mapping[str, Tensor]) -> int:

@@ -1,0 +1,128 @@
+"""`avse prepare`, then `avse train`, then `avse train` again: from recordings to weights on the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from avse.checkpoint import load_checkpoint
+from avse.data.synthetic import make_clip
+from avse_cli.main import app
+
+SETTINGS = """
+batch_size: 2
+num_validation_batches: 1
+validate_every: 100
+mix: {num_frames: 5, num_talkers: [1.0]}
+model: {audio_channels: [5, 6, 7, 8], lip_width: 5}
+"""
+
+
+class World:
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.tree, self.cache = folder, folder / "tree", folder / "cache"
+        for seed, name in enumerate(("id1/a/1", "id1/a/2", "id2/a/1", "id2/a/2")):
+            path = self.tree / f"{name}.mp4"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            make_clip(path, 1.02, seed)
+        self.settings = folder / "tiny.yaml"
+        self.settings.write_text(SETTINGS)
+        self.prepared = avse("prepare", str(self.tree), "-o", str(self.cache), "-j", "1")
+
+    def train(self, run: str, *options: str) -> tuple[int, str, str]:
+        basis = ("train", "--data", str(self.cache), "--run", str(self.folder / run), "--config", str(self.settings))
+        return avse(*basis, "--val-speakers", "id2", *options)
+
+
+def avse(*arguments: str) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of a command."""
+    result = CliRunner().invoke(app, list(arguments))
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World(tmp_path_factory.mktemp("world"))
+
+
+def last_step(world: World, run: str) -> int:
+    return int(torch.load(world.folder / run / "last.pt", weights_only=True)["step"])
+
+
+def test_prepare(world: World) -> None:
+    assert world.prepared[:2] == (0, f"4 clips in {world.cache}\n")
+    assert len(list(world.cache.glob("*/*.npz"))) == 4
+
+
+def test_train_and_go_on(world: World) -> None:
+    code, out, err = world.train("run", "--steps", "3", "--preset", "msaf")
+    best = world.folder / "run" / "best.safetensors"
+    assert (code, out) == (0, f"{best}\n")
+    assert err.startswith("step 3: improvement_db/seen ")
+    assert list((world.folder / "run").glob("events.out.tfevents.*"))
+    assert (load_checkpoint(best).about["step"], last_step(world, "run")) == (3, 3)
+    assert load_checkpoint(best).net.config.fusion == "msaf"
+    code, _, err = world.train("run", "--steps", "5", "--preset", "msaf")
+    assert code == 0
+    assert err.startswith("step 5: ")
+    assert last_step(world, "run") == 5
+
+
+def test_the_lips_first_then_the_whole_net_from_them(world: World) -> None:
+    code, out, err = world.train("lips", "--steps", "1", "--stage", "lips")
+    assert code == 0
+    assert "lips/correlation" in err
+    code, _, _ = world.train("joint", "--steps", "1", "--start-from", out.strip(), "--quiet")
+    assert code == 0
+
+
+def test_quiet(world: World) -> None:
+    assert world.train("quiet", "--steps", "1", "--preset", "none", "--quiet") == (0, "", "")
+
+
+def test_time_that_is_up(world: World) -> None:
+    code, _, err = world.train("short", "--steps", "1000", "--max-hours", "0")
+    assert (code, last_step(world, "short")) == (0, 1)
+    assert err.startswith("step 1: ")
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (["--preset", "glue"], 2, "no fusion called 'glue'"),
+        (["--stage", "nose"], 2, "nose"),
+        (["--stage", "lips", "--preset", "none"], 2, "no lips"),
+        (["--val-speakers", "id9"], 2, "id9"),
+        (["--val-speakers", "id1,id2"], 2, "no talkers to train on"),
+        (["--config", "nowhere.yaml"], 2, "nowhere.yaml"),
+        (["--start-from", "nowhere.safetensors"], 1, "nowhere.safetensors"),
+        (["--voices", "nowhere"], 2, "nowhere"),
+        (["--data", "nowhere"], 2, "nowhere"),
+    ],
+)
+def test_what_makes_no_sense_is_two_lines(world: World, options: list[str], code: int, said: str) -> None:
+    found, out, err = world.train("wrong", "--steps", "1", *options)
+    assert (found, out) == (code, "")
+    assert said in err
+    assert len(err.splitlines()) == 2
+
+
+def test_a_run_with_other_settings_is_not_continued(world: World) -> None:
+    assert world.train("settled", "--steps", "1", "--preset", "cwc")[0] == 0
+    code, _, err = world.train("settled", "--steps", "2", "--preset", "mmtm")
+    assert code == 2
+    assert "settled" in err
+    assert len(err.splitlines()) == 2
+
+
+def test_a_bad_recording_is_said_and_counted(world: World, tmp_path: Path) -> None:
+    (tmp_path / "tree" / "id1").mkdir(parents=True)
+    (tmp_path / "tree" / "id1" / "broken.mp4").write_bytes(b"no film" * 99)
+    code, out, _ = avse("prepare", str(tmp_path / "tree"), "-o", str(tmp_path / "cache"), "-j", "1")
+    assert code == 1
+    assert out == f"0 clips in {tmp_path / 'cache'}; 1 left out, see {tmp_path / 'cache' / 'bad.csv'}\n"
