@@ -1,0 +1,140 @@
+"""What each fusion costs inside the speech net: parameters, multiply-accumulates, real-time factor, as Markdown.
+
+python benchmarks/fusions.py --output docs/fusions-table.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import statistics
+import time
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from avse import __version__
+from avse.config import SAMPLES_PER_FRAME, VIDEO_FPS, ModelConfig
+from avse.enhance import WINDOW_FRAMES
+from avse.models.fusion import FUSIONS
+from avse.models.net import SpeechNet
+from avse.records import Inputs
+
+SECONDS = WINDOW_FRAMES / VIDEO_FPS
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one net: parameters in all and in its fusions, multiply-accumulates and seconds per second of video."""
+
+    fusion: str
+    num_parameters: int
+    num_fusion_parameters: int
+    macs_per_second: float
+    real_time_factor: float
+
+
+def made_inputs(config: ModelConfig) -> Inputs:
+    """One window as `avse enhance` cuts them, of noise."""
+    num_steps = WINDOW_FRAMES * SAMPLES_PER_FRAME // config.hop
+    spectrum = torch.randn(1, SAMPLES_PER_FRAME // 2 + 1, num_steps, dtype=torch.complex64)
+    return Inputs(
+        spectrum, torch.randn(1, WINDOW_FRAMES, config.lip_side, config.lip_side), torch.ones(1, WINDOW_FRAMES)
+    )
+
+
+def count_macs(net: SpeechNet, inputs: Inputs) -> int:
+    """Multiply-accumulates of convolutions and matrix products in one pass."""
+    with FlopCounterMode(display=False) as counter:
+        net(inputs)
+    return counter.get_total_flops() // 2
+
+
+def pass_seconds(nets: list[SpeechNet], inputs: Inputs, num_runs: int) -> list[float]:
+    """Median time of one pass of each net; the nets take turns, so that a busy moment of the machine meets all."""
+    times: list[list[float]] = [[] for _ in nets]
+    for _ in range(num_runs + 1):
+        for net, own in zip(nets, times, strict=True):
+            started = time.perf_counter()
+            net(inputs)
+            own.append(time.perf_counter() - started)
+    return [statistics.median(own[1:]) for own in times]
+
+
+@torch.no_grad()
+def measure(num_runs: int) -> list[Cost]:
+    """The costs of the net with each fusion, all else at its default."""
+    nets = [SpeechNet(ModelConfig(fusion=name)).eval() for name in FUSIONS]
+    inputs = made_inputs(ModelConfig())
+    return [
+        Cost(
+            net.config.fusion,
+            sum(parameter.numel() for parameter in net.parameters()),
+            sum(parameter.numel() for parameter in net.fusions.parameters()),
+            count_macs(net, inputs) / SECONDS,
+            seconds / SECONDS,
+        )
+        for net, seconds in zip(nets, pass_seconds(nets, inputs, num_runs), strict=True)
+    ]
+
+
+def to_markdown(costs: list[Cost], num_runs: int, note: str) -> str:
+    """The table, with where and when it was measured."""
+    rows = [
+        f"| {cost.fusion} | {cost.num_parameters / 1e6:.3f} | {cost.num_fusion_parameters / 1e3:.1f} "
+        f"| {cost.macs_per_second / 1e9:.3f} | {cost.real_time_factor:.3f} |"
+        for cost in costs
+    ]
+    default = ModelConfig()
+    return "\n".join(
+        [
+            "# What each fusion costs",
+            "",
+            "Made by `python benchmarks/fusions.py --output docs/fusions-table.md`; what the fusions are:",
+            "[fusion.md](fusion.md).",
+            "",
+            "| fusion | parameters, million | of these in the fusion, thousand | 10^9 multiply-accumulates a second "
+            "| seconds a second |",
+            "|---|---:|---:|---:|---:|",
+            *rows,
+            "",
+            f"The whole net at its default sizes (hop {default.hop}, lips of {default.lip_side} pixels) on windows of "
+            f"{SECONDS:g} s, per second of",
+            "video; faces, decoding and STFT are not in it. Multiply-accumulates are those of convolutions and matrix",
+            f"products. Times: {torch.get_num_threads()} threads, median of {num_runs} passes, the nets by turns.",
+            "",
+            f"Measured {date.today().isoformat()} on {processor()} with avse {__version__}, torch {torch.__version__}, "
+            f"Python {platform.python_version()}.",
+            *([note] if note else []),
+            "",
+        ]
+    )
+
+
+def processor() -> str:
+    """The machine's own name for its processor, and how many cores there are."""
+    listed = Path("/proc/cpuinfo")
+    lines = listed.read_text().splitlines() if listed.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.processor() or platform.machine()} ({len(names) or 'unknown'} cores)"
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, default=Path("docs/fusions-table.md"))
+    parser.add_argument("--runs", type=int, default=9)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--note", default="", help="A sentence on the circumstances, for the page.")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    page = to_markdown(measure(options.runs), options.runs, options.note)
+    options.output.write_text(page, encoding="utf-8")
+    print(page)
+
+
+if __name__ == "__main__":
+    main()
