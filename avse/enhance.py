@@ -25,7 +25,7 @@ from avse import faces, features, files, lips, media, overlap
 from avse.audio import istft, stft
 from avse.checkpoint import Checkpoint
 from avse.config import SAMPLE_RATE, SAMPLES_PER_FRAME, VIDEO_FPS
-from avse.errors import InputError, UsageError
+from avse.errors import AvseError, InputError, UsageError
 from avse.models.net import SpeechNet
 from avse.registry import load_model
 
@@ -247,7 +247,7 @@ def exactly(blocks: Iterator[np.ndarray], num_samples: int) -> Iterator[np.ndarr
 
 
 def write(target: Path, tape: media.Media, blocks: Iterator[np.ndarray]) -> None:
-    """Write sound blocks to a sound file, or under the copied picture of the recording."""
+    """Write sound blocks to a sound file, or under the copied picture of the recording. AvseError if that fails."""
     assert tape.sound is not None
     is_sound = target.suffix.lower() in SOUND_FILES
     sound_file = target if is_sound else target.with_suffix(".wav")
@@ -257,6 +257,8 @@ def write(target: Path, tape: media.Media, blocks: Iterator[np.ndarray]) -> None
                 file.write(np.clip(block, -1.0, 1.0))
         if not is_sound:
             media.replace_sound(tape, sound_file, target)
+    except soundfile.SoundFileError as error:
+        raise AvseError(f"The sound cannot be written: {error}", "See that there is space on the disk.") from error
     finally:
         if not is_sound:
             sound_file.unlink(missing_ok=True)

@@ -8,17 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from small_world import stirred, tiny
 
-from avse.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from avse.config import ModelConfig
+from avse.checkpoint import save_checkpoint
 from avse.data.synthetic import make_clip
 from avse.faces import Detector
 from avse.models.net import SpeechNet
 
 torch.set_num_threads(1)
-
-TINY = ModelConfig(audio_channels=(4, 4, 4, 4), lip_width=4)
-
 
 @pytest.fixture(autouse=True)
 def _seed() -> None:
@@ -40,18 +37,19 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Checkpoint of a small net that was never trained."""
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
-    save_checkpoint(path, SpeechNet(TINY), {"name": "tiny"})
+    save_checkpoint(path, stirred(tiny()), {"name": "tiny"})
     return path
 
 
 @pytest.fixture(scope="session")
-def see_through(tiny_model: Path) -> Checkpoint:
-    """A net whose mask is 1 everywhere: what goes in must come out."""
-    checkpoint = load_checkpoint(tiny_model)
-    with torch.no_grad():
-        checkpoint.net.audio.mask.weight.zero_()
-        checkpoint.net.audio.mask.bias.fill_(30.0)  # type: ignore[union-attr]
-    return checkpoint
+def see_through(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Checkpoint of a net whose mask is 1 everywhere: what goes in must come out."""
+    net = SpeechNet(tiny())
+    torch.nn.init.zeros_(net.audio.mask.weight)
+    torch.nn.init.constant_(net.audio.mask.bias, 30.0)  # type: ignore[arg-type]
+    path = tmp_path_factory.mktemp("model") / "see-through.safetensors"
+    save_checkpoint(path, net, {"name": "see-through"})
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,110 @@
+"""The command as a whole: quick help, a version, two lines for an error, a bar on a terminal only."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+import avse
+from avse.errors import InputError, MissingError, UsageError
+from avse_cli import main
+from avse_cli.progress import progress
+
+AVSE = Path(sys.executable).with_name("avse")
+
+HELP_WITHOUT_TORCH = """
+import sys
+from typer.testing import CliRunner
+from avse_cli.main import app
+for command in ([], ["enhance"], ["prepare"], ["train"], ["samples"]):
+    shown = CliRunner().invoke(app, [*command, "--help"])
+    assert shown.exit_code == 0 and "Usage" in shown.output, shown.output
+print(sorted({"torch", "torchaudio", "librosa", "numpy", "scipy", "onnxruntime"} & set(sys.modules)))
+"""
+
+
+def test_help_of_every_command_loads_no_torch() -> None:
+    done = subprocess.run([sys.executable, "-c", HELP_WITHOUT_TORCH], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_every_command_has_a_help_that_was_tried() -> None:
+    names = {command.callback.__name__ for command in main.app.registered_commands if command.callback}
+    assert names == {"enhance", "prepare", "train", "samples"}
+
+
+def test_installed_command_tells_its_version() -> None:
+    done = subprocess.run([AVSE, "--version"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"avse {avse.__version__}\n", "")
+
+
+@pytest.mark.parametrize("arguments", [["--bogus"], ["bogus"], ["enhance"], ["enhance", "in.mp4"]])
+def test_wrong_usage_is_2(arguments: list[str]) -> None:
+    shown = CliRunner().invoke(main.app, arguments)
+    assert shown.exit_code == 2
+    assert "Usage" in shown.stderr
+    assert shown.stdout == ""
+
+
+def failing_app(failure: BaseException) -> typer.Typer:
+    """The command's own group around a command that fails."""
+    app = typer.Typer(cls=main.Group, pretty_exceptions_enable=False)
+    app.callback()(main.main)
+
+    @app.command()
+    def fail() -> None:
+        raise failure
+
+    return app
+
+
+@pytest.mark.parametrize(
+    ("failure", "code"), [(InputError("bad", "do"), 1), (UsageError("bad", "do"), 2), (MissingError("bad", "do"), 3)]
+)
+def test_failure_is_two_lines_and_its_own_code(failure: Exception, code: int) -> None:
+    shown = CliRunner().invoke(failing_app(failure), ["fail"])
+    assert (shown.exit_code, shown.stdout, shown.stderr) == (code, "", "avse: bad\n      do\n")
+    debugged = CliRunner().invoke(failing_app(failure), ["--debug", "fail"])
+    assert debugged.exception is failure
+
+
+def test_interruption_is_130() -> None:
+    shown = CliRunner().invoke(failing_app(KeyboardInterrupt()), ["fail"])
+    assert shown.exit_code == 130
+    assert shown.stderr == "avse: interrupted; nothing was left half-written.\n"
+
+
+def test_reader_that_leaves_early_is_no_traceback() -> None:
+    code = "from avse_cli.main import app; app(['--help'])"
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as pipe:
+        done = subprocess.run([sys.executable, "-c", code], stdout=pipe, stderr=subprocess.PIPE, text=True, check=False)
+    assert "Traceback" not in done.stderr
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_bar_is_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    for screen, quiet, expected in [
+        (Terminal(), False, True),
+        (Terminal(), True, False),
+        (io.StringIO(), False, False),
+    ]:
+        monkeypatch.setattr(sys, "stderr", screen)
+        with progress(quiet) as show:
+            show("enhancing", 1.0, 4.0)
+            show("enhancing", 3.0, 4.0)
+        assert ("enhancing" in screen.getvalue()) == expected
+        assert bool(screen.getvalue()) == expected
