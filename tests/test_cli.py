@@ -21,9 +21,12 @@ AVSE = Path(sys.executable).with_name("avse")
 
 HELP_WITHOUT_TORCH = """
 import sys
+from typer.main import get_command
 from typer.testing import CliRunner
 from avse_cli.main import app
-for command in ([], ["enhance"], ["prepare"], ["train"], ["samples"]):
+names = sorted(get_command(app).commands)
+assert "enhance" in names
+for command in ([], *([name] for name in names)):
     shown = CliRunner().invoke(app, [*command, "--help"])
     assert shown.exit_code == 0 and "Usage" in shown.output, shown.output
 print(sorted({"torch", "torchaudio", "librosa", "numpy", "scipy", "onnxruntime"} & set(sys.modules)))
@@ -33,11 +36,6 @@ print(sorted({"torch", "torchaudio", "librosa", "numpy", "scipy", "onnxruntime"}
 def test_help_of_every_command_loads_no_torch() -> None:
     done = subprocess.run([sys.executable, "-c", HELP_WITHOUT_TORCH], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("[]\n", "")
-
-
-def test_every_command_has_a_help_that_was_tried() -> None:
-    names = {command.callback.__name__ for command in main.app.registered_commands if command.callback}
-    assert names == {"enhance", "prepare", "train", "samples"}
 
 
 def test_installed_command_tells_its_version() -> None:

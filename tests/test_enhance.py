@@ -175,9 +175,11 @@ def test_shortest_recordings(tiny_model: Path, tmp_path: Path, num_samples: int,
 
 def test_picture_longer_than_the_sound_is_left_alone(clip: Path, tiny_model: Path, tmp_path: Path) -> None:
     """A face that only comes when the sound is over is no face."""
-    frames = np.concatenate([np.repeat(GREY[:1, :1, :1], 25, 0) * np.ones((1, 240, 320)), *_frames(clip)])
+    frames = np.concatenate([np.full((25, 240, 320), 128), *_frames(clip)])
     source = write_recording(tmp_path / "in.mkv", coloured_noise(8000), frames)
-    assert "no face" in avse.enhance(source, tmp_path / "out.wav", model=str(tiny_model)).note
+    result = avse.enhance(source, tmp_path / "out.wav", model=str(tiny_model))
+    assert "no face" in result.note
+    assert (result.num_faces, result.seen_share) == (0, 0)
     assert len(written(tmp_path / "out.wav")) == 8000
 
 
