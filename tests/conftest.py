@@ -17,6 +17,7 @@ from avse.models.net import SpeechNet
 
 torch.set_num_threads(1)
 
+
 @pytest.fixture(autouse=True)
 def _seed() -> None:
     random.seed(0)
