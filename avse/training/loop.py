@@ -91,7 +91,7 @@ class Trainer:
         run.mkdir(parents=True, exist_ok=True)
         self.config, self.run, self.step, self.best = config, run, 0, -math.inf
         self.best_path = run / "best.safetensors"
-        self.fabric = Fabric(precision=config.precision)  # type: ignore[arg-type]
+        self.fabric = Fabric(devices=1, precision=config.precision)  # type: ignore[arg-type]
         self.fabric.launch()
         torch.manual_seed(config.seed)
         net = SpeechNet(config.model)
