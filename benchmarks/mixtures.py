@@ -14,7 +14,9 @@ import platform
 import statistics
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from datetime import date
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -74,20 +76,44 @@ def score_item(reference: Path, recording: Path, method: Method) -> dict[str, fl
     return dict(score(clean[:length], estimate[:length], 16000).values)
 
 
-def evaluate(folder: Path, methods: dict[str, Method], rows: Path, limit: int | None) -> list[dict[str, object]]:
+def build_methods(model_name: str, rivals: bool) -> dict[str, Method]:
+    """What is compared, in the order of the table."""
+    model = load_model(model_name)
+    methods: dict[str, Method] = {"unprocessed": read}
+    if rivals:
+        methods["RNNoise (sound only)"] = rnnoise
+    return methods | {"avse, picture ignored": enhancer(model, False), "avse": enhancer(model, True)}
+
+
+_methods: dict[str, Method] = {}
+
+
+def start_worker(model_name: str, rivals: bool) -> None:
+    """Each process loads the model once, and keeps to one thread."""
+    torch.set_num_threads(1)
+    _methods.update(build_methods(model_name, rivals))
+
+
+def score_recording(recording: Path) -> list[dict[str, object]]:
+    """One row for each method."""
+    reference = recording.parent.parent / "s1" / f"{recording.stem}.flac"
+    name = {"list": recording.parent.parent.name, "item": recording.stem}
+    return [name | {"method": label} | score_item(reference, recording, method) for label, method in _methods.items()]
+
+
+def evaluate(options: argparse.Namespace, rows: Path) -> list[dict[str, object]]:
     """Score all items of all lists with all methods; what ``rows`` holds already is not done again."""
     found = [json.loads(line) for line in rows.read_text().splitlines()] if rows.exists() else []
-    done = {(row["list"], row["item"], row["method"]) for row in found}
-    with rows.open("a") as file:
-        for recording in [path for one in sorted(folder.glob("*/mix")) for path in sorted(one.glob("*.mkv"))[:limit]]:
-            name = recording.parent.parent.name
-            reference = recording.parent.parent / "s1" / f"{recording.stem}.flac"
-            for label, method in methods.items():
-                if (name, recording.stem, label) not in done:
-                    row = {"list": name, "item": recording.stem, "method": label}
-                    found.append(row | score_item(reference, recording, method))
-                    file.write(json.dumps(found[-1]) + "\n")
-                    file.flush()
+    done = {(row["list"], row["item"]) for row in found}
+    folders = sorted(options.mixtures.glob("*/mix"))
+    recordings = [path for folder in folders for path in sorted(folder.glob("*.mkv"))[: options.limit]]
+    todo = [path for path in recordings if (path.parent.parent.name, path.stem) not in done]
+    start = (options.model, options.rivals)
+    with rows.open("a") as file, ProcessPoolExecutor(options.jobs, get_context("spawn"), start_worker, start) as pool:
+        for new in pool.map(score_recording, todo):
+            found += new
+            file.writelines(json.dumps(row) + "\n" for row in new)
+            file.flush()
     return found
 
 
@@ -110,16 +136,15 @@ def main() -> None:
     parser.add_argument("--model", default="avse")
     parser.add_argument("--output", type=Path, required=True, help="Markdown page; the rows go beside it as .jsonl")
     parser.add_argument("--rivals", action="store_true", help="also run RNNoise (pip install pyrnnoise)")
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--limit", type=int, help="items of each list")
     options = parser.parse_args()
-    model = load_model(options.model)
-    methods: dict[str, Method] = {"unprocessed": read}
-    if options.rivals:
-        methods["RNNoise (sound only)"] = rnnoise
-    methods |= {"avse, picture ignored": enhancer(model, False), "avse": enhancer(model, True)}
-    rows = evaluate(options.mixtures, methods, options.output.with_suffix(".jsonl"), options.limit)
-    made = f"Made by `python benchmarks/mixtures.py` on {date.today()}, torch {torch.__version__}, {platform.machine()}"
-    page = f"# Scores on mixtures\n\n{made}; checkpoint sha256 {model.sha256[:12]}.\n\n{table(rows, list(methods))}\n"
+    rows = evaluate(options, options.output.with_suffix(".jsonl"))
+    labels = list(dict.fromkeys(str(row["method"]) for row in rows))
+    command = "python benchmarks/mixtures.py" + (" --rivals" if options.rivals else "")
+    sha256 = load_model(options.model).sha256[:12]
+    made = f"Made by `{command}` on {date.today()}, torch {torch.__version__}, {platform.machine()}; model {sha256}."
+    page = f"# Scores on mixtures\n\n{made}\n\n{table(rows, labels)}\n"
     options.output.write_text(page)
     print(page)
 

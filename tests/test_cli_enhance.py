@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from click.testing import Result
 from recordings import coloured_noise, write_recording
 from typer.testing import CliRunner
 
@@ -35,7 +34,7 @@ def run(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ru
     """Type ``avse enhance`` in an empty folder."""
     monkeypatch.chdir(tmp_path)
 
-    def invoke(*arguments: str | Path, model: str | Path = tiny_model) -> Result:
+    def invoke(*arguments: str | Path, model: str | Path = tiny_model) -> Any:
         return CliRunner().invoke(app, ["enhance", "--model", str(model), *map(str, arguments)])
 
     return invoke
