@@ -26,7 +26,7 @@ from avse_cli.main import app
 
 AVSE = Path(sys.executable).with_name("avse")
 GREY = np.full((25, 96, 128), 128, np.uint8)
-Run = Callable[..., Result]
+Run = Callable[..., Any]
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def sound(tmp_path: Path) -> Path:
     return write_recording(tmp_path / "in.wav", coloured_noise(8000))
 
 
-def assert_refused(shown: Result, code: int, *words: str) -> None:
+def assert_refused(shown: Any, code: int, *words: str) -> None:
     """Two lines on standard error, nothing on standard output, and the right code."""
     assert isinstance(shown.exception, SystemExit), shown.exception
     lines = shown.stderr.splitlines()
