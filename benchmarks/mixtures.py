@@ -94,23 +94,26 @@ def start_worker(model_name: str, rivals: bool) -> None:
     _methods.update(build_methods(model_name, rivals))
 
 
-def score_recording(recording: Path) -> list[dict[str, object]]:
-    """One row for each method."""
+def score_recording(recording: Path, done: set[str]) -> list[dict[str, object]]:
+    """One row for each method that is not done yet."""
     reference = recording.parent.parent / "s1" / f"{recording.stem}.flac"
     name = {"list": recording.parent.parent.name, "item": recording.stem}
-    return [name | {"method": label} | score_item(reference, recording, method) for label, method in _methods.items()]
+    todo = {label: method for label, method in _methods.items() if label not in done}
+    return [name | {"method": label} | score_item(reference, recording, method) for label, method in todo.items()]
 
 
 def evaluate(options: argparse.Namespace, rows: Path) -> list[dict[str, object]]:
     """Score all items of all lists with all methods; what ``rows`` holds already is not done again."""
     found = [json.loads(line) for line in rows.read_text().splitlines()] if rows.exists() else []
-    done = {(row["list"], row["item"]) for row in found}
     folders = sorted(options.mixtures.glob("*/mix"))
     recordings = [path for folder in folders for path in sorted(folder.glob("*.mkv"))[: options.limit]]
-    todo = [path for path in recordings if (path.parent.parent.name, path.stem) not in done]
+    done: dict[tuple[str, str], set[str]] = {(path.parent.parent.name, path.stem): set() for path in recordings}
+    for row in found:
+        done.setdefault((row["list"], row["item"]), set()).add(row["method"])
+    finished = [done[path.parent.parent.name, path.stem] for path in recordings]
     start = (options.model, options.rivals)
     with rows.open("a") as file, ProcessPoolExecutor(options.jobs, get_context("spawn"), start_worker, start) as pool:
-        for new in pool.map(score_recording, todo):
+        for new in pool.map(score_recording, recordings, finished):
             found += new
             file.writelines(json.dumps(row) + "\n" for row in new)
             file.flush()
