@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from avse import faces, lips, media
+from avse import faces, files, lips, media
 from avse.config import SAMPLES_PER_FRAME
 from avse.errors import InputError, UsageError
 
@@ -57,7 +57,7 @@ def load_clip(path: Path) -> Clip:
 def find_clips(cache: Path) -> dict[str, list[Path]]:
     """Prepared clips by speaker, in a fixed order."""
     clips: dict[str, list[Path]] = {}
-    for path in sorted(cache.glob("*/*.npz")):
+    for path in sorted(cache.glob("*/[!.]*.npz")):
         clips.setdefault(path.parent.name, []).append(path)
     if not clips:
         raise UsageError(f"No prepared clips in {cache}.", "Prepare recordings first: avse prepare DATA -o CACHE")
@@ -129,8 +129,6 @@ def _prepare_one(pair: tuple[Path, Path]) -> Outcome:
     except InputError as error:
         return Outcome(source, error.message)
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_suffix(".part")
-    with partial.open("wb") as file:
-        np.savez_compressed(file, **stored)
-    partial.replace(target)
+    with files.whole(target) as partial:
+        np.savez_compressed(partial, **stored)
     return Outcome(source, "")

@@ -16,7 +16,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from avse import media
+from avse import files, media
 from avse.data.synthetic_face import FRAMES_PER_SECOND, talking_head
 from avse.data.synthetic_speech import speak
 from avse.errors import InputError, UsageError
@@ -103,9 +103,8 @@ def make_samples(folder: Path, seed: int = 0, force: bool = False) -> list[Path]
         clean = make_clip(clip, SAMPLE_SECONDS, seed, background=background, background_db=background_db)
         num_samples = len(media.read_sound(media.probe(clip)))
         clean = np.pad(clean, (0, max(0, num_samples - len(clean))))[:num_samples]
-        part = _part(reference)
-        soundfile.write(part, clean, SAMPLE_RATE, subtype="PCM_16")
-        part.replace(reference)
+        with files.whole(reference) as part:
+            soundfile.write(part, clean, SAMPLE_RATE, subtype="PCM_16")
     return paths
 
 
@@ -119,8 +118,8 @@ def _check_free(folder: Path, paths: list[Path], force: bool) -> None:
 
 def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], waveform: _Waveform, sample_rate: int) -> None:
     """Write RGB frames `(H, W, 3)`, H and W even, at 25 frames/s and mono sound `(N,)`; "exists" means "whole"."""
-    part = _part(path)
-    with tempfile.TemporaryDirectory() as scratch, open(Path(scratch, "ffmpeg.log"), "w+b") as log:
+    scratch_folder = tempfile.TemporaryDirectory()
+    with files.whole(path) as part, scratch_folder as scratch, open(Path(scratch, "ffmpeg.log"), "w+b") as log:
         sound = Path(scratch, "sound.wav")
         soundfile.write(sound, waveform, sample_rate, subtype="FLOAT")
         frames = iter(frames)
@@ -129,10 +128,8 @@ def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], waveform: _Wave
         with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=log) as encoder:
             _feed(encoder, chain([first], frames))
         if encoder.returncode:
-            part.unlink(missing_ok=True)
             log.seek(0)
             raise InputError(f"{path} cannot be written.", log.read().decode(errors="replace").strip())
-    part.replace(path)
 
 
 def _feed(encoder: subprocess.Popen[bytes], frames: Iterator[NDArray[np.uint8]]) -> None:
@@ -157,7 +154,3 @@ def _encoding(width: int, height: int, sound: Path, output: Path) -> list[str]:
 
 def _ffmpeg(arguments: list[str]) -> list[str]:
     return [media.ffmpeg_exe(), "-hide_banner", "-loglevel", "error", *arguments]
-
-
-def _part(path: Path) -> Path:
-    return path.with_name(f".{path.stem}.part{path.suffix}")

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.tensorboard import SummaryWriter
 
+from avse import files
 from avse.checkpoint import load_checkpoint, save_checkpoint
 from avse.data.augment import augment
 from avse.data.cache import find_clips
@@ -172,8 +173,8 @@ class Trainer:
             "best": self.best,
             "settings": self._lasting_settings(),
         }
-        torch.save(state, self.run / "last.part")
-        (self.run / "last.part").replace(self.run / "last.pt")
+        with files.whole(self.run / "last.pt") as partial:
+            torch.save(state, partial)
 
     def _resume(self) -> None:
         if not (self.run / "last.pt").exists():
