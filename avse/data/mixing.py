@@ -14,6 +14,7 @@ import numpy as np
 
 from avse.config import SAMPLES_PER_FRAME
 from avse.data.cache import Clip, load_clip
+from avse.data.rooms import narrow, reverberate
 from avse.errors import UsageError
 from avse.lips import CROP
 
@@ -38,13 +39,25 @@ class MixConfig:
     """Range of the gain of the whole mixture."""
     unseen_probability: float = 0.15
     """How often the picture is missing for the whole example."""
+    gap_probability: float = 0.0
+    """How often a picture that is there is lost for a stretch."""
+    gap_frames: tuple[int, int] = (2, 20)
+    """Length of such a stretch, shortest and longest."""
+    voice_probability: float = 0.0
+    """How often the target is a voice without picture, where there are any."""
+    babble_probability: float = 0.0
+    """How often the noise is babble: four to six voices at once."""
+    room_probability: float = 0.0
+    """How often each voice stands in a room of its own; the target keeps its reverberation."""
+    narrow_probability: float = 0.0
+    """How often mixture and target lack what lies above 3.4 to 7 kHz."""
     max_speaker_clips: int = 120
     """A speaker counts as having at most this many clips, so that none dominates."""
 
     def __post_init__(self) -> None:
         if not np.isclose(sum(self.num_talkers), 1) or min(self.num_talkers) < 0:
             raise UsageError(f"num_talkers {list(self.num_talkers)} are no probabilities.", "Let them add up to 1.")
-        for name in ("talker_db", "noise_db", "gain_db"):
+        for name in ("talker_db", "noise_db", "gain_db", "gap_frames"):
             low, high = getattr(self, name)
             if low > high:
                 raise UsageError(f"{name} goes from {low} to {high}.", "Give the lower end first.")
@@ -79,19 +92,43 @@ class Mixer:
         """The example that belongs to (seed, index)."""
         rng = np.random.default_rng((seed, index))
         config = self.config
-        speaker = list(self.seen)[rng.choice(len(self.seen), p=self._weights)]
-        clip = segment(self.seen[speaker], config.num_frames, rng)
-        target = scale_to(clip.sound, 0.0)
+        speaker, clip = self._target(rng)
+        target = scale_to(self._in_room(clip.sound, rng), 0.0)
         num_talkers = int(rng.choice(len(config.num_talkers), p=config.num_talkers))
-        others = [self._voice(speaker, rng) for _ in range(num_talkers)]
+        others = [self._in_room(self._voice(speaker, rng), rng) for _ in range(num_talkers)]
         mixture = target + sum((scale_to(other, rng.uniform(*config.talker_db)) for other in others), np.float32(0))
         if num_talkers == 0 or rng.random() < config.noise_probability:
-            mixture = mixture + scale_to(self._noise(len(target), rng), rng.uniform(*config.noise_db))
+            mixture = mixture + scale_to(self._noise(speaker, len(target), rng), rng.uniform(*config.noise_db))
+        if rng.random() < config.narrow_probability:
+            highest_hz = rng.uniform(3400.0, 7000.0)
+            mixture, target = narrow(mixture, highest_hz), narrow(target, highest_hz)
         gain = np.float32(0.1 * 10 ** (rng.uniform(*config.gain_db) / 20))
-        hidden = clip.lips is None or rng.random() < config.unseen_probability
-        crops = np.zeros((config.num_frames, CROP, CROP), np.uint8) if hidden else clip.lips
-        assert crops is not None
-        return Example(mixture * gain, target * gain, crops, clip.seen & (not hidden))
+        crops, seen = self._picture(clip, rng)
+        return Example(mixture * gain, target * gain, crops, seen)
+
+    def _target(self, rng: np.random.Generator) -> tuple[str, Clip]:
+        """Somebody one sees, or somebody one only hears."""
+        config = self.config
+        if self.voices and rng.random() < config.voice_probability:
+            speaker = list(self.voices)[rng.integers(len(self.voices))]
+            return speaker, segment(self.voices[speaker], config.num_frames, rng)
+        speaker = list(self.seen)[rng.choice(len(self.seen), p=self._weights)]
+        return speaker, segment(self.seen[speaker], config.num_frames, rng)
+
+    def _picture(self, clip: Clip, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Lips (V, 88, 88) and whether they are seen (V,): all, all but a stretch, or none."""
+        config = self.config
+        if clip.lips is None or rng.random() < config.unseen_probability:
+            return np.zeros((config.num_frames, CROP, CROP), np.uint8), np.zeros(config.num_frames, bool)
+        kept = clip.seen.copy()
+        if rng.random() < config.gap_probability:
+            length = int(rng.integers(config.gap_frames[0], config.gap_frames[1] + 1))
+            first = int(rng.integers(1 - length, config.num_frames))
+            kept[max(first, 0) : first + length] = False
+        return clip.lips * kept[:, None, None], kept
+
+    def _in_room(self, voice: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return reverberate(voice, rng) if rng.random() < self.config.room_probability else voice
 
     def _voice(self, but: str, rng: np.random.Generator) -> np.ndarray:
         """Someone else's voice, half the time from the recordings without picture where there are any."""
@@ -100,8 +137,11 @@ class Mixer:
         others = next(found for pool in pools if (found := [clips for name, clips in pool.items() if name != but]))
         return segment(others[int(rng.integers(len(others)))], self.config.num_frames, rng, with_lips=False).sound
 
-    def _noise(self, num_samples: int, rng: np.random.Generator) -> np.ndarray:
-        """Recorded noise where there is any, else, and one time in four, noise of a random colour."""
+    def _noise(self, but: str, num_samples: int, rng: np.random.Generator) -> np.ndarray:
+        """Babble, recorded noise where there is any, else, and one time in four, noise of a random colour."""
+        if rng.random() < self.config.babble_probability:
+            voices = [scale_to(self._voice(but, rng), rng.uniform(-6.0, 0.0)) for _ in range(rng.integers(4, 7))]
+            return np.sum(voices, axis=0, dtype=np.float32)
         if not self.noises or rng.random() < 0.25:
             return coloured_noise(num_samples, rng)
         kinds = list(self.noises)
