@@ -3,48 +3,25 @@
     file -> media -> faces -> lips -> features -> net -> overlap -> media -> file
 
 Everything streams: sound, mouths and answer pass in windows of some seconds, whatever the length of the recording.
-
-Legend: `B` batch, `C` channels, `F` frequency bins, `T` STFT frames, `N` samples, `V` video frames.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
-import soxr
 import torch
-from torch import Tensor
 
-from avse import faces, features, files, lips, media, overlap
-from avse.audio import istft, stft
+from avse import faces, files, lips, media
 from avse.checkpoint import Checkpoint
-from avse.config import SAMPLE_RATE, SAMPLES_PER_FRAME, VIDEO_FPS
-from avse.errors import AvseError, InputError, UsageError
-from avse.models.net import SpeechNet
+from avse.config import VIDEO_FPS
+from avse.errors import InputError, UsageError
+from avse.output import PICTURE_FILES, SOUND_FILES, write
 from avse.registry import load_model
-
-WINDOW_FRAMES = 200
-OVERLAP_FRAMES = 25
-BLOCK_SECONDS = 4.0
-SOUND_FILES = frozenset({".wav", ".flac"})
-PICTURE_FILES = frozenset({".mp4", ".mkv", ".mov"})
-
-Progress = Callable[[str, float, float], None]
-
-
-@dataclass(frozen=True)
-class Loudness:
-    """What a first look at the sound tells: its length in samples at its own rate and in video frames, and its RMS."""
-
-    num_samples: int
-    num_frames: int
-    rms: float
+from avse.separation import BLOCK_SECONDS, Loudness, Progress, separate
 
 
 @dataclass(frozen=True)
@@ -162,106 +139,6 @@ def look(tape: media.Media, num_frames: int, report: Progress) -> list[faces.Tra
         report("looking for faces", index / VIDEO_FPS, num_frames / VIDEO_FPS)
 
     return faces.scan(tape, faces.Detector(torch.get_num_threads()), on_frame, num_frames)
-
-
-def separate(
-    net: SpeechNet, tape: media.Media, loudness: Loudness, track: faces.Track | None, report: Progress
-) -> Iterator[np.ndarray]:
-    """Enhanced sound, float32 blocks (N, C) at the recording's own rate, as many samples in all as it has."""
-    assert tape.sound is not None
-    rate, num_channels = working_rate(tape.sound.sample_rate, net.config.hop), tape.sound.num_channels
-    per_frame = rate // VIDEO_FPS
-    heard = windows(media.sound_blocks(tape, BLOCK_SECONDS, SAMPLE_RATE, 1), loudness.num_frames, SAMPLES_PER_FRAME)
-    stage = windows(media.sound_blocks(tape, BLOCK_SECONDS, rate, num_channels), loudness.num_frames, per_frame)
-    mouths = lips.crops(tape, track, loudness.num_frames) if track else lips.no_crops(loudness.num_frames)
-
-    pieces = (
-        apply_mask(full, compute_mask(net, mono[:, 0], crops, loudness.rms), per_frame, net.config.hop)
-        for mono, full, crops in zip(heard, stage, windows(mouths, loudness.num_frames, 1), strict=True)
-    )
-    joined = overlap.crossfade(pieces, OVERLAP_FRAMES * per_frame)
-    done = 0
-    for block in exactly(resampled(joined, rate, tape.sound), loudness.num_samples):
-        yield block
-        done += len(block)
-        report("enhancing", done, loudness.num_samples)
-
-
-def windows(blocks: Iterator[np.ndarray], num_frames: int, rows_per_frame: int) -> Iterator[np.ndarray]:
-    """Cut a stream that has so many rows for each video frame into the windows that the net sees."""
-    step = WINDOW_FRAMES - OVERLAP_FRAMES
-    return overlap.windows(blocks, num_frames * rows_per_frame, WINDOW_FRAMES * rows_per_frame, step * rows_per_frame)
-
-
-@torch.inference_mode()
-def compute_mask(net: SpeechNet, heard: np.ndarray, crops: np.ndarray, rms: float) -> Tensor:
-    """The net's mask (F, T) for sound (N,) at 16 kHz and mouths (V, 88, 88) of a recording with that level."""
-    device = next(net.parameters()).device
-    waveform, pictures, seen = (torch.from_numpy(values.copy())[None] for values in (heard, crops, lips.seen(crops)))
-    level = torch.tensor([rms], device=device)
-    inputs = features.prepare(waveform.to(device), pictures.to(device), seen.to(device), level, net.config)
-    return net(inputs).mask[0].cpu()
-
-
-@torch.inference_mode()
-def apply_mask(stage: np.ndarray, mask: Tensor, per_frame: int, hop: int) -> np.ndarray:
-    """Sound (N, C) at its own rate under a mask made at 16 kHz: their bins have the same width, 25 Hz.
-
-    Above 8 kHz the gain is the mean gain of the octave's last quarter, 7 to 8 kHz (ours).
-    """
-    own_hop = per_frame * hop // SAMPLES_PER_FRAME
-    spectrum = stft(torch.from_numpy(stage.T.copy()), per_frame, own_hop)  # (C, F', T)
-    missing = spectrum.shape[-2] - mask.shape[-2]
-    if missing > 0:
-        above = mask[-41:].abs().mean(0, keepdim=True).expand(missing, -1)
-        mask = torch.cat([mask, above.to(mask)])
-    return istft(spectrum * mask[: spectrum.shape[-2]], per_frame, own_hop).numpy().T
-
-
-def working_rate(sample_rate: int, hop: int) -> int:
-    """The recording's own rate, or 44.1 kHz where video frames and STFT hops do not fall on its samples."""
-    fits = sample_rate % VIDEO_FPS == 0 and (sample_rate // VIDEO_FPS * hop) % SAMPLES_PER_FRAME == 0
-    return sample_rate if fits else 44100
-
-
-def resampled(blocks: Iterator[np.ndarray], rate: int, sound: media.Sound) -> Iterator[np.ndarray]:
-    """Blocks (N, C) at ``rate`` brought to the recording's own rate."""
-    if rate == sound.sample_rate:
-        yield from blocks
-        return
-    stream = soxr.ResampleStream(rate, sound.sample_rate, sound.num_channels, dtype="float32")
-    for block in blocks:
-        yield stream.resample_chunk(np.ascontiguousarray(block, np.float32))
-    yield stream.resample_chunk(np.zeros((0, sound.num_channels), np.float32), last=True)
-
-
-def exactly(blocks: Iterator[np.ndarray], num_samples: int) -> Iterator[np.ndarray]:
-    """Blocks (N, C) cut, or at most a few samples filled up, to ``num_samples`` in all."""
-    missing, num_channels = num_samples, 1
-    for block in blocks:
-        num_channels = block.shape[1]
-        yield block[:missing]
-        missing -= len(block[:missing])
-    if missing:
-        yield np.zeros((missing, num_channels), np.float32)
-
-
-def write(target: Path, tape: media.Media, blocks: Iterator[np.ndarray]) -> None:
-    """Write sound blocks to a sound file, or under the copied picture of the recording. AvseError if that fails."""
-    assert tape.sound is not None
-    is_sound = target.suffix.lower() in SOUND_FILES
-    sound_file = target if is_sound else target.with_suffix(".wav")
-    try:
-        with soundfile.SoundFile(sound_file, "w", tape.sound.sample_rate, tape.sound.num_channels, "PCM_16") as file:
-            for block in blocks:
-                file.write(np.clip(block, -1.0, 1.0))
-        if not is_sound:
-            media.replace_sound(tape, sound_file, target)
-    except soundfile.SoundFileError as error:
-        raise AvseError(f"The sound cannot be written: {error}", "See that there is space on the disk.") from error
-    finally:
-        if not is_sound:
-            sound_file.unlink(missing_ok=True)
 
 
 def describe(tape: media.Media, loudness: Loudness, use_video: bool, share: float) -> str:

@@ -15,10 +15,12 @@ from recordings import coloured_noise, flash_and_click, lag, picture_packets, si
 import avse
 from avse import media
 from avse.checkpoint import load_checkpoint
-from avse.enhance import Result, apply_mask, exactly, working_rate
+from avse.enhance import Result
 from avse.errors import AvseError, InputError, UsageError
+from avse.output import exactly
+from avse.separation import apply_mask, working_rate
 
-module = importlib.import_module("avse.enhance")
+separation = importlib.import_module("avse.separation")
 GREY = np.full((25, 96, 128), 128, np.uint8)
 
 
@@ -65,7 +67,7 @@ def test_long_recording_has_no_seam(tmp_path: Path, see_through: Path) -> None:
 def test_stitched_windows_agree_with_one(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sound = coloured_noise(6 * 16000)
     _, whole = enhance_sound(tmp_path, sound, 16000, tiny_model)
-    monkeypatch.setattr(module, "WINDOW_FRAMES", 90)
+    monkeypatch.setattr(separation, "WINDOW_FRAMES", 90)
     _, stitched = enhance_sound(tmp_path, sound, 16000, tiny_model)
     assert si_sdr(whole[:, 0], sound[:, 0]) < 25  # the net does something
     for interior in (slice(0, 60 * 640), slice(100 * 640, None)):  # beyond the reach of the seam

@@ -16,10 +16,10 @@ from avse.config import ModelConfig
 from avse.data.cache import find_clips
 from avse.data.dataset import Batch, Batches
 from avse.data.mixing import MixConfig, Mixer
-from avse.enhance import compute_mask
 from avse.errors import UsageError
 from avse.models.net import Output, SpeechNet
 from avse.records import Inputs
+from avse.separation import compute_mask
 from avse.training.steps import prepare_batch, rms
 
 

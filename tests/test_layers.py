@@ -15,13 +15,13 @@ FOLDERS = {"avse": "avse", "avse_cli": "cli"}
 
 BANDS = {
     "A": "errors records config files",
-    "B": "media audio video overlap",
-    "C": "faces lips features",
+    "B": "media audio overlap output",
+    "C": "faces tracks speakers lips features",
     "D": "models",
     "E": "checkpoint registry",
     "F": "data",
     "G": "training",
-    "H": "enhance batch batch_ray evaluation",
+    "H": "enhance model separation batch batch_ray bench doctor evaluation",
 }
 BAND_OF = {module: band for band, modules in BANDS.items() for module in modules.split()}
 MAY_USE = {"A": "A", "B": "AB", "C": "ABC", "D": "AD", "E": "ADE", "F": "ABCF", "G": "ABCDEFG", "H": "ABCDEH"}

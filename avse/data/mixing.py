@@ -141,7 +141,7 @@ class Mixer:
         """Babble, recorded noise where there is any, else, and one time in four, noise of a random colour."""
         if rng.random() < self.config.babble_probability:
             voices = [scale_to(self._voice(but, rng), rng.uniform(-6.0, 0.0)) for _ in range(rng.integers(4, 7))]
-            return np.sum(voices, axis=0, dtype=np.float32)
+            return np.stack(voices).sum(0, dtype=np.float32)
         if not self.noises or rng.random() < 0.25:
             return coloured_noise(num_samples, rng)
         kinds = list(self.noises)

@@ -1,0 +1,93 @@
+"""The network on a recording, as a stream: windows of sound and mouths in, masks out, laid on the recording's own sound.
+
+Legend: `C` channels, `F` frequency bins, `T` STFT frames, `N` samples, `V` video frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from avse import faces, features, lips, media, output, overlap
+from avse.audio import istft, stft
+from avse.config import SAMPLE_RATE, SAMPLES_PER_FRAME, VIDEO_FPS
+from avse.models.net import SpeechNet
+
+WINDOW_FRAMES = 200
+OVERLAP_FRAMES = 25
+BLOCK_SECONDS = 4.0
+
+Progress = Callable[[str, float, float], None]
+
+
+@dataclass(frozen=True)
+class Loudness:
+    """What a first look at the sound tells: its length in samples at its own rate and in video frames, and its RMS."""
+
+    num_samples: int
+    num_frames: int
+    rms: float
+
+
+def separate(
+    net: SpeechNet, tape: media.Media, loudness: Loudness, track: faces.Track | None, report: Progress
+) -> Iterator[np.ndarray]:
+    """Enhanced sound, float32 blocks (N, C) at the recording's own rate, as many samples in all as it has."""
+    assert tape.sound is not None
+    rate, num_channels = working_rate(tape.sound.sample_rate, net.config.hop), tape.sound.num_channels
+    per_frame = rate // VIDEO_FPS
+    heard = windows(media.sound_blocks(tape, BLOCK_SECONDS, SAMPLE_RATE, 1), loudness.num_frames, SAMPLES_PER_FRAME)
+    stage = windows(media.sound_blocks(tape, BLOCK_SECONDS, rate, num_channels), loudness.num_frames, per_frame)
+    mouths = lips.crops(tape, track, loudness.num_frames) if track else lips.no_crops(loudness.num_frames)
+
+    pieces = (
+        apply_mask(full, compute_mask(net, mono[:, 0], crops, loudness.rms), per_frame, net.config.hop)
+        for mono, full, crops in zip(heard, stage, windows(mouths, loudness.num_frames, 1), strict=True)
+    )
+    joined = overlap.crossfade(pieces, OVERLAP_FRAMES * per_frame)
+    done = 0
+    for block in output.exactly(output.resampled(joined, rate, tape.sound), loudness.num_samples):
+        yield block
+        done += len(block)
+        report("enhancing", done, loudness.num_samples)
+
+
+def windows(blocks: Iterator[np.ndarray], num_frames: int, rows_per_frame: int) -> Iterator[np.ndarray]:
+    """Cut a stream that has so many rows for each video frame into the windows that the net sees."""
+    step = WINDOW_FRAMES - OVERLAP_FRAMES
+    return overlap.windows(blocks, num_frames * rows_per_frame, WINDOW_FRAMES * rows_per_frame, step * rows_per_frame)
+
+
+@torch.inference_mode()
+def compute_mask(net: SpeechNet, heard: np.ndarray, crops: np.ndarray, rms: float) -> Tensor:
+    """The net's mask (F, T) for sound (N,) at 16 kHz and mouths (V, 88, 88) of a recording with that level."""
+    device = next(net.parameters()).device
+    waveform, pictures, seen = (torch.from_numpy(values.copy())[None] for values in (heard, crops, lips.seen(crops)))
+    level = torch.tensor([rms], device=device)
+    inputs = features.prepare(waveform.to(device), pictures.to(device), seen.to(device), level, net.config)
+    return net(inputs).mask[0].cpu()
+
+
+@torch.inference_mode()
+def apply_mask(stage: np.ndarray, mask: Tensor, per_frame: int, hop: int) -> np.ndarray:
+    """Sound (N, C) at its own rate under a mask made at 16 kHz: their bins have the same width, 25 Hz.
+
+    Above 8 kHz the gain is the mean gain of the octave's last quarter, 7 to 8 kHz (ours).
+    """
+    own_hop = per_frame * hop // SAMPLES_PER_FRAME
+    spectrum = stft(torch.from_numpy(stage.T.copy()), per_frame, own_hop)  # (C, F', T)
+    missing = spectrum.shape[-2] - mask.shape[-2]
+    if missing > 0:
+        above = mask[-41:].abs().mean(0, keepdim=True).expand(missing, -1)
+        mask = torch.cat([mask, above.to(mask)])
+    return istft(spectrum * mask[: spectrum.shape[-2]], per_frame, own_hop).numpy().T
+
+
+def working_rate(sample_rate: int, hop: int) -> int:
+    """The recording's own rate, or 44.1 kHz where video frames and STFT hops do not fall on its samples."""
+    fits = sample_rate % VIDEO_FPS == 0 and (sample_rate // VIDEO_FPS * hop) % SAMPLES_PER_FRAME == 0
+    return sample_rate if fits else 44100
