@@ -1,4 +1,4 @@
-"""The network on a recording, as a stream: windows of sound and mouths in, masks out, laid on the recording's own sound.
+"""The network on a recording, as a stream: windows of sound and mouths in, masks out, laid on its own sound.
 
 Legend: `C` channels, `F` frequency bins, `T` STFT frames, `N` samples, `V` video frames.
 """
