@@ -45,6 +45,10 @@ class MixConfig:
     """Length of such a stretch, shortest and longest."""
     voice_probability: float = 0.0
     """How often the target is a voice without picture, where there are any."""
+    still_probability: float = 0.0
+    """How often the face that one sees is silent, its mouth still, for a stretch."""
+    still_frames: tuple[int, int] = (8, 24)
+    """Length of such a stretch, shortest and longest."""
     babble_probability: float = 0.0
     """How often the noise is babble: four to six voices at once."""
     room_probability: float = 0.0
@@ -57,7 +61,7 @@ class MixConfig:
     def __post_init__(self) -> None:
         if not np.isclose(sum(self.num_talkers), 1) or min(self.num_talkers) < 0:
             raise UsageError(f"num_talkers {list(self.num_talkers)} are no probabilities.", "Let them add up to 1.")
-        for name in ("talker_db", "noise_db", "gain_db", "gap_frames"):
+        for name in ("talker_db", "noise_db", "gain_db", "gap_frames", "still_frames"):
             low, high = getattr(self, name)
             if low > high:
                 raise UsageError(f"{name} goes from {low} to {high}.", "Give the lower end first.")
@@ -113,7 +117,10 @@ class Mixer:
             speaker = list(self.voices)[rng.integers(len(self.voices))]
             return speaker, segment(self.voices[speaker], config.num_frames, rng)
         speaker = list(self.seen)[rng.choice(len(self.seen), p=self._weights)]
-        return speaker, segment(self.seen[speaker], config.num_frames, rng)
+        clip = segment(self.seen[speaker], config.num_frames, rng)
+        if clip.lips is not None and rng.random() < config.still_probability:
+            clip = with_pause(clip, int(rng.integers(config.still_frames[0], config.still_frames[1] + 1)), rng)
+        return speaker, clip
 
     def _picture(self, clip: Clip, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Lips (V, 88, 88) and whether they are seen (V,): all, all but a stretch, or none."""
@@ -162,6 +169,23 @@ def segment(clips: Sequence[Path], num_frames: int, rng: np.random.Generator, wi
         missing -= len(parts[-1].seen)
     sound, seen = (np.concatenate([getattr(part, name) for part in parts]) for name in ("sound", "seen"))
     return Clip(sound, _join_lips(parts), seen)
+
+
+def with_pause(clip: Clip, num_frames: int, rng: np.random.Generator) -> Clip:
+    """The clip with a stretch of silence, in which the mouth rests as in the clip's quietest frame, and only sways."""
+    assert clip.lips is not None
+    first = int(rng.integers(1 - num_frames // 2, len(clip.seen) - num_frames // 2))
+    pause = np.zeros(len(clip.seen), bool)
+    pause[max(first, 0) : first + num_frames] = True
+    loudness = np.where(clip.seen, np.square(clip.sound.reshape(len(pause), -1)).mean(1), np.inf)
+    rest = clip.lips[int(np.argmin(loudness))].astype(np.int16)
+    sway = np.clip(np.rint(np.cumsum(rng.normal(0.0, 0.25, (len(pause), 2)), axis=0)), -3, 3).astype(int)
+    lips = clip.lips.copy()
+    for index in np.flatnonzero(pause & clip.seen):
+        grain = rng.integers(-2, 3, rest.shape)
+        lips[index] = np.clip(np.roll(rest, tuple(sway[index]), (0, 1)) + grain, 1, 255)
+    heard = np.convolve(np.repeat(~pause, SAMPLES_PER_FRAME), np.ones(161) / 161, "same").astype(np.float32)
+    return Clip(clip.sound * heard, lips, clip.seen)
 
 
 def _join_lips(parts: Sequence[Clip]) -> np.ndarray | None:
