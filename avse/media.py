@@ -1,33 +1,33 @@
-"""Recordings in and out, by ffmpeg: probe, decode sound, decode pictures, write sound, put sound back under a picture.
+"""Recordings in and out, by ffmpeg: probe, decode sound, decode pictures, put sound back under a picture.
 
 Everything is streamed over pipes in formats that describe themselves (framecrc, raw floats, YUV4MPEG2), so that no
-ffprobe is needed and nothing is held in memory. A recording is untrusted: no shell, files and pipes only.
+ffprobe is needed and nothing is held in memory. The options are those that ffmpeg has had since 4.2.
 """
 
 from __future__ import annotations
 
-import contextlib
 import re
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from avse.config import VIDEO_FPS
-from avse.errors import InputError, MissingError
+from avse.errors import InputError, UsageError
+from avse.sandbox import ORDINARY, REPAIR, Limits, command, ffmpeg_exe, last_words, run, running, source
 
-WHITELIST = "file,pipe"
+__all__ = [
+    "Held", "Limits", "Media", "Picture", "Sound", "ffmpeg_exe", "frames", "probe", "read_sound", "replace_sound",
+    "sound_blocks",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Sound:
-    """The first sound track: rate in Hz, channels, and when it starts on the file's own clock in seconds."""
+    """A sound track: rate in Hz, channels, and when it starts on the file's own clock in seconds."""
 
     sample_rate: int
     num_channels: int
@@ -45,40 +45,59 @@ class Picture:
 
 @dataclass(frozen=True)
 class Media:
-    """A recording: where it is, how long it claims to be (0 if it does not say), and its two tracks."""
+    """A recording: where it is, how long it claims to be (0 if it does not say), and its two tracks.
+
+    ``audio_track`` counts the sound tracks from 1; ``sound_tracks`` is how ffmpeg describes them.
+    """
 
     path: Path
     duration_seconds: float
     sound: Sound | None
     picture: Picture | None
+    audio_track: int = 1
+    sound_tracks: tuple[str, ...] = ()
+    limits: Limits = ORDINARY
 
 
-@cache
-def ffmpeg_exe() -> str:
-    """The machine's ffmpeg, or the one inside imageio-ffmpeg where there is none."""
-    if found := shutil.which("ffmpeg"):
-        return found
-    try:
-        import imageio_ffmpeg
+@dataclass(frozen=True)
+class Held(Media):
+    """A picture that is in memory already: grey (V, H, W) or RGB (V, H, W, 3) uint8, and which frame is shown when.
 
-        return str(imageio_ffmpeg.get_ffmpeg_exe())
-    except (ImportError, RuntimeError) as error:
-        raise MissingError("No ffmpeg on this machine.", "Type: pip install imageio-ffmpeg") from error
+    ``order`` names the frame for each 25th of a second, from where the sound starts.
+    """
+
+    pixels: np.ndarray = field(default_factory=lambda: np.zeros((0, 2, 2), np.uint8))
+    order: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
 
 
-def probe(path: str | Path) -> Media:
-    """Look into a recording by decoding the first frame of each track."""
+def probe(path: str | Path, audio_track: int = 1, limits: Limits = ORDINARY) -> Media:
+    """Look into a recording by decoding the first frame of each track.
+
+    Raises:
+        InputError: it is no recording, or beyond the limits. UsageError: it has no such sound track.
+    """
     path = Path(path)
-    sound, duration = _first_frame(path, "a:0", acodec="pcm_s16le")
-    picture, _ = _first_frame(path, "V:0", vf=_DISPLAYED, vcodec="rawvideo", pix_fmt="gray")
-    return Media(path, duration, _sound(sound), _picture(picture))
+    if path.is_file():
+        limits.check_size(path, path.stat().st_size)
+    sound, words = _first_frame(path, f"a:{audio_track - 1}", limits, acodec="pcm_s16le")
+    tracks = tuple(re.findall(r"^ *Stream #0:\d+\S*: Audio: (.+)$", words.split("Stream mapping:")[0], re.MULTILINE))
+    if tracks and not 1 <= audio_track <= len(tracks):
+        listed = "; ".join(f"{number}: {track}" for number, track in enumerate(tracks, 1))
+        raise UsageError(f"{path} has no sound track {audio_track}.", f"It has {listed}")
+    picture, words = _first_frame(path, "V:0", limits, vf=_SQUARE, vcodec="rawvideo", pix_fmt="gray")
+    duration = _duration(words)
+    limits.check_seconds(path, duration)
+    return Media(path, duration, _sound(sound), _picture(picture), audio_track, tracks, limits)
 
 
 def sound_blocks(media: Media, block_seconds: float, sample_rate: int, num_channels: int) -> Iterator[np.ndarray]:
     """Decode the sound in blocks of float32 (N, C), the last one shorter than the others, and perhaps empty."""
-    arguments = _output(media.path, "a:0", "pipe:", format="f32le", ar=sample_rate, ac=num_channels)
+    import ffmpeg
+
+    track = source(media.path, media.limits)[f"a:{media.audio_track - 1}"]
+    decoded = ffmpeg.output(track, "pipe:", format="f32le", ar=sample_rate, ac=num_channels)
     num_bytes = round(block_seconds * sample_rate) * num_channels * 4
-    with _running(arguments, f"ffmpeg cannot read {media.path}", _REPAIR) as pipe:
+    with running(command(decoded, *_QUIET), media.limits, f"ffmpeg cannot read {media.path}") as pipe:
         is_last = False
         while not is_last:
             data = pipe.read(num_bytes)
@@ -93,23 +112,15 @@ def read_sound(media: Media, sample_rate: int = 16000, num_channels: int = 1) ->
 
 
 def frames(media: Media, crop: tuple[int, int, int, int] | None = None, max_side: int | None = None) -> Iterator[Any]:
-    """Decode the picture as grey uint8 (H, W) at exactly 25 fps, frame 0 where the *sound* starts.
+    """The picture as grey uint8 (H, W) at exactly 25 fps, frame 0 where the *sound* starts.
 
     ``crop`` is (left, top, width, height) in displayed pixels; ``max_side`` shrinks the longer side to at most that.
     A picture that begins after the sound is padded in front with its first frame.
     """
-    start = media.sound.start_seconds if media.sound else media.picture.start_seconds if media.picture else 0.0
-    chain = [f"fps={VIDEO_FPS}:start_time={start:.6f}", _DISPLAYED]
-    if crop:
-        left, top, width, height = crop
-        chain.append(f"crop={width}:{height}:{left}:{top}:exact=1")
-    if max_side:
-        chain.append(f"scale='min(1,{max_side}/max(iw,ih))*iw':'min(1,{max_side}/max(iw,ih))*ih':flags=area")
-    arguments = _output(
-        media.path, "V:0", "pipe:", vf=",".join(chain), pix_fmt="gray", format="yuv4mpegpipe", strict=-1,
-        fps_mode="passthrough",
-    )  # fmt: skip
-    with _running(arguments, f"ffmpeg cannot read {media.path}", _REPAIR) as pipe:
+    if isinstance(media, Held):
+        yield from _held_frames(media, crop, max_side)
+        return
+    with running(_decode_picture(media, crop, max_side), media.limits, f"ffmpeg cannot read {media.path}") as pipe:
         width, height = _y4m_size(pipe.readline())
         while pipe.readline().startswith(b"FRAME"):
             data = pipe.read(width * height)
@@ -127,66 +138,87 @@ def replace_sound(media: Media, sound: Path, output: Path) -> None:
 
     assert media.sound is not None
     assert media.picture is not None
-    delay = media.sound.start_seconds - min(media.sound.start_seconds, media.picture.start_seconds)
+    begin = min(media.sound.start_seconds, media.picture.start_seconds)
+    picture = source(media.path, media.limits, itsoffset=f"{-begin:.6f}")
+    speech = ffmpeg.input(f"file:{sound}", itsoffset=f"{media.sound.start_seconds - begin:.6f}")
     codec = {"acodec": "flac"} if output.suffix.lower() == ".mkv" else {"acodec": "aac", "audio_bitrate": "192k"}
-    picture = ffmpeg.input(f"file:{media.path}", protocol_whitelist=WHITELIST)
-    speech = ffmpeg.input(f"file:{sound}", itsoffset=f"{delay:.6f}")
-    joined = ffmpeg.output(picture["V:0"], speech["a:0"], f"file:{output}", vcodec="copy", **codec)
-    arguments = [*joined.compile(cmd=ffmpeg_exe(), overwrite_output=True), *_QUIET]
+    joined = ffmpeg.output(picture["V:0"], speech["a:0"], f"file:{output}", vcodec="copy", progress="pipe:1", **codec)
     failure = f"The picture of {media.path} cannot be put into a {output.suffix} file"
-    with _running(arguments, failure, "Use .mkv, which holds any picture, and see that there is space on the disk."):
-        pass
+    hint = "Use .mkv, which holds any picture, and see that there is space on the disk."
+    with running(command(joined.overwrite_output(), *_QUIET), media.limits, failure, hint) as told:
+        for _ in told:
+            pass
 
 
-_QUIET = ("-hide_banner", "-nostdin", "-loglevel", "error")
-_DISPLAYED = "scale=trunc(iw*sar):ih,setsar=1"
+_QUIET = ("-loglevel", "error")
+_SQUARE = "scale='min(max(trunc(iw*sar),2),16384)':ih,setsar=1"
 
 
-def _output(path: Path, track: str, target: str, **options: object) -> list[str]:
-    """The ffmpeg command that decodes one track on the file's own clock."""
+def _decode_picture(media: Media, crop: tuple[int, int, int, int] | None, max_side: int | None) -> list[str]:
+    """Frames are made whole where they say that they are interlaced, put on the grid of 25 fps, then cut and shrunk.
+
+    Time begins anew with the first frame: ffmpeg then neither adds frames nor drops any, even where a picture that
+    changes its size midway makes it set up the chain once more.
+    """
     import ffmpeg
 
-    source = ffmpeg.input(f"file:{path}", copyts=None, protocol_whitelist=WHITELIST)
-    return [*ffmpeg.output(source[track], target, **options).compile(cmd=ffmpeg_exe()), "-hide_banner", "-nostdin"]
+    assert media.picture is not None
+    start = media.sound.start_seconds if media.sound else media.picture.start_seconds
+    width, height = media.picture.width, media.picture.height
+    chain = [
+        "bwdif=mode=send_frame:deint=interlaced", f"fps={VIDEO_FPS}:start_time={start:.6f}", "setpts=PTS-STARTPTS",
+        f"scale={width}:{height},setsar=1",
+    ]  # fmt: skip
+    if crop:
+        left, top, width, height = crop
+        chain.append(f"crop={width}:{height}:{left}:{top}:exact=1")
+    if max_side and max_side < max(width, height):
+        chain.append(f"scale={_shrunk(width, height, max_side)}:flags=area")
+    stream = ffmpeg.output(
+        source(media.path, media.limits)["V:0"], "pipe:", vf=",".join(chain), pix_fmt="gray", format="yuv4mpegpipe",
+        strict=-1,
+    )  # fmt: skip
+    return command(stream, *_QUIET)
 
 
-@contextlib.contextmanager
-def _running(arguments: list[str], failure: str, hint: str) -> Iterator[IO[bytes]]:
-    """Run ffmpeg and yield its standard output; its own words end the message of an error. Killed if left early."""
-    with tempfile.TemporaryFile() as words:
-        process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=words)
-        assert process.stdout is not None
-        try:
-            yield process.stdout
-            if process.wait() != 0:
-                words.seek(0)
-                raise InputError(f"{failure}: {_last_words(words.read())}", hint)
-        finally:
-            process.kill()
-            process.stdout.close()
-            process.wait()
+def _shrunk(width: int, height: int, max_side: int) -> str:
+    """Size of a picture whose longer side becomes that, as ffmpeg writes it."""
+    scale = max_side / max(width, height)
+    return f"{max(int(scale * width), 2)}:{max(int(scale * height), 2)}"
 
 
-_REPAIR = "Check that it plays; a broken file can often be repaired with: ffmpeg -i FILE -c copy REPAIRED.mkv"
+def _held_frames(media: Held, crop: tuple[int, int, int, int] | None, max_side: int | None) -> Iterator[np.ndarray]:
+    for index in media.order:
+        image = Image.fromarray(media.pixels[index]).convert("L")
+        if crop:
+            left, top, width, height = crop
+            image = image.crop((left, top, left + width, top + height))
+        if max_side and max_side < max(image.size):
+            width, height = map(int, _shrunk(*image.size, max_side).split(":"))
+            image = image.resize((width, height), Image.Resampling.BOX)
+        yield np.asarray(image)
 
 
-def _last_words(stderr: bytes) -> str:
-    lines = [line for line in stderr.decode(errors="replace").splitlines() if line.strip()]
-    blamed = [line for line in lines if "Error" in line or "Invalid" in line or "not found" in line]
-    return re.sub(r"^\[[^]]*\]\s*", "", (blamed or lines or ["no reason given"])[0])[:200]
+def _first_frame(path: Path, track: str, limits: Limits, **options: object) -> tuple[dict[str, Any] | None, str]:
+    """Facts of a track's first decoded frame (None where there is no such track), and all that ffmpeg said."""
+    import ffmpeg
 
-
-def _first_frame(path: Path, track: str, **options: object) -> tuple[dict[str, Any] | None, float]:
-    """Facts of a track's first decoded frame (None where there is no such track) and the file's claimed duration."""
     frame_option = {"frames:a" if track.startswith("a") else "frames:v": 1}
-    arguments = _output(path, track, "pipe:", format="framecrc", **frame_option, **options)
-    done = subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    words = done.stderr.decode(errors="replace")
+    stream = ffmpeg.output(source(path, limits)[track], "pipe:", format="framecrc", **frame_option, **options)
+    facts, words = run(command(stream), limits, f"ffmpeg cannot read {path}")
     if "Input #0" not in words:
-        raise InputError(f"{path} is not a recording that ffmpeg can read: {_last_words(done.stderr)}", _REPAIR)
+        raise InputError(f"{path} is not a recording that ffmpeg can read: {last_words(words)}", REPAIR)
+    return _framecrc(facts), words
+
+
+def _duration(words: str) -> float:
+    """The length in seconds that a file claims, 0 if it does not."""
     claimed = re.search(r"Duration: (\d+):(\d+):(\d+\.\d+)", words)
-    duration = sum(float(part) * 60**power for part, power in zip(claimed.groups(), (2, 1, 0))) if claimed else 0.0  # noqa: B905
-    return _framecrc(done.stdout.decode()), duration
+    return (
+        sum(float(part) * scale for part, scale in zip(claimed.groups(), (3600, 60, 1), strict=True))
+        if claimed
+        else 0.0
+    )
 
 
 def _framecrc(text: str) -> dict[str, Any] | None:

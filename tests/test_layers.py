@@ -14,11 +14,11 @@ ROOT = Path(__file__).parents[1]
 FOLDERS = {"avse": "avse", "avse_cli": "cli"}
 
 BANDS = {
-    "A": "errors records config files",
-    "B": "media audio overlap output",
+    "A": "errors records config files workers",
+    "B": "media sandbox audio overlap output",
     "C": "faces tracks speakers lips features",
     "D": "models",
-    "E": "checkpoint registry",
+    "E": "header checkpoint registry",
     "F": "data",
     "G": "training",
     "H": "enhance model separation batch batch_ray bench doctor evaluation",

@@ -1,0 +1,150 @@
+"""ffmpeg on recordings that nobody vouches for.
+
+No shell; files and pipes only; ordinary containers only, none of which names other files; frames, lengths and sizes
+have limits; a decoder that gives nothing for too long is stopped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import select
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import IO, Any
+
+from avse.errors import InputError, MissingError
+
+CONTAINERS = (
+    "aac,ac3,aiff,amr,asf,au,avi,caf,dts,dv,eac3,flac,flv,gxf,h264,hevc,ivf,live_flv,m4v,matroska,mov,mp3,mpeg,mpegts,"
+    "mpegvideo,mxf,nut,ogg,tta,voc,w64,wav,webm,wv"
+)
+"""Demuxers that may be used. Playlists and scripts (hls, dash, concat, sdp, image2, ...) can name other files."""
+
+REPAIR = "Check that it plays; a broken file can often be repaired with: ffmpeg -i FILE -c copy REPAIRED.mkv"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a recording may ask for: length, size of the file, size of the picture, silence of the decoder."""
+
+    max_seconds: float = 24 * 3600.0
+    max_megabytes: float = 200_000.0
+    max_pixels: int = 2**26
+    patience_seconds: float = 60.0
+
+    def check_seconds(self, path: Path, seconds: float) -> None:
+        """InputError for a recording of that length, or one that has gone on for so long."""
+        if seconds > self.max_seconds:
+            raise InputError(
+                f"{path} is longer than {self.max_seconds:g} s.", "Allow more with --max-seconds, or cut it first."
+            )
+
+    def check_size(self, path: Path, num_bytes: int) -> None:
+        """InputError for a file of that size, or a stream of which so much has come."""
+        if num_bytes > self.max_megabytes * 1e6:
+            raise InputError(f"{path} is larger than {self.max_megabytes:g} MB.", "Allow more with --max-megabytes.")
+
+
+ORDINARY = Limits()
+
+
+@cache
+def ffmpeg_exe() -> str:
+    """The machine's ffmpeg, or the one inside imageio-ffmpeg where there is none."""
+    if found := shutil.which("ffmpeg"):
+        return found
+    try:
+        import imageio_ffmpeg
+
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except (ImportError, RuntimeError) as error:
+        raise MissingError("No ffmpeg on this machine.", "Type: pip install imageio-ffmpeg") from error
+
+
+def source(path: Path, limits: Limits, **options: object) -> Any:
+    """A recording as an ffmpeg-python input, on its own clock, that can reach nothing else."""
+    import ffmpeg
+
+    return ffmpeg.input(
+        f"file:{path}", copyts=None, protocol_whitelist="file,pipe", format_whitelist=CONTAINERS,
+        max_pixels=limits.max_pixels, **options,
+    )  # fmt: skip
+
+
+def command(stream: Any, *options: str) -> list[str]:
+    """The arguments that run an ffmpeg-python output."""
+    return [*stream.compile(cmd=ffmpeg_exe()), "-hide_banner", "-nostdin", *options]
+
+
+@contextlib.contextmanager
+def running(arguments: list[str], limits: Limits, failure: str, hint: str = REPAIR) -> Iterator[IO[bytes]]:
+    """Run ffmpeg and yield its standard output; its own words end the message of an error. Killed if left early.
+
+    It has a session of its own, so that Ctrl-C reaches only the one who asked for it.
+    """
+    with tempfile.TemporaryFile() as words:
+        process = subprocess.Popen(
+            arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=words, start_new_session=True
+        )
+        assert process.stdout is not None
+        try:
+            yield io.BufferedReader(_Patient(process.stdout.fileno(), limits.patience_seconds, failure), 1 << 16)
+            if process.wait(limits.patience_seconds) != 0:
+                words.seek(0)
+                raise InputError(f"{failure}: {last_words(words.read())}", hint)
+        except subprocess.TimeoutExpired as error:
+            raise _stalled(failure, limits.patience_seconds) from error
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+
+
+def run(arguments: list[str], limits: Limits, failure: str) -> tuple[str, str]:
+    """Run ffmpeg to its end, however it ends: its standard output and its words."""
+    try:
+        done = subprocess.run(
+            arguments, stdin=subprocess.DEVNULL, capture_output=True, check=False, start_new_session=True,
+            timeout=limits.patience_seconds,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise _stalled(failure, limits.patience_seconds) from error
+    return done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+
+
+def last_words(stderr: str | bytes) -> str:
+    """The line in which ffmpeg says what was wrong."""
+    text = stderr.decode(errors="replace") if isinstance(stderr, bytes) else stderr
+    lines = [line for line in text.splitlines() if line.strip()]
+    if any("not on whitelist" in line for line in lines):
+        return "a list of other files, or of no kind that recordings have"
+    blamed = [line for line in lines if "Error" in line or "Invalid" in line or "not found" in line]
+    return re.sub(r"^\[[^]]*\]\s*", "", (blamed or lines or ["no reason given"])[0])[:200]
+
+
+class _Patient(io.RawIOBase):
+    """A pipe that is read with patience, but not for ever."""
+
+    def __init__(self, descriptor: int, seconds: float, failure: str) -> None:
+        self._descriptor, self._seconds, self._failure = descriptor, seconds, failure
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        ready, _, _ = select.select([self._descriptor], [], [], self._seconds)
+        if not ready:
+            raise _stalled(self._failure, self._seconds)
+        return os.readv(self._descriptor, [buffer])
+
+
+def _stalled(failure: str, seconds: float) -> InputError:
+    return InputError(f"{failure}: nothing came out of it for {seconds:g} s", REPAIR)
