@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -17,9 +16,10 @@ from torch import Tensor
 from avse import __version__, files
 from avse.config import ModelConfig, from_mapping
 from avse.errors import InputError
+from avse.header import FORMAT, HINT, sha256
 from avse.models.net import SpeechNet
 
-FORMAT = "avse-1"
+_KEPT = ("training", "step", "validation")
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,14 @@ def save_checkpoint(path: Path, net: SpeechNet, about: Mapping[str, Any], half: 
         partial.write_bytes(save(tensors, metadata={"avse": json.dumps(header)}))
 
 
+def convert(trained: Path, output: Path, about: Mapping[str, Any]) -> None:
+    """Write a training checkpoint in the form that ships: half precision, and ``about`` (name, data, licence) beside
+    what training wrote of itself."""
+    checkpoint = load_checkpoint(trained)
+    kept = {key: checkpoint.about[key] for key in _KEPT if key in checkpoint.about}
+    save_checkpoint(output, checkpoint.net, {**kept, **about}, half=True)
+
+
 def load_checkpoint(path: Path) -> Checkpoint:
     """Read a net; InputError if the file is not one of ours, or is damaged."""
     about, tensors = _read(path)
@@ -50,7 +58,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         net.load_state_dict({name: _with_floats(value, torch.float32) for name, value in tensors.items()})
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{path} does not hold the net it names: {_one_line(error)}", "Update avse.") from error
-    return Checkpoint(net.eval(), about, hashlib.sha256(path.read_bytes()).hexdigest())
+    return Checkpoint(net.eval(), about, sha256(path))
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -60,10 +68,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             about = dict(json.loads((stored.metadata() or {})["avse"]))
             return about, {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{path} is not an avse checkpoint: {_one_line(error)}",
-            "Name a whole .safetensors file written by avse; pickled weights (.pt, .pth) are never read.",
-        ) from error
+        raise InputError(f"{path} is not an avse checkpoint: {_one_line(error)}", HINT) from error
 
 
 def _with_floats(value: Tensor, kind: torch.dtype) -> Tensor:

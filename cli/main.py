@@ -2,48 +2,34 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
-from avse import __version__
-from avse.errors import AvseError
-
+from .doctor import doctor
 from .enhance import enhance
+from .models import models
 from .prepare import prepare
 from .samples import samples
+from .style import App, Group
 from .train import train
 
-
-class Group(TyperGroup):
-    """Shows a failure as two lines, and leaves with its exit code."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command; ``--debug`` lets the traceback through."""
-        try:
-            return super().invoke(ctx)
-        except AvseError as error:
-            if ctx.params.get("debug"):
-                raise
-            typer.echo(f"avse: {error.message}\n      {error.hint}", err=True)
-            sys.exit(error.exit_code)
-        except KeyboardInterrupt:
-            typer.echo("avse: interrupted; nothing was left half-written.", err=True)
-            sys.exit(130)
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(1)
-
-
-app = typer.Typer(cls=Group, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = App(
+    cls=Group,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"avse {__version__}")
+        from avse.doctor import versions
+
+        for name, version in versions().items():
+            typer.echo(f"{name} {version}")
         raise typer.Exit
 
 
@@ -51,16 +37,28 @@ def _version(wanted: bool) -> None:
 def main(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and leave.")
+        bool,
+        typer.Option("--version", "-V", callback=_version, is_eager=True, help="Show what a bug report should name."),
     ] = False,
 ) -> None:
     """Take a recording in which one sees people speak; get back the voice of the one you look at.
 
+    Start with: avse enhance input.mp4 -o clean.wav
+
     Exit codes: 0 done, 1 an input failed, 2 wrong usage, 3 something is missing on this machine, 130 interrupted.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a file's name may hold any byte
 
 
-app.command()(enhance)
-app.command()(prepare)
-app.command()(train)
-app.command()(samples)
+RECORDINGS = "Recordings"
+TRAINING = "Training"
+INSTALLATION = "This installation"
+
+app.command(rich_help_panel=RECORDINGS)(enhance)
+app.command(rich_help_panel=TRAINING)(prepare)
+app.command(rich_help_panel=TRAINING)(train)
+app.add_typer(models, rich_help_panel=INSTALLATION)
+app.command(rich_help_panel=INSTALLATION)(doctor)
+app.command(rich_help_panel=INSTALLATION)(samples)

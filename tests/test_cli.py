@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,12 @@ def test_help_of_every_command_loads_no_torch() -> None:
 
 def test_installed_command_tells_its_version() -> None:
     done = subprocess.run([AVSE, "--version"], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"avse {avse.__version__}\n", "")
+    assert (done.returncode, done.stderr) == (0, "")
+    told = dict(line.split(" ", 1) for line in done.stdout.splitlines())
+    assert list(told) == ["avse", "python", "torch", "torchaudio", "onnxruntime", "numpy", "ffmpeg", "platform"]
+    assert told["avse"] == avse.__version__
+    assert told["torch"] == metadata.version("torch")
+    assert Path(told["ffmpeg"].split("(")[1].rstrip(")")).is_file()
 
 
 @pytest.mark.parametrize("arguments", [["--bogus"], ["bogus"], ["enhance"], ["enhance", "in.mp4"]])

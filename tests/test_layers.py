@@ -15,7 +15,7 @@ FOLDERS = {"avse": "avse", "avse_cli": "cli"}
 
 BANDS = {
     "A": "errors records config files workers",
-    "B": "media sandbox audio overlap output",
+    "B": "media sandbox audio overlap stream output",
     "C": "faces tracks speakers lips features",
     "D": "models",
     "E": "header checkpoint registry",

@@ -1,0 +1,254 @@
+"""Is this machine fit for avse? What is there, what is missing, and what to type for it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+
+from avse import __version__
+from avse.errors import AvseError
+
+OK, ABSENT, WARNING, MISSING = "ok", "absent", "warning", "missing"
+GIGABYTE = 1e9
+NEEDED_DECODERS = frozenset({"h264", "aac", "pcm_s16le", "rawvideo"})
+USUAL_DECODERS = NEEDED_DECODERS | {"hevc", "vp8", "vp9", "av1", "mpeg2video", "mpeg4", "mjpeg", "prores"}
+USUAL_DECODERS |= {"mp3", "opus", "vorbis", "ac3", "eac3", "flac"}
+SOFTWARE_AV1 = frozenset({"libdav1d", "libaom-av1"})
+NEEDED_ENCODERS = frozenset({"aac", "flac"})
+EXTRAS = {
+    "train": ("avse train", ("lightning", "tensorboard", "yaml", "sklearn", "matplotlib")),
+    "ray": ("avse batch --engine ray", ("ray", "fsspec")),
+    "dnsmos": ("scores without a reference", ("speechmos",)),
+    "browser": ("make test-browser", ("playwright",)),
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at: ``state`` is ok, absent (optional), warning, or missing (needed); ``hint``: what to type."""
+
+    name: str
+    state: str
+    detail: str
+    hint: str = ""
+
+
+def versions() -> dict[str, str]:
+    """What a bug report should name. Loads neither torch nor onnxruntime."""
+    packages = ("torch", "torchaudio", "onnxruntime", "numpy")
+    return {
+        "avse": __version__,
+        "python": f"{platform.python_version()} ({sys.executable})",
+        **{package: _installed(package) or "not installed" for package in packages},
+        "ffmpeg": _ffmpeg_version() or "not found",
+        "platform": platform.platform(),
+    }
+
+
+def examine() -> list[Finding]:
+    """Look at everything; a look that fails is itself a finding."""
+    checks: list[Callable[[], Iterator[Finding]]] = [
+        _python, _torch, _torchaudio, _gpu, _ffmpeg, _codecs, _detector, _models, _memory, _disk, _extras,
+    ]  # fmt: skip
+    return [finding for check in checks for finding in _guarded(check)]
+
+
+def is_fit(findings: list[Finding]) -> bool:
+    """Whether nothing that is needed is missing."""
+    return all(finding.state != MISSING for finding in findings)
+
+
+def _guarded(check: Callable[[], Iterator[Finding]]) -> list[Finding]:
+    name = check.__name__.strip("_")
+    try:
+        return list(check())
+    except AvseError as error:
+        return [Finding(name, MISSING, error.message, error.hint)]
+    except Exception as error:  # a broken installation can fail in any way
+        return [Finding(name, MISSING, _one_line(error), "Type: pip install --force-reinstall avse")]
+
+
+def _python() -> Iterator[Finding]:
+    fits = (3, 10) <= sys.version_info < (3, 13)
+    hint = "" if fits else "Use Python 3.10, 3.11 or 3.12: python3.11 -m venv .venv"
+    yield Finding("python", OK if fits else MISSING, f"{platform.python_version()} at {sys.executable}", hint)
+
+
+def _torch() -> Iterator[Finding]:
+    hint = "Type: pip install --force-reinstall torch torchaudio"
+    try:
+        import torch
+    except (ImportError, OSError) as error:
+        yield Finding("torch", MISSING, _one_line(error), hint)
+        return
+    built = f"CUDA {torch.version.cuda}" if torch.version.cuda else "the CPU alone"
+    yield Finding("torch", OK, f"{torch.__version__}, built for {built}; {torch.get_num_threads()} threads")
+
+
+def _torchaudio() -> Iterator[Finding]:
+    """Nothing in `avse enhance` needs torchaudio, so that a broken one is a warning."""
+    ours, wanted = _installed("torchaudio"), _installed("torch")
+    if ours is None or wanted is None:
+        yield Finding("torchaudio", WARNING, "not installed", "Type: pip install torchaudio")
+        return
+    hint = f"Type: pip install --force-reinstall torch=={_plain(wanted)} torchaudio=={_plain(wanted)}"
+    if _plain(ours) != _plain(wanted):
+        yield Finding("torchaudio", WARNING, f"{ours} does not match torch {wanted}", hint)
+        return
+    try:
+        importlib.import_module("torchaudio")
+    except (ImportError, OSError, RuntimeError) as error:
+        yield Finding("torchaudio", WARNING, f"{ours} does not load: {_one_line(error)}", hint)
+        return
+    yield Finding("torchaudio", OK, f"{ours}, loads beside torch {wanted}")
+
+
+def _gpu() -> Iterator[Finding]:
+    if find_spec("torch") is None:
+        return
+    import torch
+
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            about = torch.cuda.get_device_properties(index)
+            yield Finding("gpu", OK, f"{about.name}, {about.total_memory / GIGABYTE:.0f} GB")
+        return
+    yield Finding("gpu", ABSENT, *_why_no_gpu(torch.version.cuda))
+
+
+def _why_no_gpu(cuda: str | None) -> tuple[str, str]:
+    """Reason and hint, from the likeliest cause to the least."""
+    if not Path("/proc/driver/nvidia/version").exists():
+        return "no NVIDIA driver is loaded; the CPU is used", ""
+    if cuda is None:
+        return "there is a driver, but this torch is built for the CPU alone", "Type: pip install --upgrade torch"
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if hidden is not None and hidden.strip() in ("", "-1"):
+        return f"CUDA_VISIBLE_DEVICES={hidden!r} hides it", "Type: unset CUDA_VISIBLE_DEVICES"
+    return f"there is a driver, but not one that CUDA {cuda} can use", "Look at: nvidia-smi; update the driver"
+
+
+def _ffmpeg() -> Iterator[Finding]:
+    from avse.media import ffmpeg_exe
+
+    version = _ffmpeg_version()
+    hint = "" if version else "Type: pip install --force-reinstall imageio-ffmpeg"
+    yield Finding("ffmpeg", OK if version else MISSING, version or f"{ffmpeg_exe()} does not run", hint)
+
+
+def _codecs() -> Iterator[Finding]:
+    hint = "Type: pip install imageio-ffmpeg, and take other ffmpegs out of PATH"
+    decoders = _listed("-decoders")
+    if not decoders & SOFTWARE_AV1:
+        decoders -= {"av1"}  # ffmpeg's own AV1 decoder needs a GPU
+    lacking = USUAL_DECODERS - decoders
+    state = MISSING if NEEDED_DECODERS - decoders else WARNING if lacking else OK
+    detail = f"missing: {' '.join(sorted(lacking))}" if lacking else f"all {len(USUAL_DECODERS)} usual ones"
+    yield Finding("decoders", state, detail, hint if lacking else "")
+    if lacking := NEEDED_ENCODERS - _listed("-encoders"):
+        yield Finding("encoders", WARNING, f"missing: {' '.join(sorted(lacking))}; .wav can be written", hint)
+
+
+def _detector() -> Iterator[Finding]:
+    from avse.faces import Detector
+
+    Detector(num_threads=1)
+    yield Finding("face detector", OK, f"CenterFace, onnxruntime {_installed('onnxruntime')}")
+
+
+def _models() -> Iterator[Finding]:
+    from avse import registry
+
+    again = "Type: pip install --force-reinstall avse"
+    for name in sorted({registry.DEFAULT, *registry.names()}):
+        try:
+            registry.verify(name)
+        except AvseError as error:
+            yield Finding(f"model {name}", MISSING if name == registry.DEFAULT else WARNING, error.message, again)
+            continue
+        known = f"{name}.safetensors" in registry.shipped_sums()
+        yield Finding(f"model {name}", OK, "loads" + ("; as shipped" if known else "; not in the list of shipped ones"))
+
+
+def _memory() -> Iterator[Finding]:
+    available = _available_memory()
+    few = available is not None and available < 1.5 * GIGABYTE
+    detail = f"{available / GIGABYTE:.1f} GB free" if available is not None else "not known"
+    yield Finding("memory", WARNING if few else OK, detail, "Close other programs; 1.5 GB are enough." if few else "")
+
+
+def _disk() -> Iterator[Finding]:
+    for name, folder in (("disk (temporary files)", Path(tempfile.gettempdir())), ("disk (here)", Path.cwd())):
+        free = shutil.disk_usage(folder).free
+        writable = os.access(folder, os.W_OK)
+        state = OK if writable and free > GIGABYTE else WARNING
+        detail = f"{folder}: {free / GIGABYTE:.1f} GB free" + ("" if writable else ", not writable")
+        yield Finding(
+            name, state, detail, "" if state == OK else "Use a folder with space (TMPDIR for temporary files)."
+        )
+
+
+def _extras() -> Iterator[Finding]:
+    for extra, (purpose, modules) in EXTRAS.items():
+        lacking = [module for module in modules if find_spec(module) is None]
+        detail = f"for {purpose}" + (f"; missing: {' '.join(lacking)}" if lacking else "")
+        hint = f"If you want it: pip install 'avse[{extra}]'" if lacking else ""
+        yield Finding(f"extra {extra}", ABSENT if lacking else OK, detail, hint)
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _plain(version: str) -> str:
+    return version.partition("+")[0]
+
+
+def _ffmpeg_version() -> str | None:
+    """Version and path; None if there is none that runs."""
+    from avse.media import ffmpeg_exe
+
+    try:
+        executable = ffmpeg_exe()
+        done = subprocess.run([executable, "-version"], capture_output=True, text=True, errors="replace", timeout=30)
+    except (AvseError, OSError, subprocess.SubprocessError):
+        return None
+    found = re.match(r"ffmpeg version (\S+)", done.stdout)
+    return f"{found[1]} ({executable})" if found else None
+
+
+def _listed(kind: str) -> set[str]:
+    """Names of the decoders or encoders that this ffmpeg has."""
+    from avse.media import ffmpeg_exe
+
+    command = [ffmpeg_exe(), "-hide_banner", kind]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=30, check=False)
+    return set(re.findall(r"^ [VAS][A-Z.]{5} (\S+)", done.stdout, re.MULTILINE)) - {"="}
+
+
+def _available_memory() -> float | None:
+    """Bytes that the machine has free, within the limit of the container; None where Linux does not say."""
+    told = Path("/proc/meminfo").read_text(encoding="ascii") if Path("/proc/meminfo").exists() else ""
+    found = re.search(r"MemAvailable:\s+(\d+) kB", told)
+    limit = Path("/sys/fs/cgroup/memory.max")
+    allowed = limit.read_text(encoding="ascii").strip() if limit.exists() else "max"
+    bounds = [float(found[1]) * 1024] if found else []
+    return min([*bounds, *([float(allowed)] if allowed.isdigit() else [])], default=None)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]

@@ -1,0 +1,37 @@
+"""``avse doctor``: is everything there?"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from .tables import write_table
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as one line of JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only what is wrong.")] = False,
+) -> None:
+    """Look at Python, torch, ffmpeg, weights and space, and say what to type where something is wrong.
+
+    Leaves with 3 if something is missing that avse needs, else with 0.
+
+    Example: avse doctor
+    avse doctor --json > for-the-bug-report.json
+    """
+    from avse import files
+    from avse.doctor import ABSENT, OK, examine, is_fit, versions
+
+    findings = examine()
+    if as_json:
+        told = {"fit": is_fit(findings), "versions": versions(), "findings": [asdict(found) for found in findings]}
+        typer.echo(files.to_json(told))
+    else:
+        shown = [found for found in findings if not (quiet and found.state in (OK, ABSENT))]
+        write_table([(found.state, found.name, found.detail) for found in shown])
+        for found in shown:
+            if found.hint:
+                typer.echo(f"{found.name}: {found.hint}")
+    raise typer.Exit(0 if is_fit(findings) else 3)

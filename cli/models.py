@@ -1,0 +1,119 @@
+"""``avse models``: the nets that are here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from .style import App
+from .tables import write_table
+
+models = App(name="models", cls=TyperGroup, help="List, show, check and convert trained nets.", rich_markup_mode=None)
+
+Name = Annotated[str, typer.Argument(help="Name of a model, or path of a .safetensors checkpoint.")]
+Json = Annotated[bool, typer.Option("--json", help="Print as one line of JSON.")]
+
+
+@models.callback(invoke_without_command=True)
+def default(ctx: typer.Context, as_json: Json = False) -> None:
+    """List, show, check and convert trained nets. Without a command: list."""
+    if ctx.invoked_subcommand is None:
+        list_models(as_json)
+
+
+@models.command("list")
+def list_models(as_json: Json = False) -> None:
+    """List the nets of this installation: size, parameters, fusion and scores.
+
+    Example: avse models list
+    """
+    from avse import files, registry
+    from avse.header import read_header
+
+    headers = {name: read_header(registry.find(name)) for name in registry.names()}
+    if as_json:
+        typer.echo(files.to_json({name: _facts(header) for name, header in headers.items()}))
+        return
+    rows = [
+        (name, f"{h.num_bytes / 1e6:.1f} MB", f"{h.num_parameters / 1e6:.1f} M", h.fusion, h.scores)
+        for name, h in headers.items()
+    ]
+    write_table(rows, ("name", "size", "parameters", "fusion", "gain on validation speakers"))
+
+
+@models.command()
+def show(name: Name, as_json: Json = False) -> None:
+    """Show the card of a net: what it was trained on, its licence, its weaknesses. Checkpoints tell their header.
+
+    Example: avse models show avse
+    avse models show runs/mmtm/best.safetensors --json
+    """
+    from avse import files, registry
+    from avse.header import read_header
+
+    path = registry.find(name)
+    header = read_header(path)
+    if as_json:
+        typer.echo(files.to_json(_facts(header)))
+    elif path.with_suffix(".md").is_file():
+        typer.echo(registry.card(name))
+    else:
+        write_table([(key, files.to_json({"": value})[5:-1]) for key, value in header.about.items()])
+
+
+@models.command()
+def verify(
+    name: Annotated[str | None, typer.Argument(help="Name or path; all shipped nets if it is left out.")] = None,
+) -> None:
+    """Check that a net is whole and loads, and that a shipped one is what was shipped, bit by bit.
+
+    Example: avse models verify
+    """
+    from avse import registry
+
+    for each in [name] if name else registry.names():
+        typer.echo(f"{registry.verify(each)}: ok")
+
+
+@models.command()
+def convert(
+    trained: Annotated[Path, typer.Argument(help="Checkpoint of a run, such as runs/mmtm/best.safetensors.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write; a .safetensors file.")],
+    name: Annotated[str, typer.Option(help="Name of the model.")],
+    data: Annotated[str, typer.Option(help="What it was trained on.")],
+    licence: Annotated[str, typer.Option(help="What the licences of that data allow.")],
+    force: Annotated[bool, typer.Option("--force", "-f", help="Replace the output if it exists.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, write nothing.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+) -> None:
+    """Make a model to use and to share from a checkpoint of avse train: half precision, and its papers in the header.
+
+    Example: avse models convert runs/mmtm/best.safetensors -o mine.safetensors --name mine --data "VoxCeleb2 dev" --licence "CC BY 4.0"
+    avse enhance input.mp4 -o clean.wav --model mine.safetensors
+    """  # noqa: E501
+    from avse import files, registry
+    from avse.checkpoint import convert as write
+    from avse.errors import UsageError
+    from avse.header import read_header
+
+    if output.suffix != ".safetensors":
+        raise UsageError(f"{output} would not be found as a model.", "Give it the suffix .safetensors.")
+    files.check_output(output, force, [trained])
+    before = registry.verify(str(trained)).stat().st_size
+    if not dry_run:
+        write(trained, output, {"name": name, "data": data, "licence": licence})
+    if not quiet:
+        after = "nothing was written" if dry_run else f"{output}  ({read_header(output).num_bytes / 1e6:.1f} MB)"
+        typer.echo(f"{trained}  ({before / 1e6:.1f} MB) -> {after}")
+
+
+def _facts(header: Any) -> dict[str, Any]:
+    return {
+        "path": header.path,
+        "num_bytes": header.num_bytes,
+        "num_parameters": header.num_parameters,
+        "about": dict(header.about),
+    }

@@ -1,0 +1,130 @@
+"""What all commands share: grouped help with examples at its end, two-line errors, ``--verbose`` and ``--debug``."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+import os
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from avse.errors import AvseError
+
+
+class Command(TyperCommand):
+    """A command whose help ends with its examples: all that follows "Example:" in its docstring, line by line."""
+
+    def format_help_text(self, ctx: Any, formatter: Any) -> None:
+        """Write the text before the examples."""
+        text = inspect.cleandoc(self.help or "").partition("Example:")[0].strip()
+        formatter.write_paragraph()
+        with formatter.indentation():
+            formatter.write_text(text)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write the examples as they stand."""
+        lines = inspect.cleandoc(self.help or "").partition("Example:")[2].splitlines()
+        if lines := [line.strip() for line in lines if line.strip()]:
+            with formatter.section("Examples" if len(lines) > 1 else "Example"):
+                formatter.write("".join(f"{'':{formatter.current_indent}}{line}\n" for line in lines))
+
+
+class Group(TyperGroup):
+    """The commands in groups; shows a failure as two lines, and leaves with its exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; ``--debug`` lets the traceback through."""
+        try:
+            return super().invoke(ctx)
+        except AvseError as error:
+            if ctx.params.get("debug"):
+                raise
+            typer.echo(f"avse: {error.message}\n      {error.hint}", err=True)
+            sys.exit(error.exit_code)
+        except KeyboardInterrupt:
+            typer.echo("avse: interrupted; nothing was left half-written.", err=True)
+            sys.exit(130)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """List the commands under the names of their panels, in the order in which they were registered."""
+        panels: dict[str, list[tuple[str, str]]] = {}
+        width = max(map(len, self.commands), default=0)
+        for name, command in self.commands.items():
+            if not command.hidden:
+                panel = getattr(command, "rich_help_panel", None)
+                about = command.get_short_help_str(formatter.width - width - 6)
+                panels.setdefault(panel if isinstance(panel, str) else "Commands", []).append(
+                    (f"{name:{width}}", about)
+                )
+        for panel, rows in panels.items():
+            with formatter.section(panel):
+                formatter.write_dl(rows)
+
+
+class App(typer.Typer):
+    """A Typer app whose commands all know ``--verbose`` and ``--debug`` and are of the class `Command`."""
+
+    def command(self, name: str | None = None, **settings: Any) -> Callable[[Any], Any]:
+        """Register a function as a command."""
+        register = super().command(name, **{"cls": Command, **settings})
+
+        def add(function: Any) -> Any:
+            register(with_common_options(function))
+            return function
+
+        return add
+
+
+def with_common_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function with the options ``--verbose`` and ``--debug``, of which it need not know."""
+    signature = inspect.signature(function, eval_str=True)
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=kind)
+        for name, kind in (("verbose", Verbose), ("debug", Debug))
+    ]
+
+    @functools.wraps(function)
+    def run(*arguments: Any, verbose: bool, debug: bool, **options: Any) -> Any:
+        return function(*arguments, **options)
+
+    run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), *added])  # type: ignore[attr-defined]
+    return run
+
+
+def _verbose(wanted: bool) -> None:
+    """Send what the library says of its work to standard error, above a progress bar if there is one."""
+    if wanted:
+        handler = _ToStandardError()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s", "%H:%M:%S"))
+        logging.getLogger("avse").handlers[:] = [handler]
+        logging.getLogger("avse").setLevel(logging.DEBUG)
+
+
+def _debug(ctx: typer.Context, wanted: bool) -> None:
+    if wanted:
+        ctx.find_root().params["debug"] = True
+
+
+class _ToStandardError(logging.StreamHandler[Any]):
+    """Writes to what ``sys.stderr`` is at that moment: a progress bar stands in for it while it is shown."""
+
+    @property
+    def stream(self) -> Any:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, stream: Any) -> None:
+        """Nothing is kept."""
+
+
+_VERBOSE_HELP = "Say on standard error what is being done."
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", callback=_verbose, help=_VERBOSE_HELP)]
+Debug = Annotated[bool, typer.Option("--debug", callback=_debug, help="Show the traceback of an error.")]
