@@ -8,6 +8,7 @@ Everything streams: sound, mouths and answer pass in windows of some seconds, wh
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from avse.config import VIDEO_FPS
 from avse.errors import InputError, UsageError
 from avse.output import PICTURE_FILES, SOUND_FILES, write
 from avse.registry import load_model
-from avse.separation import BLOCK_SECONDS, Loudness, Progress, separate
+from avse.separation import BLOCK_SECONDS, Loudness, Progress, measure, separate
 
 
 @dataclass(frozen=True)
@@ -119,15 +120,20 @@ def check_tracks(tape: media.Media, target: Path) -> None:
 def listen(tape: media.Media, report: Progress) -> Loudness:
     """Go through the sound once: length and level. InputError if the track is empty."""
     assert tape.sound is not None
-    num_samples, energy = 0, 0.0
-    for block in media.sound_blocks(tape, BLOCK_SECONDS, tape.sound.sample_rate, tape.sound.num_channels):
-        num_samples += len(block)
-        energy += float(np.square(block.mean(1, dtype=np.float64)).sum())
-        report("listening", num_samples / tape.sound.sample_rate, tape.duration_seconds)
-    if num_samples == 0:
+    rate, num_channels = tape.sound.sample_rate, tape.sound.num_channels
+
+    def told() -> Iterator[np.ndarray]:
+        seconds = 0.0
+        for block in media.sound_blocks(tape, BLOCK_SECONDS, rate, num_channels):
+            yield block
+            seconds += len(block) / rate
+            tape.limits.check_seconds(tape.path, seconds)
+            report("listening", seconds, tape.duration_seconds)
+
+    loudness = measure(told(), rate)
+    if loudness.num_samples == 0:
         raise InputError(f"The sound of {tape.path} is empty.", "Check that it plays.")
-    num_frames = -(-num_samples * VIDEO_FPS // tape.sound.sample_rate)
-    return Loudness(num_samples, num_frames, float(np.sqrt(energy / num_samples)))
+    return loudness
 
 
 def look(tape: media.Media, num_frames: int, report: Progress) -> list[faces.Track]:

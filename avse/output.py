@@ -10,35 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-import soxr
 
 from avse import media
 from avse.errors import AvseError
 
 SOUND_FILES = frozenset({".wav", ".flac"})
 PICTURE_FILES = frozenset({".mp4", ".mkv", ".mov"})
-
-
-def resampled(blocks: Iterator[np.ndarray], rate: int, sound: media.Sound) -> Iterator[np.ndarray]:
-    """Blocks (N, C) at ``rate`` brought to the recording's own rate."""
-    if rate == sound.sample_rate:
-        yield from blocks
-        return
-    stream = soxr.ResampleStream(rate, sound.sample_rate, sound.num_channels, dtype="float32")
-    for block in blocks:
-        yield stream.resample_chunk(np.ascontiguousarray(block, np.float32))
-    yield stream.resample_chunk(np.zeros((0, sound.num_channels), np.float32), last=True)
-
-
-def exactly(blocks: Iterator[np.ndarray], num_samples: int) -> Iterator[np.ndarray]:
-    """Blocks (N, C) cut, or at most a few samples filled up, to ``num_samples`` in all."""
-    missing, num_channels = num_samples, 1
-    for block in blocks:
-        num_channels = block.shape[1]
-        yield block[:missing]
-        missing -= len(block[:missing])
-    if missing:
-        yield np.zeros((missing, num_channels), np.float32)
 
 
 def write(target: Path, tape: media.Media, blocks: Iterator[np.ndarray]) -> None:

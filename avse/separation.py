@@ -5,16 +5,18 @@ Legend: `C` channels, `F` frequency bins, `T` STFT frames, `N` samples, `V` vide
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from avse import faces, features, lips, media, output, overlap
+from avse import faces, features, lips, media, overlap, stream
 from avse.audio import istft, stft
-from avse.config import SAMPLE_RATE, SAMPLES_PER_FRAME, VIDEO_FPS
+from avse.config import SAMPLES_PER_FRAME, VIDEO_FPS
 from avse.models.net import SpeechNet
 
 WINDOW_FRAMES = 200
@@ -33,27 +35,67 @@ class Loudness:
     rms: float
 
 
+def measure(blocks: Iterable[np.ndarray], sample_rate: int) -> Loudness:
+    """Go through a sound (N, C) once; its level is that of what the net will hear of it."""
+    num_samples, num_heard, energy = 0, 0, 0.0
+
+    def counted() -> Iterator[np.ndarray]:
+        nonlocal num_samples
+        for block in blocks:
+            num_samples += len(block)
+            yield block
+
+    for block in stream.heard(counted(), sample_rate):
+        num_heard += len(block)
+        energy += float(np.square(block, dtype=np.float64).sum())
+    num_frames = -(-num_samples * VIDEO_FPS // sample_rate)
+    return Loudness(num_samples, num_frames, math.sqrt(energy / max(num_heard, 1)))
+
+
 def separate(
-    net: SpeechNet, tape: media.Media, loudness: Loudness, track: faces.Track | None, report: Progress
+    net: SpeechNet,
+    tape: media.Media,
+    loudness: Loudness,
+    track: faces.Track | None,
+    report: Progress,
+    strength: float = 1.0,
 ) -> Iterator[np.ndarray]:
     """Enhanced sound, float32 blocks (N, C) at the recording's own rate, as many samples in all as it has."""
     assert tape.sound is not None
-    rate, num_channels = working_rate(tape.sound.sample_rate, net.config.hop), tape.sound.num_channels
-    per_frame = rate // VIDEO_FPS
-    heard = windows(media.sound_blocks(tape, BLOCK_SECONDS, SAMPLE_RATE, 1), loudness.num_frames, SAMPLES_PER_FRAME)
-    stage = windows(media.sound_blocks(tape, BLOCK_SECONDS, rate, num_channels), loudness.num_frames, per_frame)
+    rate, num_channels = tape.sound.sample_rate, tape.sound.num_channels
+    blocks = media.sound_blocks(tape, BLOCK_SECONDS, rate, num_channels)
     mouths = lips.crops(tape, track, loudness.num_frames) if track else lips.no_crops(loudness.num_frames)
-
-    pieces = (
-        apply_mask(full, compute_mask(net, mono[:, 0], crops, loudness.rms), per_frame, net.config.hop)
-        for mono, full, crops in zip(heard, stage, windows(mouths, loudness.num_frames, 1), strict=True)
-    )
-    joined = overlap.crossfade(pieces, OVERLAP_FRAMES * per_frame)
     done = 0
-    for block in output.exactly(output.resampled(joined, rate, tape.sound), loudness.num_samples):
+    for block in separate_blocks(net, blocks, rate, loudness, mouths, strength):
         yield block
         done += len(block)
         report("enhancing", done, loudness.num_samples)
+
+
+def separate_blocks(
+    net: SpeechNet,
+    blocks: Iterable[np.ndarray],
+    sample_rate: int,
+    loudness: Loudness,
+    mouths: Iterator[np.ndarray],
+    strength: float = 1.0,
+) -> Iterator[np.ndarray]:
+    """Enhance a stream of sound (N, C) with one mouth (1, 88, 88) for each video frame.
+
+    ``strength`` mixes the sound as it was with the sound under the mask: 1 is the mask alone, 0 changes nothing, and s
+    between them leaves the surroundings 20 log10(1 - s) dB below where they were, whatever the mask says.
+    """
+    rate, hop = working_rate(sample_rate, net.config.hop), net.config.hop
+    per_frame, num_frames = rate // VIDEO_FPS, loudness.num_frames
+    for_net, for_mask = itertools.tee(blocks)
+    heard = windows(stream.heard(for_net, sample_rate), num_frames, SAMPLES_PER_FRAME)
+    stage = windows(stream.resampled(for_mask, sample_rate, rate), num_frames, per_frame)
+    pieces = (
+        apply_mask(full, 1 + strength * (compute_mask(net, mono[:, 0], crops, loudness.rms) - 1), per_frame, hop)
+        for mono, full, crops in zip(heard, stage, windows(mouths, num_frames, 1), strict=True)
+    )
+    joined = overlap.crossfade(pieces, OVERLAP_FRAMES * per_frame)
+    return stream.exactly(stream.resampled(joined, rate, sample_rate), loudness.num_samples)
 
 
 def windows(blocks: Iterator[np.ndarray], num_frames: int, rows_per_frame: int) -> Iterator[np.ndarray]:

@@ -17,8 +17,8 @@ from avse import media
 from avse.checkpoint import load_checkpoint
 from avse.enhance import Result
 from avse.errors import AvseError, InputError, UsageError
-from avse.output import exactly
 from avse.separation import apply_mask, working_rate
+from avse.stream import exactly
 
 separation = importlib.import_module("avse.separation")
 GREY = np.full((25, 96, 128), 128, np.uint8)
