@@ -12,6 +12,11 @@ SAMPLE_RATE = 16000
 VIDEO_FPS = 25
 SAMPLES_PER_FRAME = SAMPLE_RATE // VIDEO_FPS
 NUM_BANDS = 20
+CHOICES = {
+    "mask": ("magnitude", "complex"),
+    "imputer": ("none", "paper", "reference"),
+    "regulariser": ("none", "add", "multiply"),
+}
 
 Settings = TypeVar("Settings")
 _ACCEPTED: dict[type, Any] = {float: (int, float), tuple: (list, tuple)}
@@ -37,6 +42,12 @@ class ModelConfig:
     """Video frames stacked into the lip stream's first convolution."""
     mask: str = "magnitude"
     """"magnitude": a gain in (0, 1) for each bin; "complex": a gain and a turn of the phase."""
+    imputer: str = "none"
+    """What stands in for lips that are not seen: "paper" or "reference", SMIL's two forms; "none": a black picture."""
+    num_priors: int = 64
+    """Lip features that the imputer mixes, centres of K-means over the training clips."""
+    regulariser: str = "none"
+    """SMIL's noise on the fused features, in training: "add" or "multiply"; "none"."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "audio_channels", tuple(self.audio_channels))
@@ -46,8 +57,13 @@ class ModelConfig:
             )
         if self.lip_side not in (44, 88):
             raise UsageError(f"lip_side is {self.lip_side}.", "Use 88 or 44.")
-        if self.mask not in ("magnitude", "complex"):
-            raise UsageError(f"Unknown mask {self.mask!r}.", "Use magnitude or complex.")
+        for name, known in CHOICES.items():
+            if getattr(self, name) not in known:
+                raise UsageError(f"Unknown {name} {getattr(self, name)!r}.", f"Use one of: {', '.join(known)}.")
+        if self.fusion == "none" and self.imputer != "none":
+            raise UsageError("An audio-only net has no lips to fill in.", "Use another fusion, or imputer none.")
+        if self.num_priors < 1:
+            raise UsageError(f"num_priors is {self.num_priors}.", "Use 1 or more.")
         if not 4 <= len(self.audio_channels) <= 6:
             raise UsageError(
                 f"audio_channels names {len(self.audio_channels)} stages.",

@@ -20,7 +20,11 @@ def train(
     val_speakers: Annotated[str, typer.Option(help="Speakers kept for validation, with commas between.")] = "",
     config: Annotated[Path | None, typer.Option(help="Settings as YAML, such as configs/mmtm.yaml.")] = None,
     preset: Annotated[str | None, typer.Option(help="Fusion: none, cwc, mmtm, mmtm-global, msaf or asym.")] = None,
-    stage: Annotated[str | None, typer.Option(help="lips: the lip stream alone; speech: the whole net.")] = None,
+    stage: Annotated[str | None, typer.Option(help="lips: the lip stream alone; speech: the whole net; smil.")] = None,
+    smil: Annotated[bool, typer.Option("--smil", help="Stage smil: learn to do without the picture, too.")] = False,
+    audio_only_data: Annotated[
+        Path | None, typer.Option(help="With --smil: prepared speech without picture to learn from.")
+    ] = None,
     start_from: Annotated[Path | None, typer.Option(help="Checkpoint whose weights a new run starts with.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps in all.")] = None,
     max_hours: Annotated[float | None, typer.Option(min=0.0, help="Stop in good order after this time.")] = None,
@@ -39,8 +43,9 @@ def train(
     except ImportError as error:
         raise MissingError(f"Training needs more packages: {error}", "Type: pip install 'avse[train]'") from error
 
-    settings = read_config(config, preset=preset, stage=stage, num_steps=steps)
-    folders = Folders(data, voices, noises, tuple(name for name in val_speakers.split(",") if name))
+    settings = read_config(config, preset=preset, stage="smil" if smil else stage, num_steps=steps)
+    kept = tuple(name for name in val_speakers.split(",") if name)
+    folders = Folders(data, voices, noises, kept, audio_only_data)
     with progress(quiet) as show:
 
         def on_step(step: int, values: dict[str, float]) -> None:

@@ -73,6 +73,22 @@ def test_train_and_go_on(world: World) -> None:
     assert last_step(world, "run") == 5
 
 
+def test_smil(world: World) -> None:
+    code, _, err = world.train("smil-as-it-comes", "--steps", "1", "--smil")
+    assert (code, "do not make 64 priors" in err) == (2, True)
+    own = world.folder / "smil.yaml"
+    own.write_text(SETTINGS.replace("lip_width: 5", "lip_width: 5, num_priors: 3"))
+    alone = ("--steps", "1", "--smil", "--config", str(own))
+    code, out, err = world.train("smil", *alone, "--audio-only-data", str(world.cache))
+    assert code == 0
+    assert "improvement_db/unseen" in err
+    net = load_checkpoint(Path(out.strip())).net
+    assert (net.config.imputer, net.config.regulariser) == ("reference", "multiply")
+    assert net.imputer.priors.abs().sum() > 0
+    code, _, err = world.train("plain", "--steps", "1", "--audio-only-data", str(world.cache))
+    assert (code, "--smil" in err) == (2, True)
+
+
 def test_the_lips_first_then_the_whole_net_from_them(world: World) -> None:
     code, out, err = world.train("lips", "--steps", "1", "--stage", "lips")
     assert code == 0

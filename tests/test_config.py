@@ -14,9 +14,11 @@ from avse.errors import UsageError
 from avse.models.fusion import FUSIONS
 from avse.models.net import SpeechNet
 from avse.training.settings import LOSS_WEIGHTS, TrainConfig, as_mapping, read_config
+from avse.training.smil import SmilConfig
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 PRESETS = sorted(CONFIGS.glob("*.yaml"))
+WAYS_TO_TRAIN = ("lips", "dropout", "smil")
 
 
 def written(folder: Path, text: str) -> Path:
@@ -33,7 +35,7 @@ def test_every_preset_is_read_and_builds_its_net(path: Path) -> None:
 
 
 def test_there_is_a_preset_for_every_fusion_that_changes_nothing_else() -> None:
-    found = {read_config(path).model.fusion: path for path in PRESETS if path.stem != "lips"}
+    found = {read_config(path).model.fusion: path for path in PRESETS if path.stem not in WAYS_TO_TRAIN}
     assert set(found) == set(FUSIONS)
     for fusion, path in found.items():
         assert read_config(path) == read_config(None, preset=fusion)
@@ -45,6 +47,41 @@ def test_the_preset_of_the_lips() -> None:
     assert (config.stage, config.num_steps, config.batch_size) == ("lips", 3500, 24)
     assert (list(config.mix.num_talkers), config.mix.unseen_probability) == ([1.0], 0.0)
     assert config.model == TrainConfig().model
+
+
+def test_the_presets_for_missing_pictures() -> None:
+    dropout, smil = (read_config(CONFIGS / f"{name}.yaml") for name in ("dropout", "smil"))
+    assert (dropout.stage, dropout.model) == ("speech", ModelConfig())
+    assert dropout.mix.unseen_probability > 0
+    assert dropout.mix.gap_probability > 0
+    assert smil == read_config(CONFIGS / "smil.yaml", stage="smil")
+    assert (smil.stage, smil.model.imputer, smil.model.regulariser) == ("smil", "reference", "multiply")
+
+
+def test_stage_smil_brings_its_parts_unless_told_otherwise(tmp_path: Path) -> None:
+    assert read_config(None, stage="smil").model == ModelConfig(imputer="reference", regulariser="multiply")
+    path = written(tmp_path, "stage: smil\nmodel: {imputer: paper, regulariser: none}\nsmil: {second_order: true}")
+    config = read_config(path)
+    assert config.model == ModelConfig(imputer="paper")
+    assert config.smil == SmilConfig(second_order=True)
+    with pytest.raises(UsageError, match="needs an imputer"):
+        read_config(written(tmp_path, "stage: smil\nmodel: {imputer: none}"))
+    with pytest.raises(UsageError, match="negative"):
+        SmilConfig(inner_rate=-1.0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"imputer": "glue"}, "imputer 'glue'"),
+        ({"regulariser": "glue"}, "regulariser 'glue'"),
+        ({"fusion": "none", "imputer": "paper"}, "no lips to fill in"),
+        ({"num_priors": 0}, "num_priors is 0"),
+    ],
+)
+def test_what_a_net_for_missing_pictures_cannot_be(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        ModelConfig(**settings)
 
 
 def test_no_file_gives_the_defaults_and_options_come_last(tmp_path: Path) -> None:

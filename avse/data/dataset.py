@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from avse.data.mixing import Mixer
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,19 @@ class Batches(Dataset[Batch]):
         return Batch(*(torch.stack([torch.from_numpy(array) for array in column]) for column in columns))
 
 
-def loader(batches: Batches, num_workers: int) -> torch.utils.data.DataLoader[Batch]:
-    """Load batches in order, ahead of use where there are workers."""
+class Rows(Dataset[list[Batch]]):
+    """Row number i holds batch i of each of several streams."""
+
+    def __init__(self, *streams: Batches) -> None:
+        self.streams = streams
+
+    def __len__(self) -> int:
+        return min(len(stream) for stream in self.streams)
+
+    def __getitem__(self, index: int) -> list[Batch]:
+        return [stream[index] for stream in self.streams]
+
+
+def loader(batches: Dataset[Item], num_workers: int) -> torch.utils.data.DataLoader[Item]:
+    """Load batches, or rows of them, in order, ahead of use where there are workers."""
     return torch.utils.data.DataLoader(batches, batch_size=None, shuffle=False, num_workers=num_workers)

@@ -5,15 +5,17 @@ Legend: `B` batch, `C` channels, `F` frequency bins, `T` STFT frames, `V` video 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from avse.config import NUM_BANDS, SAMPLES_PER_FRAME, ModelConfig
 from avse.models.blocks import TemporalContext
 from avse.models.fusion import SITES, build_fusion
 from avse.models.fusion.cwc import NoFusion
+from avse.models.imputer import FeatureRegulariser, Form, Imputer, Kind
 from avse.models.unet import AudioUNet
 from avse.models.visual import LipResNet
 from avse.records import Inputs
@@ -23,11 +25,13 @@ class Output(NamedTuple):
     """What the net answers: the enhanced spectrum (complex, B, F, T), its mask, and what the lips say of the sound.
 
     ``energies`` (B, bands, V) are the target's band energies as the lips tell them; None without a lip stream.
+    ``divergence`` is SMIL's KL term (a scalar); None without its parts.
     """
 
     spectrum: Tensor
     mask: Tensor
     energies: Tensor | None
+    divergence: Tensor | None = None
 
 
 class LipStream(nn.Module):
@@ -54,7 +58,11 @@ class LipStream(nn.Module):
 
 
 class SpeechNet(nn.Module):
-    """Inputs -> Output. The two streams meet after each of the last four encoder stages and before the bottleneck."""
+    """Inputs -> Output. The two streams meet after each of the last four encoder stages and before the bottleneck.
+
+    Where the mouth is not seen, an imputer, if the config asks for one, fills in what the lip stream's stem would have
+    said; all that follows works as if it had been seen.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -63,6 +71,7 @@ class SpeechNet(nn.Module):
         self.audio = AudioUNet(num_bins, config.audio_channels, 1 if config.mask == "magnitude" else 2)
         self.lips = None if config.fusion == "none" else LipStream(config.lip_width, config.stem_frames)
         self.fusions = nn.ModuleList(self._fusion(depth) for depth in range(5))
+        self.imputer, self.regulariser = self._imputer(), self._regulariser()
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, inputs: Inputs) -> Output:
@@ -72,6 +81,11 @@ class SpeechNet(nn.Module):
         skips = []
         first = len(self.audio.encoder) - 4
         video = inputs.lips if self.lips is None else self.lips.resnet.stem(inputs.lips)
+        divergences = []
+        if self.imputer is not None:
+            heard = F.adaptive_avg_pool1d(x[:, 0], inputs.seen.shape[1])  # (B, F, V)
+            video, divergence = self.imputer(heard, video, inputs.seen)
+            divergences.append(divergence)
         for index in range(len(self.audio.encoder)):
             x = self.audio.encode(index, x)
             if self.lips is not None and index >= first:
@@ -79,11 +93,15 @@ class SpeechNet(nn.Module):
                 x, video = self.fusions[index - first](x, video)
             skips.append(x)
         energies = None
+        before = x
         if self.lips is not None:
             x, video = self.fusions[4](x, self.lips.summary(video)[..., None, None])
             energies = self.lips.energies(video[..., 0, 0])
+        if self.regulariser is not None:
+            x, divergence = self.regulariser(x, before)
+            divergences.append(divergence)
         mask = self._mask(self.audio.decode(self.audio.bottleneck(x), skips))
-        return Output(inputs.spectrum * mask, mask, energies)
+        return Output(inputs.spectrum * mask, mask, energies, sum(divergences) if divergences else None)
 
     def _fusion(self, depth: int) -> nn.Module:
         """The block after encoder stage ``depth`` of the last four, or (4) before the bottleneck."""
@@ -91,6 +109,20 @@ class SpeechNet(nn.Module):
             return NoFusion()
         stage = min(depth, 3)
         return build_fusion(self.config.fusion, self.config.audio_channels[stage - 4], self.config.lip_width * 2**stage)
+
+    def _imputer(self) -> Imputer | None:
+        """What stands in for the stem where the mouth is not seen."""
+        config = self.config
+        if config.imputer == "none":
+            return None
+        shape = (config.lip_width, config.lip_side // 4, config.lip_side // 4)
+        return Imputer(SAMPLES_PER_FRAME // 2, config.num_priors, shape, cast(Form, config.imputer))
+
+    def _regulariser(self) -> FeatureRegulariser | None:
+        """What stirs the sound after the last fusion."""
+        channels = self.config.audio_channels[-1]
+        kind = self.config.regulariser
+        return None if kind == "none" else FeatureRegulariser(channels, channels, cast(Kind, kind))
 
     def _mask(self, raw: Tensor) -> Tensor:
         """A gain in (0, 1), or (DCCRN's form E) a gain and a phase; the bin at 8 kHz follows its neighbour."""

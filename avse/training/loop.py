@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,37 +17,61 @@ from torch.utils.tensorboard import SummaryWriter
 
 from avse import files
 from avse.checkpoint import load_checkpoint, save_checkpoint
+from avse.config import ModelConfig, from_mapping
 from avse.data.augment import augment
 from avse.data.cache import find_clips
-from avse.data.dataset import Batch, Batches, loader
-from avse.data.mixing import Mixer
+from avse.data.dataset import Batch, Batches, Rows, loader
+from avse.data.mixing import Mixer, Talkers
 from avse.errors import UsageError
 from avse.models.net import SpeechNet
+from avse.training.priors import set_priors
 from avse.training.settings import TrainConfig, as_mapping
-from avse.training.steps import STEPS, Losses, scores
+from avse.training.smil import smil_step
+from avse.training.steps import STEPS, Losses, scores, total_loss
 
 VALIDATION_SEED = 1_000_003
+AUDIO_ONLY_SEED = 2_000_003
 VALIDATION_BATCH_SIZE = 32
-KEPT_BY = {"lips": "lips/correlation", "speech": "improvement_db/seen"}
+KEPT_BY = {"lips": "lips/correlation", "speech": "improvement_db/seen", "smil": "improvement_db/seen"}
 
 
 @dataclass(frozen=True)
 class Folders:
-    """Prepared clips: talking faces, and optionally voices without picture and noises; speakers kept for validation."""
+    """Prepared clips: talking faces, and optionally voices without picture and noises; speakers kept for validation.
+
+    ``audio_only`` are SMIL's examples without picture, to be enhanced themselves; ``voices`` talk over others.
+    """
 
     faces: Path
     voices: Path | None = None
     noises: Path | None = None
     validation_speakers: tuple[str, ...] = ()
+    audio_only: Path | None = None
 
     def mixer(self, config: TrainConfig, validation: bool) -> Mixer:
         """Training mixtures, or validation mixtures of other speakers."""
+        talkers = self.talkers(validation)
+        return Mixer(talkers, *self._interference(validation), config.mix)
+
+    def audio_only_mixer(self, config: TrainConfig) -> Mixer:
+        """Training mixtures without picture: of speech that has none, or else of talking faces, hidden."""
+        if self.audio_only is None:
+            hidden = replace(config.mix, unseen_probability=1.0)
+            return Mixer(self.talkers(False), *self._interference(False), hidden)
+        voices, noises = self._interference(False)
+        return Mixer(_share(find_clips(self.audio_only), False), voices or self.talkers(False), noises, config.mix)
+
+    def talkers(self, validation: bool) -> dict[str, list[Path]]:
+        """Clips of the talking faces to train on, or to validate on."""
         talkers = find_clips(self.faces)
         if missing := sorted(set(self.validation_speakers) - set(talkers)):
             raise UsageError(f"No prepared clips of {', '.join(missing)}.", f"There are: {', '.join(talkers)}.")
-        chosen = {name: clips for name, clips in talkers.items() if (name in self.validation_speakers) == validation}
+        return {name: clips for name, clips in talkers.items() if (name in self.validation_speakers) == validation}
+
+    def _interference(self, validation: bool) -> tuple[Talkers, Talkers]:
+        """Voices and noises."""
         voices = _share(find_clips(self.voices), validation) if self.voices else {}
-        return Mixer(chosen, voices, find_clips(self.noises) if self.noises else {}, config.mix)
+        return voices, find_clips(self.noises) if self.noises else {}
 
 
 def train(
@@ -70,11 +94,10 @@ def train(
     """
     deadline = time.monotonic() + (math.inf if max_hours is None else max_hours * 3600)
     trainer = Trainer(config, folders, run, start_from)
-    batches = Batches(folders.mixer(config, False), config.seed, config.batch_size, trainer.step, config.num_steps)
     report = on_step or (lambda step, values: None)
     with trainer.curves:
-        for batch in loader(batches, config.num_workers):
-            losses = trainer.learn(batch)
+        for row in loader(training_rows(config, folders, trainer.step), config.num_workers):
+            losses = trainer.learn(*row)
             report(trainer.step, losses)
             finished = trainer.step == config.num_steps or time.monotonic() > deadline
             if finished or trainer.step % config.validate_every == 0:
@@ -85,19 +108,31 @@ def train(
     return trainer.best_path
 
 
+def training_rows(config: TrainConfig, folders: Folders, first: int) -> Rows:
+    """Batches from step ``first`` on: one a step, or for SMIL one with pictures and one without."""
+    mixers = [(folders.mixer(config, False), config.seed)]
+    if config.stage == "smil":
+        mixers.append((folders.audio_only_mixer(config), config.seed + AUDIO_ONLY_SEED))
+    elif folders.audio_only is not None:
+        raise UsageError("Examples without picture of their own are for SMIL.", "Add --smil, or give them as voices.")
+    return Rows(*(Batches(mixer, seed, config.batch_size, first, config.num_steps) for mixer, seed in mixers))
+
+
 class Trainer:
     """The state of a run: net, averaged net, optimiser, step, best score."""
 
     def __init__(self, config: TrainConfig, folders: Folders, run: Path, start_from: Path | None) -> None:
         run.mkdir(parents=True, exist_ok=True)
         self.config, self.run, self.step, self.best = config, run, 0, -math.inf
-        self.best_path = run / "best.safetensors"
+        self.best_path, self._state_path = run / "best.safetensors", run / "last.pt"
         self.fabric = Fabric(devices=1, precision=config.precision)  # type: ignore[arg-type]
         self.fabric.launch()
         torch.manual_seed(config.seed)
         net = SpeechNet(config.model)
         if start_from is not None:
             load_matching(net, load_checkpoint(start_from).net.state_dict())
+        if not self._state_path.exists():
+            set_priors(net, folders.talkers(False).values(), config.seed)
         optimiser = torch.optim.AdamW(
             net.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
         )
@@ -111,8 +146,8 @@ class Trainer:
         self._resume()
         self.curves = SummaryWriter(str(run), purge_step=self.step + 1)
 
-    def learn(self, batch: Batch) -> dict[str, float]:
-        """One step on one batch; returns its losses."""
+    def learn(self, batch: Batch, audio_only: Batch | None = None) -> dict[str, float]:
+        """One step on one batch, for SMIL with one of examples without picture; returns its losses."""
         self.net.train()
         self._seed_step()
         crops = augment(batch.crops, self.config.augment, self.generator)
@@ -120,10 +155,9 @@ class Trainer:
             group["lr"] = self.config.learning_rate * self._rate()
         moved = Batch(batch.mixture, batch.target, crops, batch.seen).to(self.fabric.device)
         with self.fabric.autocast():
-            losses: Losses = STEPS[self.config.stage](self.net, moved)
-        total = torch.stack([self.config.weights[name] * value for name, value in losses.items()]).sum()
+            objective, losses = self._losses(moved, audio_only)
         self.optimiser.zero_grad()
-        self.fabric.backward(total)
+        self.fabric.backward(objective)
         self.fabric.clip_gradients(self.net, self.optimiser, max_norm=self.config.clip_norm)
         self.optimiser.step()
         self.average.update_parameters(self.net.module)
@@ -132,6 +166,15 @@ class Trainer:
         if self.step % 20 == 0:
             self._write(found)
         return found
+
+    def _losses(self, batch: Batch, audio_only: Batch | None) -> tuple[Tensor, Losses]:
+        """What to differentiate, and what to tell."""
+        if audio_only is None:
+            losses = STEPS[self.config.stage](self.net, batch)
+            return total_loss(losses, self.config.weights), losses
+        voices = audio_only.to(self.fabric.device)
+        found = smil_step(self.net.module, batch, voices, self.config.weights, self.config.smil)
+        return found.objective, {"smil/audio_only": found.inner, "smil/faces": found.outer}
 
     def validate(self) -> dict[str, float]:
         """Score the averaged net on the validation speakers, keep it if it is the best, save what resuming needs."""
@@ -173,15 +216,17 @@ class Trainer:
             "best": self.best,
             "settings": self._lasting_settings(),
         }
-        with files.whole(self.run / "last.pt") as partial:
+        with files.whole(self._state_path) as partial:
             torch.save(state, partial)
 
     def _resume(self) -> None:
-        if not (self.run / "last.pt").exists():
+        if not self._state_path.exists():
             return
-        state = torch.load(self.run / "last.pt", map_location=self.fabric.device, weights_only=True)
+        state = torch.load(self._state_path, map_location=self.fabric.device, weights_only=True)
         own = self._lasting_settings()
-        if differing := [name for name, value in state.get("settings", own).items() if value != own[name]]:
+        stored = own | state.get("settings", {})
+        stored["model"] = asdict(from_mapping(ModelConfig, stored["model"]))  # as it was, with what came later
+        if differing := [name for name in own if stored[name] != own[name]]:
             raise UsageError(
                 f"The run in {self.run} has another {' and '.join(differing)}.",
                 "Give the settings of that run, or choose another folder.",

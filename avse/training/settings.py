@@ -11,9 +11,12 @@ from avse.config import ModelConfig, from_mapping
 from avse.data.augment import LipAugment
 from avse.data.mixing import MixConfig
 from avse.errors import UsageError
+from avse.training.smil import SmilConfig
 
-LOSS_WEIGHTS = {"spec/magnitude": 20.0, "spec/complex": 10.0, "wave/si_sdr": 0.1, "lips/energy": 1.0}
-STAGES = ("lips", "speech")
+LOSS_WEIGHTS = {"spec/magnitude": 20.0, "spec/complex": 10.0, "wave/si_sdr": 0.1, "lips/energy": 1.0, "smil/kl": 0.0}
+STAGES = ("lips", "speech", "smil")
+SMIL_MODEL = {"imputer": "reference", "regulariser": "multiply"}
+"""What stage smil gives the net where the settings say nothing about it."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,8 @@ class TrainConfig:
     """One run, whole: the same settings and prepared clips give the same weights on the same machine."""
 
     stage: str = "speech"
-    """"lips" teaches the lip stream alone to tell the sound's band energies; "speech" teaches the whole net."""
+    """"lips" teaches the lip stream alone to tell the sound's band energies; "speech" teaches the whole net; "smil"
+    does so in meta steps, each with examples that have a picture and examples that have none."""
     num_steps: int = 20000
     batch_size: int = 16
     learning_rate: float = 1e-3
@@ -40,12 +44,15 @@ class TrainConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     mix: MixConfig = field(default_factory=MixConfig)
     augment: LipAugment = field(default_factory=LipAugment)
+    smil: SmilConfig = field(default_factory=SmilConfig)
 
     def __post_init__(self) -> None:
         if self.stage not in STAGES:
             raise UsageError(f"Unknown stage {self.stage!r}.", f"Use one of: {', '.join(STAGES)}.")
         if self.stage == "lips" and self.model.fusion == "none":
             raise UsageError("An audio-only net has no lips to teach.", "Use another preset.")
+        if self.stage == "smil" and self.model.imputer == "none":
+            raise UsageError("Stage smil needs an imputer.", "Set imputer to reference or paper, below model.")
         for name in ("num_steps", "batch_size", "validate_every", "num_validation_batches"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}.", "Use 1 or more.")
@@ -64,8 +71,10 @@ def read_config(path: Path | None, **overrides: Any) -> TrainConfig:
     preset = overrides.pop("preset", None)
     values |= {name: value for name, value in overrides.items() if value is not None}
     model = _section(values, "model") | ({"fusion": preset} if preset else {})
+    if values.get("stage") == "smil":
+        model = SMIL_MODEL | model
     parts: dict[str, Any] = {"model": from_mapping(ModelConfig, model)}
-    for name, kind in (("mix", MixConfig), ("augment", LipAugment)):
+    for name, kind in (("mix", MixConfig), ("augment", LipAugment), ("smil", SmilConfig)):
         parts[name] = from_mapping(kind, _section(values, name))
     weights = LOSS_WEIGHTS | _section(values, "weights")
     return from_mapping(TrainConfig, values | parts | {"weights": weights})

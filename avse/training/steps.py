@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from avse.audio import band_energies, istft, stft
-from avse.config import NUM_BANDS, SAMPLES_PER_FRAME
+from avse.config import NUM_BANDS, SAMPLES_PER_FRAME, ModelConfig
 from avse.data.dataset import Batch
 from avse.features import LEVEL, WINDOW, prepare
-from avse.models.net import SpeechNet
+from avse.models.net import Output, SpeechNet
 from avse.records import Inputs
 from avse.training.losses import complex_loss, correlation, energy_targets, magnitude_loss, si_sdr
 
@@ -27,9 +27,12 @@ def lips_step(net: SpeechNet, batch: Batch) -> Losses:
 
 def speech_step(net: SpeechNet, batch: Batch) -> Losses:
     """All losses of the whole net on mixtures."""
-    inputs = prepare_batch(net, batch)
-    output = net(inputs)
-    hop, power = net.config.hop, net.config.compression
+    return speech_losses(net(prepare_batch(net, batch)), batch, net.config)
+
+
+def speech_losses(output: Output, batch: Batch, config: ModelConfig) -> Losses:
+    """What the whole net's output is worth on a batch of mixtures."""
+    hop, power = config.hop, config.compression
     reference = batch.target * (LEVEL / rms(batch.mixture))[:, None]
     clean = stft(reference, WINDOW, hop)
     losses = {
@@ -39,7 +42,14 @@ def speech_step(net: SpeechNet, batch: Batch) -> Losses:
     }
     if output.energies is not None and bool(batch.seen.any()):
         losses["lips/energy"] = _energy_loss(output.energies, batch)
+    if output.divergence is not None:
+        losses["smil/kl"] = output.divergence
     return losses
+
+
+def total_loss(losses: Losses, weights: Mapping[str, float]) -> Tensor:
+    """The weighted sum of named losses (a scalar)."""
+    return torch.stack([weights[name] * value for name, value in losses.items()]).sum()
 
 
 STEPS: Mapping[str, Callable[[SpeechNet, Batch], Losses]] = {"lips": lips_step, "speech": speech_step}

@@ -1,0 +1,133 @@
+"""SMIL's two networks besides the main one (Ma et al., AAAI 2021; arXiv:2103.05677): they stand in for a modality.
+
+`Imputer` fills features of a missing modality from priors and from what the other modality, the cue, tells;
+`FeatureRegulariser` stirs the features that come after. Neither knows what the modalities are.
+
+Legend: `B` batch, `C` channels, `L` time steps, `K` priors.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from avse.models.blocks import TemporalContext
+
+Form = Literal["paper", "reference"]
+Kind = Literal["add", "multiply"]
+
+
+class Imputer(nn.Module):
+    """Features of a modality where it is missing, mixed from K priors with weights that the cue decides.
+
+        "paper"      x^ = <omega, M> / K,  omega ~ N(1, sigma),  sigma = softplus(f(cue));  in use omega is its mean, 1
+        "reference"  x^ = <omega, M>,  omega = softplus(f(cue)), divided by their sum;  nothing is drawn
+
+    The mean "I" of the paper's omega is fixed by no text. Ours is 1 with a division by K: what is filled in is then,
+    in the mean, the mean of the priors, at the level of true features. f is a few convolutions in time (ours).
+
+    Args:
+        cue_channels: C of the cue.
+        num_priors: K.
+        feature_shape: of one time step's features, channels first: (C',) or (C', H, W).
+        form: the paper's, or that of its released code.
+
+    Raises:
+        ValueError: no prior, or an unknown form.
+    """
+
+    priors: Tensor
+
+    def __init__(
+        self,
+        cue_channels: int,
+        num_priors: int,
+        feature_shape: tuple[int, ...],
+        form: Form = "reference",
+        hidden: int = 64,
+    ) -> None:
+        super().__init__()
+        if num_priors < 1 or form not in get_args(Form):
+            raise ValueError(f"cannot fill from {num_priors} priors in the form {form!r}")
+        self.form = form
+        self.register_buffer("priors", torch.zeros(num_priors, *feature_shape))
+        self.gather = nn.Conv1d(cue_channels, hidden, 1)
+        self.context = TemporalContext(hidden, dilations=(1, 2, 4))
+        self.spread = nn.Conv1d(hidden, num_priors, 1)
+        nn.init.zeros_(self.spread.weight)
+        nn.init.constant_(self.spread.bias, -2.0 if form == "paper" else 0.0)  # type: ignore[arg-type]
+
+    def forward(self, cue: Tensor, features: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """Fill features (B, C', L, ...) where seen (B, L) is 0; what is seen passes bit by bit.
+
+        Args:
+            cue: (B, C, L), the modality that is always there.
+            features: of the modality that may be missing.
+            seen: whether it is there.
+
+        Returns:
+            The features, and the divergence of the weights' distribution from its prior N(1, 1) (a scalar).
+        """
+        weights, divergence = self.weights(cue)
+        filled = torch.einsum("bkl,kf->bfl", weights, self.priors.flatten(1).to(weights))
+        filled = filled.unflatten(1, self.priors.shape[1:]).movedim(-1, 2).to(features.dtype)
+        there = seen.reshape(len(seen), 1, -1, *[1] * (features.ndim - 3)) > 0
+        return torch.where(there, features, filled), divergence
+
+    def weights(self, cue: Tensor) -> tuple[Tensor, Tensor]:
+        """What each prior counts: (B, C, L) -> (B, K, L), with the divergence (0 where nothing is drawn)."""
+        told = F.softplus(self.spread(self.context(torch.relu(self.gather(cue)))))
+        if self.form == "reference":
+            return told / told.sum(1, keepdim=True).clamp_min(1e-8), told.new_zeros(())
+        mean = torch.ones_like(told)
+        return _draw(mean, told, self.training) / len(self.priors), gaussian_divergence(mean - 1, told)
+
+
+class FeatureRegulariser(nn.Module):
+    """h := h + softplus(r) or h softplus(r), r ~ N(mu, sigma), (mu, sigma) from the layer before; in use r is mu.
+
+    One r for each channel and time step; it starts neutral (softplus(r) near 0, or near 1), so that a trained net
+    starts undisturbed (ours).
+
+    Args:
+        channels: C' of the features.
+        context_channels: C of the layer before.
+        kind: what softplus(r) does to the features.
+
+    Raises:
+        ValueError: an unknown kind.
+    """
+
+    def __init__(self, channels: int, context_channels: int, kind: Kind = "multiply") -> None:
+        super().__init__()
+        if kind not in get_args(Kind):
+            raise ValueError(f"the regulariser can 'add' or 'multiply', not {kind!r}")
+        self.kind = kind
+        self.predict = nn.Conv1d(context_channels, 2 * channels, 1)
+        neutral = math.log(math.e - 1) if kind == "multiply" else -4.0  # softplus gives 1, or 0.02
+        nn.init.zeros_(self.predict.weight)
+        with torch.no_grad():
+            self.predict.bias.copy_(torch.tensor([neutral, -2.0]).repeat_interleave(channels))  # type: ignore[union-attr]
+
+    def forward(self, features: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        """Regularise features (B, C', ..., L) by context (B, C, ..., L); also the divergence of r from N(0, 1)."""
+        mean, raw = self.predict(context.flatten(2, -2).mean(2) if context.ndim > 3 else context).chunk(2, dim=1)
+        deviation = F.softplus(raw)
+        change = F.softplus(_draw(mean, deviation, self.training))  # (B, C', L)
+        change = change.reshape(*change.shape[:2], *[1] * (features.ndim - 3), -1)
+        answer = features + change if self.kind == "add" else features * change
+        return answer, gaussian_divergence(mean, deviation)
+
+
+def gaussian_divergence(mean: Tensor, deviation: Tensor) -> Tensor:
+    """KL(N(mean, deviation^2) || N(0, 1)), averaged over all elements."""
+    variance = deviation.square()
+    return 0.5 * (mean.square() + variance - 1 - (variance + 1e-8).log()).mean()
+
+
+def _draw(mean: Tensor, deviation: Tensor, training: bool) -> Tensor:
+    return mean + deviation * torch.randn_like(mean) if training else mean

@@ -1,0 +1,95 @@
+"""SMIL's meta-training (Ma et al., AAAI 2021; arXiv:2103.05677): learn from what lacks the picture to help what has it.
+
+    theta* = theta - alpha grad_theta L(D^m; theta, psi)     one inner step on examples that lack a modality
+    theta, psi  by the optimiser on  L(D^f; theta*, psi)     and, as in the released code, on L(D^m; theta, psi) too
+
+theta are the main network's weights, psi those of the imputer and the regulariser. The step itself knows no network:
+it works on named weights and on losses that are functions of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+
+from avse.data.dataset import Batch
+from avse.errors import UsageError
+from avse.models.net import SpeechNet
+from avse.training.steps import prepare_batch, speech_losses, total_loss
+
+Weights = Mapping[str, Tensor]
+Loss = Callable[[Weights], Tensor]
+
+HELPERS = ("imputer.", "regulariser.")
+"""What the names of psi begin with."""
+
+
+@dataclass(frozen=True)
+class SmilConfig:
+    """How the meta step is done."""
+
+    inner_rate: float = 0.001
+    """alpha, the rate of the inner step, which is plain gradient descent."""
+    second_order: bool = False
+    """Whether the outer loss differentiates through the inner step; first order takes its gradient as a constant."""
+    audio_only_weight: float = 1.0
+    """Weight of the loss on D^m in the objective: 0 in the paper, 1 in its released code."""
+
+    def __post_init__(self) -> None:
+        if self.inner_rate < 0 or self.audio_only_weight < 0:
+            raise UsageError("inner_rate and audio_only_weight cannot be negative.", "Use 0 or more.")
+
+
+class MetaLosses(NamedTuple):
+    """``objective`` is what to call backward on (its value means nothing); the losses that it stands for."""
+
+    objective: Tensor
+    inner: Tensor
+    outer: Tensor
+
+
+def meta_losses(weights: Weights, inner: Loss, outer: Loss, config: SmilConfig) -> MetaLosses:
+    """The inner step, and an objective whose gradient by theta and psi is that of
+
+        outer(theta*, psi) + audio_only_weight * inner(theta, psi).
+
+    The second term is there as a linear function with the gradient that the inner step has needed anyway, so that
+    nothing is differentiated twice for it.
+
+    Args:
+        weights: theta and psi by name (psi: `HELPERS`).
+        inner: loss on D^m as a function of all weights.
+        outer: loss on D^f as a function of all weights.
+        config: rate, order, weight.
+    """
+    before = inner(weights)
+    gradients = torch.autograd.grad(
+        before, list(weights.values()), create_graph=config.second_order, materialize_grads=True
+    )
+    slopes = dict(zip(weights, gradients, strict=True))
+    adapted = {
+        name: value if name.startswith(HELPERS) else value - config.inner_rate * slopes[name]
+        for name, value in weights.items()
+    }
+    after = outer(adapted)
+    linear = torch.stack([(value * slopes[name].detach()).sum() for name, value in weights.items()]).sum()
+    return MetaLosses(after + config.audio_only_weight * linear, before.detach(), after.detach())
+
+
+def smil_step(
+    net: SpeechNet, faces: Batch, voices: Batch, loss_weights: Mapping[str, float], config: SmilConfig
+) -> MetaLosses:
+    """One meta step of the speech net: D^m are ``voices`` without picture, D^f talking ``faces``."""
+
+    def loss_on(batch: Batch) -> Loss:
+        inputs = prepare_batch(net, batch)
+        return lambda weights: total_loss(
+            speech_losses(functional_call(net, dict(weights), (inputs,)), batch, net.config), loss_weights
+        )
+
+    return meta_losses(dict(net.named_parameters()), loss_on(voices), loss_on(faces), config)
