@@ -1,0 +1,88 @@
+"""Does the picture matter? Two talkers as loud as each other, and the right lips, late lips, somebody else's, none.
+
+    python benchmarks/lips.py cache/faces --speakers id1,id2 [--model avse] [--items 192]
+
+Mixtures of prepared clips of the speakers named (who should not have been trained on). Gain of SI-SDR in dB.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from avse.audio import istft
+from avse.data.cache import find_clips
+from avse.data.dataset import Batch, Batches
+from avse.data.mixing import MixConfig, Mixer
+from avse.features import WINDOW
+from avse.models.net import SpeechNet
+from avse.registry import load_model
+from avse.training.losses import si_sdr
+from avse.training.steps import prepare_batch
+
+BATCH_SIZE = 32
+NUM_FRAMES = 50
+
+Change = Callable[[Batch], Batch]
+
+
+def shifted(num_frames: int) -> Change:
+    """The picture so many frames late; what is pushed out at the end comes in at the beginning."""
+    return lambda batch: batch_with(batch, batch.crops.roll(num_frames, 1), batch.seen.roll(num_frames, 1))
+
+
+def batch_with(batch: Batch, crops: Tensor, seen: Tensor) -> Batch:
+    return Batch(batch.mixture, batch.target, crops, seen)
+
+
+CHANGES: dict[str, Change] = {
+    "right lips": lambda batch: batch,
+    "1 frame late": shifted(1),
+    "2 frames late": shifted(2),
+    "5 frames late": shifted(5),
+    "5 frames early": shifted(-5),
+    "somebody else's": lambda batch: batch_with(batch, batch.crops.roll(1, 0), batch.seen.roll(1, 0)),
+    "one still picture": lambda batch: batch_with(batch, batch.crops[:, :1].expand_as(batch.crops), batch.seen),
+    "none": lambda batch: batch_with(batch, torch.zeros_like(batch.crops), torch.zeros_like(batch.seen)),
+}
+
+
+@torch.inference_mode()
+def gain(net: SpeechNet, batch: Batch) -> Tensor:
+    """SI-SDR gained in dB for each item."""
+    estimate = istft(net(prepare_batch(net, batch)).spectrum, WINDOW, net.config.hop)
+    return si_sdr(estimate, batch.target) - si_sdr(batch.mixture, batch.target)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cache", type=Path)
+    parser.add_argument("--speakers", required=True)
+    parser.add_argument("--model", action="append")
+    parser.add_argument("--items", type=int, default=192)
+    options = parser.parse_args()
+    names = options.speakers.split(",")
+    talkers = {name: clips for name, clips in find_clips(options.cache).items() if name in names}
+    one_more = MixConfig(
+        num_frames=NUM_FRAMES,
+        num_talkers=(0.0, 1.0),
+        talker_db=(0.0, 0.0),
+        noise_probability=0.0,
+        unseen_probability=0.0,
+    )
+    batches = list(Batches(Mixer(talkers, {}, {}, one_more), 0, BATCH_SIZE, 0, options.items // BATCH_SIZE))
+    models = options.model or ["avse"]
+    nets = [load_model(model, "cpu").net for model in models]
+    print(f"| lips | {' | '.join(models)} |\n|---|{'---|' * len(models)}")
+    for name, change in CHANGES.items():
+        gains = [torch.cat([gain(net, change(batch)) for batch in batches]) for net in nets]
+        print(f"| {name} |" + "".join(f" {values.mean():.2f} |" for values in gains), flush=True)
+    print(f"\nMeans over {len(batches) * BATCH_SIZE} mixtures of {NUM_FRAMES / 25:g} s.")
+
+
+if __name__ == "__main__":
+    main()
