@@ -33,7 +33,7 @@ HELPERS = ("imputer.", "regulariser.")
 class SmilConfig:
     """How the meta step is done."""
 
-    inner_rate: float = 0.001
+    inner_rate: float = 0.01
     """alpha, the rate of the inner step, which is plain gradient descent."""
     second_order: bool = False
     """Whether the outer loss differentiates through the inner step; first order takes its gradient as a constant."""
