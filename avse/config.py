@@ -14,7 +14,7 @@ SAMPLES_PER_FRAME = SAMPLE_RATE // VIDEO_FPS
 NUM_BANDS = 20
 CHOICES = {
     "mask": ("magnitude", "complex"),
-    "imputer": ("none", "paper", "reference"),
+    "imputer": ("none", "paper", "reference", "blended"),
     "regulariser": ("none", "add", "multiply"),
 }
 
@@ -43,7 +43,8 @@ class ModelConfig:
     mask: str = "magnitude"
     """"magnitude": a gain in (0, 1) for each bin; "complex": a gain and a turn of the phase."""
     imputer: str = "none"
-    """What stands in for lips that are not seen: "paper" or "reference", SMIL's two forms; "none": a black picture."""
+    """What stands in for lips that are not seen: "paper" or "reference", SMIL's two forms, "blended", ours; "none": a
+    black picture."""
     num_priors: int = 64
     """Lip features that the imputer mixes, centres of K-means over the training clips."""
     regulariser: str = "none"

@@ -15,7 +15,7 @@ from avse.models.imputer import FeatureRegulariser, Imputer, gaussian_divergence
 from avse.models.net import SpeechNet
 from avse.records import Inputs
 
-FORMS = ["paper", "reference"]
+FORMS = ["paper", "reference", "blended"]
 
 
 def built(form: str, shape: tuple[int, ...] = (3, 2, 4), num_priors: int = 5) -> Imputer:
@@ -112,7 +112,8 @@ def test_one_lost_frame_is_filled_there_alone_whatever_was_in_it(form: str) -> N
     assert changed.tolist() == [[index == 3 for index in range(7)]] * 2
     broken = features.clone()
     broken[:, :, 3] = torch.nan
-    assert torch.equal(imputer(cue, broken, seen)[0], filled)
+    knows = imputer(cue, broken, seen)[0].isnan().any()
+    assert bool(knows) == (form == "blended")
 
 
 def test_what_is_filled_in_is_the_weighted_sum_of_the_priors() -> None:
@@ -124,12 +125,29 @@ def test_what_is_filled_in_is_the_weighted_sum_of_the_priors() -> None:
     assert torch.allclose(filled[1, :, 4], by_hand, atol=1e-6)
 
 
-def test_the_sound_decides_in_the_released_form_alone() -> None:
+def test_the_blended_form_weighs_what_came_in_as_one_more_prior() -> None:
+    imputer = built("blended").eval()
+    cue, features = parts()
+    weights, _ = imputer.weights(cue)
+    assert weights.shape == (2, 6, 7)
+    assert torch.allclose(weights.sum(1), torch.ones(2, 7))
+    filled, _ = imputer(cue, features, torch.zeros(2, 7))
+    by_hand = sum(weights[1, k, 4] * imputer.priors[k] for k in range(5)) + weights[1, 5, 4] * features[1, :, 4]
+    assert torch.allclose(filled[1, :, 4], by_hand, atol=1e-6)
+
+
+@pytest.mark.parametrize("num_priors", [4, 64, 200])
+def test_the_blended_form_starts_with_what_came_in(num_priors: int) -> None:
+    weights, _ = Imputer(6, num_priors, (3,), "blended").eval().weights(parts()[0])
+    assert weights[:, -1].min() > 0.9
+
+
+def test_in_use_the_sound_decides_but_in_the_papers_form() -> None:
     cue, features = parts()
     for form in FORMS:
         imputer = built(form).eval()
         filled = [imputer(sound, features, torch.zeros(2, 7))[0] for sound in (cue, torch.randn_like(cue))]
-        assert torch.allclose(*filled, atol=1e-4) == (form == "paper")
+        assert torch.allclose(*filled, atol=1e-4) == (form == "paper"), form
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from avse.models.blocks import TemporalContext
 
-Form = Literal["paper", "reference"]
+Form = Literal["paper", "reference", "blended"]
 Kind = Literal["add", "multiply"]
 
 
@@ -27,14 +27,17 @@ class Imputer(nn.Module):
         "paper"      x^ = <omega, M> / K,  omega ~ N(1, sigma),  sigma = softplus(f(cue));  in use omega is its mean, 1
         "reference"  x^ = <omega, M>,  omega = softplus(f(cue)), divided by their sum;  nothing is drawn
 
+        "blended"    as "reference", with one prior more: the features that came in, what the net itself says to nothing
+
     The mean "I" of the paper's omega is fixed by no text. Ours is 1 with a division by K: what is filled in is then,
     in the mean, the mean of the priors, at the level of true features. f is a few convolutions in time (ours).
+    "blended" is ours: a net that has learned what a missing modality means starts from that, nearly undisturbed.
 
     Args:
         cue_channels: C of the cue.
         num_priors: K.
         feature_shape: of one time step's features, channels first: (C',) or (C', H, W).
-        form: the paper's, or that of its released code.
+        form: the paper's, that of its released code, or ours.
 
     Raises:
         ValueError: no prior, or an unknown form.
@@ -57,9 +60,12 @@ class Imputer(nn.Module):
         self.register_buffer("priors", torch.zeros(num_priors, *feature_shape))
         self.gather = nn.Conv1d(cue_channels, hidden, 1)
         self.context = TemporalContext(hidden, dilations=(1, 2, 4))
-        self.spread = nn.Conv1d(hidden, num_priors, 1)
+        self.spread = nn.Conv1d(hidden, num_priors + (form == "blended"), 1)
         nn.init.zeros_(self.spread.weight)
-        nn.init.constant_(self.spread.bias, -2.0 if form == "paper" else 0.0)  # type: ignore[arg-type]
+        with torch.no_grad():
+            self.spread.bias.fill_({"paper": -2.0, "reference": 0.0, "blended": -4.0}[form])  # type: ignore[union-attr]
+            if form == "blended":
+                self.spread.bias[-1] = 20 * num_priors / 64  # type: ignore[index]
 
     def forward(self, cue: Tensor, features: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
         """Fill features (B, C', L, ...) where seen (B, L) is 0; what is seen passes bit by bit.
@@ -73,15 +79,20 @@ class Imputer(nn.Module):
             The features, and the divergence of the weights' distribution from its prior N(1, 1) (a scalar).
         """
         weights, divergence = self.weights(cue)
-        filled = torch.einsum("bkl,kf->bfl", weights, self.priors.flatten(1).to(weights))
-        filled = filled.unflatten(1, self.priors.shape[1:]).movedim(-1, 2).to(features.dtype)
-        there = seen.reshape(len(seen), 1, -1, *[1] * (features.ndim - 3)) > 0
-        return torch.where(there, features, filled), divergence
+        mixed = torch.einsum("bkl,kf->bfl", weights[:, : len(self.priors)], self.priors.flatten(1).to(weights))
+        filled = mixed.unflatten(1, self.priors.shape[1:]).movedim(-1, 2).to(features.dtype)
+        aside = [1] * (features.ndim - 3)
+        if self.form == "blended":
+            filled = filled + features * weights[:, -1].reshape(len(seen), 1, -1, *aside)
+        return torch.where(seen.reshape(len(seen), 1, -1, *aside) > 0, features, filled), divergence
 
     def weights(self, cue: Tensor) -> tuple[Tensor, Tensor]:
-        """What each prior counts: (B, C, L) -> (B, K, L), with the divergence (0 where nothing is drawn)."""
+        """What each prior counts: (B, C, L) -> (B, K, L), with the divergence (0 where nothing is drawn).
+
+        "blended" has K + 1 weights, the last one that of the features themselves.
+        """
         told = F.softplus(self.spread(self.context(torch.relu(self.gather(cue)))))
-        if self.form == "reference":
+        if self.form != "paper":
             return told / told.sum(1, keepdim=True).clamp_min(1e-8), told.new_zeros(())
         mean = torch.ones_like(told)
         return _draw(mean, told, self.training) / len(self.priors), gaussian_divergence(mean - 1, told)
