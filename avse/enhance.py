@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -20,8 +20,10 @@ from avse import faces, files, lips, media
 from avse.checkpoint import Checkpoint
 from avse.config import VIDEO_FPS
 from avse.errors import InputError, UsageError
-from avse.output import PICTURE_FILES, SOUND_FILES, write
+from avse.loudness import Levels, normalised
+from avse.output import PICTURE_FILES, SOUND_FILES, deliver
 from avse.registry import load_model
+from avse.sandbox import ORDINARY, Limits, local_file
 from avse.separation import BLOCK_SECONDS, Loudness, Progress, measure, separate
 
 
@@ -30,7 +32,7 @@ class Result:
     """What was done: where the output is, how long it took, and how much of the face was seen."""
 
     input: Path
-    output: Path
+    output: Path | None
     model: str
     duration_seconds: float
     sample_rate: int
@@ -40,19 +42,28 @@ class Result:
     elapsed_seconds: float
     note: str
     scores: dict[str, Any] = field(default_factory=dict)
+    levels: Levels | None = None
+    waveform: np.ndarray | None = field(default=None, repr=False, compare=False)
+    """The enhanced sound, float32 (N, C), where no output was asked for."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, with the time taken for a second of recording."""
-        return asdict(self) | {"real_time_factor": self.elapsed_seconds / max(self.duration_seconds, 1e-9)}
+        values = asdict(replace(self, waveform=None))
+        del values["waveform"]
+        return values | {"real_time_factor": self.elapsed_seconds / max(self.duration_seconds, 1e-9)}
 
 
 def enhance(
-    recording: str | Path,
-    output: str | Path,
+    recording: str | Path | BinaryIO,
+    output: str | Path | BinaryIO | None = None,
     *,
     model: str | Checkpoint = "avse",
     device: str = "auto",
     use_video: bool = True,
+    strength: float = 1.0,
+    loudness_lufs: float | None = None,
+    audio_track: int = 1,
+    limits: Limits = ORDINARY,
     force: bool = False,
     on_progress: Progress | None = None,
 ) -> Result:
@@ -62,9 +73,15 @@ def enhance(
     is followed; where there is no picture, or no face, the sound alone must do, and ``Result.note`` says so.
 
     Args:
+        recording: a file, or an open binary stream, which is stored in a temporary file first.
+        output: a file, an open binary stream for WAV, or None for ``Result.waveform``.
         model: name of a shipped net, path of a checkpoint, or one already loaded.
         device: auto, cpu or cuda.
         use_video: False ignores the picture.
+        strength: 1 gives the enhanced voice alone; less keeps the surroundings, 20 log10(1 - strength) dB lower.
+        loudness_lufs: bring the output to this integrated loudness (BS.1770), as far as true peaks of -1 dBFS allow.
+        audio_track: which of several sound tracks, counted from 1.
+        limits: what an untrusted recording may ask for.
         force: replace an output that exists.
         on_progress: called with a word for the stage, and seconds of recording done and in all.
 
@@ -73,29 +90,48 @@ def enhance(
     """
     started = time.perf_counter()
     report = on_progress or (lambda stage, done, total: None)
-    source, target = Path(recording), Path(output)
-    check_paths(source, target, force)
-    checkpoint = load_model(model, device) if isinstance(model, str) else model
-    use_video = use_video and checkpoint.net.lips is not None
+    target = Path(output) if isinstance(output, str | Path) else output
+    if not 0 <= strength <= 1:
+        raise UsageError(f"A strength of {strength:g} makes no sense.", "Give a number from 0 (nothing) to 1 (all).")
+    with local_file(recording, limits) as source:
+        check_paths(source, target, force)
+        checkpoint = load_model(model, device) if isinstance(model, str) else model
+        use_video = use_video and checkpoint.net.lips is not None
 
-    tape = media.probe(source)
-    check_tracks(tape, target)
-    loudness = listen(tape, report)
-    tracks = look(tape, loudness.num_frames, report) if use_video else []
-    track = tracks[0] if tracks else None
-    with files.whole(target) as partial:
-        write(partial, tape, separate(checkpoint.net, tape, loudness, track, report))
+        tape = media.probe(source, audio_track, limits)
+        check_tracks(tape, target)
+        loudness = listen(tape, report)
+        tracks = look(tape, loudness.num_frames, report) if use_video else []
+        track = tracks[0] if tracks else None
+        blocks = separate(checkpoint.net, tape, loudness, track, report, strength)
+        waveform, levels = render(tape, loudness, blocks, target, loudness_lufs)
 
     assert tape.sound is not None
     share = float(lips.pose(track, loudness.num_frames).seen.mean()) if track else 0.0
+    note = describe(tape, loudness, use_video, share) + (f" {levels.describe()}" if levels else "")
     return Result(
-        source, target, str(checkpoint.about.get("name", model if isinstance(model, str) else "")),
+        source if isinstance(recording, str | Path) else Path("-"), target if isinstance(target, Path) else None,
+        str(checkpoint.about.get("name", model if isinstance(model, str) else "")),
         loudness.num_samples / tape.sound.sample_rate, tape.sound.sample_rate, tape.sound.num_channels,
-        len(tracks), share, time.perf_counter() - started, describe(tape, loudness, use_video, share),
+        len(tracks), share, time.perf_counter() - started, note, levels=levels, waveform=waveform,
     )  # fmt: skip
 
 
-def check_paths(source: Path, target: Path, force: bool) -> None:
+def render(
+    tape: media.Media,
+    loudness: Loudness,
+    blocks: Iterator[np.ndarray],
+    target: Path | BinaryIO | None,
+    loudness_lufs: float | None = None,
+) -> tuple[np.ndarray | None, Levels | None]:
+    """Put enhanced blocks where they belong, at the loudness asked for: the sound if it stays in memory, and levels."""
+    assert tape.sound is not None
+    folder = target.parent if isinstance(target, Path) else None
+    with normalised(blocks, tape.sound.sample_rate, tape.sound.num_channels, loudness_lufs, folder) as (loud, levels):
+        return deliver(target, tape, loudness.num_samples, loud), levels
+
+
+def check_paths(source: Path, target: Path | BinaryIO | None, force: bool) -> None:
     """UsageError, before any work, for a recording that is not there or an output that cannot be."""
     if source.is_dir():
         raise UsageError(f"{source} is a folder.", "Name one recording in it.")
@@ -103,17 +139,19 @@ def check_paths(source: Path, target: Path, force: bool) -> None:
         raise UsageError(f"There is no file {source}.", "Check the path.")
     if source.stat().st_size == 0:
         raise InputError(f"{source} is empty.", "Copy or download it again.")
+    if not isinstance(target, Path):
+        return
     if target.suffix.lower() not in SOUND_FILES | PICTURE_FILES:
         known = ", ".join(sorted(SOUND_FILES | PICTURE_FILES))
         raise UsageError(f"Cannot write '{target.suffix}' files, as asked for with {target}.", f"Use one of: {known}")
     files.check_output(target, force, [source])
 
 
-def check_tracks(tape: media.Media, target: Path) -> None:
+def check_tracks(tape: media.Media, target: Path | BinaryIO | None) -> None:
     """InputError for a recording without sound, UsageError if a video is asked for where there is no picture."""
     if tape.sound is None:
         raise InputError(f"{tape.path} has no sound.", "Give a recording with a sound track.")
-    if target.suffix.lower() in PICTURE_FILES and tape.picture is None:
+    if isinstance(target, Path) and target.suffix.lower() in PICTURE_FILES and tape.picture is None:
         raise UsageError(f"{tape.path} has no picture to put into {target}.", "Write a sound file, such as clean.wav.")
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from avse import stream
 from avse.config import VIDEO_FPS
 from avse.errors import InputError, UsageError
 from avse.sandbox import ORDINARY, REPAIR, Limits, command, ffmpeg_exe, last_words, run, running, source
@@ -61,11 +62,12 @@ class Media:
 
 @dataclass(frozen=True)
 class Held(Media):
-    """A picture that is in memory already: grey (V, H, W) or RGB (V, H, W, 3) uint8, and which frame is shown when.
+    """A recording that is in memory already: sound (N, C), and a picture, grey (V, H, W) or RGB (V, H, W, 3) uint8.
 
-    ``order`` names the frame for each 25th of a second, from where the sound starts.
+    ``order`` names the frame that is shown in each 25th of a second, from where the sound starts.
     """
 
+    waveform: np.ndarray = field(default_factory=lambda: np.zeros((0, 1), np.float32))
     pixels: np.ndarray = field(default_factory=lambda: np.zeros((0, 2, 2), np.uint8))
     order: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
 
@@ -93,6 +95,10 @@ def probe(path: str | Path, audio_track: int = 1, limits: Limits = ORDINARY) -> 
 def sound_blocks(media: Media, block_seconds: float, sample_rate: int, num_channels: int) -> Iterator[np.ndarray]:
     """Decode the sound in blocks of float32 (N, C), the last one shorter than the others, and perhaps empty."""
     import ffmpeg
+
+    if isinstance(media, Held):
+        yield from _held_sound(media, block_seconds, sample_rate, num_channels)
+        return
 
     track = source(media.path, media.limits)[f"a:{media.audio_track - 1}"]
     decoded = ffmpeg.output(track, "pipe:", format="f32le", ar=sample_rate, ac=num_channels)
@@ -174,17 +180,26 @@ def _decode_picture(media: Media, crop: tuple[int, int, int, int] | None, max_si
         chain.append(f"crop={width}:{height}:{left}:{top}:exact=1")
     if max_side and max_side < max(width, height):
         chain.append(f"scale={_shrunk(width, height, max_side)}:flags=area")
-    stream = ffmpeg.output(
+    grey = ffmpeg.output(
         source(media.path, media.limits)["V:0"], "pipe:", vf=",".join(chain), pix_fmt="gray", format="yuv4mpegpipe",
         strict=-1,
     )  # fmt: skip
-    return command(stream, *_QUIET)
+    return command(grey, *_QUIET)
 
 
 def _shrunk(width: int, height: int, max_side: int) -> str:
     """Size of a picture whose longer side becomes that, as ffmpeg writes it."""
     scale = max_side / max(width, height)
     return f"{max(int(scale * width), 2)}:{max(int(scale * height), 2)}"
+
+
+def _held_sound(media: Held, block_seconds: float, sample_rate: int, num_channels: int) -> Iterator[np.ndarray]:
+    assert media.sound is not None
+    size = max(round(block_seconds * media.sound.sample_rate), 1)
+    starts = range(0, max(len(media.waveform), 1), size)
+    blocks: Iterator[np.ndarray] = (media.waveform[start : start + size] for start in starts)
+    mixed = blocks if num_channels == media.sound.num_channels else stream.downmixed(blocks)
+    yield from stream.resampled(mixed, media.sound.sample_rate, sample_rate)
 
 
 def _held_frames(media: Held, crop: tuple[int, int, int, int] | None, max_side: int | None) -> Iterator[np.ndarray]:
@@ -204,8 +219,8 @@ def _first_frame(path: Path, track: str, limits: Limits, **options: object) -> t
     import ffmpeg
 
     frame_option = {"frames:a" if track.startswith("a") else "frames:v": 1}
-    stream = ffmpeg.output(source(path, limits)[track], "pipe:", format="framecrc", **frame_option, **options)
-    facts, words = run(command(stream), limits, f"ffmpeg cannot read {path}")
+    first = ffmpeg.output(source(path, limits)[track], "pipe:", format="framecrc", **frame_option, **options)
+    facts, words = run(command(first), limits, f"ffmpeg cannot read {path}")
     if "Input #0" not in words:
         raise InputError(f"{path} is not a recording that ffmpeg can read: {last_words(words)}", REPAIR)
     return _framecrc(facts), words

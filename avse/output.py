@@ -1,21 +1,38 @@
-"""The end of the stream: sound brought to the recording's own rate and length, and written.
+"""The end of the stream: sound into a file, under the copied picture of the recording, into a pipe, or into memory.
 
 Legend: `C` channels, `N` samples.
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
 
-from avse import media
+from avse import files, media
 from avse.errors import AvseError
 
 SOUND_FILES = frozenset({".wav", ".flac"})
 PICTURE_FILES = frozenset({".mp4", ".mkv", ".mov"})
+_UNKNOWN_SIZE = 0xFFFFFFFF
+
+
+def deliver(
+    target: Path | BinaryIO | None, tape: media.Media, num_samples: int, blocks: Iterator[np.ndarray]
+) -> np.ndarray | None:
+    """Hand blocks (N, C) on: into a file that appears when it is whole, as WAV into a stream, or as one array."""
+    if target is None:
+        return np.concatenate(list(blocks))
+    if isinstance(target, Path):
+        with files.whole(target) as partial:
+            write(partial, tape, blocks)
+    else:
+        write_stream(target, tape, num_samples, blocks)
+    return None
 
 
 def write(target: Path, tape: media.Media, blocks: Iterator[np.ndarray]) -> None:
@@ -34,3 +51,20 @@ def write(target: Path, tape: media.Media, blocks: Iterator[np.ndarray]) -> None
     finally:
         if not is_sound:
             sound_file.unlink(missing_ok=True)
+
+
+def write_stream(pipe: BinaryIO, tape: media.Media, num_samples: int, blocks: Iterator[np.ndarray]) -> None:
+    """Write 16-bit WAV to something that cannot seek: the length is known before the first sample."""
+    assert tape.sound is not None
+    pipe.write(wav_header(tape.sound.sample_rate, tape.sound.num_channels, num_samples))
+    for block in blocks:
+        pipe.write(np.round(np.clip(block, -1.0, 1.0) * 32767).astype("<i2").tobytes())
+    pipe.flush()
+
+
+def wav_header(sample_rate: int, num_channels: int, num_samples: int) -> bytes:
+    """The 44 bytes before 16-bit samples; beyond 4 GB the sizes say "until the end", as readers of streams expect."""
+    num_bytes = 2 * num_channels * num_samples
+    data_size, riff_size = (num_bytes, num_bytes + 36) if num_bytes + 36 < _UNKNOWN_SIZE else (_UNKNOWN_SIZE,) * 2
+    form = struct.pack("<HHIIHH", 1, num_channels, sample_rate, 2 * num_channels * sample_rate, 2 * num_channels, 16)
+    return struct.pack("<4sI8sI", b"RIFF", riff_size, b"WAVEfmt ", 16) + form + struct.pack("<4sI", b"data", data_size)

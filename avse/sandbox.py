@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 from avse.errors import InputError, MissingError
 
@@ -54,6 +54,21 @@ class Limits:
 
 
 ORDINARY = Limits()
+
+
+@contextlib.contextmanager
+def local_file(recording: str | Path | BinaryIO, limits: Limits) -> Iterator[Path]:
+    """The path of a recording; a stream is stored in a temporary file for the time being, as ffmpeg must seek in it."""
+    if isinstance(recording, str | Path):
+        yield Path(recording)
+        return
+    with tempfile.TemporaryDirectory(prefix="avse-") as folder:
+        path = Path(folder, "standard-input")
+        with path.open("wb") as file:
+            while data := recording.read(1 << 20):
+                file.write(data)
+                limits.check_size(path, file.tell())
+        yield path
 
 
 @cache

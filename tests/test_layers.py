@@ -15,13 +15,13 @@ FOLDERS = {"avse": "avse", "avse_cli": "cli"}
 
 BANDS = {
     "A": "errors records config files workers",
-    "B": "media sandbox audio overlap stream output",
-    "C": "faces tracks speakers lips features",
+    "B": "media sandbox audio overlap stream loudness output",
+    "C": "faces tracks people looks shots upright lips features",
     "D": "models",
     "E": "header checkpoint registry",
     "F": "data",
     "G": "training",
-    "H": "enhance model separation batch batch_ray bench doctor evaluation",
+    "H": "enhance speakers each sheet model separation batch batch_ray bench doctor evaluation",
 }
 BAND_OF = {module: band for band, modules in BANDS.items() for module in modules.split()}
 MAY_USE = {"A": "A", "B": "AB", "C": "ABC", "D": "AD", "E": "ADE", "F": "ABCF", "G": "ABCDEFG", "H": "ABCDEH"}
