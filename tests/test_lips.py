@@ -11,7 +11,8 @@ import pytest
 from recordings import write_recording
 
 from avse import lips, media
-from avse.faces import Detector, Face, Track, scan
+from avse.faces import Detector, scan
+from avse.tracks import Face, Track
 
 # Landmarks of a face whose mouth is at 0 and whose eyes are 1 apart and 1 above: left and right eye, nose, mouth.
 LANDMARKS = np.array([[-0.5, -1.0], [0.5, -1.0], [0.0, -0.5], [-0.3, 0.0], [0.3, 0.0]])
@@ -93,6 +94,28 @@ def test_mouth_is_seen_near_its_detections_only() -> None:
     assert not seen[25:56].any()
     assert seen[56:70].all()
     assert not seen[70:].any()
+
+
+def test_pose_jumps_at_a_cut_and_is_not_seen_across_it() -> None:
+    centres = np.array([[50.0, 50.0]] * 3 + [[200.0, 90.0]] * 3)
+    track = made_track([0, 5, 10, 13, 15, 20], centres)
+    track.cuts = [13]
+    place = lips.pose(track, num_frames=21)
+    np.testing.assert_allclose(place.centre[:13], 50.0)
+    np.testing.assert_allclose(place.centre[13:], [[200.0, 90.0]] * 8)
+    assert place.seen.all()
+    track.cuts = [11, 13]  # a shot of two frames without a face
+    assert np.flatnonzero(~lips.pose(track, num_frames=21).seen).tolist() == [11, 12]
+
+
+def test_crops_of_several_are_those_of_each(clip: Path) -> None:
+    tape = media.probe(clip)
+    tracks = [made_track([5, 10], np.full((2, 2), 150.0)), made_track(range(0, 30, 5), np.full((6, 2), 120.0))]
+    together = np.concatenate(list(lips.crops_of(tape, tracks, num_frames=40)))
+    assert together.shape == (40, 2, 88, 88)
+    for k, track in enumerate(tracks):
+        alone = np.concatenate(list(lips.crops(tape, track, num_frames=40)))
+        np.testing.assert_allclose(together[:, k].astype(int), alone, atol=1)
 
 
 def test_crops_of_drawn_frames_are_all_the_same_mouth(tmp_path: Path) -> None:
