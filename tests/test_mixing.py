@@ -215,6 +215,125 @@ def test_who_there_must_be(world: Path) -> None:
         Mixer(alone, {}, {}, MixConfig())
 
 
+def gaps(example: Example) -> list[tuple[int, int]]:
+    """First frame and length of every stretch that is not seen."""
+    edges = np.diff(np.concatenate([[1], example.seen.astype(int), [1]]))
+    first, last = np.flatnonzero(edges == -1), np.flatnonzero(edges == 1)
+    return list(zip(first.tolist(), (last - first).tolist(), strict=True))
+
+
+def test_a_picture_lost_for_a_stretch(make: Make) -> None:
+    made = examples(make(unseen_probability=0.0, gap_probability=1.0, gap_frames=(3, 5)), 200)
+    found = [gaps(example) for example in made]
+    assert all(len(stretches) == 1 for stretches in found)
+    inside = [length for ((first, length),) in found if first > 0 and first + length < 10]
+    assert set(inside) == {3, 4, 5}
+    assert {first for ((first, _),) in found} == set(range(10))
+    for example in made:
+        np.testing.assert_array_equal(example.lips.any((1, 2)), example.seen)
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.4])
+def test_how_often_a_picture_is_lost_for_a_stretch(make: Make, probability: float) -> None:
+    made = examples(make(unseen_probability=0.0, gap_probability=probability), 200)
+    assert np.mean([bool(gaps(example)) for example in made]) == pytest.approx(probability, abs=0.08)
+
+
+def test_how_often_the_target_is_a_voice_without_picture(make: Make) -> None:
+    made = examples(make(voices=True, voice_probability=0.3, unseen_probability=0.0, gain_db=(0, 0)), 200)
+    assert np.mean([not example.seen.any() for example in made]) == pytest.approx(0.3, abs=0.08)
+    assert all(example.target.any() for example in made)
+    assert all(e.seen.all() for e in examples(make(voice_probability=1.0, unseen_probability=0.0), 10))
+
+
+def test_a_talker_who_pauses_is_silent_with_a_mouth_at_rest(make: Make) -> None:
+    settings = {"unseen_probability": 0.0, "num_frames": 20, "still_frames": (8, 8)}
+    for example in examples(make(still_probability=1.0, **settings), 30):
+        loud = np.square(example.target.reshape(20, -1)).mean(1) > 1e-12
+        pause = ~loud
+        assert 2 <= pause.sum() <= 8
+        assert example.seen.all()
+        openings = (example.lips > 120).mean((1, 2))
+        assert np.ptp(openings[pause]) < 0.1
+    plain = examples(make(still_probability=0.0, **settings), 30)
+    assert all((np.square(e.target.reshape(20, -1)).mean(1) > 0).all() for e in plain)
+
+
+def test_the_pause_takes_the_mouth_of_the_quietest_frame(world: Path) -> None:
+    clip = load_clip(find_clips(world / "faces")["speaker0"][0])
+    made = mixing.with_pause(clip, 8, np.random.default_rng(0))
+    changed = (made.lips != clip.lips).any((1, 2))
+    quietest = int(np.argmin(np.square(clip.sound.reshape(20, -1)).mean(1)))
+    assert 4 <= changed.sum() <= 8
+    assert np.ptp(np.flatnonzero(changed)) == changed.sum() - 1
+    for index in np.flatnonzero(changed):
+        shifts = [
+            np.roll(clip.lips[quietest], (down, right), (0, 1)) for down in range(-3, 4) for right in range(-3, 4)
+        ]
+        assert min(np.abs(made.lips[index].astype(int) - shifted).max() for shifted in shifts) <= 2
+    silent = np.square(made.sound.reshape(20, -1)).mean(1)
+    middle = np.flatnonzero(changed)[1:-1]
+    assert silent[middle].max() == 0
+    untouched = ~np.convolve(changed, [1, 1, 1], "same").astype(bool)
+    kept = made.sound.reshape(20, -1)[untouched]
+    np.testing.assert_allclose(kept, clip.sound.reshape(20, -1)[untouched], rtol=1e-4)
+    np.testing.assert_array_equal(made.seen, clip.seen)
+
+
+def test_babble_is_four_to_six_other_voices(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    mixer = make(voices=True, num_talkers=(1.0,), babble_probability=1.0, noise_db=(-5.0, -5.0))
+    heard: list[str] = []
+    original = mixer._voice
+
+    def counted(but: str, rng: np.random.Generator) -> np.ndarray:
+        heard.append(but)
+        return original(but, rng)
+
+    monkeypatch.setattr(mixer, "_voice", counted)
+    counts = []
+    for index in range(40):
+        heard.clear()
+        example = mixer.example(0, index)
+        counts.append(len(heard))
+        assert rms_db(example.mixture - example.target) - rms_db(example.target) == pytest.approx(-5, abs=0.05)
+    assert set(counts) == {4, 5, 6}
+    monkeypatch.setattr(mixer, "config", MixConfig(num_frames=10, num_talkers=(1.0,)))
+    heard.clear()
+    examples(mixer, 10)
+    assert heard == []
+
+
+@pytest.mark.parametrize(("name", "probability"), [("reverberate", 0.3), ("narrow", 0.4)])
+def test_how_often_there_is_a_room_or_a_narrow_band(
+    make: Make, monkeypatch: pytest.MonkeyPatch, name: str, probability: float
+) -> None:
+    calls = []
+    monkeypatch.setattr(mixing, name, lambda sound, rest: calls.append(rest) or sound)
+    field = "room_probability" if name == "reverberate" else "narrow_probability"
+    examples(make(num_talkers=(0.0, 1.0), **{field: probability}), 200)
+    assert len(calls) / 400 == pytest.approx(probability, abs=0.08)
+    if name == "narrow":
+        assert calls[::2] == calls[1::2]
+        assert 3400 <= min(calls) < 3800
+        assert 6600 < max(calls) <= 7000
+
+
+def test_mixture_and_target_share_room_and_band(make: Make) -> None:
+    """What is added is the interference alone, at its level, whatever was done to the voices."""
+    settings = {"num_talkers": (0.0, 1.0), "talker_db": (-4.0, -4.0), "noise_probability": 0.0, "room_probability": 1.0}
+    for example in examples(make(**settings), 10):
+        assert rms_db(example.mixture - example.target) - rms_db(example.target) == pytest.approx(-4, abs=0.05)
+    for example in examples(make(**(settings | {"narrow_probability": 1.0})), 10):
+        spectrum = np.abs(np.fft.rfft(example.mixture)) ** 2
+        assert spectrum[-200:].sum() < 1e-4 * spectrum.sum()
+
+
+@pytest.mark.parametrize("name", ["gap_frames", "still_frames", "noise_db"])
+def test_a_range_the_wrong_way_round(name: str) -> None:
+    with pytest.raises(UsageError, match=name):
+        MixConfig(**{name: (5, 3)})
+
+
 def test_scale() -> None:
     sound = np.random.default_rng(0).standard_normal(1000) * 0.03
     assert rms_db(scale_to(sound, -12.0)) == pytest.approx(-12, abs=1e-3)

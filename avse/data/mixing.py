@@ -184,7 +184,8 @@ def with_pause(clip: Clip, num_frames: int, rng: np.random.Generator) -> Clip:
     for index in np.flatnonzero(pause & clip.seen):
         grain = rng.integers(-2, 3, rest.shape)
         lips[index] = np.clip(np.roll(rest, tuple(sway[index]), (0, 1)) + grain, 1, 255)
-    heard = np.convolve(np.repeat(~pause, SAMPLES_PER_FRAME), np.ones(161) / 161, "same").astype(np.float32)
+    switched = np.pad(np.repeat(~pause, SAMPLES_PER_FRAME), 80, "edge")
+    heard = np.convolve(switched, np.ones(161) / 161, "valid").astype(np.float32)
     return Clip(clip.sound * heard, lips, clip.seen)
 
 
