@@ -3,7 +3,9 @@
     import avse
 
     avse.enhance("input.mp4", output="clean.wav")
+    result = avse.enhance("input.mp4")                            # result.waveform, result.sample_rate
     model = avse.load_model()
+    clean = model.enhance(waveform, sample_rate, frames, fps)     # arrays or tensors
 
 Importing ``avse`` is quick: what needs torch is loaded when it is first used.
 """
@@ -17,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from avse.enhance import enhance
-    from avse.registry import load_model
+    from avse.model import load_model
 
 __all__ = ["__version__", "enhance", "load_model"]
 __version__ = "0.1.0"
 
-_HOME_OF = {"enhance": "avse.enhance", "load_model": "avse.registry"}
+_HOME_OF = {"enhance": "avse.enhance", "load_model": "avse.model"}
 
 
 class _Package(ModuleType):
