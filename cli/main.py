@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from .batch import batch
 from .doctor import doctor
 from .enhance import enhance
 from .models import models
@@ -57,6 +58,7 @@ TRAINING = "Training"
 INSTALLATION = "This installation"
 
 app.command(rich_help_panel=RECORDINGS)(enhance)
+app.command(rich_help_panel=RECORDINGS)(batch)
 app.command(rich_help_panel=TRAINING)(prepare)
 app.command(rich_help_panel=TRAINING)(train)
 app.add_typer(models, rich_help_panel=INSTALLATION)

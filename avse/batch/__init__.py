@@ -1,0 +1,21 @@
+"""Many recordings: found, given to workers that may die, written down one by one, and gone on with after any stop.
+
+    folder -> items -> engine (local processes or a Ray cluster), each worker: job -> results.jsonl -> summary, report
+
+An engine is a function ``run_many(job, items, workers, on_progress)``; there is one here and one in `avse.batch_ray`.
+Nothing heavy is imported before a worker starts its job.
+"""
+
+from __future__ import annotations
+
+from avse.batch.engine import Engine, Job, OnProgress, Outcome, Work
+from avse.batch.items import Item, find
+from avse.batch.job import EnhanceJob
+from avse.batch.journal import Journal
+from avse.batch.local import num_cores, run_many
+from avse.batch.run import Settings, printable, run, states
+
+__all__ = [
+    "Engine", "EnhanceJob", "Item", "Job", "Journal", "OnProgress", "Outcome", "Settings", "Work", "find", "num_cores",
+    "printable", "run", "run_many", "states",
+]  # fmt: skip

@@ -1,0 +1,119 @@
+"""Which recordings, and where each one's output belongs: the tree of the input, mirrored.
+
+Two recordings of one folder that would share an output (talk.mp4 and talk.mkv) both keep their suffix in its name:
+talk.mp4.wav and talk.mkv.wav.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path, PurePosixPath
+
+from avse.batch import storage
+from avse.errors import UsageError
+
+SOUNDS = frozenset((
+    ".aac", ".ac3", ".aif", ".aiff", ".amr", ".flac", ".m4a", ".mka", ".mp3", ".oga", ".ogg", ".opus", ".wav", ".wma",
+))  # fmt: skip
+PICTURES = frozenset((
+    ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts",
+    ".vob", ".webm", ".wmv",
+))  # fmt: skip
+KEPT = frozenset((".wav", ".flac", ".mp4", ".mkv", ".mov"))
+SUFFIXES = (*sorted(KEPT), "keep")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One recording: its name below the input folder, where it is, and where its output belongs (paths or URLs)."""
+
+    name: str
+    source: str
+    output: str
+
+
+def find(
+    folder: str,
+    output: str,
+    *,
+    suffix: str = ".wav",
+    pattern: str | None = None,
+    recursive: bool = True,
+    listed: Path | None = None,
+) -> list[Item]:
+    """Every recording below ``folder`` in a fixed order, or those that the lines of the file ``listed`` name.
+
+    Args:
+        folder: a folder or an fsspec URL; names in a list are relative to it.
+        output: folder or URL of the mirrored tree; what lies in it is no input.
+        suffix: of the outputs: .wav, .flac, .mp4, .mkv or .mov; or "keep", each recording's own where it can be
+            written, else .mkv for pictures and .wav for sound.
+        pattern: only names, or whole paths below the folder, that match it (``*.mp4``, ``monday/*``).
+
+    Raises:
+        UsageError: nothing to do, the output is the input, a listed name leads out of the folder.
+    """
+    if suffix not in SUFFIXES:
+        raise UsageError(f"Unknown suffix {suffix!r}.", f"Use one of: {', '.join(SUFFIXES)}")
+    inside = storage.relative(output, folder)
+    if inside == ".":
+        raise UsageError(f"{output} is the input folder itself.", "Name another folder for the outputs.")
+    if listed:
+        names = read_list(listed, folder)
+    else:
+        names = [name for name in storage.names(folder, recursive) if _is_recording(name)]
+        names = [name for name in names if inside is None or not name.startswith(inside + "/")]
+    if pattern:
+        names = [name for name in names if fnmatch(name, pattern) or fnmatch(posixpath.basename(name), pattern)]
+    if not names:
+        raise UsageError(f"No recordings in {listed or folder}.", "Check folder, --glob and --recursive.")
+    outputs = mirrored(names, suffix)
+    return [Item(name, storage.join(folder, name), storage.join(output, outputs[name])) for name in names]
+
+
+def read_list(listed: Path, folder: str) -> list[str]:
+    """Names below the folder, one a line, in order, each once."""
+    try:
+        lines = listed.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError as error:
+        raise UsageError(
+            f"{listed} cannot be read: {error.strerror}.", "Name a file with one recording a line."
+        ) from None
+    names: dict[str, None] = {}
+    for line in filter(str.strip, lines):
+        name = storage.relative(line, folder) if storage.is_absolute(line) else posixpath.normpath(line)
+        if name is None or name == "." or name.startswith(("../", "/")):
+            raise UsageError(
+                f"{line} does not lie in {folder}.", "Name a folder that holds all recordings of the list."
+            )
+        names[name] = None
+    return list(names)
+
+
+def mirrored(names: Iterable[str], suffix: str) -> dict[str, str]:
+    """The output's name for each recording's name. UsageError if two still share one."""
+    plain = {name: str(PurePosixPath(name).with_suffix(_suffix_for(name, suffix))) for name in names}
+    shared = Counter(plain.values())
+    outputs = {name: name + _suffix_for(name, suffix) if shared[made] > 1 else made for name, made in plain.items()}
+    owners: dict[str, str] = {}
+    for name, made in outputs.items():
+        if (other := owners.setdefault(made, name)) != name:
+            raise UsageError(f"{other} and {name} would both become {made}.", "Rename one, or take one out by --glob.")
+    return outputs
+
+
+def _suffix_for(name: str, suffix: str) -> str:
+    own = PurePosixPath(name).suffix.lower()
+    if suffix != "keep":
+        return suffix
+    return own if own in KEPT else ".mkv" if own in PICTURES else ".wav"
+
+
+def _is_recording(name: str) -> bool:
+    parts = PurePosixPath(name)
+    hidden = any(part.startswith(".") for part in parts.parts)
+    return not hidden and parts.suffix.lower() in SOUNDS | PICTURES

@@ -1,0 +1,96 @@
+"""The job of a batch: a worker loads the net once, then enhances one recording after the other."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from avse.batch import storage
+from avse.batch.engine import Report, Work
+from avse.batch.items import SOUNDS, Item
+from avse.errors import AvseError, MissingError
+
+_HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
+
+
+@dataclass(frozen=True)
+class EnhanceJob:
+    """Picklable; called once in each worker.
+
+    Attributes:
+        options: passed on to `avse.enhance.enhance` as they are.
+        reference_dir: the clean voices, in the tree of the recordings under any sound suffix; each row then has scores.
+    """
+
+    model: str = "avse"
+    device: str = "auto"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    reference_dir: str | None = None
+
+    def __call__(self) -> Work:
+        """Load the net; the work on one item returns what `enhance` says of it."""
+        from avse.registry import load_model
+
+        return functools.partial(self._enhance, load_model(self.model, self.device))
+
+    def _enhance(self, checkpoint: Any, item: Item, report: Report) -> dict[str, Any]:
+        from avse.enhance import enhance
+
+        with (
+            telling_of_the_disk(item.output),
+            storage.readable(item.source) as source,
+            storage.writable(item.output) as target,
+        ):
+            result = enhance(
+                source, target, model=checkpoint, device=self.device, force=True, on_progress=report, **self.options
+            )
+            values = result.as_dict() | {"host": socket.gethostname()}
+            if self.reference_dir:
+                values["scores"] = scores(self.reference_dir, item.name, source, target)
+        return values
+
+
+def scores(reference_dir: str, name: str, recording: Path, output: Path) -> dict[str, Any]:
+    """Scores before and after against the clean voice of that name, or the reason why there are none."""
+    from avse.evaluation.compare import compare_files, read_reference
+
+    stem = Path(reference_dir, PurePosixPath(name).with_suffix(""))
+    found = [path for suffix in sorted(SOUNDS) if (path := stem.with_name(stem.name + suffix)).is_file()]
+    if not found:
+        return {"reason": f"There is no reference {stem}.wav."}
+    try:
+        return compare_files(read_reference(found[0], recording), recording, output)
+    except AvseError as error:
+        return {"reason": error.message}
+
+
+@contextmanager
+def telling_of_the_disk(output: str) -> Iterator[None]:
+    """Turn any failure to write, however wrapped, into the MissingError that stops a batch."""
+    try:
+        yield
+    except Exception as error:
+        if why := write_failure(error):
+            hint = "Make space or choose another folder; the same command then goes on where it stopped."
+            raise MissingError(f"{output} cannot be written: {why}.", hint) from error
+        raise
+
+
+def write_failure(error: BaseException) -> str | None:
+    """Why nothing more can be written, if that is what lies behind an error: words of the system."""
+    cause: BaseException | None = error
+    while cause is not None:
+        for code in _HOPELESS:
+            if getattr(cause, "errno", None) == code or os.strerror(code) in str(cause):
+                return os.strerror(code)
+        if type(cause).__module__ == "soundfile":  # only outputs are touched by it, and it gives no number
+            return str(cause).rstrip(".")
+        cause = cause.__cause__ or cause.__context__
+    return None

@@ -1,0 +1,201 @@
+"""A batch from its items to its results: what is done is skipped, each end is written down, a stop is no loss."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from avse import __version__, files
+from avse.batch import storage
+from avse.batch.engine import Engine, Job, OnProgress, Outcome
+from avse.batch.items import Item
+from avse.batch.journal import Journal, locked
+from avse.batch.local import run_many
+from avse.errors import AvseError, UsageError
+
+State = Literal["todo", "done", "taken"]
+OnRow = Callable[[Mapping[str, Any]], None]
+FACTS = ("duration_seconds", "num_faces", "seen_share", "note", "model", "host", "scores")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a batch runs.
+
+    Attributes:
+        output: folder or URL of the mirrored tree.
+        results: local folder of results.jsonl, summary.json and report.html; ``output`` itself where that is local.
+        num_workers: processes at the same time.
+        force: redo what is done.
+        needs_scores: an item whose row has no scores is not done.
+        engine: local processes, or a cluster (`avse.batch_ray`).
+        about: for the summary: what was run, with which options.
+    """
+
+    output: str
+    results: Path
+    num_workers: int = 1
+    force: bool = False
+    needs_scores: bool = False
+    engine: Engine = run_many
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+
+def states(items: Sequence[Item], settings: Settings, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, State]:
+    """What there is to do, by name: nothing where the output exists, which it does only when it is whole.
+
+    ``rows`` are the latest rows of earlier runs. An output that they call another recording's is "taken".
+    """
+    if settings.force:
+        return {item.name: "todo" for item in items}
+    existing = storage.existing(settings.output, [item.output for item in items])
+    owners = {row.get("output"): name for name, row in rows.items() if row["status"] != "failed"}
+    found: dict[str, State] = {}
+    for item in items:
+        name = printable(item.name)
+        is_scored = bool(rows.get(name, {}).get("scores")) or not settings.needs_scores
+        is_own = owners.get(_shown(item, settings), name) == name
+        state: State = "taken" if not is_own else "done" if is_scored else "todo"
+        found[item.name] = state if item.output in existing else "todo"
+    return found
+
+
+def run(
+    job: Job, items: Sequence[Item], settings: Settings, on_progress: OnProgress, on_row: OnRow = lambda row: None
+) -> dict[str, Any]:
+    """Do what is not done yet, and return the summary: counts of this run by status, times, versions.
+
+    Every item gives one row, also to ``on_row``: item, source, output, status (done, skipped or failed), error, hint,
+    attempts, elapsed_seconds, finished, and what `enhance` said. Rows of work done go to results.jsonl at once.
+
+    Raises:
+        UsageError: another batch holds the results folder, or it cannot be written to. MissingError: no space left,
+        or no worker can start. The summary is written all the same, with the reason.
+    """
+    with locked(settings.results):
+        journal = Journal(settings.results)
+        before = journal.last()
+        state = states(items, settings, before)
+        todo = [item for item in items if state[item.name] == "todo"]
+        storage.sweep(item.output for item in todo)
+        summary = _Summary(settings, len(items))
+
+        def end(row: Mapping[str, Any], is_new: bool) -> None:
+            if is_new:
+                journal.append(row)
+            summary.count(row)
+            on_row(row)
+
+        try:
+            for row, is_new in _without_work(items, state, settings, before):
+                end(row, is_new)
+            with closing(settings.engine(job, todo, settings.num_workers, on_progress)) as outcomes:
+                for outcome in outcomes:
+                    end(_row(outcome, settings), True)
+            summary.stopped = None
+        except AvseError as error:
+            summary.stopped = error.message
+            raise
+        finally:
+            storage.sweep(item.output for item in todo)
+            with suppress(OSError):
+                files.write_json(settings.results / "summary.json", summary.as_dict())
+        _write_report(journal, items, summary.as_dict(), settings)
+    return summary.as_dict()
+
+
+def printable(text: str) -> str:
+    """A file name as text that can be written anywhere: bytes that are no UTF-8 are replaced."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _shown(item: Item, settings: Settings) -> str:
+    """The output as rows name it: below the results folder where it lies there, so that the folder can be moved."""
+    below = None if storage.is_url(item.output) else storage.relative(item.output, str(settings.results))
+    return printable(below or item.output)
+
+
+def _row(outcome: Outcome, settings: Settings) -> dict[str, Any]:
+    item, error = outcome.item, outcome.error
+    return {
+        "item": printable(item.name),
+        "source": printable(item.source),
+        "output": _shown(item, settings),
+        "status": "failed" if error else "done",
+        "error": printable(error.message) if error else None,
+        "hint": printable(error.hint) if error else None,
+        "attempts": outcome.num_attempts,
+        "elapsed_seconds": outcome.values.get("elapsed_seconds"),
+        "finished": _now(),
+        **{name: outcome.values.get(name) for name in FACTS},
+    }
+
+
+def _without_work(
+    items: Sequence[Item],
+    state: Mapping[str, State],
+    settings: Settings,
+    before: Mapping[str, Mapping[str, Any]],
+) -> Iterator[tuple[dict[str, Any], bool]]:
+    """Rows of the items that need no worker, and whether they tell something new."""
+    for item in items:
+        if state[item.name] == "taken":
+            message = f"{item.output} was made of another recording."
+            error = UsageError(message, "Give --force to replace it, or choose another folder.")
+            yield _row(Outcome(item, {}, error, 0), settings), True
+        elif state[item.name] == "done":
+            known = before.get(printable(item.name), {})
+            facts = {name: known[name] for name in (*FACTS, "elapsed_seconds") if name in known}
+            yield _row(Outcome(item, {}, None, 0), settings) | facts | {"status": "skipped"}, not known
+
+
+class _Summary:
+    """Counts while a batch runs."""
+
+    def __init__(self, settings: Settings, num_items: int) -> None:
+        self.stopped: str | None = "interrupted"
+        self._settings, self._num_items = settings, num_items
+        self._counts: Counter[str] = Counter()
+        self._recording_seconds = 0.0
+        self._started, self._clock = _now(), time.perf_counter()
+
+    def count(self, row: Mapping[str, Any]) -> None:
+        self._counts[row["status"]] += 1
+        if row["status"] == "done":
+            self._recording_seconds += row["duration_seconds"] or 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        elapsed = time.perf_counter() - self._clock
+        return {
+            "avse": __version__,
+            **self._settings.about,
+            "workers": self._settings.num_workers,
+            "started": self._started,
+            "ended": _now(),
+            "stopped": self.stopped,
+            "items": self._num_items,
+            **{status: self._counts[status] for status in ("done", "skipped", "failed")},
+            "left": self._num_items - self._counts.total(),
+            "recording_seconds": self._recording_seconds,
+            "elapsed_seconds": elapsed,
+            "times_real_time": self._recording_seconds / elapsed,
+        }
+
+
+def _write_report(journal: Journal, items: Sequence[Item], summary: dict[str, Any], settings: Settings) -> None:
+    """The rows of this batch's items, each with the latest that is known of it."""
+    from avse.evaluation.report import batch_report
+
+    latest = journal.last()
+    rows = [latest[name] for name in map(printable, (item.name for item in items)) if name in latest]
+    batch_report(rows, summary, settings.results / "report.html")
+
+
+def _now() -> str:
+    return datetime.now().astimezone().isoformat(timespec="seconds")

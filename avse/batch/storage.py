@@ -1,0 +1,129 @@
+"""Recordings in folders and, by the same names, on anything that fsspec reaches (s3://bucket/talks, sftp://host/talks).
+
+A recording behind a URL is fetched to a temporary file; an output is put there under another name and moved when whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import posixpath
+import re
+import secrets
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from avse.errors import InputError, MissingError, UsageError
+
+
+def is_url(place: str) -> bool:
+    """Whether a place is reached through fsspec."""
+    return re.match(r"[a-z][a-z0-9+.-]+://", place) is not None
+
+
+def is_absolute(place: str) -> bool:
+    return is_url(place) or place.startswith("/")
+
+
+def join(folder: str, name: str) -> str:
+    """A name below a folder or URL."""
+    return posixpath.join(folder, name) if is_url(folder) else str(Path(folder, name))
+
+
+def relative(place: str, folder: str) -> str | None:
+    """The name of a place below a folder, "." for the folder itself, None where it lies elsewhere."""
+    if is_url(place) != is_url(folder):
+        return None
+    ends = (place.rstrip("/"), folder.rstrip("/")) if is_url(place) else map(os.path.realpath, (place, folder))
+    inner, outer = map(PurePosixPath, ends)
+    return str(inner.relative_to(outer)) if inner.is_relative_to(outer) else None
+
+
+def names(folder: str, recursive: bool = True) -> list[str]:
+    """Names of all files below a folder, sorted. UsageError if there is no such folder."""
+    if is_url(folder):
+        system, root = _reach(folder)
+        found = [posixpath.relpath(path, root) for path in system.find(root, maxdepth=None if recursive else 1)]
+        return sorted(found)
+    if not Path(folder).is_dir():
+        raise UsageError(f"There is no folder {folder}.", "Check the path.")
+    found = []
+    for parent, _, files in os.walk(folder):
+        found += [os.path.relpath(os.path.join(parent, name), folder) for name in files]
+        if not recursive:
+            break
+    return sorted(found)
+
+
+def existing(folder: str, places: Iterable[str]) -> set[str]:
+    """Those of the places below a folder that exist."""
+    if is_url(folder):
+        there = {join(folder, name) for name in names(folder)}
+        return {place for place in places if place in there}
+    return {place for place in places if os.path.isfile(place)}
+
+
+@contextlib.contextmanager
+def readable(place: str) -> Iterator[Path]:
+    """A local file with what is at a place, under the place's own name."""
+    if not is_url(place):
+        yield Path(place)
+        return
+    with tempfile.TemporaryDirectory(prefix="avse-") as scratch:
+        local = Path(scratch, posixpath.basename(place))
+        system, path = _reach(place)
+        try:
+            system.get_file(path, str(local))
+        except OSError as error:
+            raise InputError(f"{place} cannot be fetched: {error}", "Check the URL and the rights.") from error
+        yield local
+
+
+@contextlib.contextmanager
+def writable(place: str) -> Iterator[Path]:
+    """A local path that, once written, is what lies at the place. Its folder is made."""
+    if not is_url(place):
+        Path(place).parent.mkdir(parents=True, exist_ok=True)
+        yield Path(place)
+        return
+    with tempfile.TemporaryDirectory(prefix="avse-") as scratch:
+        local = Path(scratch, posixpath.basename(place))
+        yield local
+        system, path = _reach(place)
+        partial = posixpath.join(posixpath.dirname(path), f".{secrets.token_hex(4)}.part{local.suffix}")
+        system.makedirs(posixpath.dirname(path), exist_ok=True)
+        try:
+            system.put_file(str(local), partial)
+            system.mv(partial, path)
+        finally:
+            with contextlib.suppress(OSError):
+                system.rm_file(partial)
+
+
+def sweep(outputs: Iterable[str]) -> None:
+    """Remove what a killed worker left half-written beside local outputs."""
+    starts: dict[Path, set[str]] = {}
+    for path in [Path(output) for output in outputs if not is_url(output)]:
+        starts.setdefault(path.parent, set()).add(path.stem[:20])
+    for folder, stems in starts.items():
+        with contextlib.suppress(OSError):
+            for other in folder.iterdir():
+                half_written = re.fullmatch(r"\.(.*)\.[0-9a-f]{8}\.part(\.\w+)?", other.name)
+                if half_written and half_written[1] in stems:
+                    other.unlink(missing_ok=True)
+
+
+def _reach(url: str) -> tuple[Any, str]:
+    try:
+        from fsspec.core import url_to_fs
+    except ImportError as error:
+        raise MissingError("URLs need the package fsspec.", "Type: pip install 'avse[ray]'") from error
+    opened: Callable[[str], tuple[Any, str]] = url_to_fs
+    try:
+        return opened(url)
+    except ImportError as error:
+        raise MissingError(f"{url} cannot be reached: {error}", "Install the package that it names.") from error
+    except ValueError as error:
+        raise UsageError(f"{url} cannot be reached: {error}", "Check the URL.") from error

@@ -1,0 +1,66 @@
+"""The bars of a batch, on standard error and on a terminal only: one for all recordings, one for each job's own."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+NAME_WIDTH = 36
+
+
+class Bars:
+    """What there is to show; without a terminal, nothing."""
+
+    def __init__(self, shown: Progress | None, num_items: int) -> None:
+        self._shown, self._num_items = shown, num_items
+        self._started: float | None = None
+        self._num_ended = self._num_worked = 0
+        self._jobs: dict[int, TaskID] = {}
+        self._all = shown.add_task("all", total=num_items, what=f"0 of {num_items}") if shown else None
+
+    def ended(self, with_work: bool) -> None:
+        """One more recording has come to its end, with a worker's work or without."""
+        self._num_ended += 1
+        self._num_worked += with_work
+        if self._shown and self._all is not None:
+            what = f"{self._num_ended} of {self._num_items}{self._expected_end()}"
+            self._shown.update(self._all, completed=self._num_ended, what=what)
+
+    def working(self, job: int, name: str, stage: str, done: float, total: float) -> None:
+        """How far a job's recording is, in the stage that it is in."""
+        self._started = self._started or time.time()
+        if self._shown is None:
+            return
+        if job not in self._jobs:
+            self._jobs[job] = self._shown.add_task(f"job {job + 1}", what="")
+        short = name if len(name) <= NAME_WIDTH else f"…{name[1 - NAME_WIDTH :]}"
+        self._shown.update(self._jobs[job], completed=done, total=max(done, total, 1e-9), what=f"{short}: {stage}")
+
+    def _expected_end(self) -> str:
+        """When all will be done, if it goes on as it went since the first recording was begun."""
+        left = self._num_items - self._num_ended
+        if not self._num_worked or self._started is None or not left:
+            return ""
+        end = time.time() + left * (time.time() - self._started) / self._num_worked
+        form = "%H:%M:%S" if end - time.time() < 86400 else "%a %d %b %H:%M"
+        return f", until {time.strftime(form, time.localtime(end))}"
+
+
+@contextmanager
+def bars(quiet: bool, num_items: int) -> Iterator[Bars]:
+    """Bars for a batch; what goes to standard error meanwhile appears above them."""
+    if quiet or not sys.stderr.isatty():
+        yield Bars(None, num_items)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    columns = TextColumn("{task.description:<7}"), BarColumn(24), TextColumn("{task.fields[what]}", markup=False)
+    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as shown:
+        yield Bars(shown, num_items)

@@ -1,0 +1,102 @@
+"""A job for tests of engines: it does to each item what the item's recording, a text file, says."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from avse.batch import Item, Outcome, Work
+from avse.errors import InputError, MissingError, UsageError
+
+
+@dataclass(frozen=True)
+class Scripted:
+    """``start`` is what happens as a worker starts; every start leaves a file in ``starts``."""
+
+    starts: Path
+    start: str = "well"
+
+    def __call__(self) -> Work:
+        (self.starts / f"{os.getpid()}.{time.monotonic_ns()}").touch()
+        if self.start == "dead":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.start == "unknown model":
+            raise UsageError("There is no such model.", "Name another.")
+        if self.start == "fault":
+            raise RuntimeError("a fault")
+        return obey
+
+
+def obey(item: Item, report: Any) -> dict[str, Any]:
+    """Do as the recording says; the output is a file with a copy of its words."""
+    words = Path(item.source).read_text().split()
+    report("obeying", 1.0, 2.0)
+    marker = Path(item.source).with_suffix(".begun")
+    is_first_time = not marker.exists()
+    marker.touch()
+    match words[0]:
+        case "bad":
+            raise InputError(f"{item.source} is bad.", "Make it good.")
+        case "crash":
+            raise ValueError("a fault\nof two lines")
+        case "missing":
+            raise MissingError("There is no such program.", "Install it.")
+        case "die":
+            _leave_half(item)
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "die-once" if is_first_time:
+            _leave_half(item)
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "sleep":
+            with subprocess.Popen(["sleep", "1000"]) as child:
+                Path(item.source).with_suffix(".pids").write_text(f"{os.getpid()} {child.pid}")
+        case "nap":
+            time.sleep(float(words[1]))
+    Path(item.output).parent.mkdir(parents=True, exist_ok=True)
+    Path(item.output).write_text(" ".join(words))
+    return {"pid": os.getpid(), "threads": os.environ["OMP_NUM_THREADS"], "duration_seconds": 1.0}
+
+
+def _leave_half(item: Item) -> None:
+    path = Path(item.output)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.with_name(f".{path.stem[:20]}.0123abcd.part{path.suffix}").touch()
+
+
+def write_items(folder: Path, *words: str) -> list[Item]:
+    """Items 00, 01, ... with these words."""
+    folder.mkdir(exist_ok=True)
+    for number, text in enumerate(words):
+        (folder / f"{number:02}.txt").write_text(text)
+    names = [f"{number:02}.txt" for number in range(len(words))]
+    return [Item(name, str(folder / name), str(folder / "out" / f"{name[:-4]}.wav")) for name in names]
+
+
+def by_name(outcomes: Sequence[Outcome]) -> dict[str, Outcome]:
+    """Outcomes in the order of their items, each of which must have one."""
+    names = [outcome.item.name[:-4] for outcome in outcomes]
+    assert len(names) == len(set(names))
+    return {name: outcomes[names.index(name)] for name in sorted(names)}
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process exists that is not merely waiting to be buried."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def wait_for(condition: Any, seconds: float = 60.0) -> Any:
+    """The first true value of a condition."""
+    patience = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < patience
+        time.sleep(0.02)
+    return value
