@@ -1,0 +1,118 @@
+"""A recording as it stands in a report: spectrogram, waveform, and a player for its beginning."""
+
+from __future__ import annotations
+
+import io
+import math
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from avse import media
+from avse.errors import AvseError, InputError
+from avse.evaluation.report.outline import Drawing, Outline, spectrogram_png, waveform_path
+from avse.evaluation.report.page import data_uri
+
+BIT_RATE = 48_000
+"""Of the sound inside a page, in bits per second."""
+BLOCK_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Track:
+    """One sound in a report; ``problem`` says why there is none. Times in seconds, ``sound`` and pictures as data."""
+
+    label: str
+    problem: str = ""
+    seconds: float = 0.0
+    played_seconds: float = 0.0
+    sound: str = ""
+    spectrogram: str = ""
+    waveform: str = ""
+    num_columns: int = 0
+    peak_db: float = -math.inf
+
+
+def make_tracks(
+    sounds: Sequence[tuple[str, Path | str]], *, sample_rate: int, played_seconds: float, num_columns: int
+) -> list[Track]:
+    """Tracks of sounds that belong together: their pictures share one scale, that of the first which can be read.
+
+    A file that cannot be read gives a track that says so.
+    """
+    read: list[tuple[str, Outline, np.ndarray] | Track] = []
+    for label, path in sounds:
+        try:
+            read.append((label, *_read(Path(path), sample_rate, played_seconds, num_columns)))
+        except (AvseError, OSError) as error:
+            message = error.message if isinstance(error, AvseError) else str(error)
+            read.append(Track(label, message or type(error).__name__))
+    outlines = [item[1] for item in read if isinstance(item, tuple)]
+    if not outlines:
+        return [item for item in read if isinstance(item, Track)]
+    top_db, peak = outlines[0].top_db, max(outline.peak for outline in outlines)
+    return [item if isinstance(item, Track) else _track(*item, sample_rate, top_db, peak) for item in read]
+
+
+def time_ticks(seconds: float, count: int = 6) -> list[tuple[float, str]]:
+    """Round times along a recording: how far along, from 0 to 1, and as words."""
+    steps = [step * 10.0**power for power in (-2, -1, 0) for step in (1, 2, 5)] + [15, 30, 60, 120, 300, 600, 1800]
+    step = next((step for step in steps if seconds <= step * count), 3600.0)
+    digits = max(0, -math.floor(math.log10(step) + 1e-9))
+    times = [index * step for index in range(math.floor(seconds / step + 1e-9) + 1)] if seconds > 0 else []
+    return [(time / seconds, _clock(time, digits)) for time in times if time < 0.97 * seconds]
+
+
+def encode(waveform: np.ndarray, sample_rate: int) -> str:
+    """Sound (N,) as a data address: Opus, or FLAC where this ffmpeg has no Opus. The same sound, the same bytes."""
+    samples = np.round(np.clip(waveform, -1, 1) * 32767).astype("<i2")
+    command = [
+        media.ffmpeg_exe(), "-hide_banner", "-loglevel", "error", "-f", "s16le", "-ar", str(sample_rate), "-ac", "1",
+        "-i", "pipe:0", "-c:a", "libopus", "-b:a", str(BIT_RATE), "-fflags", "+bitexact", "-flags:a", "+bitexact",
+        "-f", "ogg", "pipe:1",
+    ]  # fmt: skip
+    done = subprocess.run(command, input=samples.tobytes(), capture_output=True, check=False)
+    if done.returncode == 0 and done.stdout:
+        return data_uri("audio/ogg", done.stdout)
+    file = io.BytesIO()
+    soundfile.write(file, samples, sample_rate, format="FLAC")
+    return data_uri("audio/flac", file.getvalue())
+
+
+def _read(path: Path, sample_rate: int, played_seconds: float, num_columns: int) -> tuple[Outline, np.ndarray]:
+    """One pass over a recording, as one channel: its outline, and the samples (N,) of its beginning."""
+    if not path.is_file():
+        raise InputError(f"There is no file {path}.", "Check the path.")
+    drawing, kept, missing = Drawing(sample_rate, num_columns), [], round(played_seconds * sample_rate)
+    for block in media.sound_blocks(media.probe(path), BLOCK_SECONDS, sample_rate, 1):
+        drawing.add(block[:, 0])
+        kept.append(block[:missing, 0])
+        missing -= len(kept[-1])
+    if drawing.num_samples == 0:
+        raise InputError(f"{path} holds no sound.", "Check that it plays.")
+    return drawing.finish(), np.concatenate(kept)
+
+
+def _track(label: str, outline: Outline, sound: np.ndarray, sample_rate: int, top_db: float, peak: float) -> Track:
+    return Track(
+        label,
+        seconds=outline.seconds,
+        played_seconds=len(sound) / sample_rate,
+        sound=encode(sound, sample_rate),
+        spectrogram=data_uri("image/png", spectrogram_png(outline, top_db)),
+        waveform=waveform_path(outline, peak),
+        num_columns=len(outline.high),
+        peak_db=20 * math.log10(outline.peak) if outline.peak else -math.inf,
+    )
+
+
+def _clock(time: float, digits: int) -> str:
+    if time < 60:
+        return f"{time:.{digits}f}"
+    return (
+        f"{int(time) // 60}:{time % 60:02.0f}" if time < 3600 else f"{int(time) // 3600}:{int(time) % 3600 // 60:02d} h"
+    )
