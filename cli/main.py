@@ -10,6 +10,8 @@ import typer
 from .batch import batch
 from .doctor import doctor
 from .enhance import enhance
+from .evaluate import evaluate
+from .mix import mix
 from .models import models
 from .prepare import prepare
 from .samples import samples
@@ -54,11 +56,14 @@ def main(
 
 
 RECORDINGS = "Recordings"
+MEASURING = "Measuring"
 TRAINING = "Training"
 INSTALLATION = "This installation"
 
 app.command(rich_help_panel=RECORDINGS)(enhance)
 app.command(rich_help_panel=RECORDINGS)(batch)
+app.command(rich_help_panel=MEASURING)(mix)
+app.command(rich_help_panel=MEASURING)(evaluate)
 app.command(rich_help_panel=TRAINING)(prepare)
 app.command(rich_help_panel=TRAINING)(train)
 app.add_typer(models, rich_help_panel=INSTALLATION)

@@ -107,7 +107,7 @@ def av_sepformer(folder: Path, videos: Path | None = None) -> list[Item]:
 
 
 def visualvoice(folder: Path, videos: Path | None = None) -> list[Item]:
-    """VisualVoice: folders with audio_mixed.wav, audio1.wav, audio2.wav; or the trees mp4/ and audio/ to mix in pairs."""
+    """VisualVoice: folders with audio_mixed.wav, audio1.wav, audio2.wav; or trees mp4/ and audio/ to mix in pairs."""
     items = []
     for mixture in sorted([*folder.glob("*/audio_mixed.wav"), *folder.glob("*/*/audio_mixed.wav")]):
         name, clips = mixture.parent.relative_to(folder).as_posix(), _CLIP.findall(mixture.parent.name)

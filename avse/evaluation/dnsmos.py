@@ -1,0 +1,29 @@
+"""DNSMOS P.835, a score that needs no reference: how good the sound is on the whole, from 1 to 5.
+
+Reddy, Gopal and Cutler, 2022; the networks come inside the package `speechmos` and run offline.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+
+import numpy as np
+
+from avse.errors import MissingError
+
+SAMPLE_RATE = 16000
+
+
+def check_installed() -> None:
+    """MissingError if the package is not there."""
+    if importlib.util.find_spec("speechmos") is None:
+        raise MissingError("Scores without a reference need speechmos.", "Type: pip install 'avse[dnsmos]'")
+
+
+def overall(sound: np.ndarray) -> float:
+    """DNSMOS of a sound (N,) at 16 kHz; ValueError says why there is none."""
+    if len(sound) == 0 or not np.isfinite(sound).all() or not np.any(sound):
+        raise ValueError("DNSMOS needs a sound that is not silent")
+    from speechmos import dnsmos
+
+    return float(dnsmos.run(np.clip(sound, -1.0, 1.0), SAMPLE_RATE)["ovrl_mos"])

@@ -1,0 +1,151 @@
+"""A folder of mixtures in, scores of every method out: rows, means, and a page to look at."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from avse import files, workers
+from avse.data.field_layouts import LAYOUTS
+from avse.data.layouts import Found, choose, recognise
+from avse.evaluation import dnsmos, results, summary
+from avse.evaluation.methods import Method, parse_methods
+from avse.evaluation.scoring import Evaluator, Row, Setup, Task, empty_row
+
+Progress = Callable[[str, float, float], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be measured, and how."""
+
+    folder: Path
+    output: Path
+    methods: Sequence[str] = ("avse",)
+    """As `methods.parse_methods` reads them; the unprocessed mixture is always there."""
+    layout: str | None = None
+    """A name in `LAYOUTS`; None to find out."""
+    videos: Path | None = None
+    """VoxCeleb2's own films, for layouts that hold sounds only."""
+    subsets: Sequence[str] = ()
+    """Only these; by default all but those for training."""
+    limit: int | None = None
+    """Only the first items of each subset."""
+    device: str = "auto"
+    keep_estimates: bool = True
+    with_dnsmos: bool = False
+    """DNSMOS beside the other scores; where there is no reference it is there anyway."""
+    with_report: bool = True
+    seed: int = 0
+    """Of the bootstrap."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What came of it: all rows, those of earlier runs too, and the summary as it was written."""
+
+    layout: str
+    rows: list[Row]
+    summary: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def num_failed(self) -> int:
+        """Rows without a score that they should have."""
+        return sum(row["status"] != "ok" for row in self.rows)
+
+
+def find(request: Request) -> Found:
+    """The folder's layout, and the items that are asked for. UsageError if there are none."""
+    found = recognise(request.folder, LAYOUTS, request.layout, request.videos)
+    return Found(found.layout, choose(found.items, list(request.subsets), request.limit))
+
+
+def evaluate(
+    request: Request, num_jobs: int | None = None, force: bool = False, on_progress: Progress | None = None
+) -> Evaluation:
+    """Run and score all methods on all items that have no row yet, and write what is known of all of them.
+
+    ``output`` gets results.jsonl (a row for each item and method, as it ends), estimates/, scores.csv, summary.json
+    and report.html. An item that cannot be scored is a row with its reason; only a request that makes no sense raises.
+
+    Raises:
+        UsageError: folder, layout, methods or output make no sense. MissingError: a program or package is not there.
+    """
+    found, methods = find(request), parse_methods(request.methods)
+    if request.with_dnsmos or any(item.reference is None for item in found.items):
+        dnsmos.check_installed()
+    jobs = min(workers.count(num_jobs), len(found.items))
+    setup = Setup(request.output, tuple(methods), request.device, jobs, request.keep_estimates, request.with_dnsmos)
+    began = time.perf_counter()
+    with results.opened(request.output, _settings(request, found.layout, methods), force) as (kept, file):
+        before = {results.key(row): row for row in kept}
+        new = []
+        for rows in _run(setup, list(_tasks(found, methods, before)), on_progress):
+            results.append(file, rows)
+            new += rows
+        fresh = before | {results.key(row): row for row in new}
+        wanted = [(item.subset, item.name, method.label) for item in found.items for method in methods]
+        ordered = [fresh[key] for key in wanted if key in fresh]
+        spent = summary.times(new, time.perf_counter() - began, jobs)
+        facts = {"folder": str(request.folder), "layout": found.layout} | summary.summarise(
+            ordered, methods, request.seed
+        )
+        _write(request, ordered, facts | {"time": spent})
+    return Evaluation(found.layout, ordered, facts | {"time": spent})
+
+
+def _tasks(found: Found, methods: Sequence[Method], done: Mapping[results.Key, Row]) -> Iterator[Task]:
+    """Items with the methods that are still to be run."""
+    for item in found.items:
+        labels = [method.label for method in methods if (item.subset, item.name, method.label) not in done]
+        if labels:
+            yield Task(item, tuple(labels))
+
+
+def _run(setup: Setup, tasks: Sequence[Task], on_progress: Progress | None) -> Iterator[list[Row]]:
+    """Rows of each item as it ends; a worker that died leaves rows that say so."""
+    with _few_threads(workers.threads_for(setup.num_jobs)):
+        for number, (task, answer) in enumerate(workers.run_many(partial(Evaluator, setup), tasks, setup.num_jobs), 1):
+            if isinstance(answer, workers.DiedError):
+                yield [empty_row(task.item, label, str(answer)) for label in task.labels]
+            else:
+                yield answer
+            if on_progress:
+                on_progress("evaluating", number, len(tasks))
+
+
+@contextmanager
+def _few_threads(count: int) -> Iterator[None]:
+    """Processes started inside use so many threads for numpy's algebra, too."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    usual = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, str(count)))
+    try:
+        yield
+    finally:
+        for name, value in usual.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
+
+
+def _settings(request: Request, layout: str, methods: Sequence[Method]) -> dict[str, Any]:
+    """What rows in one folder must have in common."""
+    own = {method.label: asdict(method) | {"command": list(method.command)} for method in methods}
+    return {"folder": str(request.folder.resolve()), "layout": layout, "methods": own}
+
+
+def _write(request: Request, rows: list[Row], facts: dict[str, Any]) -> None:
+    """The table, the summary and the page."""
+    results.write_table(request.output / results.TABLE, rows)
+    files.write_json(request.output / results.SUMMARY, facts)
+    if request.with_report:
+        from avse.evaluation.report import evaluation_report
+
+        evaluation_report(rows, facts, request.output / "report.html")

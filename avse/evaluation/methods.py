@@ -1,0 +1,165 @@
+"""What can be compared: the mixture as it is, nets of this project, any command that turns one file into another."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from avse import files, registry
+from avse.checkpoint import Checkpoint, load_checkpoint
+from avse.config import SAMPLE_RATE
+from avse.data import sounds
+from avse.data.layouts import Item, Recipe
+from avse.enhance import enhance
+from avse.errors import AvseError, MissingError, UsageError
+
+MIXED = "mixed"
+NO_VIDEO = ":no-video"
+EXTERNAL = "external:"
+
+
+@dataclass(frozen=True)
+class Method:
+    """One thing to compare: its name in tables, and what it is; one of ``model`` and ``command``, or neither: mixed."""
+
+    label: str
+    spec: str
+    model: str = ""
+    use_video: bool = True
+    command: tuple[str, ...] = ()
+    sha256: str | None = None
+
+
+def parse_methods(specs: Sequence[str]) -> list[Method]:
+    """Methods from what was typed, "mixed" first whether it was asked for or not.
+
+    ``mixed``; a shipped net or PATH.safetensors, with ``:no-video`` to ignore the picture; or ``external:COMMAND``
+    with ``{in}`` or ``{wav}``, and ``{out}``. ``NAME=`` before any of these names it.
+    """
+    methods = [Method(MIXED, MIXED), *(_parse(spec) for spec in specs if spec != MIXED)]
+    labels = [method.label for method in methods]
+    if doubled := [label for label in labels if labels.count(label) > 1]:
+        raise UsageError(f"Two methods are called {doubled[0]!r}.", f"Name one of them: --method other={doubled[0]}")
+    return methods
+
+
+def _parse(spec: str) -> Method:
+    named = re.fullmatch(r"([A-Za-z0-9][\w .-]*)=(.+)", spec, re.DOTALL)
+    label, what = named.groups() if named else ("", spec)
+    if what.startswith(EXTERNAL):
+        command = shlex.split(what.removeprefix(EXTERNAL))
+        _check_command(command)
+        return Method(label or EXTERNAL + Path(command[0]).name, what, command=tuple(command))
+    model = what.removesuffix(NO_VIDEO)
+    sha256 = load_checkpoint(registry.find(model)).sha256
+    return Method(label or what, what, model=model, use_video=not what.endswith(NO_VIDEO), sha256=sha256)
+
+
+def _check_command(command: Sequence[str]) -> None:
+    words = " ".join(command)
+    if "{out}" not in words or ("{in}" not in words and "{wav}" not in words):
+        raise UsageError(
+            f"The command '{words}' does not say where its files go.",
+            'Write for example: external:"denoise {wav} {out}"; {in} is the film, {wav} the mixture as 16 kHz WAV.',
+        )
+    if shutil.which(command[0]) is None:
+        raise MissingError(f"There is no program {command[0]}.", "Install it, or give its path.")
+
+
+class Case:
+    """An item in hand: its files in the forms that methods ask for, made when they are first needed."""
+
+    def __init__(self, item: Item, scratch: Path, made_mixture: Path) -> None:
+        self.item, self._scratch, self._made_mixture = item, scratch, made_mixture
+
+    @cached_property
+    def mixture(self) -> Path:
+        """The mixture's file; one that is in no file is made."""
+        if not isinstance(self.item.mixture, Recipe):
+            return self.item.mixture
+        sounds.write(self._made_mixture, self.item.mixture.make())
+        return self._made_mixture
+
+    @cached_property
+    def sound(self) -> np.ndarray:
+        """The mixture (N,) at 16 kHz."""
+        return sounds.read(self.mixture)
+
+    @property
+    def seconds(self) -> float:
+        """Length of the mixture."""
+        return len(self.sound) / SAMPLE_RATE
+
+    @cached_property
+    def wav(self) -> Path:
+        """The mixture as WAV at 16 kHz, one channel."""
+        path = self._scratch / "mixture.wav"
+        sounds.write(path, self.sound)
+        return path
+
+    @cached_property
+    def recording(self) -> Path:
+        """The target's film with the mixture as its sound, or the mixture alone where there is no film."""
+        film = self.item.film
+        if film is None or film == self.item.mixture:
+            return self.mixture
+        if self.item.is_dubbed:
+            return film
+        path = self._scratch / "recording.mkv"
+        sounds.put_under(film, self.wav, path)
+        return path
+
+
+class Runner:
+    """Runs methods on cases; every net is loaded once."""
+
+    def __init__(self, methods: Sequence[Method], device: str) -> None:
+        names = dict.fromkeys(method.model for method in methods if method.model)
+        self._nets: Mapping[str, Checkpoint] = {name: registry.load_model(name, device) for name in names}
+
+    def run(self, method: Method, case: Case, estimate: Path) -> None:
+        """Write a method's estimate as ``estimate`` (.wav). AvseError says why it cannot."""
+        estimate.parent.mkdir(parents=True, exist_ok=True)
+        if method.model:
+            net = self._nets[method.model]
+            enhance(case.recording, estimate, model=net, use_video=method.use_video, force=True)
+        else:
+            with files.whole(estimate) as partial:
+                _run_command(method.command, case, partial)
+
+
+def _run_command(command: Sequence[str], case: Case, output: Path) -> None:
+    """Run a command of somebody else's; AvseError with its last words if it fails, hangs or writes nothing."""
+    output.unlink()  # some programs refuse to write over a file
+    values = {"{out}": str(output)}
+    for name, form in (("{in}", "recording"), ("{wav}", "wav")):
+        if any(name in word for word in command):
+            values[name] = str(getattr(case, form))
+    typed = [re.sub(r"\{(in|wav|out)\}", lambda found: values[found[0]], word) for word in command]
+    hint = f"Try it by hand: {shlex.join(typed)}"
+    process = subprocess.Popen(
+        typed, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+    )
+    try:
+        words = process.communicate(timeout=60 + 60 * case.seconds)[0].decode(errors="replace").split("\n")
+    except subprocess.TimeoutExpired:
+        raise AvseError(f"{command[0]} did not end in {60 + 60 * case.seconds:.0f} s", hint) from None
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+    if process.returncode != 0:
+        last = next((line.strip() for line in reversed(words) if line.strip()), "it said nothing")
+        raise AvseError(f"{command[0]} failed with exit code {process.returncode}: {last[:200]}", hint)
+    if not output.is_file():
+        raise AvseError(f"{command[0]} wrote nothing to its {{out}}", hint)

@@ -1,0 +1,108 @@
+"""Rows of an evaluation on disk: a line of JSON each, appended as they end, so that a run goes on where it stopped."""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from avse import files
+from avse.errors import UsageError
+from avse.evaluation.report.study import UNPROCESSED, Study, score_of
+
+Row = dict[str, Any]
+Key = tuple[str, str, str]
+
+ROWS, SETTINGS, TABLE, SUMMARY = "results.jsonl", "settings.json", "scores.csv", "summary.json"
+
+
+def key(row: Mapping[str, Any]) -> Key:
+    """What a row is about: subset, item and method."""
+    return str(row["subset"]), str(row["item"]), str(row["method"])
+
+
+@contextmanager
+def opened(output: Path, settings: Mapping[str, Any], force: bool) -> Iterator[tuple[list[Row], IO[str]]]:
+    """The rows that are there already, failed ones left out, and a file to append rows to.
+
+    Raises UsageError if another run is writing there, or if the rows there are of something else, unless ``force``.
+    """
+    if output.exists() and not output.is_dir():
+        raise UsageError(f"{output} is a file.", "Name a folder for the results.")
+    if output.is_dir() and any(output.iterdir()) and not (output / ROWS).exists():
+        raise UsageError(f"{output} is not empty, and holds no results.", "Name another folder.")
+    output.mkdir(parents=True, exist_ok=True)
+    with (output / ROWS).open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UsageError(f"Another avse evaluate writes into {output}.", "Wait for it, or name another.") from None
+        if force:
+            _clear(output)
+            file.truncate(0)
+        settings = _joined(output / SETTINGS, settings)
+        file.seek(0)
+        kept = [row for row in _whole_lines(file.read()) if row["status"] == "ok"]
+        files.write_json(output / SETTINGS, settings)
+        file.truncate(0)
+        file.writelines(files.to_json(row) + "\n" for row in kept)
+        file.flush()
+        yield kept, file
+
+
+def append(file: IO[str], rows: Sequence[Row]) -> None:
+    """Write rows at once, whole lines in one piece."""
+    file.write("".join(files.to_json(row) + "\n" for row in rows))
+    file.flush()
+
+
+def write_table(path: Path, rows: Sequence[Row]) -> None:
+    """Write all rows as CSV, with the improvement over the mixture beside every score."""
+    study = Study(rows)
+    names = [metric.name for metric in study.metrics]
+    heads = ["subset", "item", "method", "status", "reason", "seconds", "elapsed_seconds"]
+    with files.whole(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow([*heads, *names, *(f"{name}_improvement" for name in names)])
+        for row in rows:
+            scores = [score_of(row, name) for name in names]
+            gains = [study.gain(row, name) if row["method"] != UNPROCESSED else None for name in names]
+            table.writerow([row[head] for head in heads] + [_cell(value) for value in (*scores, *gains)])
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None or value != value else f"{value:.4f}"
+
+
+def _whole_lines(text: str) -> Iterator[Row]:
+    """Rows of lines that were written to their end."""
+    for line in text.splitlines():
+        try:
+            yield json.loads(line)
+        except ValueError:
+            continue  # cut off when a run was killed: its item is done again
+
+
+def _joined(kept: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with the methods of earlier runs; UsageError if those were of something else under the same names."""
+    if not kept.exists():
+        return dict(settings)
+    before = json.loads(kept.read_text(encoding="utf-8"))
+    earlier, methods = before.pop("methods"), settings["methods"]
+    others = {name: value for name, value in settings.items() if name != "methods"}
+    if before != others or any(earlier.get(name, what) != what for name, what in methods.items()):
+        raise UsageError(f"{kept.parent} holds results of something else.", "Name another folder, or give --force.")
+    return others | {"methods": earlier | methods}
+
+
+def _clear(output: Path) -> None:
+    """Remove what an evaluation leaves."""
+    for name in ("estimates", "mixtures"):
+        shutil.rmtree(output / name, ignore_errors=True)
+    for name in (SETTINGS, TABLE, SUMMARY, "report.html"):
+        (output / name).unlink(missing_ok=True)

@@ -1,0 +1,174 @@
+"""One item of an evaluation: every method run on it, and its estimate scored; a row for each, whatever happens."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from avse import workers
+from avse.config import SAMPLE_RATE, SAMPLES_PER_FRAME
+from avse.data import sounds
+from avse.data.layouts import Item, Recipe
+from avse.errors import AvseError
+from avse.evaluation import dnsmos
+from avse.evaluation.methods import MIXED, Case, Method, Runner
+from avse.evaluation.metrics import score
+
+SCORES = {"pesq": "pesq_wb", "stoi": "stoi", "estoi": "estoi", "si_sdr": "si_sdr"}
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Task:
+    """An item, and the labels of the methods that have no row yet."""
+
+    item: Item
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What every worker has to know."""
+
+    output: Path
+    methods: tuple[Method, ...]
+    device: str
+    num_jobs: int
+    keep_estimates: bool
+    with_dnsmos: bool
+
+
+class Evaluator:
+    """One process: loads the nets once, then turns tasks into rows."""
+
+    def __init__(self, setup: Setup) -> None:
+        torch.set_num_threads(workers.threads_for(setup.num_jobs))
+        self._setup = setup
+        self._runner = Runner(setup.methods, setup.device)
+
+    def __call__(self, task: Task) -> list[Row]:
+        began = time.perf_counter()
+        with tempfile.TemporaryDirectory(prefix="avse-") as scratch:
+            case = Case(task.item, Path(scratch), made_path(self._setup.output, task.item))
+            methods = [method for method in self._setup.methods if method.label in task.labels]
+            rows = [self._row(method, case, Path(scratch)) for method in methods]
+        if rows:
+            named = sum(sum(row["stage_seconds"].values()) for row in rows)
+            rows[0]["stage_seconds"]["other"] = time.perf_counter() - began - named
+        return rows
+
+    def _row(self, method: Method, case: Case, scratch: Path) -> Row:
+        """A row in any case: a failure is its reason."""
+        watch = _Watch()
+        row = empty_row(case.item, method.label)
+        try:
+            with watch("read"):
+                row |= {"seconds": case.seconds, "mixture": str(case.mixture)}
+                reference = _reference(case)
+            path, estimate = self._estimate(method, case, scratch, watch)
+            row["estimate"] = str(path) if method.label == MIXED or self._setup.keep_estimates else None
+            with watch("score"):
+                row["scores"], reasons = self._scores(reference, estimate)
+            row |= {"status": "failed" if reasons else "ok", "reason": reasons or None}
+        except AvseError as error:
+            row["reason"] = error.message
+        except Exception as error:  # a row must come of every item
+            row["reason"] = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        return row | {"elapsed_seconds": watch.seconds.get("method", 0.0), "stage_seconds": watch.seconds}
+
+    def _estimate(self, method: Method, case: Case, scratch: Path, watch: _Watch) -> tuple[Path, np.ndarray]:
+        """The file that a method made, and its sound (N,)."""
+        if method.label == MIXED:
+            return case.mixture, case.sound
+        folder = self._setup.output if self._setup.keep_estimates else scratch
+        path = folder / "estimates" / safe(method.label) / safe(case.item.subset) / f"{safe(case.item.name)}.wav"
+        if not case.recording.exists():
+            raise AvseError(f"There is no file {case.recording}.", "Look whether the folder is whole.")
+        with watch("method"):
+            self._runner.run(method, case, path)
+        with watch("read"):
+            return path, sounds.read(path)
+
+    def _scores(self, reference: np.ndarray | None, estimate: np.ndarray) -> tuple[dict[str, float], str]:
+        """Scores by name, and why those that are nan are."""
+        values: dict[str, float] = dict.fromkeys(SCORES, math.nan)
+        reasons: list[str] = []
+        if reference is not None:
+            reference, estimate = _same_length(reference, estimate)
+            scores = score(reference, estimate, SAMPLE_RATE)
+            values = {name: scores.values[metric] for name, metric in SCORES.items()}
+            reasons += dict.fromkeys(scores.reasons.values())
+        if reference is None or self._setup.with_dnsmos:
+            try:
+                values["dnsmos"] = dnsmos.overall(estimate)
+            except ValueError as error:
+                values["dnsmos"] = math.nan
+                reasons.append(str(error))
+        return values, "; ".join(reasons)
+
+
+@dataclass
+class _Watch:
+    """Seconds by stage: ``with watch("read"): ...``"""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - began
+
+
+def empty_row(item: Item, label: str, reason: str = "") -> Row:
+    """The row of a method that gave nothing."""
+    scores: Mapping[str, float] = dict.fromkeys(SCORES, math.nan)
+    return {
+        "item": item.name, "subset": item.subset, "method": label, "status": "failed", "reason": reason or None,
+        "seconds": 0.0, "elapsed_seconds": 0.0, "scores": scores,
+        "mixture": None if isinstance(item.mixture, Recipe) else str(item.mixture),
+        "reference": str(item.reference) if item.reference else None, "estimate": None,
+        "picture": str(item.film) if item.film else None, "stage_seconds": {},
+    }  # fmt: skip
+
+
+def made_path(output: Path, item: Item) -> Path:
+    """Where a mixture that is in no file is kept."""
+    return output / "mixtures" / safe(item.subset) / f"{safe(item.name)}.wav"
+
+
+def safe(name: str) -> str:
+    """A name of any characters as the name of a file; long ones end in a digest."""
+    plain = re.sub(r"[^\w.,#+-]", "_", name).lstrip(".")
+    return plain if len(plain) <= 150 else f"{plain[:130]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+
+
+def _reference(case: Case) -> np.ndarray | None:
+    if case.item.reference is None:
+        return None
+    reference = sounds.read(case.item.reference)
+    return reference[: len(case.sound)] if case.item.cut else reference
+
+
+def _same_length(reference: np.ndarray, estimate: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both cut to the shorter if they differ by less than a video frame: the padding of a codec. ValueError if more."""
+    if abs(len(reference) - len(estimate)) > SAMPLES_PER_FRAME:
+        raise AvseError(
+            f"the lengths differ: reference {len(reference)} samples, estimate {len(estimate)} at 16 kHz",
+            "Cut both so that they begin and end together.",
+        )
+    length = min(len(reference), len(estimate))
+    return reference[:length], estimate[:length]

@@ -1,0 +1,91 @@
+"""What an evaluation comes to: means with confidence intervals, and all that is needed to repeat it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import date
+from importlib import metadata
+from typing import Any
+
+import torch
+
+from avse import __version__
+from avse.evaluation.methods import Method
+from avse.evaluation.report.study import UNPROCESSED, Mean, Study, mean_of
+
+PROTOCOL = (
+    "16 kHz, one channel. PESQ wide-band (ITU-T P.862.2) and STOI, ESTOI in windows of at most 30 s; SI-SDR of the "
+    "zero-mean signals. Means over items; improvement is estimate minus unprocessed mixture, item by item; intervals "
+    "are 95 % percentiles of a bootstrap over items. DNSMOS P.835 (overall) where there is no reference."
+)
+PACKAGES = ("torch", "numpy", "scipy", "pesq", "pystoi", "speechmos", "soxr", "soundfile", "onnxruntime")
+
+
+def summarise(rows: Sequence[Mapping[str, Any]], methods: Sequence[Method], seed: int) -> dict[str, Any]:
+    """Versions, machine, methods with their weights' SHA-256, and a table by subset and method."""
+    study = Study(rows)
+    table = [_line(study, subset, method, seed) for subset in study.subsets for method in study.methods]
+    return {
+        "protocol": PROTOCOL,
+        "date": date.today().isoformat(),
+        "seed": seed,
+        "versions": {"avse": __version__, "python": platform.python_version()} | _versions(),
+        "machine": _machine(),
+        "methods": {method.label: {"spec": method.spec, "sha256": method.sha256} for method in methods},
+        "num_items": study.num_items,
+        "num_failed": sum(row["status"] != "ok" for row in rows),
+        "scores": [line for line in table if line["n"]],
+    }
+
+
+def times(rows: Sequence[Mapping[str, Any]], wall_seconds: float, num_jobs: int) -> dict[str, float]:
+    """Where the time of a run went: shares of what the workers had, 1 in all."""
+    stages = {name: sum(row["stage_seconds"].get(name, 0.0) for row in rows) for name in ("method", "score")}
+    busy = sum(sum(row["stage_seconds"].values()) for row in rows)
+    given = max(num_jobs * wall_seconds, 1e-9)
+    return {
+        "wall_seconds": wall_seconds,
+        "num_jobs": num_jobs,
+        "method_share": stages["method"] / given,
+        "score_share": stages["score"] / given,
+        "files_share": (busy - sum(stages.values())) / given,
+        "idle_share": 1 - busy / given,
+    }
+
+
+def _line(study: Study, subset: str, method: str, seed: int) -> dict[str, Any]:
+    rows = study.select(method, subset)
+    names = [metric.name for metric in study.metrics]
+    gains = {} if method == UNPROCESSED else {name: study.gains(name, method, subset) for name in names}
+    return {
+        "subset": subset,
+        "method": method,
+        "n": len(rows),
+        "failed": sum(row["status"] != "ok" for row in rows),
+        "without_picture": sum(row["picture"] is None for row in rows),
+        "mean": {name: _mean(mean_of(study.values(name, method, subset), seed)) for name in names},
+        "improvement": {name: _mean(mean_of(values, seed)) for name, values in gains.items()},
+    }
+
+
+def _mean(mean: Mean) -> dict[str, Any]:
+    values = asdict(mean)
+    return {"mean": values["value"], "low": values["low"], "high": values["high"], "n": values["num_items"]}
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _machine() -> dict[str, Any]:
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {"platform": platform.platform(), "num_cores": len(os.sched_getaffinity(0)), "gpu": gpu}

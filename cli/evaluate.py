@@ -1,0 +1,94 @@
+"""``avse evaluate``: scores on a folder of mixtures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .progress import progress
+from .tables import write_table
+
+LABELS = {"pesq": "PESQ-wb", "stoi": "STOI", "estoi": "ESTOI", "si_sdr": "SI-SDR dB", "dnsmos": "DNSMOS"}
+
+
+def evaluate(
+    folder: Annotated[Path, typer.Argument(help="Folder of mixtures; its layout is found out.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for rows, tables, estimates and report.")],
+    method: Annotated[
+        list[str] | None, typer.Option("--method", "-m", help="What to compare; give it again for more. Default: avse.")
+    ] = None,
+    layout: Annotated[str | None, typer.Option(help="Take the folder for this layout.")] = None,
+    videos: Annotated[Path | None, typer.Option(help="VoxCeleb2's films, where the mixtures are sounds only.")] = None,
+    subset: Annotated[list[str] | None, typer.Option(help="Only this subset; give it again for more.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first items of each subset.")] = None,
+    jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Processes; one per core by default.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    keep_estimates: Annotated[bool, typer.Option(help="Keep what the methods made, for the report to play.")] = True,
+    dnsmos: Annotated[bool, typer.Option("--dnsmos", help="Also DNSMOS, which needs no reference.")] = False,
+    report: Annotated[bool, typer.Option(help="Write report.html.")] = True,
+    seed: Annotated[int, typer.Option(min=0, help="Of the confidence intervals.")] = 0,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Throw away the results that are there.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write the summary as one line of JSON.")] = False,
+) -> None:
+    """Score methods on a folder of mixtures: PESQ, STOI, ESTOI, SI-SDR, and how far each lies above the mixture.
+
+    METHOD is a model's name (avse models list) or PATH.safetensors, with :no-video behind it to ignore the picture; or
+    external:"COMMAND {in} {out}": {in} is the film with the mixture, {wav} the mixture alone, {out} the WAV to write.
+    NAME= before a method names it. The unprocessed mixture is always scored, as "mixed".
+
+    LAYOUT is one of avse (made by avse mix), muse (also USEV, ClearVoice), look2hear (CTCNet, RTFS-Net, IIANet,
+    Dolphin), av-sepformer, visualvoice, avsec (1 to 3), avsec4, or pairs (noisy/ and clean/; mix/, s1/).
+
+    Run it again to go on where it stopped, or to add methods. What cannot be scored is a row with its reason; exit
+    code 1 if there is any.
+
+    Example:
+    avse evaluate mixtures/ -o results/
+    avse evaluate mixtures/ -o results/ -m avse -m avse:no-video -m rnnoise=external:"denoise {wav} {out}" --limit 20
+    """
+    from avse.evaluation.evaluate import Request, find
+    from avse.evaluation.evaluate import evaluate as run
+    from avse.files import to_json
+
+    request = Request(
+        folder, output, method or ["avse"], layout, videos, subset or [], limit, device, keep_estimates, dnsmos,
+        report, seed,
+    )  # fmt: skip
+    found = find(request)
+    if not quiet:
+        blind = sum(item.film is None for item in found.items)
+        without = f"; {blind} without a picture: the sound alone must do" if blind else ""
+        typer.echo(f"{folder}: layout {found.layout}, {len(found.items)} items{without}", err=True)
+    with progress(quiet) as show:
+        evaluation = run(request, jobs, force, show)
+    if as_json:
+        typer.echo(to_json(evaluation.summary))
+    elif not quiet:
+        _show(evaluation.summary)
+        typer.echo(f"{output / ('report.html' if report else 'scores.csv')}")
+    for row in evaluation.rows if not quiet else []:
+        if row["status"] != "ok":
+            name = "/".join(filter(None, (row["subset"], row["item"])))
+            typer.echo(f"avse: {row['method']} on {name}: {row['reason']}", err=True)
+    raise typer.Exit(1 if evaluation.num_failed else 0)
+
+
+def _show(summary: Mapping[str, Any]) -> None:
+    """Means of each subset and method, with the gain over the mixture behind each."""
+    names = [name for name in LABELS if any(name in line["mean"] for line in summary["scores"])]
+    rows = []
+    for line in summary["scores"]:
+        cells = [_cell(line["mean"][name], line["improvement"].get(name)) for name in names]
+        count = f"{line['n']}" + (f" ({line['failed']} failed)" if line["failed"] else "")
+        rows.append([line["subset"] or "all", line["method"], count, *cells])
+    write_table(rows, ["subset", "method", "items", *(LABELS[name] for name in names)])
+
+
+def _cell(mean: Mapping[str, Any], gain: Mapping[str, Any] | None) -> str:
+    if not mean["n"]:
+        return "-"
+    return f"{mean['mean']:.3f}" + (f" ({gain['mean']:+.3f})" if gain and gain["n"] else "")
