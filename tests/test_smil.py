@@ -20,7 +20,7 @@ from avse.training import loop
 from avse.training.loop import Folders, Trainer, train, training_rows
 from avse.training.priors import centres, choose_clips, set_priors
 from avse.training.settings import LOSS_WEIGHTS, TrainConfig
-from avse.training.smil import MetaLosses, SmilConfig, meta_losses, smil_step
+from avse.training.smil import MetaLosses, SmilConfig, meta_losses, norms_as_in_use, smil_step
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +135,21 @@ def test_the_inner_step_moves_the_main_net_and_not_its_helpers() -> None:
     assert {name: float(value.detach()[0]) for name, value in seen.items()} == {
         "audio.a": 0.75, "imputer.b": 1.0, "regulariser.c": 1.0,
     }  # fmt: skip
+
+
+def test_faces_alone_set_the_batch_norms_of_the_lips(prepared: Folders) -> None:
+    net = SpeechNet(settings().model).train()
+    before = {name: value.clone() for name, value in net.named_buffers()}
+    with norms_as_in_use(net.lips, None):
+        net(made_inputs(net.config))
+    moved = {name.split(".")[0] for name, value in net.named_buffers() if not torch.equal(value, before[name])}
+    assert moved == {"audio", "imputer"}
+    assert all(module.training for module in net.modules())
+    faces, voices = training_rows(settings(), prepared, 0)[0]
+    smil_step(net, faces, voices, LOSS_WEIGHTS, SmilConfig())
+    counts = {name: int(value) for name, value in net.named_buffers() if name.endswith("num_batches_tracked")}
+    assert {name: value for name, value in counts.items() if name.startswith("lips")}
+    assert all(value == (1 if name.startswith("lips") else 3) for name, value in counts.items())
 
 
 def test_examples_without_picture_are_of_voices_or_of_hidden_faces(prepared: Folders) -> None:

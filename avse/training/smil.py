@@ -9,12 +9,13 @@ it works on named weights and on losses that are functions of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call
 
 from avse.data.dataset import Batch
@@ -84,12 +85,32 @@ def meta_losses(weights: Weights, inner: Loss, outer: Loss, config: SmilConfig) 
 def smil_step(
     net: SpeechNet, faces: Batch, voices: Batch, loss_weights: Mapping[str, float], config: SmilConfig
 ) -> MetaLosses:
-    """One meta step of the speech net: D^m are ``voices`` without picture, D^f talking ``faces``."""
+    """One meta step of the speech net: D^m are ``voices`` without picture, D^f talking ``faces``.
 
-    def loss_on(batch: Batch) -> Loss:
-        inputs = prepare_batch(net, batch)
-        return lambda weights: total_loss(
-            speech_losses(functional_call(net, dict(weights), (inputs,)), batch, net.config), loss_weights
-        )
+    A batch in which every mouth is made up has hardly any spread: its own statistics would blow it up, and would creep
+    into those in use. So the lip stream's batch norms take D^m as they do in use (ours).
+    """
 
-    return meta_losses(dict(net.named_parameters()), loss_on(voices), loss_on(faces), config)
+    def loss(weights: Weights, batch: Batch) -> Tensor:
+        output = functional_call(net, dict(weights), (prepare_batch(net, batch),))
+        return total_loss(speech_losses(output, batch, net.config), loss_weights)
+
+    def loss_unseen(weights: Weights) -> Tensor:
+        with norms_as_in_use(net.lips, net.fusions):
+            return loss(weights, voices)
+
+    return meta_losses(dict(net.named_parameters()), loss_unseen, lambda weights: loss(weights, faces), config)
+
+
+@contextmanager
+def norms_as_in_use(*parts: nn.Module | None) -> Iterator[None]:
+    """Let the batch norms of some parts of a net in training use, and leave alone, what they have gathered."""
+    modules = [module for part in parts if part is not None for module in part.modules()]
+    norms = [module for module in modules if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)) and module.training]
+    for norm in norms:
+        norm.eval()
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.train()
