@@ -131,20 +131,26 @@ def render(
         return deliver(target, tape, loudness.num_samples, loud), levels
 
 
-def check_paths(source: Path, target: Path | BinaryIO | None, force: bool) -> None:
+def check_paths(source: Path | BinaryIO, target: Path | BinaryIO | None, force: bool) -> None:
     """UsageError, before any work, for a recording that is not there or an output that cannot be."""
+    if isinstance(source, Path):
+        check_recording(source)
+    if not isinstance(target, Path):
+        return
+    if target.suffix.lower() not in SOUND_FILES | PICTURE_FILES:
+        known = ", ".join(sorted(SOUND_FILES | PICTURE_FILES))
+        raise UsageError(f"Cannot write '{target.suffix}' files, as asked for with {target}.", f"Use one of: {known}")
+    files.check_output(target, force, [source] if isinstance(source, Path) else [])
+
+
+def check_recording(source: Path) -> None:
+    """UsageError for a path that names no file, InputError for an empty one."""
     if source.is_dir():
         raise UsageError(f"{source} is a folder.", "Name one recording in it.")
     if not source.exists():
         raise UsageError(f"There is no file {source}.", "Check the path.")
     if source.stat().st_size == 0:
         raise InputError(f"{source} is empty.", "Copy or download it again.")
-    if not isinstance(target, Path):
-        return
-    if target.suffix.lower() not in SOUND_FILES | PICTURE_FILES:
-        known = ", ".join(sorted(SOUND_FILES | PICTURE_FILES))
-        raise UsageError(f"Cannot write '{target.suffix}' files, as asked for with {target}.", f"Use one of: {known}")
-    files.check_output(target, force, [source])
 
 
 def check_tracks(tape: media.Media, target: Path | BinaryIO | None) -> None:

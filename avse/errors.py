@@ -35,3 +35,8 @@ class MissingError(AvseError):
     """A program, package or file that this machine lacks."""
 
     exit_code = 3
+
+
+def printable(text: object) -> str:
+    """Text that may hold names of files, which may hold anything, so that a terminal shows it on one line."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in str(text))

@@ -7,21 +7,31 @@ from typing import Annotated
 
 import typer
 
+from avse.sandbox import ORDINARY, Limits
+
+from .pipes import PIPE, lufs, open_ends
 from .progress import progress
 
 
 def enhance(
-    recording: Annotated[Path, typer.Argument(help="Video or sound file, in any format that ffmpeg reads.")],
+    recording: Annotated[Path, typer.Argument(help="Video or sound file, in any usual format; - for standard input.")],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="clean.wav, .flac; or .mp4, .mkv, .mov: picture kept.")
+        Path, typer.Option("--output", "-o", help="clean.wav, .flac; or .mp4, .mkv, .mov: picture kept; - for WAV.")
     ],
     model: Annotated[str, typer.Option(help="Name of a model, or path of a .safetensors checkpoint.")] = "avse",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     no_video: Annotated[bool, typer.Option("--no-video", help="Ignore the picture; use the sound alone.")] = False,
+    strength: Annotated[
+        float, typer.Option(help="0 changes nothing, 1 keeps the voice alone; 0.9 keeps the rest 20 dB lower.")
+    ] = 1.0,
+    loudness: Annotated[str, typer.Option(help="Bring the output to so many LUFS, such as -16; or keep.")] = "keep",
+    audio_track: Annotated[int, typer.Option(help="Which of several sound tracks, counted from 1.")] = 1,
     reference: Annotated[
         Path | None, typer.Option(help="The same voice recorded clean: scores before and after (PESQ, STOI, ...).")
     ] = None,
     report: Annotated[Path | None, typer.Option(help="Write what was done as JSON to this file.")] = None,
+    max_seconds: Annotated[float, typer.Option(help="Refuse a longer recording.")] = ORDINARY.max_seconds,
+    max_megabytes: Annotated[float, typer.Option(help="Refuse a larger file or stream.")] = ORDINARY.max_megabytes,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace output and report if they exist.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Say what was done as one line of JSON.")] = False,
@@ -33,12 +43,16 @@ def enhance(
     from avse import files
     from avse.enhance import check_paths
     from avse.enhance import enhance as run
-    from avse.errors import UsageError
+    from avse.errors import UsageError, printable
     from avse.evaluation.compare import compare_files, read_reference, table
 
-    check_paths(recording, output, force)
-    read = [recording, reference] if reference else [recording]
-    files.check_output(output, force, read)
+    source, target = open_ends(recording, output)
+    check_paths(source, target, force)
+    read = [path for path in (source, reference) if isinstance(path, Path)]
+    if isinstance(target, Path):
+        files.check_output(target, force, read)
+    if reference and PIPE in (recording, output):
+        raise UsageError("Scores need files.", "Leave --reference away, or name files for input and output.")
     if report:
         files.check_output(report, force, read)
         if report.absolute() == output.absolute():
@@ -46,19 +60,22 @@ def enhance(
     clean = read_reference(reference, recording) if reference else None
     with progress(quiet) as show:
         result = run(
-            recording, output, model=model, device=device, use_video=not no_video, force=force, on_progress=show
-        )
+            source, target, model=model, device=device, use_video=not no_video, strength=strength,
+            loudness_lufs=lufs(loudness), audio_track=audio_track, force=force, on_progress=show,
+            limits=Limits(max_seconds, max_megabytes),
+        )  # fmt: skip
         summary = result.as_dict()
         if clean is not None:
             summary["scores"] = compare_files(clean, recording, output)
     if report:
         files.write_json(report, summary)
     if as_json:
-        typer.echo(files.to_json(summary))
+        typer.echo(files.to_json(summary), err=target is not output)
     elif not quiet:
         speed = f"{summary['elapsed_seconds']:.1f} s for {result.duration_seconds:.1f} s"
         typer.echo(
-            f"{recording} -> {output}  ({speed}; {result.num_channels} x {result.sample_rate} Hz)\n{result.note}"
-        )
+            f"{printable(f'{recording} -> {output}')}  ({speed}; {result.num_channels} x {result.sample_rate} Hz)\n"
+            f"{result.note}", err=target is not output,
+        )  # fmt: skip
         if clean is not None:
             typer.echo(table(summary["scores"]))

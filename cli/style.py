@@ -13,7 +13,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from avse.errors import AvseError
+from avse.errors import AvseError, printable
+
+from .signals import stopping_cleanly
 
 
 class Command(TyperCommand):
@@ -40,15 +42,16 @@ class Group(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command; ``--debug`` lets the traceback through."""
         try:
-            return super().invoke(ctx)
+            with stopping_cleanly():
+                return super().invoke(ctx)
         except AvseError as error:
             if ctx.params.get("debug"):
                 raise
-            typer.echo(f"avse: {error.message}\n      {error.hint}", err=True)
+            typer.echo(f"avse: {printable(error.message)}\n      {printable(error.hint)}", err=True)
             sys.exit(error.exit_code)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stopped:
             typer.echo("avse: interrupted; nothing was left half-written.", err=True)
-            sys.exit(130)
+            sys.exit(getattr(stopped, "exit_code", 130))
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
