@@ -86,7 +86,7 @@ def read_list(listed: Path, folder: str) -> list[str]:
     names: dict[str, None] = {}
     for line in filter(str.strip, lines):
         name = storage.relative(line, folder) if storage.is_absolute(line) else posixpath.normpath(line)
-        if name is None or name == "." or name.startswith(("../", "/")):
+        if name is None or name.split("/")[0] in ("", ".", ".."):
             raise UsageError(
                 f"{line} does not lie in {folder}.", "Name a folder that holds all recordings of the list."
             )
