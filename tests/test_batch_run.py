@@ -1,0 +1,201 @@
+"""What a batch writes down, what it skips, what it goes on with, and who may run it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from batch_jobs import Scripted, wait_for, write_items
+
+from avse.batch import Item, Settings, run, states
+from avse.batch.journal import Journal, locked
+from avse.errors import MissingError, UsageError
+
+Batch = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "in" / "out"
+
+
+@pytest.fixture
+def batch(tmp_path: Path, out: Path) -> Batch:
+    """Run the scripted job on items; two workers."""
+    (tmp_path / "starts").mkdir()
+
+    def go(items: list[Item], **settings: Any) -> dict[str, Any]:
+        rows: list[Any] = []
+        settings = {"output": str(out), "results": out, "num_workers": 2} | settings
+        summary = run(Scripted(tmp_path / "starts"), items, Settings(**settings), lambda *words: None, rows.append)
+        return summary | {"rows": {row["item"]: row for row in rows}, "num_rows": len(rows)}
+
+    return go
+
+
+def counts(summary: dict[str, Any]) -> tuple[int, int, int, int]:
+    return summary["done"], summary["skipped"], summary["failed"], summary["left"]
+
+
+def lines(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
+
+
+def test_every_end_is_a_line(batch: Batch, tmp_path: Path, out: Path) -> None:
+    summary = batch(write_items(tmp_path / "in", "well", "bad", "die-once", "die"), about={"model": "m"})
+    assert counts(summary) == (2, 0, 2, 0)
+    rows = {row["item"]: row for row in lines(out)}
+    assert rows == summary["rows"]
+    assert [rows[f"0{number}.txt"]["status"] for number in range(4)] == ["done", "failed", "done", "failed"]
+    assert [rows[f"0{number}.txt"]["attempts"] for number in range(4)] == [1, 1, 2, 2]
+    assert rows["00.txt"]["output"] == "00.wav"
+    assert rows["00.txt"]["source"] == str(tmp_path / "in" / "00.txt")
+    assert (rows["00.txt"]["error"], rows["00.txt"]["duration_seconds"]) == (None, 1.0)
+    assert ("is bad" in rows["01.txt"]["error"], rows["01.txt"]["hint"]) == (True, "Make it good.")
+    told = json.loads((out / "summary.json").read_text())
+    assert (told["model"], told["items"], told["recording_seconds"], told["stopped"]) == ("m", 4, 2.0, None)
+    assert counts(told) == (2, 0, 2, 0)
+    page = (out / "report.html").read_text()
+    assert "03.txt" in page
+    assert "Make it good." in page
+    expected = [".avse-batch.lock", "00.wav", "02.wav", "report.html", "results.jsonl", "summary.json"]
+    assert sorted(os.listdir(out)) == expected
+
+
+def test_what_is_done_is_skipped_and_what_failed_is_tried_again(batch: Batch, tmp_path: Path, out: Path) -> None:
+    items = write_items(tmp_path / "in", "well", "bad", "well")
+    batch(items)
+    (tmp_path / "in" / "01.txt").write_text("well")
+    (out / "02.wav").unlink()
+    again = batch(items)
+    assert counts(again) == (2, 1, 0, 0)
+    assert again["rows"]["00.txt"]["status"] == "skipped"
+    assert again["rows"]["00.txt"]["duration_seconds"] == 1.0
+    assert [row["item"] for row in lines(out)].count("00.txt") == 1
+    assert [(row["item"], row["status"]) for row in lines(out)].count(("01.txt", "done")) == 1
+    assert counts(batch(items)) == (0, 3, 0, 0)
+    assert len(lines(out)) == 5
+    assert counts(batch(items, force=True)) == (3, 0, 0, 0)
+
+
+def test_output_without_a_line_is_done_all_the_same(batch: Batch, tmp_path: Path, out: Path) -> None:
+    items = write_items(tmp_path / "in", "bad", "well")
+    out.mkdir()
+    (out / "00.wav").touch()
+    assert counts(batch(items)) == (1, 1, 0, 0)
+    assert sorted((row["item"], row["status"]) for row in lines(out)) == [("00.txt", "skipped"), ("01.txt", "done")]
+    assert counts(batch(items)) == (0, 2, 0, 0)
+    assert len(lines(out)) == 2
+
+
+def test_output_of_another_recording_is_not_replaced_silently(batch: Batch, tmp_path: Path, out: Path) -> None:
+    [first, other] = write_items(tmp_path / "in", "well", "well two")
+    batch([first])
+    other = Item(other.name, other.source, first.output)
+    refused = batch([other])
+    assert counts(refused) == (0, 0, 1, 0)
+    assert "made of another recording" in refused["rows"]["01.txt"]["error"]
+    assert (out / "00.wav").read_text() == "well"
+    assert counts(batch([other], force=True)) == (1, 0, 0, 0)
+    assert (out / "00.wav").read_text() == "well two"
+    assert counts(batch([first])) == (0, 0, 1, 0)
+
+
+def test_item_without_scores_is_not_done_where_scores_are_asked_for(tmp_path: Path, out: Path) -> None:
+    [item] = write_items(tmp_path / "in", "well")
+    out.mkdir()
+    Path(item.output).touch()
+    row = {"item": "00.txt", "status": "done", "output": "00.wav"}
+    for scores, needed, state in [(None, False, "done"), (None, True, "todo"), ({"before": 1}, True, "done")]:
+        settings = Settings(str(out), out, needs_scores=needed)
+        assert states([item], settings, {"00.txt": row | {"scores": scores}}) == {"00.txt": state}
+
+
+def test_half_written_outputs_of_a_killed_batch_are_swept(batch: Batch, tmp_path: Path, out: Path) -> None:
+    items = write_items(tmp_path / "in", "well")
+    out.mkdir()
+    (out / ".00.89abcdef.part.wav").touch()
+    batch(items)
+    assert not list(out.glob("*.part*"))
+
+
+def test_stop_is_in_the_summary(batch: Batch, tmp_path: Path, out: Path) -> None:
+    items = write_items(tmp_path / "in", "well", "missing", "well")
+    with pytest.raises(MissingError, match="no such program"):
+        batch(items, num_workers=1)
+    told = json.loads((out / "summary.json").read_text())
+    assert (counts(told), told["stopped"]) == ((1, 0, 0, 2), "There is no such program.")
+    assert [row["item"] for row in lines(out)] == ["00.txt"]
+
+
+def test_name_that_is_no_utf_8_is_written_down(batch: Batch, tmp_path: Path, out: Path) -> None:
+    [item] = write_items(tmp_path / "in", "well")
+    name = os.fsdecode(b"\xff.txt")
+    os.rename(item.source, tmp_path / "in" / name)
+    odd = Item(name, str(tmp_path / "in" / name), str(out / os.fsdecode(b"\xff.wav")))
+    assert counts(batch([odd])) == (1, 0, 0, 0)
+    assert lines(out)[0]["item"] == "�.txt"
+    assert counts(batch([odd])) == (0, 1, 0, 0)
+
+
+# The journal --------------------------------------------------------------------------------------------------------
+
+
+def test_torn_line_is_dropped(tmp_path: Path) -> None:
+    (tmp_path / "results.jsonl").write_bytes(b'{"item": "a", "status": "done"}\n{"item": "b", "sta')
+    journal = Journal(tmp_path)
+    assert list(journal.last()) == ["a"]
+    journal.append({"item": "c", "status": "failed"})
+    journal.append({"item": "c", "status": "done"})
+    assert [row["item"] for row in lines(tmp_path)] == ["a", "c", "c"]
+    assert Journal(tmp_path).last()["c"]["status"] == "done"
+
+
+def test_lines_of_another_kind_are_let_be(tmp_path: Path) -> None:
+    (tmp_path / "results.jsonl").write_text('no json\n[1]\n{"other": 1}\n')
+    journal = Journal(tmp_path)
+    assert journal.last() == {}
+    journal.append({"item": "a", "status": "done"})
+    assert (tmp_path / "results.jsonl").read_text().startswith("no json\n[1]\n")
+
+
+# The lock -----------------------------------------------------------------------------------------------------------
+
+
+def test_one_batch_at_a_time(batch: Batch, tmp_path: Path, out: Path) -> None:
+    with locked(out), pytest.raises(UsageError, match=f"process {os.getpid()} on ") as refusal:
+        batch(write_items(tmp_path / "in", "well"))
+    assert "already" in refusal.value.message
+    assert os.listdir(out) == [".avse-batch.lock"]
+    assert counts(batch(write_items(tmp_path / "in", "well"))) == (1, 0, 0, 0)
+
+
+def test_lock_of_a_dead_process_is_none(tmp_path: Path) -> None:
+    program = f"""
+import pathlib, sys, time
+from avse.batch.journal import locked
+with locked(pathlib.Path({str(tmp_path / "out")!r})):
+    print("held", flush=True)
+    time.sleep(1000)
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(UsageError, match=f"process {holder.pid} "), locked(tmp_path / "out"):
+            pass
+        holder.kill()
+    wait_for(lambda: holder.poll() is not None)
+    with locked(tmp_path / "out"):
+        assert f"process {os.getpid()} " in (tmp_path / "out" / ".avse-batch.lock").read_text()
+
+
+def test_results_where_a_file_is_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="cannot be written to"), locked(tmp_path / "file" / "out"):
+        pass
