@@ -1,0 +1,164 @@
+"""What is left when the picture is lost: scores of checkpoints with the picture there, lost in gaps, and absent.
+
+The folder of mixture lists is that of benchmarks/mixtures.py. Faces are found once for every item; then mouths are made
+black in random gaps of a second (a shorter one makes up the share), the same gaps for all checkpoints, and sound and
+mouths go the way they go in `avse enhance`. Means over all items as Markdown, every item as JSON lines (resumable).
+
+    python benchmarks/missing.py MIXTURES plain=runs/mmtm/best.safetensors smil=... --output docs/missing.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import zlib
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from datetime import date
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from avse import faces, lips, media
+from avse.checkpoint import Checkpoint
+from avse.config import SAMPLE_RATE, SAMPLES_PER_FRAME, VIDEO_FPS
+from avse.evaluation.metrics import score
+from avse.registry import load_model
+from avse.separation import measure, separate_blocks
+
+LOST = {"present": 0.0, "25 % lost": 0.25, "50 % lost": 0.5, "75 % lost": 0.75, "absent": 1.0}
+SCORES = {"si_sdr_gain": ("SI-SDR improvement in dB", 2), "stoi": ("STOI", 3)}
+Row = dict[str, str | float]
+
+
+def random_gaps(num_frames: int, share: float, rng: np.random.Generator) -> np.ndarray:
+    """Which frames (V,) are lost: a share of them, in gaps of a second and a rest, that do not touch one another."""
+    num_lost = round(share * num_frames)
+    lengths = [VIDEO_FPS] * (num_lost // VIDEO_FPS) + [num_lost % VIDEO_FPS] * (num_lost % VIDEO_FPS > 0)
+    lengths = [int(length) for length in rng.permutation(lengths)]
+    places = np.sort(rng.choice(num_frames - num_lost + 1, min(len(lengths), num_frames - num_lost + 1), replace=False))
+    lost = np.zeros(num_frames, bool)
+    if len(places) < len(lengths):  # as good as nothing is left to part them
+        lost[:num_lost] = True
+        return lost
+    for place, length, before in zip(places, lengths, np.cumsum([0, *lengths]), strict=False):
+        lost[place + before : place + before + length] = True
+    return lost
+
+
+def enhanced(model: Checkpoint, sound: np.ndarray, mouths: np.ndarray) -> np.ndarray:
+    """Sound (N,) at 16 kHz with mouths (V, 88, 88), as `avse enhance` does it."""
+    blocks = [sound[:, None]]
+    loudness = measure(blocks, SAMPLE_RATE)
+    made = separate_blocks(model.net, blocks, SAMPLE_RATE, loudness, iter(mouths[:, None]))
+    return np.concatenate(list(made))[:, 0]
+
+
+def find_mouths(tape: media.Media, num_frames: int, detect: faces.Detector) -> np.ndarray:
+    """Mouths (V, 88, 88) of the largest face, black where there is none."""
+    tracks = faces.scan(tape, detect, num_frames=num_frames)
+    blocks = lips.crops(tape, tracks[0], num_frames) if tracks else lips.no_crops(num_frames)
+    return np.concatenate(list(blocks))
+
+
+_models: dict[str, Checkpoint] = {}
+
+
+def start_worker(models: dict[str, str]) -> None:
+    """Each process loads the models once, and keeps to one thread."""
+    torch.set_num_threads(1)
+    _models.update({name: load_model(path, "cpu") for name, path in models.items()})
+
+
+def score_recording(recording: Path, done: set[str]) -> list[Row]:
+    """A row for each checkpoint that is not done yet, under each condition."""
+    todo = {name: model for name, model in _models.items() if name not in done}
+    if not todo:
+        return []
+    tape = media.probe(recording)
+    clean = media.read_sound(media.probe(recording.parent.parent / "s1" / f"{recording.stem}.flac"))[:, 0]
+    mixed = media.read_sound(tape)[:, 0]
+    num_frames = -(-len(mixed) // SAMPLES_PER_FRAME)
+    mouths = find_mouths(tape, num_frames, faces.Detector(num_threads=1))
+    item = {"list": recording.parent.parent.name, "item": recording.stem}
+    rng = np.random.default_rng(zlib.crc32("/".join(item.values()).encode()))
+    before = score(clean, mixed, SAMPLE_RATE, ["si_sdr"]).values["si_sdr"]
+    rows: list[Row] = []
+    for condition, share in LOST.items():
+        shown = mouths * ~random_gaps(num_frames, share, rng)[:, None, None]
+        for name, model in todo.items():
+            after = score(clean, enhanced(model, mixed, shown), SAMPLE_RATE, ["si_sdr", "stoi"]).values
+            gained = after["si_sdr"] - before
+            rows.append(item | {"method": name, "picture": condition, "si_sdr_gain": gained, "stoi": after["stoi"]})
+    return rows
+
+
+def evaluate(options: argparse.Namespace, models: dict[str, str], rows: Path) -> list[Row]:
+    """Score all items of all lists; what ``rows`` holds already is not done again."""
+    found: list[Row] = [json.loads(line) for line in rows.read_text().splitlines()] if rows.exists() else []
+    folders = sorted(options.mixtures.glob("*/mix"))
+    recordings = [path for folder in folders for path in sorted(folder.glob("*.mkv"))[: options.limit]]
+    done: dict[tuple[str, str], set[str]] = {(path.parent.parent.name, path.stem): set() for path in recordings}
+    for row in found:
+        done.setdefault((str(row["list"]), str(row["item"])), set()).add(str(row["method"]))
+    finished = [done[path.parent.parent.name, path.stem] for path in recordings]
+    start = partial(ProcessPoolExecutor, options.jobs, get_context("spawn"), start_worker, (models,))
+    with rows.open("a") as file, start() as pool:
+        for new in pool.map(score_recording, recordings, finished):
+            found += new
+            file.write("".join(json.dumps(row) + "\n" for row in new))
+            file.flush()
+    return [row for row in found if row["method"] in models]
+
+
+def interval(values: Sequence[float]) -> float:
+    """Half the width of the 95 % confidence interval of a mean."""
+    return 1.96 * float(np.std(values, ddof=1)) / len(values) ** 0.5 if len(values) > 1 else float("nan")
+
+
+def table(rows: Iterable[Row], name: str, digits: int) -> str:
+    """Means of one score, for every list and over all items, with their 95 % intervals there."""
+    rows = list(rows)
+    lists = [*sorted({str(row["list"]) for row in rows}), "all"]
+    lines = [f"| list | items | method | {' | '.join(LOST)} |", "|---|---|---|" + "---|" * len(LOST)]
+    for group in lists:
+        own = [row for row in rows if group in ("all", row["list"])]
+        for method in dict.fromkeys(row["method"] for row in own):
+            mine = [row for row in own if row["method"] == method]
+            cells, counts = [], set()
+            for condition in LOST:
+                values = [float(row[name]) for row in mine if row["picture"] == condition]
+                spread = f" ± {interval(values):.{digits}f}" if group == "all" else ""
+                cells.append(f"{np.mean(values):.{digits}f}{spread}")
+                counts.add(len(values))
+            lines.append(f"| {group} | {'/'.join(map(str, counts))} | {method} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Read the command line, evaluate, write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("mixtures", type=Path)
+    parser.add_argument("models", nargs="+", metavar="NAME=PATH", help="checkpoints and what to call them")
+    parser.add_argument("--output", type=Path, required=True, help="Markdown page; the rows go beside it as .jsonl")
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--limit", type=int, help="items of each list")
+    options = parser.parse_args()
+    models = dict(entry.split("=", 1) for entry in options.models)
+    rows = evaluate(options, models, options.output.with_suffix(".jsonl"))
+    hashes = ", ".join(f"{name} {load_model(path, 'cpu').sha256[:12]}" for name, path in models.items())
+    made = (
+        f"Made by `benchmarks/missing.py` on {date.today()}, torch {torch.__version__}, {platform.machine()}: {hashes}."
+    )
+    parts = [f"## {title}\n\n{table(rows, name, digits)}" for name, (title, digits) in SCORES.items()]
+    page = "\n\n".join(["# When the picture is lost", made, *parts]) + "\n"
+    options.output.write_text(page)
+    print(page)
+
+
+if __name__ == "__main__":
+    main()
