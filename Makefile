@@ -6,10 +6,10 @@ DEMO := out/demo
 DEMO_CLIPS := talker-with-second-talker talker-with-noise
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format samples clean
+.PHONY: help setup demo test lint format samples docs check-wheel clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) ## create .venv with the tested versions (redone when they change)
 
@@ -41,6 +41,13 @@ format: setup ## put the code into its style
 samples: setup ## make the sample clips anew
 	$(BIN)/avse samples samples --force
 
+docs: setup ## build the documentation into site/ (Python 3.11 or 3.12)
+	$(BIN)/python -c "import material, mkdocstrings" || $(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+check-wheel: setup ## build wheel and sdist; run the installed wheel outside the repository
+	tests/check_wheel.sh $(BIN)/python
+
 clean: ## remove what the tools leave behind (not .venv)
-	rm -rf build dist out *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf build dist out site *.egg-info .pytest_cache .ruff_cache .mypy_cache
 	find avse cli checkpoints tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
