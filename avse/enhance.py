@@ -8,7 +8,7 @@ Everything streams: sound, mouths and answer pass in windows of some seconds, wh
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,15 +16,18 @@ from typing import Any, BinaryIO
 import numpy as np
 import torch
 
-from avse import faces, files, lips, media
+from avse import faces, files, media, speakers
 from avse.checkpoint import Checkpoint
 from avse.config import VIDEO_FPS
+from avse.crowd import Crowd
 from avse.errors import InputError, UsageError
 from avse.loudness import Levels, normalised
+from avse.models.net import SpeechNet
 from avse.output import PICTURE_FILES, SOUND_FILES, deliver
 from avse.registry import load_model
 from avse.sandbox import ORDINARY, Limits, local_file
 from avse.separation import BLOCK_SECONDS, Loudness, Progress, measure, separate
+from avse.tracks import Track
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ class Result:
     seen_share: float
     elapsed_seconds: float
     note: str
+    speaker: int = 0
+    """Number of the face that was followed, counted from 1, as `avse faces` shows them; 0 if none was."""
     scores: dict[str, Any] = field(default_factory=dict)
     levels: Levels | None = None
     waveform: np.ndarray | None = field(default=None, repr=False, compare=False)
@@ -60,6 +65,7 @@ def enhance(
     model: str | Checkpoint = "avse",
     device: str = "auto",
     use_video: bool = True,
+    speaker: str | int = "active",
     strength: float = 1.0,
     loudness_lufs: float | None = None,
     audio_track: int = 1,
@@ -69,8 +75,8 @@ def enhance(
 ) -> Result:
     """Enhance a recording into ``output``: .wav or .flac, or .mp4, .mkv or .mov with the picture copied untouched.
 
-    The sound keeps its rate, its channels, its length to the sample and its place under the picture. The largest face
-    is followed; where there is no picture, or no face, the sound alone must do, and ``Result.note`` says so.
+    The sound keeps its rate, its channels, its length to the sample and its place under the picture. One face is
+    followed; where there is no picture, or no face, the sound alone must do, and ``Result.note`` says so.
 
     Args:
         recording: a file, or an open binary stream, which is stored in a temporary file first.
@@ -78,6 +84,8 @@ def enhance(
         model: name of a shipped net, path of a checkpoint, or one already loaded.
         device: auto, cpu or cuda.
         use_video: False ignores the picture.
+        speaker: whose voice: "active", whose mouth goes best with the sound; "largest", "left" or "right"; or the
+            number of a face. For a sound of each face see `avse.each.enhance_each`.
         strength: 1 gives the enhanced voice alone; less keeps the surroundings, 20 log10(1 - strength) dB lower.
         loudness_lufs: bring the output to this integrated loudness (BS.1770), as far as true peaks of -1 dBFS allow.
         audio_track: which of several sound tracks, counted from 1.
@@ -89,6 +97,7 @@ def enhance(
         UsageError: the paths make no sense. InputError: the recording cannot be read. MissingError: no such device.
     """
     started = time.perf_counter()
+    wish = speakers.parse(speaker)
     report = on_progress or (lambda stage, done, total: None)
     target = Path(output) if isinstance(output, str | Path) else output
     if not 0 <= strength <= 1:
@@ -101,19 +110,21 @@ def enhance(
         tape = media.probe(source, audio_track, limits)
         check_tracks(tape, target)
         loudness = listen(tape, report)
-        tracks = look(tape, loudness.num_frames, report) if use_video else []
-        track = tracks[0] if tracks else None
-        blocks = separate(checkpoint.net, tape, loudness, track, report, strength)
+        crowd = meet(tape, loudness, checkpoint.net, report) if use_video else Crowd()
+        number = speakers.choose(crowd.tracks, wish, crowd.watched) if use_video else None
+        blocks = separate(checkpoint.net, tape, loudness, crowd.followed(number), report, strength)
         waveform, levels = render(tape, loudness, blocks, target, loudness_lufs)
 
     assert tape.sound is not None
-    share = float(lips.pose(track, loudness.num_frames).seen.mean()) if track else 0.0
-    note = describe(tape, loudness, use_video, share) + (f" {levels.describe()}" if levels else "")
+    share = crowd.seen_share(number, loudness.num_frames)
+    note = describe(tape, loudness, use_video, share, crowd.describe(number))
+    note += f" {levels.describe()}" if levels else ""
     return Result(
         source if isinstance(recording, str | Path) else Path("-"), target if isinstance(target, Path) else None,
         str(checkpoint.about.get("name", model if isinstance(model, str) else "")),
         loudness.num_samples / tape.sound.sample_rate, tape.sound.sample_rate, tape.sound.num_channels,
-        len(tracks), share, time.perf_counter() - started, note, levels=levels, waveform=waveform,
+        len(crowd.tracks), share, time.perf_counter() - started, note, levels=levels, waveform=waveform,
+        speaker=0 if number is None else number + 1,
     )  # fmt: skip
 
 
@@ -180,18 +191,29 @@ def listen(tape: media.Media, report: Progress) -> Loudness:
     return loudness
 
 
-def look(tape: media.Media, num_frames: int, report: Progress) -> list[faces.Track]:
+def look(tape: media.Media, num_frames: int, report: Progress) -> list[Track]:
     """Find the faces in as many video frames as there is sound, largest first."""
     if tape.picture is None:
         return []
-
-    def on_frame(index: int) -> None:
-        report("looking for faces", index / VIDEO_FPS, num_frames / VIDEO_FPS)
-
+    on_frame = _told(report, "looking for faces", num_frames)
     return faces.scan(tape, faces.Detector(torch.get_num_threads()), on_frame, num_frames)
 
 
-def describe(tape: media.Media, loudness: Loudness, use_video: bool, share: float) -> str:
+def meet(tape: media.Media, loudness: Loudness, net: SpeechNet, report: Progress) -> Crowd:
+    """The faces that count; where there are several, their mouths are watched to see who speaks when."""
+    people = speakers.notable(look(tape, loudness.num_frames, report), loudness.num_frames)
+    if len(people) < 2:
+        return Crowd(people)
+    return Crowd(
+        people, speakers.watch(net, tape, people, loudness, _told(report, "watching mouths", loudness.num_frames))
+    )
+
+
+def _told(report: Progress, stage: str, num_frames: int) -> Callable[[int], None]:
+    return lambda index: report(stage, index / VIDEO_FPS, num_frames / VIDEO_FPS)
+
+
+def describe(tape: media.Media, loudness: Loudness, use_video: bool, share: float, who: str = "Face") -> str:
     """One sentence on what there was to hear and to see; ``share`` of the time that a face was seen."""
     if loudness.rms < 1e-5:
         return "The recording is silent."
@@ -201,4 +223,4 @@ def describe(tape: media.Media, loudness: Loudness, use_video: bool, share: floa
         return "The picture was not looked at; the sound alone was used."
     if share == 0:
         return "There is no face in the picture; the sound alone was used."
-    return f"Face seen {share:.0%} of the time" + ("." if share > 0.995 else "; the sound alone elsewhere.")
+    return f"{who} seen {share:.0%} of the time" + ("." if share > 0.995 else "; the sound alone elsewhere.")

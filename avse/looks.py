@@ -21,18 +21,16 @@ SIDE_PER_FACE = 2.2
 
 
 def describe(frame: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    """Look (512,) of the face with ``landmarks`` (5, 2) on a grey frame (H, W); mean 0, length 1."""
+    """Look (512,) of the face with ``landmarks`` (5, 2) on a grey frame (H, W).
+
+    The product of two looks is their correlation.
+    """
     eyes, mouth = landmarks[:2].mean(0), landmarks[3:].mean(0)
     across = landmarks[1] - landmarks[0] + landmarks[4] - landmarks[3]
     size = max(float(np.linalg.norm(landmarks[1] - landmarks[0])), float(np.linalg.norm(mouth - eyes)), 1.0)
     angle = math.atan2(across[1], across[0])
     picture = cut_upright(frame, (eyes + mouth) / 2, SIDE_PER_FACE * size, angle, SIDE)
     return _gradients(picture.astype(np.float32))
-
-
-def alike(look: np.ndarray, other: np.ndarray) -> float:
-    """Correlation of two looks, -1 to 1."""
-    return float(look @ other)
 
 
 def _gradients(picture: np.ndarray) -> np.ndarray:

@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avse import media, registry
+from avse import media, registry, speakers
 from avse.checkpoint import Checkpoint
 from avse.config import VIDEO_FPS
-from avse.enhance import listen, look
+from avse.crowd import Crowd
+from avse.enhance import listen, meet
 from avse.errors import UsageError
 from avse.separation import separate
 
@@ -32,6 +33,7 @@ class Model(Checkpoint):
         frames: np.ndarray | Tensor | None = None,
         fps: float | None = None,
         *,
+        speaker: str | int = "active",
         strength: float = 1.0,
     ) -> Array:
         """Enhance the voice of the person one sees.
@@ -41,6 +43,7 @@ class Model(Checkpoint):
             sample_rate: of the waveform, in Hz.
             frames: (V, H, W) grey or (V, H, W, 3) RGB, uint8; the first is shown as the sound begins.
             fps: frames per second, any rate.
+            speaker: which face: "active", "largest", "left", "right", or its number, 1 for the largest.
             strength: 1 gives the enhanced voice alone; less keeps the surroundings, 20 log10(1 - strength) dB lower.
 
         Returns:
@@ -53,8 +56,9 @@ class Model(Checkpoint):
             raise UsageError(f"A strength of {strength:g} makes no sense.", "Give a number from 0 to 1.")
         recording = hold(_as_numpy(waveform), sample_rate, None if frames is None else _as_numpy(frames), fps)
         loudness = listen(recording, _unheard)
-        tracks = look(recording, loudness.num_frames, _unheard) if self.net.lips is not None else []
-        blocks = separate(self.net, recording, loudness, tracks[0] if tracks else None, _unheard, strength)
+        crowd = meet(recording, loudness, self.net, _unheard) if self.net.lips is not None else Crowd()
+        followed = crowd.followed(speakers.choose(crowd.tracks, speakers.parse(speaker), crowd.watched))
+        blocks = separate(self.net, recording, loudness, followed, _unheard, strength)
         result = np.concatenate(list(blocks)).reshape(waveform.shape)
         if isinstance(waveform, Tensor):
             return torch.from_numpy(result).to(waveform)

@@ -48,7 +48,7 @@ def _seen_together(tracks: Sequence[Track]) -> np.ndarray:
     """Which pairs of tracks overlap in time: bool (tracks, tracks)."""
     first = np.array([track.frames[0] for track in tracks])
     last = np.array([track.frames[-1] for track in tracks])
-    both: np.ndarray = np.asarray((first[:, None] <= last) & (first <= last[:, None]))
+    both = np.less_equal.outer(first, last) & np.less_equal.outer(last, first)
     np.fill_diagonal(both, False)
     return both
 
@@ -64,8 +64,8 @@ def _excess(tracks: Sequence[Track], together: np.ndarray) -> Likeness:
     found = {}
     for a, track in enumerate(tracks):
         best = np.maximum.reduceat((looks @ np.stack(track.looks).T).max(1), starts)
-        for b in np.flatnonzero((best > SAME_PLACE - RIVAL_MARGIN) & ~together[a]):
-            if b > a:
+        for b in np.flatnonzero(best > SAME_PLACE - RIVAL_MARGIN):
+            if b > a and not together[a, b]:
                 needed = ONLY_FACE if alone[a] and alone[b] else ANYWHERE
                 needed = SAME_PLACE if _stayed(track, tracks[b]) else needed
                 found[a, int(b)] = float(best[b]) - needed

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from avse import faces, features, lips, media, overlap, stream
+from avse import features, lips, media, overlap, stream
 from avse.audio import istft, stft
 from avse.config import SAMPLES_PER_FRAME, VIDEO_FPS
 from avse.models.net import SpeechNet
+from avse.tracks import Track
 
 WINDOW_FRAMES = 200
 OVERLAP_FRAMES = 25
@@ -52,24 +54,63 @@ def measure(blocks: Iterable[np.ndarray], sample_rate: int) -> Loudness:
     return Loudness(num_samples, num_frames, math.sqrt(energy / max(num_heard, 1)))
 
 
+@dataclass(frozen=True)
+class Followed:
+    """Whom one follows: a face, a gain (V,) to lay over its mask, and by how many frames the picture is late."""
+
+    track: Track
+    gain: np.ndarray | None = None
+    lag_frames: int = 0
+
+
 def separate(
     net: SpeechNet,
     tape: media.Media,
     loudness: Loudness,
-    track: faces.Track | None,
+    followed: Followed | None,
     report: Progress,
     strength: float = 1.0,
 ) -> Iterator[np.ndarray]:
     """Enhanced sound, float32 blocks (N, C) at the recording's own rate, as many samples in all as it has."""
-    assert tape.sound is not None
-    rate, num_channels = tape.sound.sample_rate, tape.sound.num_channels
-    blocks = media.sound_blocks(tape, BLOCK_SECONDS, rate, num_channels)
-    mouths = lips.crops(tape, track, loudness.num_frames) if track else lips.no_crops(loudness.num_frames)
-    done = 0
-    for block in separate_blocks(net, blocks, rate, loudness, mouths, strength):
+    for (block,) in separate_each(net, tape, loudness, [followed] if followed else [], report, strength):
         yield block
-        done += len(block)
+
+
+def separate_each(
+    net: SpeechNet,
+    tape: media.Media,
+    loudness: Loudness,
+    followed: Sequence[Followed],
+    report: Progress,
+    strength: float = 1.0,
+) -> Iterator[tuple[np.ndarray, ...]]:
+    """As `separate` for several faces, in one pass over sound and picture: a block of each, step by step.
+
+    Without any face, one answer from the sound alone.
+    """
+    assert tape.sound is not None
+    rate = tape.sound.sample_rate
+    mouths = mouths_of(tape, followed, loudness.num_frames) if followed else [lips.no_crops(loudness.num_frames)]
+    gains = [face.gain for face in followed] or [None]
+    blocks = itertools.tee(media.sound_blocks(tape, BLOCK_SECONDS, rate, tape.sound.num_channels), len(mouths))
+    answers = (
+        separate_blocks(net, sound, rate, loudness, crops, strength, gain)
+        for sound, crops, gain in zip(blocks, mouths, gains, strict=True)
+    )
+    done = 0
+    for step in zip(*answers, strict=True):
+        yield step
+        done += len(step[0])
         report("enhancing", done, loudness.num_samples)
+
+
+def mouths_of(tape: media.Media, followed: Sequence[Followed], num_frames: int) -> list[Iterator[np.ndarray]]:
+    """For each face a stream of mouths (1, 88, 88), one a frame, in time with the sound; one pass over the picture."""
+    lag = followed[0].lag_frames
+    unseen = (np.zeros((1, len(followed), lips.CROP, lips.CROP), np.uint8) for _ in range(-lag))
+    seen = lips.crops_of(tape, [face.track for face in followed], num_frames)
+    streams = itertools.tee(itertools.chain(unseen, itertools.islice(seen, max(lag, 0), None)), len(followed))
+    return [map(itemgetter((slice(None), number)), part) for number, part in enumerate(streams)]
 
 
 def separate_blocks(
@@ -79,8 +120,11 @@ def separate_blocks(
     loudness: Loudness,
     mouths: Iterator[np.ndarray],
     strength: float = 1.0,
+    gain: np.ndarray | None = None,
 ) -> Iterator[np.ndarray]:
     """Enhance a stream of sound (N, C) with one mouth (1, 88, 88) for each video frame.
+
+    ``gain`` (V,) is laid over the mask, one value for each video frame.
 
     ``strength`` mixes the sound as it was with the sound under the mask: 1 is the mask alone, 0 changes nothing, and s
     between them leaves the surroundings 20 log10(1 - s) dB below where they were, whatever the mask says.
@@ -90,12 +134,24 @@ def separate_blocks(
     for_net, for_mask = itertools.tee(blocks)
     heard = windows(stream.heard(for_net, sample_rate), num_frames, SAMPLES_PER_FRAME)
     stage = windows(stream.resampled(for_mask, sample_rate, rate), num_frames, per_frame)
+    gains = windows(iter([np.ones(num_frames, np.float32) if gain is None else gain]), num_frames, 1)
+
+    def mask(mono: np.ndarray, crops: np.ndarray, level: np.ndarray) -> Tensor:
+        found = compute_mask(net, mono[:, 0], crops, loudness.rms)
+        return 1 + strength * (found * over_time(level, found.shape[-1]) - 1)
+
     pieces = (
-        apply_mask(full, 1 + strength * (compute_mask(net, mono[:, 0], crops, loudness.rms) - 1), per_frame, hop)
-        for mono, full, crops in zip(heard, stage, windows(mouths, num_frames, 1), strict=True)
+        apply_mask(full, mask(mono, crops, level), per_frame, hop)
+        for mono, full, crops, level in zip(heard, stage, windows(mouths, num_frames, 1), gains, strict=True)
     )
     joined = overlap.crossfade(pieces, OVERLAP_FRAMES * per_frame)
     return stream.exactly(stream.resampled(joined, rate, sample_rate), loudness.num_samples)
+
+
+def over_time(values: np.ndarray, num_frames: int) -> Tensor:
+    """One value for each video frame (V,) as a smooth line over STFT frames (T,)."""
+    places = (np.arange(num_frames) + 0.5) * len(values) / num_frames - 0.5
+    return torch.from_numpy(np.interp(places, np.arange(len(values)), values).astype(np.float32))
 
 
 def windows(blocks: Iterator[np.ndarray], num_frames: int, rows_per_frame: int) -> Iterator[np.ndarray]:

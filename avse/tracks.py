@@ -12,14 +12,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from avse.looks import alike
-
 DETECT_EVERY = 5
 MAX_GAP_FRAMES = 25
 MIN_OVERLAP = 0.3
 MAX_GROWTH = 2.0
 MAX_LOOKS = 8
-SAME_FACE = 0.45
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,6 @@ class Track:
     faces: list[Face] = field(default_factory=list)
     cuts: Sequence[int] = ()
     looks: list[np.ndarray] = field(default_factory=list)
-    last_look: np.ndarray | None = None
 
     @property
     def area(self) -> float:
@@ -53,7 +49,6 @@ class Track:
         """One more detection; of looks only a few are kept, ever further apart."""
         self.frames.append(index)
         self.faces.append(face)
-        self.last_look = look
         spacing = 1 << max(0, (len(self.frames) - 1) // MAX_LOOKS).bit_length()
         if look is not None and (len(self.frames) - 1) % spacing == 0:
             if len(self.looks) == MAX_LOOKS:
@@ -103,7 +98,7 @@ class Linker:
             (fit, number, k)
             for number, track in enumerate(self._recent)
             for k, face in enumerate(faces)
-            if (fit := _fit(track, index, face, looks[k])) >= MIN_OVERLAP
+            if (fit := _fit(track, index, face)) >= MIN_OVERLAP
         ]
         free, left = dict(enumerate(self._recent)), dict(enumerate(faces))
         for _, number, k in sorted(pairs, key=lambda pair: -pair[0]):
@@ -136,12 +131,10 @@ def overlap(a: np.ndarray, b: np.ndarray) -> float:
     return both / (float(np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2])) - both + 1e-9)
 
 
-def _fit(track: Track, index: int, face: Face, look: np.ndarray | None) -> float:
-    """How well a face continues a track, 0 to 1; 0 if its size jumps, or if it is clearly another face."""
+def _fit(track: Track, index: int, face: Face) -> float:
+    """How well a face continues a track, 0 to 1; 0 if its size jumps."""
     last = track.faces[-1].box
     growth = float(np.prod(face.box[2:] - face.box[:2]) / max(np.prod(last[2:] - last[:2]), 1e-9)) ** 0.5
     if not 1 / MAX_GROWTH <= growth <= MAX_GROWTH:
-        return 0.0
-    if look is not None and track.last_look is not None and alike(track.last_look, look) < SAME_FACE:
         return 0.0
     return max(overlap(last, face.box), overlap(track.expected(index), face.box))

@@ -21,7 +21,7 @@ BANDS = {
     "E": "header checkpoint registry",
     "F": "data",
     "G": "training",
-    "H": "enhance speakers each sheet model separation batch batch_ray bench doctor evaluation",
+    "H": "enhance speakers crowd each sheet model separation batch batch_ray bench doctor evaluation",
 }
 BAND_OF = {module: band for band, modules in BANDS.items() for module in modules.split()}
 MAY_USE = {"A": "A", "B": "AB", "C": "ABC", "D": "AD", "E": "ADE", "F": "ABCF", "G": "ABCDEFG", "H": "ABCDEH"}

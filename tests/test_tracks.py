@@ -80,13 +80,6 @@ def test_cut_ends_every_track() -> None:
     assert [track.frames for track in linker.tracks] == [[0, 5], [8]]
 
 
-def test_another_face_in_the_same_place_is_another() -> None:
-    linker = Linker()
-    for index, person in [(0, 1), (5, 1), (10, 2)]:
-        linker.add(index, [made_face(0)], [look(person)])
-    assert [track.frames for track in linker.tracks] == [[0, 5], [10]]
-
-
 def test_looks_of_a_long_track_are_few_and_from_all_its_time() -> None:
     track = Track()
     for k in range(1000):

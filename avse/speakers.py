@@ -1,0 +1,230 @@
+"""Which of several faces speaks, and when: its mouth moves, and moves with the sound.
+
+The lip stream tells from the lips alone what the sound should be (its energy in bands); how well that goes with what is
+heard tells whose sound it is. Mouths that rest tell who is silent. Measured in docs/recordings.md.
+
+Legend: `K` faces, `N` samples, `V` video frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.ndimage import maximum_filter1d, uniform_filter1d
+
+from avse import features, lips, media, overlap, stream
+from avse.audio import band_energies
+from avse.config import NUM_BANDS, SAMPLES_PER_FRAME
+from avse.errors import UsageError
+from avse.models.net import SpeechNet
+from avse.separation import BLOCK_SECONDS, OVERLAP_FRAMES, Loudness, windows
+from avse.tracks import Track
+
+WORDS = ("active", "largest", "left", "right")
+MAX_FACES = 12
+STILL = 0.05
+MOVING = 0.10
+MATCH_FRAMES = 75
+CLEAR_MATCH = 0.10
+LEAST_SCORE = 0.03
+SILENT_DB = -25.0
+RAMP_FRAMES = 5
+MAX_LAG_FRAMES = 8
+
+Wish = str | int
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What K mouths do in each of V frames, and how well it goes with the sound.
+
+    ``seen`` bool (K, V). ``motion`` (K, V): change of the mouth from frame to frame, at its largest within 0.4 s; below
+    0.05 it rests, above 0.1 it may speak. ``match`` (K, V): correlation of the energies that the lips tell with those
+    heard, within 3 s. ``lag_frames``: by how much the picture comes later than the sound.
+    """
+
+    seen: np.ndarray
+    motion: np.ndarray
+    match: np.ndarray
+    lag_frames: int = 0
+
+    @property
+    def moving(self) -> np.ndarray:
+        """Share of the time seen in which each mouth moves, (K,)."""
+        return np.asarray(((self.motion > MOVING) & self.seen).sum(1) / np.maximum(self.seen.sum(1), 1))
+
+    @property
+    def agreement(self) -> np.ndarray:
+        """Mean match of each face over the time seen, (K,)."""
+        return np.asarray((self.match * self.seen).sum(1) / np.maximum(self.seen.sum(1), 1))
+
+    @property
+    def score(self) -> np.ndarray:
+        """Match while the mouth moves, over all the time, (K,): what the active speaker has most of."""
+        return np.asarray((self.match * (self.motion > MOVING) * self.seen).mean(1))
+
+
+def parse(wish: str | int) -> Wish:
+    """What was asked for as ``speaker``: a word of `WORDS`, or the number of a face. UsageError for anything else."""
+    text = str(wish).strip().lower()
+    if text in WORDS:
+        return text
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    known = ", ".join(WORDS)
+    raise UsageError(
+        f"There is no speaker {wish!r}.", f"Give the number of a face (see: avse faces), or: {known}, all."
+    )
+
+
+def notable(tracks: Sequence[Track], num_frames: int) -> list[Track]:
+    """The faces that count, as they are numbered: seen for a second, or for a fifth of a short recording."""
+    least = min(25, num_frames // 5)
+    found = [track for track in tracks if lips.pose(track, num_frames).seen.sum() >= least]
+    return (found or list(tracks[:1]))[:MAX_FACES]
+
+
+def choose(tracks: Sequence[Track], wish: Wish, watched: Watched | None) -> int | None:
+    """Index of the face that is meant, None where there is no face. UsageError for a number that no face has."""
+    if isinstance(wish, int):
+        if wish > len(tracks):
+            seen = f"only {len(tracks)} faces" if len(tracks) > 1 else "one face" if tracks else "no face"
+            raise UsageError(f"There is no face {wish}: {seen} can be seen.", "Look at them: avse faces RECORDING")
+        return wish - 1
+    if not tracks:
+        return None
+    if wish == "active" and watched is not None:
+        return _active(watched)
+    if wish in ("left", "right"):
+        places = [middle(track)[0] for track in tracks]
+        return int(np.argmin(places) if wish == "left" else np.argmax(places))
+    return 0
+
+
+def middle(track: Track) -> np.ndarray:
+    """Where a face is on the whole: (x, y) in pixels."""
+    return np.asarray(np.median([(face.box[:2] + face.box[2:]) / 2 for face in track.faces], axis=0))
+
+
+def watch(
+    net: SpeechNet, tape: media.Media, tracks: Sequence[Track], loudness: Loudness, on_frame: Callable[[int], None]
+) -> Watched:
+    """Look at the mouths of all faces in one pass, and compare them with the sound."""
+    assert tape.sound is not None
+    blocks = media.sound_blocks(tape, BLOCK_SECONDS, tape.sound.sample_rate, tape.sound.num_channels)
+    heard = windows(stream.heard(blocks, tape.sound.sample_rate), loudness.num_frames, SAMPLES_PER_FRAME)
+    mouths = windows(lips.crops_of(tape, tracks, loudness.num_frames), loudness.num_frames, 1)
+    pieces = (_observe(net, mono[:, 0], crops) for mono, crops in zip(heard, mouths, strict=True))
+    kept = []
+    for piece in overlap.crossfade(pieces, OVERLAP_FRAMES):
+        kept.append(piece.astype(np.float16))
+        on_frame(sum(map(len, kept)))
+    facts = np.concatenate(kept)
+    told, energies, change = np.split(facts, [len(tracks) * NUM_BANDS, (len(tracks) + 1) * NUM_BANDS], axis=1)
+    seen = np.stack([lips.pose(track, loudness.num_frames).seen for track in tracks])
+    return compare(told.reshape(len(facts), len(tracks), NUM_BANDS), energies, change.T.astype(np.float32), seen)
+
+
+def compare(told: np.ndarray, energies: np.ndarray, change: np.ndarray, seen: np.ndarray) -> Watched:
+    """From what the lips tell (V, K, bands), what is heard (V, bands), and change (K, V) of the mouths seen (K, V)."""
+    lag = find_lag(told, energies, seen)
+    aligned = shifted(energies, lag)
+    match = np.stack([_sliding_match(told[:, k], aligned, mask) for k, mask in enumerate(seen)])
+    motion = maximum_filter1d(uniform_filter1d(change, 9, axis=1), 21, axis=1)
+    back = [shifted(values.T, -lag).T for values in (seen, motion, match)]
+    return Watched(back[0], back[1], back[2], lag)
+
+
+def find_lag(told: np.ndarray, energies: np.ndarray, seen: np.ndarray) -> int:
+    """Frames by which the picture comes late; 0 unless another value is far clearer than chance.
+
+    By chance, a correlation over V frames is off by about 0.07 sqrt(125 / V) (measured on people who say other things).
+    """
+    lags = range(-MAX_LAG_FRAMES, MAX_LAG_FRAMES + 1)
+    sums = {lag: _summed_match(told, shifted(energies, lag), seen) for lag in lags}
+    best = max(lags, key=lambda lag: sums[lag])
+    return best if sums[best] > 4.0 and sums[best] - sums[0] > 2.5 else 0
+
+
+def gain(watched: Watched, face: int) -> np.ndarray:
+    """Gain (V,) for a face: 1, but -25 dB while its mouth rests and another face's goes with the sound."""
+    others = np.arange(len(watched.seen)) != face
+    rests = (watched.motion[face] < STILL) & watched.seen[face]
+    speaks = (watched.motion[others] > MOVING) & watched.seen[others] & (watched.match[others] > CLEAR_MATCH)
+    clearer = watched.match[others] > watched.match[face]
+    silent = rests & (speaks & clearer).any(0)
+    level_db = SILENT_DB * uniform_filter1d(silent.astype(np.float32), RAMP_FRAMES)
+    return np.asarray(10 ** (level_db / 20), np.float32)
+
+
+def shifted(values: np.ndarray, frames: int) -> np.ndarray:
+    """Rows (V, ...) that come ``frames`` later, or earlier; the ends are repeated."""
+    return np.asarray(values[np.clip(np.arange(len(values)) - frames, 0, len(values) - 1)])
+
+
+def _active(watched: Watched) -> int:
+    score = watched.score
+    if score.max() >= LEAST_SCORE:
+        return int(np.argmax(score))
+    candidates = np.flatnonzero(watched.moving >= 0.5 * watched.moving.max())
+    return int(candidates[0])
+
+
+@torch.inference_mode()
+def _observe(net: SpeechNet, heard: np.ndarray, mouths: np.ndarray) -> np.ndarray:
+    """What a window of sound (N,) and mouths (V, K, 88, 88) shows: told and heard energies, change; one row a frame."""
+    assert net.lips is not None
+    device = next(net.parameters()).device
+    sound = torch.from_numpy(heard.copy())[None]
+    pictures = torch.from_numpy(mouths).transpose(0, 1).contiguous()
+    blank = torch.zeros(len(pictures), sound.shape[1])
+    seen = pictures.flatten(2).any(-1)
+    inputs = features.prepare(
+        blank.to(device), pictures.to(device), seen.to(device), blank[:, 0].to(device), net.config
+    )
+    told = net.lips(inputs.lips).permute(2, 0, 1).flatten(1).cpu()
+    energies = band_energies(sound, NUM_BANDS, SAMPLES_PER_FRAME)[0].T
+    return torch.cat([told, energies, _change(pictures, seen)], 1).numpy()
+
+
+def _change(pictures: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+    """Mean change (V, K) of the mouth itself, in units of the contrast of its surroundings; 0 where not seen."""
+    small = torch.nn.functional.avg_pool2d(pictures.float(), 4)
+    deviation, mean = torch.std_mean(small, dim=(-2, -1), keepdim=True, correction=0)
+    mouth = ((small - mean) / (deviation + 1.0))[:, :, 8:18, 5:17]
+    change = mouth.diff(dim=1).abs().mean((-2, -1)) * (seen[:, 1:] & seen[:, :-1])
+    return torch.nn.functional.pad(change, (1, 0)).T
+
+
+def _sliding_match(told: np.ndarray, energies: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Correlation (V,) over all bands (V, bands), of the frames seen within 3 s around each."""
+    weight = seen.astype(np.float32)
+    count = np.maximum(uniform_filter1d(weight, MATCH_FRAMES, mode="constant"), 1e-6)
+    both, own, other = (np.zeros(len(seen), np.float32) for _ in range(3))
+    for a, b in _bands(told, energies):
+        mean_a, mean_b = (uniform_filter1d(x * weight, MATCH_FRAMES, mode="constant") / count for x in (a, b))
+        for total, x, y, mean in ((both, a, b, mean_a * mean_b), (own, a, a, mean_a**2), (other, b, b, mean_b**2)):
+            total += uniform_filter1d(x * y * weight, MATCH_FRAMES, mode="constant") / count - mean
+    return np.asarray(both / np.sqrt(np.maximum(own, 1e-3) * np.maximum(other, 1.0)))
+
+
+def _summed_match(told: np.ndarray, energies: np.ndarray, seen: np.ndarray) -> float:
+    """Correlation over all the time, summed over the faces, in units of what it is by chance."""
+    total = 0.0
+    for k, mask in enumerate(seen):
+        if not mask.any():
+            continue
+        both = own = other = 0.0
+        for a, b in _bands(told[mask, k], energies[mask]):
+            a, b = a - a.mean(), b - b.mean()
+            both, own, other = both + float(a @ b), own + float(a @ a), other + float(b @ b)
+        total += both / np.sqrt(own * other + 1e-9) / (0.07 * np.sqrt(125 / mask.sum()))
+    return float(total / np.sqrt(len(seen)))
+
+
+def _bands(told: np.ndarray, energies: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    for band in range(energies.shape[1]):
+        yield told[:, band].astype(np.float32), energies[:, band].astype(np.float32)
