@@ -6,6 +6,7 @@ The sound passes through a file beside the output, so that its length does not m
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import numpy as np
 import soundfile
 
 from avse.errors import UsageError
-from avse.sandbox import ORDINARY, command, running
+from avse.sandbox import ORDINARY, command, running, url
 
 CEILING_DB = -1.0
 SILENT_LUFS = -69.0
@@ -51,11 +52,12 @@ def normalised(
     if not -70 < target_lufs < 0:
         raise UsageError(f"A loudness of {target_lufs:g} LUFS makes no sense.", "Give one between -70 and 0, or keep.")
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".loudness.", suffix=".part.w64") as spool:
-        with soundfile.SoundFile(spool.name, "w", sample_rate, num_channels, "FLOAT", format="W64") as file:
+        name = os.fsencode(spool.name)
+        with soundfile.SoundFile(name, "w", sample_rate, num_channels, "FLOAT", format="W64") as file:
             for block in blocks:
                 file.write(block)
         levels = choose_gain(*measure(Path(spool.name)), target_lufs)
-        with soundfile.SoundFile(spool.name) as file:
+        with soundfile.SoundFile(name) as file:
             gain = np.float32(10 ** (levels.gain_db / 20))
             yield (gain * block for block in file.blocks(_BLOCK, dtype="float32", always_2d=True)), levels
 
@@ -63,7 +65,7 @@ def normalised(
 def measure(path: Path) -> tuple[float, float]:
     """Integrated loudness in LUFS and true peak in dBFS of a sound file of our own."""
     meter = "ebur128=metadata=1:peak=true:framelog=verbose,ametadata=mode=print:file=-"
-    stream = ffmpeg.output(ffmpeg.input(f"file:{path}"), "pipe:2", af=meter, format="null")
+    stream = ffmpeg.output(ffmpeg.input(url(path)), "pipe:2", af=meter, format="null")
     lufs, peak = -70.0, 0.0
     with running(command(stream, "-loglevel", "error"), ORDINARY, "The loudness cannot be measured") as lines:
         for line in lines:

@@ -18,7 +18,7 @@ from PIL import Image
 from avse import stream
 from avse.config import VIDEO_FPS
 from avse.errors import InputError, UsageError
-from avse.sandbox import ORDINARY, REPAIR, Limits, command, ffmpeg_exe, last_words, run, running, source
+from avse.sandbox import ORDINARY, REPAIR, Limits, command, ffmpeg_exe, last_words, run, running, source, url
 
 __all__ = [
     "Held", "Limits", "Media", "Picture", "Sound", "ffmpeg_exe", "frames", "probe", "read_sound", "replace_sound",
@@ -146,9 +146,9 @@ def replace_sound(media: Media, sound: Path, output: Path) -> None:
     assert media.picture is not None
     begin = min(media.sound.start_seconds, media.picture.start_seconds)
     picture = source(media.path, media.limits, itsoffset=f"{-begin:.6f}")
-    speech = ffmpeg.input(f"file:{sound}", itsoffset=f"{media.sound.start_seconds - begin:.6f}")
+    speech = ffmpeg.input(url(sound), itsoffset=f"{media.sound.start_seconds - begin:.6f}")
     codec = {"acodec": "flac"} if output.suffix.lower() == ".mkv" else {"acodec": "aac", "audio_bitrate": "192k"}
-    joined = ffmpeg.output(picture["V:0"], speech["a:0"], f"file:{output}", vcodec="copy", progress="pipe:1", **codec)
+    joined = ffmpeg.output(picture["V:0"], speech["a:0"], url(output), vcodec="copy", progress="pipe:1", **codec)
     failure = f"The picture of {media.path} cannot be put into a {output.suffix} file"
     hint = "Use .mkv, which holds any picture, and see that there is space on the disk."
     with running(command(joined.overwrite_output(), *_QUIET), media.limits, failure, hint) as told:

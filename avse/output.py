@@ -5,6 +5,7 @@ Legend: `C` channels, `N` samples.
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,7 +42,8 @@ def write(target: Path, tape: media.Media, blocks: Iterator[np.ndarray]) -> None
     is_sound = target.suffix.lower() in SOUND_FILES
     sound_file = target if is_sound else target.with_suffix(".wav")
     try:
-        with soundfile.SoundFile(sound_file, "w", tape.sound.sample_rate, tape.sound.num_channels, "PCM_16") as file:
+        name = os.fsencode(sound_file)  # which may hold any byte
+        with soundfile.SoundFile(name, "w", tape.sound.sample_rate, tape.sound.num_channels, "PCM_16") as file:
             for block in blocks:
                 file.write(np.clip(block, -1.0, 1.0))
         if not is_sound:

@@ -54,6 +54,8 @@ class Limits:
 
 
 ORDINARY = Limits()
+_TO_STAND_INS = {0xDC00 + byte: 0x10FF00 + byte for byte in range(128, 256)}
+_FROM_STAND_INS = {stand_in: surrogate for surrogate, stand_in in _TO_STAND_INS.items()}
 
 
 @contextlib.contextmanager
@@ -89,14 +91,20 @@ def source(path: Path, limits: Limits, **options: object) -> Any:
     import ffmpeg
 
     return ffmpeg.input(
-        f"file:{path}", copyts=None, protocol_whitelist="file,pipe", format_whitelist=CONTAINERS,
+        url(path), copyts=None, protocol_whitelist="file,pipe", format_whitelist=CONTAINERS,
         max_pixels=limits.max_pixels, **options,
     )  # fmt: skip
 
 
 def command(stream: Any, *options: str) -> list[str]:
     """The arguments that run an ffmpeg-python output."""
-    return [*stream.compile(cmd=ffmpeg_exe()), "-hide_banner", "-nostdin", *options]
+    arguments = [argument.translate(_FROM_STAND_INS) for argument in stream.compile(cmd=ffmpeg_exe())]
+    return [*arguments, "-hide_banner", "-nostdin", *options]
+
+
+def url(path: Path) -> str:
+    """The name of a file for ffmpeg-python, which stumbles over bytes that are no text: private characters for them."""
+    return f"file:{path}".translate(_TO_STAND_INS)
 
 
 @contextlib.contextmanager
