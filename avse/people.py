@@ -63,7 +63,7 @@ def _excess(tracks: Sequence[Track], together: np.ndarray) -> Likeness:
     alone = ~together.any(1)
     found = {}
     for a, track in enumerate(tracks):
-        best = np.maximum.reduceat((looks @ np.stack(track.looks).T).max(1), starts)
+        best: np.ndarray = np.maximum.reduceat((looks @ np.stack(track.looks).T).max(1), starts)
         for b in np.flatnonzero(best > SAME_PLACE - RIVAL_MARGIN):
             if b > a and not together[a, b]:
                 needed = ONLY_FACE if alone[a] and alone[b] else ANYWHERE
