@@ -1,13 +1,14 @@
 """How close an estimate comes to its clean reference: PESQ, STOI, ESTOI and SI-SDR, at 16 kHz, one channel.
 
-A score that cannot be computed is ``nan`` with its reason; never 0, and never the end of the run.
+A score that cannot be computed is ``nan`` with its reason; never 0, and never the end of the run. Whatever the length,
+a score needs no more memory beside its two signals than a window of at most 30 s does.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,7 +20,8 @@ from avse.evaluation.pesq_process import pesq_wide_band
 
 SAMPLE_RATE = 16000
 PESQ_MIN_SECONDS = 0.25
-PESQ_WINDOW_SECONDS = 30
+WINDOW_SECONDS = 30
+"""What the PESQ library can bear, and what keeps STOI from needing gigabytes."""
 STOI_MIN_SECONDS = 0.4  # 30 frames of 25.6 ms, half overlapping
 SILENT_PEAK = 1e-7  # below one step of 24-bit sound
 
@@ -65,12 +67,12 @@ def _check_request(names: list[str], sample_rate: int) -> None:
 
 
 def _prepare(reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
-    """Both signals (N,) as float64 at 16 kHz; ValueError if they cannot be compared at all."""
-    signals = {"reference": np.asarray(reference, np.float64), "estimate": np.asarray(estimate, np.float64)}
+    """Both signals (N,) as floats at 16 kHz; ValueError if they cannot be compared at all."""
+    signals = {"reference": _floats(reference), "estimate": _floats(estimate)}
     for name, signal in signals.items():
         if signal.ndim != 1:
             raise ValueError(f"the {name} has more than one channel: shape {signal.shape}")
-        if not np.isfinite(signal).all():
+        if not all(np.isfinite(part).all() for part in _cut(signal)):
             raise ValueError(f"the {name} has values that are not finite")
     lengths = [len(signal) for signal in signals.values()]
     if lengths[0] != lengths[1]:
@@ -78,33 +80,52 @@ def _prepare(reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -> t
     for name, signal in signals.items():
         if _is_silent(signal):
             raise ValueError(f"the {name} is silent")
+    if sample_rate == SAMPLE_RATE:
+        return signals["reference"], signals["estimate"]
     resampled = [soxr.resample(signal, sample_rate, SAMPLE_RATE) for signal in signals.values()]
     return resampled[0], resampled[1]
+
+
+def _floats(signal: np.ndarray) -> np.ndarray:
+    signal = np.asanyarray(signal)
+    return signal if signal.dtype in (np.float32, np.float64) else signal.astype(np.float64)
 
 
 def _is_silent(signal: np.ndarray) -> bool:
     return len(signal) == 0 or bool(np.ptp(signal) < 2 * SILENT_PEAK)
 
 
-def _pesq_wb(reference: np.ndarray, estimate: np.ndarray) -> float:
-    """Wide-band PESQ (ITU-T P.862.2), from 1.02 to 4.64.
+def _cut(signal: np.ndarray) -> list[np.ndarray]:
+    """A signal in equal windows of at most 30 s."""
+    return np.array_split(signal, max(1, math.ceil(len(signal) / (WINDOW_SECONDS * SAMPLE_RATE))))
 
-    Longer signals are cut into equal windows of at most 30 s, which is what the library can bear; the score is the
-    mean over the windows that hold an utterance.
-    """
-    _check_length(reference, PESQ_MIN_SECONDS)
-    num_windows = math.ceil(len(reference) / (PESQ_WINDOW_SECONDS * SAMPLE_RATE))
+
+def _windows(reference: np.ndarray, estimate: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Both signals in windows, in double precision."""
+    for clean, enhanced in zip(_cut(reference), _cut(estimate), strict=True):
+        yield clean.astype(np.float64), enhanced.astype(np.float64)
+
+
+def _mean_over_windows(
+    measure: Callable[[np.ndarray, np.ndarray], float | None], reference: np.ndarray, estimate: np.ndarray
+) -> float | None:
+    """Mean of a score over the windows in which there is something to score, None if there is no such window."""
     total = weight = 0.0
-    for clean, enhanced in zip(
-        np.array_split(reference, num_windows), np.array_split(estimate, num_windows), strict=True
-    ):
-        value = None if _is_silent(clean) else _pesq_window(clean, enhanced)
+    for clean, enhanced in _windows(reference, estimate):
+        value = None if _is_silent(clean) else measure(clean, enhanced)
         if value is not None:
             total += value * len(clean)
             weight += len(clean)
-    if weight == 0:
+    return total / weight if weight else None
+
+
+def _pesq_wb(reference: np.ndarray, estimate: np.ndarray) -> float:
+    """Wide-band PESQ (ITU-T P.862.2), from 1.02 to 4.64, a mean over the windows that hold an utterance."""
+    _check_length(reference, PESQ_MIN_SECONDS)
+    value = _mean_over_windows(_pesq_window, reference, estimate)
+    if value is None:
         raise ValueError("PESQ finds no utterance in the reference")
-    return total / weight
+    return value
 
 
 def _pesq_window(reference: np.ndarray, estimate: np.ndarray) -> float | None:
@@ -114,16 +135,26 @@ def _pesq_window(reference: np.ndarray, estimate: np.ndarray) -> float | None:
 
 
 def _stoi(reference: np.ndarray, estimate: np.ndarray, extended: bool = False) -> float:
-    """Short-time objective intelligibility (Taal et al. 2011), or its extended form (Jensen and Taal 2016), up to 1."""
+    """Short-time objective intelligibility (Taal et al. 2011), or its extended form (Jensen and Taal 2016), up to 1.
+
+    A mean over the windows that hold enough speech.
+    """
+    _check_length(reference, STOI_MIN_SECONDS)
+    value = _mean_over_windows(partial(_stoi_window, extended=extended), reference, estimate)
+    if value is None:
+        raise ValueError(f"under {STOI_MIN_SECONDS} s of speech are left after removing silence")
+    return value
+
+
+def _stoi_window(reference: np.ndarray, estimate: np.ndarray, extended: bool) -> float | None:
     from pystoi import stoi
 
-    _check_length(reference, STOI_MIN_SECONDS)
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message="Not enough STFT frames", category=RuntimeWarning)
         try:
             return float(stoi(reference, estimate, SAMPLE_RATE, extended))
         except RuntimeWarning:
-            raise ValueError(f"under {STOI_MIN_SECONDS} s of speech are left after removing silence") from None
+            return None
 
 
 def _si_sdr(reference: np.ndarray, estimate: np.ndarray) -> float:
@@ -131,12 +162,17 @@ def _si_sdr(reference: np.ndarray, estimate: np.ndarray) -> float:
 
     Bounded by the resolution of 64-bit floats, at about 157 dB for an estimate that equals its reference.
     """
-    reference = reference - reference.mean()
-    estimate = estimate - estimate.mean()
-    target = (estimate @ reference) / (reference @ reference) * reference
-    distortion = estimate - target
-    smallest = np.finfo(np.float64).eps * (estimate @ estimate)
-    return float(10 * np.log10((target @ target + smallest) / (distortion @ distortion + smallest)))
+    means = [signal.mean(dtype=np.float64) for signal in (reference, estimate)]
+
+    def pairs() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        return ((clean - means[0], enhanced - means[1]) for clean, enhanced in _windows(reference, estimate))
+
+    sums = np.sum([(clean @ clean, clean @ enhanced, enhanced @ enhanced) for clean, enhanced in pairs()], axis=0)
+    power, cross, energy = (float(value) for value in sums)
+    scale = cross / power
+    distortion = sum(float(np.square(enhanced - scale * clean).sum()) for clean, enhanced in pairs())
+    smallest = np.finfo(np.float64).eps * energy
+    return float(10 * np.log10((scale**2 * power + smallest) / (distortion + smallest)))
 
 
 def _check_length(signal: np.ndarray, min_seconds: float) -> None:
