@@ -14,8 +14,8 @@ from markupsafe import Markup
 from avse.evaluation.report.charts import Points, Series, distributions, scatter
 from avse.evaluation.report.outline import COLOURS, RANGE_DB
 from avse.evaluation.report.page import NOTHING, flat, number, signed, write_page
-from avse.evaluation.report.study import UNPROCESSED, Mean, Metric, Study, mean_of, score_of, subset_of
-from avse.evaluation.report.tracks import BIT_RATE, Track, make_tracks, time_ticks
+from avse.evaluation.report.study import UNPROCESSED, Mean, Metric, Study, score_of, subset_of
+from avse.evaluation.report.tracks import BYTES_PER_SECOND, Track, make_tracks, time_ticks
 
 NUM_SHOWN = 10
 SOUND_BYTES = 8_000_000
@@ -56,19 +56,19 @@ def evaluation_report(rows: list[dict[str, Any]], summary: dict[str, Any], outpu
             the paths mixture, reference and estimate; None where something is missing. The method "mixed" is the
             unprocessed item.
         summary: facts on the run, such as versions and protocol, shown as they are. Means and confidence intervals are
-            computed from the rows.
+            computed from the rows, with its ``seed``.
 
     Raises:
         OSError: the page cannot be written. A sound that cannot be read is named in the page.
     """
-    study = Study(rows)
+    study = Study(rows, int(summary.get("seed") or 0))
     main, ranked = study.main_method, []
     if main is not None:
         ranked = study.ranked(RANKED_BY, main)
     num_best = min(NUM_SHOWN, (len(ranked) + 1) // 2)
     best, worst = ranked[:num_best], ranked[num_best:][::-1][:NUM_SHOWN]
     played_seconds = _played_seconds(study, len(best) + len(worst))
-    with ThreadPoolExecutor(NUM_READERS) as pool:  # ffmpeg does the work, in processes of its own
+    with ThreadPoolExecutor(NUM_READERS) as pool:
         examples = list(pool.map(lambda row: _example(study, row, played_seconds), [*best, *worst]))
     return write_page(
         output,
@@ -98,7 +98,7 @@ def _tone(study: Study, method: str) -> int:
 
 
 def _headline(study: Study, metric: Metric, method: str) -> tuple[Metric, Mean, Mean]:
-    return metric, mean_of(study.values(metric.name, method)), mean_of(study.gains(metric.name, method))
+    return metric, study.mean(metric.name, method), study.mean_gain(metric.name, method)
 
 
 def _summary(study: Study) -> list[tuple[str, list[Line]]]:
@@ -114,8 +114,8 @@ def _summary(study: Study) -> list[tuple[str, list[Line]]]:
             if rows:
                 failed = sum(row.get("status") == "failed" for row in rows)
                 means = [
-                    (m, mean_of(study.values(m.name, method, subset)), mean_of(study.gains(m.name, method, subset)))
-                    for m in study.metrics
+                    (metric, study.mean(metric.name, method, subset), study.mean_gain(metric.name, method, subset))
+                    for metric in study.metrics
                 ]
                 lines.append(Line(method, _tone(study, method), len(rows), failed, means))
         groups.append((heading, lines))
@@ -166,7 +166,7 @@ def _point_words(row: Mapping[str, Any], level: float, gain: float) -> str:
 def _played_seconds(study: Study, num_examples: int) -> float:
     """How much of each sound there is room for."""
     num_sounds = max(1, num_examples * (len(study.methods) + 1))
-    seconds = SOUND_BYTES / num_sounds / (BIT_RATE / 8 * 4 / 3)
+    seconds = SOUND_BYTES / num_sounds / BYTES_PER_SECOND
     return max(2.0, min(MAX_PLAYED_SECONDS, float(int(seconds))))
 
 

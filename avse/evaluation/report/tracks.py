@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +15,10 @@ from avse import media
 from avse.errors import AvseError, InputError
 from avse.evaluation.report.outline import Drawing, Outline, spectrogram_png, waveform_path
 from avse.evaluation.report.page import data_uri
+from avse.output import SOUND_FILES
 
-BIT_RATE = 48_000
-"""Of the sound inside a page, in bits per second."""
+BYTES_PER_SECOND = 8_500
+"""About what a second of sound takes inside a page."""
 BLOCK_SECONDS = 10.0
 
 
@@ -48,7 +48,7 @@ def make_tracks(
     for label, path in sounds:
         try:
             read.append((label, *_read(Path(path), sample_rate, played_seconds, num_columns)))
-        except (AvseError, OSError) as error:
+        except (AvseError, OSError, soundfile.SoundFileError) as error:
             message = error.message if isinstance(error, AvseError) else str(error)
             read.append(Track(label, message or type(error).__name__))
     outlines = [item[1] for item in read if isinstance(item, tuple)]
@@ -68,19 +68,11 @@ def time_ticks(seconds: float, count: int = 6) -> list[tuple[float, str]]:
 
 
 def encode(waveform: np.ndarray, sample_rate: int) -> str:
-    """Sound (N,) as a data address: Opus, or FLAC where this ffmpeg has no Opus. The same sound, the same bytes."""
-    samples = np.round(np.clip(waveform, -1, 1) * 32767).astype("<i2")
-    command = [
-        media.ffmpeg_exe(), "-hide_banner", "-loglevel", "error", "-f", "s16le", "-ar", str(sample_rate), "-ac", "1",
-        "-i", "pipe:0", "-c:a", "libopus", "-b:a", str(BIT_RATE), "-fflags", "+bitexact", "-flags:a", "+bitexact",
-        "-f", "ogg", "pipe:1",
-    ]  # fmt: skip
-    done = subprocess.run(command, input=samples.tobytes(), capture_output=True, check=False)
-    if done.returncode == 0 and done.stdout:
-        return data_uri("audio/ogg", done.stdout)
+    """Sound (N,) as a data address: MP3, which every browser plays, or FLAC where this libsndfile has no MP3."""
+    kind = "MP3" if "MP3" in soundfile.available_formats() else "FLAC"
     file = io.BytesIO()
-    soundfile.write(file, samples, sample_rate, format="FLAC")
-    return data_uri("audio/flac", file.getvalue())
+    soundfile.write(file, np.clip(waveform, -1, 1), sample_rate, format=kind)
+    return data_uri("audio/mpeg" if kind == "MP3" else "audio/flac", file.getvalue())
 
 
 def _read(path: Path, sample_rate: int, played_seconds: float, num_columns: int) -> tuple[Outline, np.ndarray]:
@@ -88,13 +80,31 @@ def _read(path: Path, sample_rate: int, played_seconds: float, num_columns: int)
     if not path.is_file():
         raise InputError(f"There is no file {path}.", "Check the path.")
     drawing, kept, missing = Drawing(sample_rate, num_columns), [], round(played_seconds * sample_rate)
-    for block in media.sound_blocks(media.probe(path), BLOCK_SECONDS, sample_rate, 1):
-        drawing.add(block[:, 0])
-        kept.append(block[:missing, 0])
+    for block in _blocks(path, sample_rate):
+        drawing.add(block)
+        kept.append(block[:missing])
         missing -= len(kept[-1])
     if drawing.num_samples == 0:
         raise InputError(f"{path} holds no sound.", "Check that it plays.")
     return drawing.finish(), np.concatenate(kept)
+
+
+def _blocks(path: Path, sample_rate: int) -> Iterator[np.ndarray]:
+    """The sound as one channel, in blocks (N,); a file of that rate, as avse itself writes it, needs no ffmpeg."""
+    if path.suffix.lower() in SOUND_FILES and _sample_rate(path) == sample_rate:
+        size = round(BLOCK_SECONDS * sample_rate)
+        for block in soundfile.blocks(path, size, dtype="float32", always_2d=True):
+            yield block.mean(1)
+    else:
+        for block in media.sound_blocks(media.probe(path), BLOCK_SECONDS, sample_rate, 1):
+            yield block[:, 0]
+
+
+def _sample_rate(path: Path) -> int | None:
+    try:
+        return int(soundfile.info(path).samplerate)
+    except soundfile.SoundFileError:
+        return None
 
 
 def _track(label: str, outline: Outline, sound: np.ndarray, sample_rate: int, top_db: float, peak: float) -> Track:

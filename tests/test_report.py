@@ -1,0 +1,296 @@
+"""Reports: all that was measured is in them, nothing is loaded, and no name becomes markup."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from report_world import HOSTILE, Page, batch_rows, made_rows, write_sound
+
+from avse.evaluation.report import batch_report, enhancement_report, evaluation_report
+
+SUMMARY = {"seed": 3, "versions": {"avse": "1", "torch": "2"}, "scores": [{"method": "avse"}]}
+RESULT = {
+    "input": "in.mp4", "output": "out.wav", "model": "avse", "duration_seconds": 1.0, "sample_rate": 16000,
+    "num_channels": 1, "num_faces": 2, "seen_share": 0.75, "elapsed_seconds": 0.5, "note": "Face seen 75% of the time.",
+    "scores": {}, "real_time_factor": 0.5,
+}  # fmt: skip
+
+
+def png() -> bytes:
+    file = io.BytesIO()
+    Image.new("L", (8, 8), 200).save(file, "PNG")
+    return file.getvalue()
+
+
+def write_evaluation(folder: Path, name: str = "report.html") -> Path:
+    return evaluation_report(made_rows(folder), SUMMARY, folder / name)
+
+
+def write_enhancement(folder: Path, name: str = "report.html") -> Path:
+    before, after = write_sound(folder / "in.wav"), write_sound(folder / "out.wav")
+    return enhancement_report(RESULT, before, after, folder / name, png(), [(0.0, 0.5), (0.75, 1.0)])
+
+
+def write_batch(folder: Path, name: str = "report.html") -> Path:
+    return batch_report(batch_rows(), {"elapsed_seconds": 25.0, "recording_seconds": 50.0}, folder / name)
+
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture(scope="module", params=[write_evaluation, write_enhancement, write_batch])
+def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Write, Path]:
+    """Each kind of report, written once, and how."""
+    return request.param, request.param(tmp_path_factory.mktemp("report"))
+
+
+@pytest.fixture
+def page(written: tuple[Write, Path]) -> Page:
+    return Page(written[1])
+
+
+# Every report -------------------------------------------------------------------------------------------------------
+
+
+def test_loads_nothing(page: Page) -> None:
+    for tag, address in page.addresses:
+        allowed = ("#", "./") if tag == "a" else ("data:",)
+        assert address.startswith(allowed), (tag, address)
+    style = "".join(page.texts["style"])
+    assert "url(" not in style
+    assert "@import" not in style
+    for word in ("fetch(", "XMLHttpRequest", "WebSocket", "import(", "sendBeacon"):
+        assert word not in "".join(page.texts["script"])
+    assert not re.search(r"https?://", page.source)
+
+
+def test_policy_lets_only_its_own_script_run(page: Page) -> None:
+    (policy,) = [values["content"] for values in page.all("meta") if values.get("http-equiv")]
+    assert "default-src 'none'" in policy
+    (script,) = re.findall(r"<script>(.*?)</script>", page.source, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert re.search(r"script-src ([^;]*)", policy)[1] == f"'sha256-{digest}'"  # type: ignore[index]
+
+
+def test_says_what_it_is(page: Page) -> None:
+    assert page.source.startswith("<!doctype html>")
+    assert page.all("html")[0]["lang"] == "en"
+    assert page.texts["title"][0].strip()
+    assert page.source.index("<title>") < page.source.index("<body>")
+    assert len(page.all("h1")) == 1
+    names = [values["id"] for _, values in page.tags if "id" in values]
+    assert len(names) == len(set(names))
+    for values in page.all("a"):
+        if values["href"].startswith("#"):
+            assert values["href"][1:] in names
+    assert all(values.get("alt") for values in page.all("img"))
+    assert all(values.get("aria-label") for values in page.all("audio"))
+
+
+def test_same_input_gives_the_same_bytes(written: tuple[Write, Path]) -> None:
+    write, path = written
+    assert write(path.parent, "again.html").read_bytes() == path.read_bytes()
+
+
+def test_only_the_page_is_left(written: tuple[Write, Path]) -> None:
+    write, path = written
+    assert path.name == "report.html"
+    with pytest.raises(OSError, match="missing"):
+        write(path.parent, "missing/report.html")
+    assert not list(path.parent.rglob(".*"))
+
+
+def assert_only_text(path: Path, num_times: int) -> None:
+    """The hostile name is there, to be read, and made no element and no attribute."""
+    page = Page(path)
+    assert page.text.count(HOSTILE) >= num_times
+    assert not [values for _, values in page.tags if any(name.startswith("on") for name in values)]
+    assert not [values for values in page.all("img") if values["src"] == "x"]
+    assert len(page.all("script")) == 1
+
+
+def test_hostile_names_in_an_evaluation_stay_text(tmp_path: Path) -> None:
+    rows = made_rows(tmp_path, 2)
+    for row in rows:
+        row |= {"item": f"{row['item']} {HOSTILE}", "subset": f"{row['subset']} {HOSTILE}"}
+        row |= {"method": f"avse {HOSTILE}"} if row["method"] == "avse" else {}
+    rows[1] |= {"status": "failed", "reason": {HOSTILE: HOSTILE}}
+    rows[2] |= {"estimate": str(tmp_path / HOSTILE)}
+    assert_only_text(evaluation_report(rows, {HOSTILE: {"x": HOSTILE}}, tmp_path / "report.html"), 30)
+
+
+def test_hostile_names_in_an_enhancement_stay_text(tmp_path: Path) -> None:
+    sound = write_sound(tmp_path / "in.wav").rename(tmp_path / HOSTILE)
+    result = RESULT | {"input": sound, "output": HOSTILE, "model": HOSTILE, "note": HOSTILE}
+    result |= {"scores": {"reasons": {HOSTILE: {HOSTILE: HOSTILE}}}}
+    assert_only_text(enhancement_report(result, sound, tmp_path / "no", tmp_path / "report.html"), 6)
+
+
+def test_hostile_names_in_a_batch_stay_text(tmp_path: Path) -> None:
+    rows = batch_rows()
+    rows[0] |= {"item": HOSTILE, "output": HOSTILE}
+    rows[2] |= {"item": HOSTILE, "error": HOSTILE, "hint": HOSTILE}
+    assert_only_text(batch_report(rows, {"model": HOSTILE}, tmp_path / "report.html"), 6)
+
+
+# Evaluation ---------------------------------------------------------------------------------------------------------
+
+
+def test_every_row_is_in_the_table(tmp_path: Path) -> None:
+    rows = made_rows(tmp_path, 6)
+    page = Page(evaluation_report(rows, SUMMARY, tmp_path / "report.html"))
+    found = {(cells[1], cells[0], cells[2]) for cells in page.rows}
+    assert len(page.rows) == len(rows) == 36
+    assert found == {(row["subset"], row["item"], row["method"]) for row in rows}
+    own = next(cells for cells in page.rows if cells[:3] == ["item-03", "noise", "avse"])
+    assert own[3:] == ["1.80", "0.760", "0.600", "4.5", "+3.0", "1.0", "0.2", "ok"]
+
+
+def test_means_and_gains_are_those_of_the_rows(tmp_path: Path) -> None:
+    rows = made_rows(tmp_path, 6)
+    text = Page(evaluation_report(rows, SUMMARY, tmp_path / "report.html")).text
+    values = [row["scores"]["si_sdr"] for row in rows if row["method"] == "avse"]
+    assert f"{np.mean(values):.1f}" in text
+    assert "+2.5" in text
+    assert "versions, torch" in text
+
+
+def test_best_and_worst_come_with_sounds(tmp_path: Path) -> None:
+    page = Page(evaluation_report(made_rows(tmp_path, 4, ("noise",)), SUMMARY, tmp_path / "report.html"))
+    names = [name for name in page.texts["span"] if re.fullmatch(r"item-\d\d", name)]
+    assert names[:2] == [f"item-{index:02d}" for index in (3, 2)]
+    assert names[2:] == ["item-00", "item-01"]
+    assert len(page.all("audio")) == 4 * 4
+    assert len(page.all("img")) == 4 * 4
+
+
+def test_no_more_than_ten_best_and_ten_worst(tmp_path: Path) -> None:
+    rows = [row | {"mixture": None, "reference": None, "estimate": None} for row in made_rows(tmp_path, 13)]
+    page = Page(evaluation_report(rows, SUMMARY, tmp_path / "report.html"))
+    assert len(page.all("details")) == 20
+
+
+def test_failures_are_listed_with_their_reason(tmp_path: Path) -> None:
+    rows = made_rows(tmp_path)
+    rows[1] |= {"status": "failed", "reason": "PESQ failed: its process died", "scores": None, "estimate": None}
+    rows[4] |= {"reason": {"pesq": "no utterance"}}
+    rows[4]["scores"] |= {"pesq": None}
+    page = Page(evaluation_report(rows, SUMMARY, tmp_path / "report.html"))
+    assert "failed: PESQ failed: its process died" in page.rows[1]
+    assert page.rows[1][3:8] == ["\N{EN DASH}"] * 5
+    assert "pesq: no utterance" in page.text
+    assert "2 rows with something missing" in page.text
+    assert "1 failed" in page.text
+
+
+def test_sounds_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    rows = made_rows(tmp_path, 2, ("noise",))
+    Path(rows[1]["estimate"]).write_text("This is no sound.")
+    Path(rows[0]["reference"]).unlink()
+    rows[2] |= {"estimate": None}
+    page = Page(evaluation_report(rows, SUMMARY, tmp_path / "report.html"))
+    problems = " ".join(page.texts["p"])
+    assert f"{rows[1]['estimate']} is not a recording" in problems
+    assert f"There is no file {rows[0]['reference']}" in problems
+    assert len(page.all("audio")) == 8 - 3
+
+
+def test_without_any_sound_the_item_is_still_there(tmp_path: Path) -> None:
+    rows = [row | {"mixture": None, "reference": None, "estimate": None} for row in made_rows(tmp_path, 2)]
+    page = Page(evaluation_report(rows, SUMMARY, tmp_path / "report.html"))
+    assert page.text.count("No sound of this item was kept.") == 4
+
+
+@pytest.mark.parametrize("method", ["mixed", "avse"])
+def test_one_method_alone_gives_a_page(tmp_path: Path, method: str) -> None:
+    rows = [row for row in made_rows(tmp_path, 2) if row["method"] == method]
+    page = Page(evaluation_report(rows, {}, tmp_path / "report.html"))
+    assert len(page.rows) == 4
+    assert "gain" not in " ".join(page.texts.get("dt", []))
+
+
+def test_no_rows_give_a_page(tmp_path: Path) -> None:
+    page = Page(evaluation_report([], {}, tmp_path / "report.html"))
+    assert page.rows == []
+    assert "0 items" in page.text
+
+
+# Enhancement --------------------------------------------------------------------------------------------------------
+
+
+def test_enhancement_shows_both_sounds_the_face_and_when_it_was_seen(tmp_path: Path) -> None:
+    page = Page(write_enhancement(tmp_path))
+    assert len(page.all("audio")) == 2
+    assert sum("wave" in values.get("class", "") for values in page.all("svg")) == 2
+    assert [values["src"] for values in page.all("img")][
+        -1
+    ] == f"data:image/png;base64,{base64.b64encode(png()).decode()}"
+    assert [(values["x"], values["width"]) for values in page.all("rect")] == [("0.00", "500.00"), ("750.00", "250.00")]
+    assert "Seen from 0.0 s to 0.5 s, 0.8 s to 1.0 s." in page.text
+    assert "Face seen 75% of the time." in page.text
+
+
+def test_scores_before_and_after(tmp_path: Path) -> None:
+    sound = write_sound(tmp_path / "in.wav")
+    scores: dict[str, Any] = {"before": {"pesq_wb": 1.25, "si_sdr": 0.5}, "after": {"pesq_wb": 2.0, "si_sdr": 7.0}}
+    scores |= {"reasons": {"after": {"stoi": "too short"}}}
+    page = Page(enhancement_report(RESULT | {"scores": scores}, sound, sound, tmp_path / "report.html"))
+    assert [cell for cell in page.texts["td"] if cell.strip()][:2] == ["1.25", "2.00"]
+    assert {"+0.75", "+6.5"} <= set(page.texts["b"])
+    assert "stoi, after: too short" in page.text
+
+
+def test_only_the_first_minute_of_a_long_recording_is_held(tmp_path: Path) -> None:
+    sound = write_sound(tmp_path / "long.wav", 70.0)
+    page = Page(enhancement_report({}, sound, sound, tmp_path / "report.html"))
+    assert page.text.count("The player holds the first 1 min 00 s of 1 min 10 s.") == 2
+
+
+def test_enhancement_without_facts_or_sounds_gives_a_page(tmp_path: Path) -> None:
+    page = Page(enhancement_report({}, tmp_path / "a.wav", tmp_path / "b.wav", tmp_path / "report.html"))
+    assert page.text.count("There is no file") == 2
+    assert page.all("audio") == []
+
+
+# Batch --------------------------------------------------------------------------------------------------------------
+
+
+def test_batch_lists_failures_first(tmp_path: Path) -> None:
+    page = Page(write_batch(tmp_path))
+    assert [cells[0] for cells in page.rows] == ["c/broken.mp4", "a.mp4", "d.mp4", "b.mp4"]
+    assert page.rows[0][1] == "failed: no sound"
+    assert "Give another." in page.text
+    assert "1 of 4 failed" in page.texts["title"][0]
+
+
+def test_batch_tells_the_throughput(tmp_path: Path) -> None:
+    page = Page(write_batch(tmp_path))
+    assert "2.0 \N{MULTIPLICATION SIGN}" in page.texts["b"]
+    assert "50.0 s" in page.texts["b"]
+
+
+def test_batch_leads_to_outputs_beside_it_and_nowhere_else(tmp_path: Path) -> None:
+    links = [values["href"] for values in Page(write_batch(tmp_path)).all("a")]
+    assert [link for link in links if not link.startswith("#")] == ["./a.wav", "./b%20c%23.wav"]
+
+
+def test_batch_with_scores_shows_the_gain(tmp_path: Path) -> None:
+    rows = batch_rows()
+    rows[0]["scores"] = {"before": {"si_sdr": 1.0, "pesq_wb": 1.5}, "after": {"si_sdr": 4.0, "pesq_wb": 2.5}}
+    rows[3]["scores"] = {"reason": "There is no reference d.wav."}
+    page = Page(batch_report(rows, {}, tmp_path / "report.html"))
+    assert page.rows[1][-3:] == ["2.50", "4.0", "+3.0"]
+    assert "done: There is no reference d.wav." in page.rows[2]
+
+
+def test_empty_batch_gives_a_page(tmp_path: Path) -> None:
+    assert Page(batch_report([], {}, tmp_path / "report.html")).rows == []
