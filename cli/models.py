@@ -86,7 +86,7 @@ def convert(
     data: Annotated[str, typer.Option(help="What it was trained on.")],
     licence: Annotated[str, typer.Option(help="What the licences of that data allow.")],
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace the output if it exists.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, write nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Check everything, write nothing.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
 ) -> None:
     """Make a model to use and to share from a checkpoint of avse train: half precision, and its papers in the header.

@@ -11,18 +11,29 @@ from .progress import progress
 
 
 def prepare(
-    data: Annotated[Path, typer.Argument(help="SPEAKER/**/CLIP.mp4, also VoxCeleb2's dev/mp4; or sound files alone.")],
+    data: Annotated[Path, typer.Argument(help="Folder with SPEAKER/**/CLIP in it: films, or sounds alone.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the prepared clips.")],
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Processes; one per core by default.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-n", help="Count what there is to do, and do nothing.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
 ) -> None:
-    """Cut mouths and sound out of every recording once, in parallel. Run it again to go on where it stopped.
+    """Make recordings ready for training: cut out mouths and sound, once.
 
-    Bad recordings are listed in bad.csv and left out. Example: avse prepare voxceleb2/ -o cache/voxceleb2
+    The first folder's name is the speaker's; in VoxCeleb2, dev/mp4 is found. Recordings that cannot be used are listed
+    in bad.csv and left out. All cores are used; stopped, the same command goes on where it was.
+
+    Example: avse prepare voxceleb2/ -o cache/faces
+    avse prepare LibriSpeech/train-clean-100/ -o cache/voices
     """
     from avse.data import cache
 
-    total = len(cache.sources(data, output))
+    pairs = cache.sources(data, output)
+    total = len(pairs)
+    if dry_run:
+        typer.echo(f"{total} recordings; {sum(target.exists() for _, target in pairs)} of them are prepared already")
+        return
     done = bad = 0
     with progress(quiet) as show:
         for outcome in cache.prepare(data, output, jobs):

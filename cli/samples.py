@@ -14,9 +14,12 @@ def samples(
     force: Annotated[bool, typer.Option("--force", "-f", help="Write again what exists already.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Do not list what was written.")] = False,
 ) -> None:
-    """Make two small recordings of a talking head, one over a second talker, one over noise, with clean references.
+    """Make two small recordings to try avse on.
 
-    Example: avse samples my-samples, then
+    A talking head over a second talker, and over noise, each with the clean voice as reference. Face and voices are
+    made up; the same seed gives the same recordings.
+
+    Example: avse samples my-samples
     avse enhance my-samples/talker-with-noise.mp4 -o clean.wav --reference my-samples/talker-with-noise.reference.wav
     """
     from avse.data.synthetic import make_samples

@@ -30,10 +30,15 @@ def train(
     max_hours: Annotated[float | None, typer.Option(min=0.0, help="Stop in good order after this time.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
 ) -> None:
-    """Train a net; the best one by the validation speakers is RUN/best.safetensors. Curves: tensorboard --logdir RUN
+    """Train a net from prepared clips.
 
-    Example: avse train --data cache/av --voices cache/speech --noises cache/noise --val-speakers id1,id2 --run runs/1
-    """
+    The weights that are best on the validation speakers are RUN/best.safetensors; use them with avse enhance --model.
+    First the lips alone (configs/lips.yaml), then the whole net from there (configs/mmtm.yaml), then, if you like, how
+    to do without the picture (configs/smil.yaml). Curves: tensorboard --logdir RUN. Stopped, the same command goes on.
+
+    Example: avse train --config configs/lips.yaml --data cache/faces --val-speakers id1,id2 --run runs/lips
+    avse train --config configs/mmtm.yaml --data cache/faces --voices cache/voices --noises cache/noises --val-speakers id1,id2 --start-from runs/lips/best.safetensors --run runs/mmtm
+    """  # noqa: E501
     from avse.errors import MissingError
 
     try:
