@@ -60,7 +60,17 @@ def make_tracks(
 
 def time_ticks(seconds: float, count: int = 6) -> list[tuple[float, str]]:
     """Round times along a recording: how far along, from 0 to 1, and as words."""
-    steps = [step * 10.0**power for power in (-2, -1, 0) for step in (1, 2, 5)] + [15, 30, 60, 120, 300, 600, 1800]
+    steps = [step * 10.0**power for power in (-2, -1, 0) for step in (1, 2, 5)] + [
+        10,
+        20,
+        30,
+        60,
+        120,
+        300,
+        600,
+        1200,
+        1800,
+    ]
     step = next((step for step in steps if seconds <= step * count), 3600.0)
     digits = max(0, -math.floor(math.log10(step) + 1e-9))
     times = [index * step for index in range(math.floor(seconds / step + 1e-9) + 1)] if seconds > 0 else []
@@ -90,14 +100,16 @@ def _read(path: Path, sample_rate: int, played_seconds: float, num_columns: int)
 
 
 def _blocks(path: Path, sample_rate: int) -> Iterator[np.ndarray]:
-    """The sound as one channel, in blocks (N,); a file of that rate, as avse itself writes it, needs no ffmpeg."""
+    """The mean of the channels in blocks (N,); a file of that rate, as avse itself writes it, needs no ffmpeg."""
     if path.suffix.lower() in SOUND_FILES and _sample_rate(path) == sample_rate:
         size = round(BLOCK_SECONDS * sample_rate)
         for block in soundfile.blocks(path, size, dtype="float32", always_2d=True):
             yield block.mean(1)
     else:
-        for block in media.sound_blocks(media.probe(path), BLOCK_SECONDS, sample_rate, 1):
-            yield block[:, 0]
+        tape = media.probe(path)
+        num_channels = tape.sound.num_channels if tape.sound else 1
+        for block in media.sound_blocks(tape, BLOCK_SECONDS, sample_rate, num_channels):
+            yield block.mean(1)
 
 
 def _sample_rate(path: Path) -> int | None:
