@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from avse.sandbox import ORDINARY, Limits
+
 from .batch_progress import bars
+from .pipes import lufs
 
 if TYPE_CHECKING:
     from avse.batch import Engine, EnhanceJob, Item, Settings
@@ -37,6 +40,14 @@ def batch(
     model: Annotated[str, typer.Option(help="Name of a model, or path of a .safetensors checkpoint.")] = "avse",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     no_video: Annotated[bool, typer.Option("--no-video", help="Ignore the pictures; use the sound alone.")] = False,
+    strength: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="0 changes nothing, 1 keeps the voice alone; 0.9 keeps the rest 20 dB lower."),
+    ] = 1.0,
+    loudness: Annotated[str, typer.Option(help="Bring the outputs to so many LUFS, such as -16; or keep.")] = "keep",
+    audio_track: Annotated[int, typer.Option(help="Which of several sound tracks, counted from 1.")] = 1,
+    max_seconds: Annotated[float, typer.Option(help="Refuse longer recordings.")] = ORDINARY.max_seconds,
+    max_megabytes: Annotated[float, typer.Option(help="Refuse larger files.")] = ORDINARY.max_megabytes,
     reference_dir: Annotated[
         Path | None, typer.Option(help="The same voices recorded clean, in the same tree: scores for each.")
     ] = None,
@@ -68,8 +79,12 @@ def batch(
     if engine is Engines.ray:  # other machines stand in other folders
         folder, output, model = map(_everywhere, (folder, output, model))
     items = library.find(folder, output, suffix=suffix, pattern=pattern, recursive=recursive, listed=listed)
-    options = {"use_video": not no_video}
-    job = library.EnhanceJob(model, device, options, _everywhere(str(reference_dir)) if reference_dir else None)
+    options = {
+        "use_video": not no_video, "strength": strength, "loudness_lufs": lufs(loudness), "audio_track": audio_track,
+    }  # fmt: skip
+    limits = {"limits": Limits(max_seconds, max_megabytes)}
+    references = _everywhere(str(reference_dir)) if reference_dir else None
+    job = library.EnhanceJob(model, device, options | limits, references)
     about = {"model": model, "device": device, "engine": engine.value, "suffix": suffix, "options": options}
     with ExitStack() as stack:
         count = _number(jobs)
@@ -96,11 +111,12 @@ def batch(
 def _run(job: EnhanceJob, items: list[Item], settings: Settings, quiet: bool) -> dict[str, Any]:
     """Run the batch under its bars; a line on standard error for every failure."""
     from avse import batch as library
+    from avse.errors import printable
 
     with bars(quiet, len(items)) as shown:
 
         def on_progress(worker: int, item: Item, stage: str, done: float, total: float) -> None:
-            shown.working(worker, library.printable(item.name), stage, done, total)
+            shown.working(worker, printable(item.name), stage, done, total)
 
         def on_row(row: Mapping[str, Any]) -> None:
             shown.ended(with_work=row["attempts"] > 0)

@@ -140,7 +140,7 @@ def test_name_that_is_no_utf_8_is_written_down(batch: Batch, tmp_path: Path, out
     os.rename(item.source, tmp_path / "in" / name)
     odd = Item(name, str(tmp_path / "in" / name), str(out / os.fsdecode(b"\xff.wav")))
     assert counts(batch([odd])) == (1, 0, 0, 0)
-    assert lines(out)[0]["item"] == "�.txt"
+    assert lines(out)[0]["item"] == r"\udcff.txt"
     assert counts(batch([odd])) == (0, 1, 0, 0)
 
 

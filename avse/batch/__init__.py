@@ -13,9 +13,9 @@ from avse.batch.items import Item, find
 from avse.batch.job import EnhanceJob
 from avse.batch.journal import Journal
 from avse.batch.local import num_cores, run_many
-from avse.batch.run import Settings, printable, run, states
+from avse.batch.run import Settings, run, states
 
 __all__ = [
     "Engine", "EnhanceJob", "Item", "Job", "Journal", "OnProgress", "Outcome", "Settings", "Work", "find", "num_cores",
-    "printable", "run", "run_many", "states",
+    "run", "run_many", "states",
 ]  # fmt: skip

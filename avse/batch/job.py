@@ -90,7 +90,7 @@ def write_failure(error: BaseException) -> str | None:
         for code in _HOPELESS:
             if getattr(cause, "errno", None) == code or os.strerror(code) in str(cause):
                 return os.strerror(code)
-        if type(cause).__module__ == "soundfile":  # only outputs are touched by it, and it gives no number
-            return str(cause).rstrip(".")
+        if type(cause).__module__ == "soundfile":  # writes outputs alone, and has no number for what is wrong
+            return "the disk is full, or a limit is reached"
         cause = cause.__cause__ or cause.__context__
     return None

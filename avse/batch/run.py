@@ -17,7 +17,7 @@ from avse.batch.engine import Engine, Job, OnProgress, Outcome
 from avse.batch.items import Item
 from avse.batch.journal import Journal, locked
 from avse.batch.local import run_many
-from avse.errors import AvseError, UsageError
+from avse.errors import AvseError, UsageError, printable
 
 State = Literal["todo", "done", "taken"]
 OnRow = Callable[[Mapping[str, Any]], None]
@@ -108,11 +108,6 @@ def run(
                 files.write_json(settings.results / "summary.json", summary.as_dict())
         _write_report(journal, items, summary.as_dict(), settings)
     return summary.as_dict()
-
-
-def printable(text: str) -> str:
-    """A file name as text that can be written anywhere: bytes that are no UTF-8 are replaced."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _shown(item: Item, settings: Settings) -> str:

@@ -110,8 +110,8 @@ def sweep(outputs: Iterable[str]) -> None:
     for folder, stems in starts.items():
         with contextlib.suppress(OSError):
             for other in folder.iterdir():
-                half_written = re.fullmatch(r"\.(.*)\.[0-9a-f]{8}\.part(\.\w+)?", other.name)
-                if half_written and half_written[1] in stems:
+                half_written = re.fullmatch(r"\.(.*)\.\w{8}\.part(\.\w+)?", other.name)
+                if half_written and half_written[1] in stems | {"loudness"}:
                     other.unlink(missing_ok=True)
 
 
