@@ -90,7 +90,8 @@ def make_folder(order: Order, num_jobs: int | None = None, force: bool = False) 
     todo = [name for name in names if name not in done]
     jobs = workers.count(num_jobs)
     make_job = partial(_Maker, order, clips, noises, names)
-    with (order.output / "mixtures.part.csv").open("a", newline="") as file:
+    with (order.output / "mixtures.part.csv").open("w", newline="") as file:
+        file.write(_as_csv([row for rows in done.values() for row in rows]))
         for name, answer in workers.run_many(make_job, todo, jobs):
             outcome = answer if isinstance(answer, Outcome) else Outcome(name, str(answer))
             file.write(_as_csv(outcome.rows))
@@ -174,7 +175,7 @@ def _settle(order: Order, clips: Clips, force: bool) -> None:
 
 
 def _rows_so_far(folder: Path) -> dict[str, list[Row]]:
-    """Rows by item, of a run that ended and of one that was broken off; a last line that was cut is no row."""
+    """Rows by item, of a run that ended and of one that was broken off; an item whose last line was cut is no item."""
     found: dict[str, list[Row]] = {}
     for name in ("mixtures.csv", "mixtures.part.csv"):
         path = folder / name
@@ -184,6 +185,8 @@ def _rows_so_far(folder: Path) -> dict[str, list[Row]]:
         for values in csv.reader(line for line in lines if line != ",".join(COLUMNS)):
             row = dict(zip(COLUMNS, values, strict=True))
             by_item.setdefault(row["item"], []).append(row)
+        if not text.endswith("\n") and by_item:
+            by_item.popitem()
         found |= by_item
     return found
 
