@@ -140,7 +140,7 @@ def _why_no_gpu(cuda: str | None) -> tuple[str, str]:
 
 
 def _ffmpeg() -> Iterator[Finding]:
-    from avse.media import ffmpeg_exe
+    from avse.sandbox import ffmpeg_exe
 
     version = _ffmpeg_version()
     hint = "" if version else "Type: pip install --force-reinstall imageio-ffmpeg"
@@ -220,7 +220,7 @@ def _plain(version: str) -> str:
 
 def _ffmpeg_version() -> str | None:
     """Version and path; None if there is none that runs."""
-    from avse.media import ffmpeg_exe
+    from avse.sandbox import ffmpeg_exe
 
     try:
         executable = ffmpeg_exe()
@@ -233,7 +233,7 @@ def _ffmpeg_version() -> str | None:
 
 def _listed(kind: str) -> set[str]:
     """Names of the decoders or encoders that this ffmpeg has."""
-    from avse.media import ffmpeg_exe
+    from avse.sandbox import ffmpeg_exe
 
     command = [ffmpeg_exe(), "-hide_banner", kind]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=30, check=False)

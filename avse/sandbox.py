@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 import re
 import select
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -21,6 +23,8 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 from avse.errors import InputError, MissingError
+
+_log = logging.getLogger(__name__)
 
 CONTAINERS = (
     "aac,ac3,aiff,amr,asf,au,avi,caf,dts,dv,eac3,flac,flv,gxf,h264,hevc,ivf,live_flv,m4v,matroska,mov,mp3,mpeg,mpegts,"
@@ -113,6 +117,7 @@ def running(arguments: list[str], limits: Limits, failure: str, hint: str = REPA
 
     It has a session of its own, so that Ctrl-C reaches only the one who asked for it.
     """
+    _log.debug("%s", shlex.join(arguments))
     with tempfile.TemporaryFile() as words:
         process = subprocess.Popen(
             arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=words, start_new_session=True
@@ -133,6 +138,7 @@ def running(arguments: list[str], limits: Limits, failure: str, hint: str = REPA
 
 def run(arguments: list[str], limits: Limits, failure: str) -> tuple[str, str]:
     """Run ffmpeg to its end, however it ends: its standard output and its words."""
+    _log.debug("%s", shlex.join(arguments))
     try:
         done = subprocess.run(
             arguments, stdin=subprocess.DEVNULL, capture_output=True, check=False, start_new_session=True,

@@ -17,7 +17,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from avse import doctor, media, registry
+from avse import doctor, registry, sandbox
 from avse.doctor import ABSENT, MISSING, OK, WARNING, Finding
 from avse_cli.main import app
 
@@ -47,7 +47,7 @@ sys.exit({status})
 
 @pytest.fixture
 def use_ffmpeg(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
-    return lambda path: monkeypatch.setattr(media, "ffmpeg_exe", lambda: str(path))
+    return lambda path: monkeypatch.setattr(sandbox, "ffmpeg_exe", lambda: str(path))
 
 
 def hide(monkeypatch: pytest.MonkeyPatch, package: str, error: Exception) -> None:
@@ -171,11 +171,11 @@ def test_ffmpeg_that_does_not_run(tmp_path: Path, use_ffmpeg: Callable[[Path], N
 def test_no_ffmpeg_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
-    media.ffmpeg_exe.cache_clear()
+    sandbox.ffmpeg_exe.cache_clear()
     try:
         finding = only(doctor._ffmpeg)
     finally:
-        media.ffmpeg_exe.cache_clear()
+        sandbox.ffmpeg_exe.cache_clear()
     assert finding.state == MISSING
     assert "imageio-ffmpeg" in finding.hint
 
