@@ -6,7 +6,7 @@ DEMO := out/demo
 DEMO_CLIPS := talker-with-second-talker talker-with-noise
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format samples docs check-wheel clean
+.PHONY: help setup demo test test-browser lint format samples docs check-wheel clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,10 @@ demo: setup ## clean the voice in the sample clips; scores before and after
 
 test: lint ## lint, then run the tests
 	$(BIN)/pytest
+
+test-browser: setup ## look at the reports in a real browser (needs chromium)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[browser]'
+	$(BIN)/pytest -m browser tests/browser
 
 lint: setup ## style and types
 	$(BIN)/ruff check .
