@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from scipy.signal import butter, sosfilt
 
 from avse.config import SAMPLE_RATE
 from avse.data import cache, sounds
@@ -211,5 +210,7 @@ def _levelled(sound: np.ndarray, loud: float, level_db: float) -> np.ndarray:
 
 
 def _without_rumble(sound: np.ndarray) -> np.ndarray:
+    from scipy.signal import butter, sosfilt
+
     highpass = butter(4, NOISE_HIGHPASS_HZ, "highpass", fs=SAMPLE_RATE, output="sos")
     return np.asarray(sosfilt(highpass, sound), np.float32)
