@@ -6,7 +6,7 @@ DEMO := out/demo
 DEMO_CLIPS := talker-with-second-talker talker-with-noise
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-browser lint format samples docs check-wheel clean
+.PHONY: help setup demo test test-browser lint format samples docs pictures check-wheel clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,12 @@ samples: setup ## make the sample clips anew
 docs: setup ## build the documentation into site/ (Python 3.11 or 3.12)
 	$(BIN)/python -c "import material, mkdocstrings" || $(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+pictures: setup ## make the pictures and sounds of docs/examples.md anew, with the model that ships
+	MPLBACKEND=agg $(BIN)/python benchmarks/picture.py samples/talker-with-noise.mp4 \
+		samples/talker-with-noise.reference.wav -o docs/images/before-after.png --sounds docs/examples/noise
+	MPLBACKEND=agg $(BIN)/python benchmarks/picture.py samples/talker-with-second-talker.mp4 \
+		samples/talker-with-second-talker.reference.wav -o docs/images/second-talker.png --sounds docs/examples/second-talker
 
 check-wheel: setup ## build wheel and sdist; run the installed wheel outside the repository
 	tests/check_wheel.sh $(BIN)/python

@@ -1,9 +1,10 @@
 """The picture on the first page: a recording's spectrogram before and after, beside the face that was followed.
 
     python benchmarks/picture.py samples/talker-with-noise.mp4 samples/talker-with-noise.reference.wav \
-        -o docs/images/before-after.png
+        -o docs/images/before-after.png --sounds docs/examples/noise
 
-Runs `avse enhance` itself. Light letters on a dark card, so that it can be read on light pages and on dark ones.
+Runs `avse enhance` itself, and writes the sounds too, if asked: docs/examples/noise-before.mp3, -after and -clean.
+Light letters on a dark card, so that it can be read on light pages and on dark ones.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 import librosa
 import matplotlib.pyplot as plt
 import numpy as np
+import soundfile
 from PIL import Image
 
 import avse
@@ -91,17 +93,27 @@ def draw_spectrogram(axes: Any, power_db: np.ndarray, seconds: float, sample_rat
         axes.set_xlabel("seconds", color=FAINT, fontsize=10)
 
 
+def write_sounds(start: str, recording: Path, reference: Path, output: Path) -> None:
+    """The three sounds to listen to, under one name."""
+    for name, path in (("before", recording), ("after", output), ("clean", reference)):
+        sound = media.read_sound(media.probe(path))
+        soundfile.write(f"{start}-{name}.mp3", sound, 16000, bitrate_mode="CONSTANT", compression_level=0.6)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recording", type=Path)
     parser.add_argument("reference", type=Path)
     parser.add_argument("-o", "--output", type=Path, default=Path("docs/images/before-after.png"))
+    parser.add_argument("--sounds", help="start of the names of the sounds")
     given = parser.parse_args()
     clean = read_reference(given.reference, given.recording)
     with tempfile.TemporaryDirectory() as folder:
         enhanced = Path(folder) / "clean.wav"
         avse.enhance(given.recording, enhanced)
         draw(given.recording, enhanced, compare_files(clean, given.recording, enhanced), given.output)
+        if given.sounds:
+            write_sounds(given.sounds, given.recording, given.reference, enhanced)
     print(given.output)
 
 
