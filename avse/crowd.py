@@ -34,6 +34,10 @@ class Crowd:
         """Share of the time that a face is seen."""
         return 0.0 if index is None else float(lips.pose(self.tracks[index], num_frames).seen.mean())
 
+    def seen_seconds(self, index: int | None, num_frames: int) -> list[tuple[float, float]]:
+        """When a face is seen: begins and ends in seconds."""
+        return [] if index is None else intervals(lips.pose(self.tracks[index], num_frames).seen)
+
     def describe(self, index: int | None) -> str:
         """Whom one follows: "Face", or "Face 2 of 3 (right)"."""
         if index is None or len(self.tracks) == 1:

@@ -24,6 +24,7 @@ from avse.errors import InputError, UsageError
 from avse.loudness import Levels, normalised
 from avse.models.net import SpeechNet
 from avse.output import PICTURE_FILES, SOUND_FILES, deliver
+from avse.portrait import portrait
 from avse.registry import load_model
 from avse.sandbox import ORDINARY, Limits, local_file
 from avse.separation import BLOCK_SECONDS, Loudness, Progress, measure, separate
@@ -50,11 +51,15 @@ class Result:
     levels: Levels | None = None
     waveform: np.ndarray | None = field(default=None, repr=False, compare=False)
     """The enhanced sound, float32 (N, C), where no output was asked for."""
+    seen_seconds: list[tuple[float, float]] = field(default_factory=list)
+    """When the face that was followed was seen: begins and ends."""
+    thumbnail: bytes | None = field(default=None, repr=False, compare=False)
+    """That face as PNG, where it was asked for."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, with the time taken for a second of recording."""
-        values = asdict(replace(self, waveform=None))
-        del values["waveform"]
+        values = asdict(replace(self, waveform=None, thumbnail=None))
+        del values["waveform"], values["thumbnail"]
         return values | {"real_time_factor": self.elapsed_seconds / max(self.duration_seconds, 1e-9)}
 
 
@@ -71,6 +76,7 @@ def enhance(
     audio_track: int = 1,
     limits: Limits = ORDINARY,
     force: bool = False,
+    with_thumbnail: bool = False,
     on_progress: Progress | None = None,
 ) -> Result:
     """Enhance a recording into ``output``: .wav or .flac, or .mp4, .mkv or .mov with the picture copied untouched.
@@ -91,6 +97,7 @@ def enhance(
         audio_track: which of several sound tracks, counted from 1.
         limits: what an untrusted recording may ask for.
         force: replace an output that exists.
+        with_thumbnail: also cut out a picture of the face that was followed.
         on_progress: called with a word for the stage, and seconds of recording done and in all.
 
     Raises:
@@ -114,6 +121,7 @@ def enhance(
         number = speakers.choose(crowd.tracks, wish, crowd.watched) if use_video else None
         blocks = separate(checkpoint.net, tape, loudness, crowd.followed(number), report, strength)
         waveform, levels = render(tape, loudness, blocks, target, loudness_lufs)
+        thumbnail = portrait(tape, crowd.tracks[number]) if with_thumbnail and number is not None else None
 
     assert tape.sound is not None
     share = crowd.seen_share(number, loudness.num_frames)
@@ -124,7 +132,8 @@ def enhance(
         str(checkpoint.about.get("name", model if isinstance(model, str) else "")),
         loudness.num_samples / tape.sound.sample_rate, tape.sound.sample_rate, tape.sound.num_channels,
         len(crowd.tracks), share, time.perf_counter() - started, note, levels=levels, waveform=waveform,
-        speaker=0 if number is None else number + 1,
+        speaker=0 if number is None else number + 1, seen_seconds=crowd.seen_seconds(number, loudness.num_frames),
+        thumbnail=thumbnail,
     )  # fmt: skip
 
 

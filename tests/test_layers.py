@@ -16,7 +16,7 @@ FOLDERS = {"avse": "avse", "avse_cli": "cli"}
 BANDS = {
     "A": "errors records config files workers",
     "B": "media sandbox audio overlap stream loudness output",
-    "C": "faces tracks people looks shots upright lips features",
+    "C": "faces tracks people looks shots upright portrait lips features",
     "D": "models",
     "E": "header checkpoint registry",
     "F": "data",
