@@ -14,9 +14,10 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as one line of JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only what is wrong.")] = False,
 ) -> None:
-    """Look at Python, torch, ffmpeg, weights and space, and say what to type where something is wrong.
+    """Say whether this machine is fit, and what to type if not.
 
-    Leaves with 3 if something is missing that avse needs, else with 0.
+    It looks at Python, torch, torchaudio, GPU, ffmpeg, face detector, models, memory, disk and optional packages.
+    Exit code 3 if something is missing that avse needs, else 0.
 
     Example: avse doctor
     avse doctor --json > for-the-bug-report.json

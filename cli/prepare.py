@@ -19,10 +19,11 @@ def prepare(
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
 ) -> None:
-    """Make recordings ready for training: cut out mouths and sound, once.
+    """Make recordings ready for training.
 
-    The first folder's name is the speaker's; in VoxCeleb2, dev/mp4 is found. Recordings that cannot be used are listed
-    in bad.csv and left out. All cores are used; stopped, the same command goes on where it was.
+    Mouths and sound are cut out once, into small files that load without ffmpeg. The first folder's name
+    is the speaker's; in VoxCeleb2, dev/mp4 is found. Recordings that cannot be used are listed in bad.csv and left out.
+    All cores are used; stopped, the same command goes on where it was.
 
     Example: avse prepare voxceleb2/ -o cache/faces
     avse prepare LibriSpeech/train-clean-100/ -o cache/voices

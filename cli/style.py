@@ -17,9 +17,14 @@ from avse.errors import AvseError, printable
 
 from .signals import stopping_cleanly
 
+SHARED = {"--quiet", "--json", "--verbose", "--debug", "--help"}
+
 
 class Command(TyperCommand):
-    """A command whose help ends with its examples: all that follows "Example:" in its docstring, line by line."""
+    """A command whose options are in groups, and whose help ends with its examples.
+
+    The examples are all that follows "Example:" in the docstring, line by line.
+    """
 
     def format_help_text(self, ctx: Any, formatter: Any) -> None:
         """Write the text before the examples."""
@@ -27,6 +32,24 @@ class Command(TyperCommand):
         formatter.write_paragraph()
         with formatter.indentation():
             formatter.write_text(text)
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write arguments, then the options under the names of their panels, then those that all commands share."""
+        panels: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
+        shared = []
+        for each in self.get_params(ctx):
+            panel = getattr(each, "rich_help_panel", None)
+            if record := each.get_help_record(ctx):
+                if each.param_type_name == "argument":
+                    panels["Arguments"].append(record)
+                elif SHARED & set(each.opts):
+                    shared.append(record)
+                else:
+                    panels.setdefault(panel if isinstance(panel, str) else "Options", []).append(record)
+        for name, records in {**panels, "What is said": shared}.items():
+            if records:
+                with formatter.section(name):
+                    formatter.write_dl(records)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Write the examples as they stand."""

@@ -8,15 +8,17 @@ import json
 import logging
 import os
 import pty
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
+import typer
 from command_blocks import Command, complaint
 from recordings import coloured_noise, write_recording
 from typer.main import get_command
@@ -24,6 +26,7 @@ from typer.testing import CliRunner
 
 from avse.errors import UsageError
 from avse_cli.main import app
+from avse_cli.style import App
 from avse_cli.tables import write_table
 
 AVSE = Path(sys.executable).with_name("avse")
@@ -92,6 +95,23 @@ def test_every_option_is_explained() -> None:
         if not option.help and not option.hidden
     ]
     assert unexplained == []
+
+
+def test_options_are_in_groups() -> None:
+    own = App(rich_markup_mode=None)
+
+    @own.command()
+    def command(
+        name: Path, size: Annotated[int, typer.Option(rich_help_panel="Looks")] = 1, flat: bool = False
+    ) -> None:
+        """Do nothing."""
+
+    shown = CliRunner().invoke(own, ["--help"]).output
+    assert re.findall(r"^(\w[\w ]*):$", shown, re.MULTILINE) == ["Arguments", "Options", "Looks", "What is said"]
+    looks, said = shown.partition("Looks:")[2].split("What is said:")
+    assert "--size" in looks
+    assert "--flat" not in looks + said
+    assert all(f"--{name}" in said for name in ("verbose", "debug", "help"))
 
 
 def test_commands_are_in_groups() -> None:
