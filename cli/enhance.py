@@ -11,6 +11,7 @@ from avse.sandbox import ORDINARY, Limits
 
 from .pipes import PIPE, lufs, open_ends
 from .progress import progress
+from .reports import is_page, write_report
 
 
 def enhance(
@@ -29,7 +30,7 @@ def enhance(
     reference: Annotated[
         Path | None, typer.Option(help="The same voice recorded clean: scores before and after (PESQ, STOI, ...).")
     ] = None,
-    report: Annotated[Path | None, typer.Option(help="Write what was done as JSON to this file.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write what was done: page.html with players, or .json.")] = None,
     max_seconds: Annotated[float, typer.Option(help="Refuse a longer recording.")] = ORDINARY.max_seconds,
     max_megabytes: Annotated[float, typer.Option(help="Refuse a larger file or stream.")] = ORDINARY.max_megabytes,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace output and report if they exist.")] = False,
@@ -57,18 +58,21 @@ def enhance(
         files.check_output(report, force, read)
         if report.absolute() == output.absolute():
             raise UsageError(f"{report} cannot be both output and report.", "Name two files.")
+        if is_page(report) and PIPE in (recording, output):
+            raise UsageError("A page with players needs files.", "Name files for input and output, or a report.json.")
     clean = read_reference(reference, recording) if reference else None
     with progress(quiet) as show:
         result = run(
             source, target, model=model, device=device, use_video=not no_video, strength=strength,
             loudness_lufs=lufs(loudness), audio_track=audio_track, force=force, on_progress=show,
+            with_thumbnail=is_page(report),
             limits=Limits(max_seconds, max_megabytes),
         )  # fmt: skip
         summary = result.as_dict()
         if clean is not None:
             summary["scores"] = compare_files(clean, recording, output)
     if report:
-        files.write_json(report, summary)
+        write_report(report, result, summary, recording, output, audio_track)
     if as_json:
         typer.echo(files.to_json(summary), err=target is not output)
     elif not quiet:

@@ -27,6 +27,8 @@ def enhancement_report(
     output: Path,
     thumbnail: bytes | None = None,
     seen: list[tuple[float, float]] | None = None,
+    *,
+    audio_track: int = 1,
 ) -> Path:
     """Write what was done with one recording as one page.
 
@@ -35,6 +37,7 @@ def enhancement_report(
         before, after: the recording and its enhanced form, of any length; the page holds their first minute to listen.
         thumbnail: the face that was followed, as PNG.
         seen: when it was seen, as (from, to) in seconds.
+        audio_track: which of several sound tracks of the recording was enhanced, counted from 1.
 
     Raises:
         OSError: the page cannot be written. A sound that cannot be read is named in the page.
@@ -43,6 +46,7 @@ def enhancement_report(
     tracks = make_tracks(
         [("Before", before), ("After", after)],
         sample_rate=sample_rate, played_seconds=PLAYED_SECONDS, num_columns=NUM_COLUMNS,
+        audio_track=audio_track,
     )  # fmt: skip
     seconds = float(result.get("duration_seconds") or max((track.seconds for track in tracks), default=0.0))
     return write_page(

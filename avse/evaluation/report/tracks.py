@@ -38,16 +38,22 @@ class Track:
 
 
 def make_tracks(
-    sounds: Sequence[tuple[str, Path | str]], *, sample_rate: int, played_seconds: float, num_columns: int
+    sounds: Sequence[tuple[str, Path | str]],
+    *,
+    sample_rate: int,
+    played_seconds: float,
+    num_columns: int,
+    audio_track: int = 1,
 ) -> list[Track]:
     """Tracks of sounds that belong together: their pictures share one scale, that of the first which can be read.
 
-    A file that cannot be read gives a track that says so.
+    A file that cannot be read gives a track that says so. ``audio_track`` is that of the first file, if it has several.
     """
     read: list[tuple[str, Outline, np.ndarray] | Track] = []
-    for label, path in sounds:
+    for number, (label, path) in enumerate(sounds):
+        blocks = _blocks(Path(path), sample_rate, 1 if number else audio_track)
         try:
-            read.append((label, *_read(Path(path), sample_rate, played_seconds, num_columns)))
+            read.append((label, *_read(blocks, sample_rate, played_seconds, num_columns)))
         except (AvseError, OSError, soundfile.SoundFileError) as error:
             message = error.message if isinstance(error, AvseError) else str(error)
             read.append(Track(label, message or type(error).__name__))
@@ -85,28 +91,30 @@ def encode(waveform: np.ndarray, sample_rate: int) -> str:
     return data_uri("audio/mpeg" if kind == "MP3" else "audio/flac", file.getvalue())
 
 
-def _read(path: Path, sample_rate: int, played_seconds: float, num_columns: int) -> tuple[Outline, np.ndarray]:
-    """One pass over a recording, as one channel: its outline, and the samples (N,) of its beginning."""
-    if not path.is_file():
-        raise InputError(f"There is no file {path}.", "Check the path.")
+def _read(
+    blocks: Iterator[np.ndarray], sample_rate: int, played_seconds: float, num_columns: int
+) -> tuple[Outline, np.ndarray]:
+    """One pass over a sound: its outline, and the samples (N,) of its beginning."""
     drawing, kept, missing = Drawing(sample_rate, num_columns), [], round(played_seconds * sample_rate)
-    for block in _blocks(path, sample_rate):
+    for block in blocks:
         drawing.add(block)
         kept.append(block[:missing])
         missing -= len(kept[-1])
     if drawing.num_samples == 0:
-        raise InputError(f"{path} holds no sound.", "Check that it plays.")
+        raise InputError("The file holds no sound.", "Check that it plays.")
     return drawing.finish(), np.concatenate(kept)
 
 
-def _blocks(path: Path, sample_rate: int) -> Iterator[np.ndarray]:
+def _blocks(path: Path, sample_rate: int, audio_track: int) -> Iterator[np.ndarray]:
     """The mean of the channels in blocks (N,); a file of that rate, as avse itself writes it, needs no ffmpeg."""
+    if not path.is_file():
+        raise InputError(f"There is no file {path}.", "Check the path.")
     if path.suffix.lower() in SOUND_FILES and _sample_rate(path) == sample_rate:
         size = round(BLOCK_SECONDS * sample_rate)
         for block in soundfile.blocks(path, size, dtype="float32", always_2d=True):
             yield block.mean(1)
     else:
-        tape = media.probe(path)
+        tape = media.probe(path, audio_track)
         num_channels = tape.sound.num_channels if tape.sound else 1
         for block in media.sound_blocks(tape, BLOCK_SECONDS, sample_rate, num_channels):
             yield block.mean(1)

@@ -1,0 +1,63 @@
+"""``avse enhance --report page.html``: a page with both sounds and the face; refused where there is nothing to play."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from report_world import Page
+from typer.testing import CliRunner
+
+from avse.enhance import enhance
+from avse_cli.main import app
+
+
+def run(*arguments: str | Path) -> Any:
+    return CliRunner().invoke(app, ["enhance", *map(str, arguments)])
+
+
+def test_page_shows_both_sounds_and_the_face(clip: Path, tiny_model: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.HTML"
+    done = run(clip, "-o", tmp_path / "out.mp4", "--model", tiny_model, "--report", page)
+    assert done.exit_code == 0, done.stderr
+    shown = Page(page)
+    assert len(shown.all("audio")) == 2
+    assert "talking head.mp4, enhanced" in shown.texts["title"]
+    assert any(values.get("alt") == "The face that was followed" for values in shown.all("img"))
+    assert len(shown.all("rect")) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.mp4", "page.HTML"]
+
+
+def test_json_as_ever_without_the_picture(clip: Path, tiny_model: Path, tmp_path: Path) -> None:
+    facts = tmp_path / "facts.json"
+    assert run(clip, "-o", tmp_path / "out.wav", "--model", tiny_model, "--report", facts).exit_code == 0
+    values = json.loads(facts.read_text())
+    assert values["seen_seconds"] == [[0.0, pytest.approx(1.28)]]
+    assert "thumbnail" not in values
+
+
+def test_no_picture_is_cut_out_unasked(clip: Path, tiny_model: Path, tmp_path: Path) -> None:
+    result = enhance(clip, tmp_path / "out.wav", model=str(tiny_model))
+    assert result.thumbnail is None
+    assert "thumbnail" not in result.as_dict()
+    shown = enhance(clip, tmp_path / "two.wav", model=str(tiny_model), with_thumbnail=True)
+    assert shown.thumbnail is not None
+    assert shown.thumbnail.startswith(b"\x89PNG")
+
+
+def test_without_a_face_there_is_no_picture(clip: Path, tiny_model: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    done = run(clip, "-o", tmp_path / "out.wav", "--model", tiny_model, "--report", page, "--no-video")
+    assert done.exit_code == 0, done.stderr
+    shown = Page(page)
+    assert "The picture was not looked at" in shown.text
+    assert not any(values.get("alt") == "The face that was followed" for values in shown.all("img"))
+
+
+def test_page_of_a_pipe_is_refused(clip: Path, tmp_path: Path) -> None:
+    done = run(clip, "-o", "-", "--report", tmp_path / "page.html")
+    assert done.exit_code == 2
+    assert "needs files" in done.stderr
+    assert list(tmp_path.iterdir()) == []
