@@ -12,6 +12,8 @@ from multiprocessing import connection, get_context
 from multiprocessing.context import SpawnProcess
 from typing import Generic, TypeVar
 
+from avse.errors import MissingError
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Job = Callable[[Item], Result]
@@ -38,8 +40,8 @@ def run_many(
 ) -> Iterator[tuple[Item, Result | DiedError]]:
     """Yield each item with its result, as they end. Every process calls ``make_job`` once, before its first item.
 
-    An item whose worker dies (killed, out of memory) is tried once more, by a fresh worker, and then given up. If a
-    worker cannot even start, DiedError is raised with the reason.
+    An item whose worker dies (killed, out of memory) is tried once more, by a fresh worker, and then given up. Raises
+    MissingError if a worker cannot even start.
     """
     todo = list(items)[::-1]
     tried: list[Item] = []
@@ -56,7 +58,7 @@ def run_many(
                 elif held:
                     yield held[0], answer
                 elif isinstance(answer, DiedError):
-                    raise answer
+                    raise MissingError(f"A worker process cannot start: {answer}", "Try again with fewer --jobs.")
                 if todo and worker.is_alive:
                     worker.give(todo.pop())
                     continue

@@ -18,7 +18,7 @@ def mix(
     speakers: Annotated[int, typer.Option(min=1, max=5, help="People in a mixture, the target included.")] = 2,
     level_db: Annotated[Range, typer.Option(help="Level of each interfering talker, lowest and highest.")] = (0, 0),
     noise: Annotated[Path | None, typer.Option(help="Folder of noises, one folder for each kind or flat.")] = None,
-    noise_db: Annotated[Range | None, typer.Option(help="Level of the noise, lowest and highest.")] = None,
+    noise_db: Annotated[Range | None, typer.Option(help="Level of the noise, -5 by default.")] = None,
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="Number of mixtures.")] = 100,
     seconds: Annotated[float | None, typer.Option(help="Length of each; the target clip's by default.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed and clips give the same bytes.")] = 0,

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from avse import workers
-from avse.workers import DiedError, run_many
+from avse.errors import MissingError
+from avse.workers import run_many
 
 
 class Deadly:
@@ -58,7 +59,7 @@ def no_job() -> Deadly:
 
 
 def test_worker_that_cannot_start_is_an_error() -> None:
-    with pytest.raises(DiedError, match="OSError: no weights"):
+    with pytest.raises(MissingError, match="OSError: no weights"):
         list(run_many(no_job, [1, 2], 1))
 
 

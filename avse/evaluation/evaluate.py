@@ -80,6 +80,10 @@ def evaluate(
     found, methods = find(request), parse_methods(request.methods)
     if request.with_dnsmos or any(item.reference is None for item in found.items):
         dnsmos.check_installed()
+    if any(method.model for method in methods):
+        from avse import registry
+
+        registry.pick_device(request.device)
     jobs = min(workers.count(num_jobs), len(found.items))
     setup = Setup(request.output, tuple(methods), request.device, jobs, request.keep_estimates, request.with_dnsmos)
     began = time.perf_counter()

@@ -8,24 +8,28 @@ import shlex
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from avse import files, registry
-from avse.checkpoint import Checkpoint, load_checkpoint
+from avse import files
 from avse.config import SAMPLE_RATE
 from avse.data import sounds
 from avse.data.layouts import Item, Recipe
-from avse.enhance import enhance
 from avse.errors import AvseError, MissingError, UsageError
+
+if TYPE_CHECKING:
+    from avse.checkpoint import Checkpoint
 
 MIXED = "mixed"
 NO_VIDEO = ":no-video"
 EXTERNAL = "external:"
+PATIENCE_SECONDS = 60.0
+"""How long somebody else's command may take, and as long again for each second of sound."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +61,22 @@ def _parse(spec: str) -> Method:
     named = re.fullmatch(r"([A-Za-z0-9][\w .-]*)=(.+)", spec, re.DOTALL)
     label, what = named.groups() if named else ("", spec)
     if what.startswith(EXTERNAL):
-        command = shlex.split(what.removeprefix(EXTERNAL))
+        command = _split(what.removeprefix(EXTERNAL))
         _check_command(command)
         return Method(label or EXTERNAL + Path(command[0]).name, what, command=tuple(command))
+    from avse import registry  # loads torch, which takes seconds and is for nets alone
+    from avse.checkpoint import load_checkpoint
+
     model = what.removesuffix(NO_VIDEO)
     sha256 = load_checkpoint(registry.find(model)).sha256
     return Method(label or what, what, model=model, use_video=not what.endswith(NO_VIDEO), sha256=sha256)
+
+
+def _split(typed: str) -> list[str]:
+    try:
+        return shlex.split(typed)
+    except ValueError as error:
+        raise UsageError(f"The command '{typed}' cannot be read: {error}.", "Close its quotation marks.") from error
 
 
 def _check_command(command: Sequence[str]) -> None:
@@ -123,14 +137,22 @@ class Case:
 class Runner:
     """Runs methods on cases; every net is loaded once."""
 
-    def __init__(self, methods: Sequence[Method], device: str) -> None:
-        names = dict.fromkeys(method.model for method in methods if method.model)
-        self._nets: Mapping[str, Checkpoint] = {name: registry.load_model(name, device) for name in names}
+    def __init__(self, methods: Sequence[Method], device: str, num_threads: int) -> None:
+        self._nets: dict[str, Checkpoint] = {}
+        for name in dict.fromkeys(method.model for method in methods if method.model):
+            import torch
+
+            from avse.registry import load_model
+
+            torch.set_num_threads(num_threads)
+            self._nets[name] = load_model(name, device)
 
     def run(self, method: Method, case: Case, estimate: Path) -> None:
         """Write a method's estimate as ``estimate`` (.wav). AvseError says why it cannot."""
         estimate.parent.mkdir(parents=True, exist_ok=True)
         if method.model:
+            from avse.enhance import enhance
+
             net = self._nets[method.model]
             enhance(case.recording, estimate, model=net, use_video=method.use_video, force=True)
         else:
@@ -150,10 +172,11 @@ def _run_command(command: Sequence[str], case: Case, output: Path) -> None:
     process = subprocess.Popen(
         typed, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
     )
+    patience = PATIENCE_SECONDS * (1 + case.seconds)
     try:
-        words = process.communicate(timeout=60 + 60 * case.seconds)[0].decode(errors="replace").split("\n")
+        words = process.communicate(timeout=patience)[0].decode(errors="replace").split("\n")
     except subprocess.TimeoutExpired:
-        raise AvseError(f"{command[0]} did not end in {60 + 60 * case.seconds:.0f} s", hint) from None
+        raise AvseError(f"{command[0]} did not end in {patience:.0f} s", hint) from None
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from avse import workers
 from avse.config import SAMPLE_RATE, SAMPLES_PER_FRAME
@@ -53,9 +52,8 @@ class Evaluator:
     """One process: loads the nets once, then turns tasks into rows."""
 
     def __init__(self, setup: Setup) -> None:
-        torch.set_num_threads(workers.threads_for(setup.num_jobs))
         self._setup = setup
-        self._runner = Runner(setup.methods, setup.device)
+        self._runner = Runner(setup.methods, setup.device, workers.threads_for(setup.num_jobs))
 
     def __call__(self, task: Task) -> list[Row]:
         began = time.perf_counter()

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import date
 from importlib import metadata
 from typing import Any
-
-import torch
 
 from avse import __version__
 from avse.evaluation.methods import Method
@@ -87,5 +86,6 @@ def _versions() -> dict[str, str]:
 
 
 def _machine() -> dict[str, Any]:
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    torch = sys.modules.get("torch")  # where no net was used, nobody needs to wait for it
+    gpu = torch.cuda.get_device_name() if torch and torch.cuda.is_available() else None
     return {"platform": platform.platform(), "num_cores": len(os.sched_getaffinity(0)), "gpu": gpu}
