@@ -86,7 +86,8 @@ def probe(path: str | Path, audio_track: int = 1, limits: Limits = ORDINARY) -> 
     if tracks and not 1 <= audio_track <= len(tracks):
         listed = "; ".join(f"{number}: {track}" for number, track in enumerate(tracks, 1))
         raise UsageError(f"{path} has no sound track {audio_track}.", f"It has {listed}")
-    picture, words = _first_frame(path, "V:0", limits, vf=_SQUARE, vcodec="rawvideo", pix_fmt="gray")
+    exact = {"enc_time_base": "1:90000"}  # or times would be rounded to whole frames
+    picture, words = _first_frame(path, "V:0", limits, vf=_SQUARE, vcodec="rawvideo", pix_fmt="gray", **exact)
     duration = _duration(words)
     limits.check_seconds(path, duration)
     return Media(path, duration, _sound(sound), _picture(picture), audio_track, tracks, limits)
@@ -229,11 +230,8 @@ def _first_frame(path: Path, track: str, limits: Limits, **options: object) -> t
 def _duration(words: str) -> float:
     """The length in seconds that a file claims, 0 if it does not."""
     claimed = re.search(r"Duration: (\d+):(\d+):(\d+\.\d+)", words)
-    return (
-        sum(float(part) * scale for part, scale in zip(claimed.groups(), (3600, 60, 1), strict=True))
-        if claimed
-        else 0.0
-    )
+    parts = claimed.groups() if claimed else ("0", "0", "0")
+    return sum(float(part) * scale for part, scale in zip(parts, (3600, 60, 1), strict=True))
 
 
 def _framecrc(text: str) -> dict[str, Any] | None:
