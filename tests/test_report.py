@@ -37,7 +37,7 @@ def write_evaluation(folder: Path, name: str = "report.html") -> Path:
 
 def write_enhancement(folder: Path, name: str = "report.html") -> Path:
     before, after = write_sound(folder / "in.wav"), write_sound(folder / "out.wav")
-    return enhancement_report(RESULT, before, after, folder / name, png(), [(0.0, 0.5), (0.75, 1.0)])
+    return enhancement_report(RESULT, before, after, folder / name, png(), [(0.0, 0.5), (0.75, 1.04), (2.0, 3.0)])
 
 
 def write_batch(folder: Path, name: str = "report.html") -> Path:

@@ -49,6 +49,7 @@ def enhancement_report(
         audio_track=audio_track,
     )  # fmt: skip
     seconds = float(result.get("duration_seconds") or max((track.seconds for track in tracks), default=0.0))
+    intervals = [(max(start, 0.0), min(end, seconds)) for start, end in seen or [] if start < seconds]
     return write_page(
         output,
         "enhancement.html.j2",
@@ -60,8 +61,8 @@ def enhancement_report(
         colours=COLOURS,
         ticks=time_ticks(seconds, 10),
         thumbnail=data_uri("image/png", thumbnail) if thumbnail else "",
-        seen=_timeline(seen, seconds) if seen is not None and seconds > 0 else "",
-        intervals=_words(seen or []),
+        seen=_timeline(intervals, seconds) if seen is not None and seconds > 0 else "",
+        intervals=_words(intervals),
         scores=_scores(result.get("scores") or {}),
         reasons=_reasons(result.get("scores") or {}),
         facts=_facts(result, before, after),
@@ -87,11 +88,9 @@ def _tiles(result: Mapping[str, Any], seconds: float) -> list[tuple[str, str, st
 def _timeline(seen: Intervals, seconds: float) -> Markup:
     """The intervals as bars over the length of the recording."""
     bars = [
-        tag("rect", x=f"{1000 * max(start, 0) / seconds:.2f}", y=0, height=1,
-            width=f"{1000 * (min(end, seconds) - max(start, 0)) / seconds:.2f}")
+        tag("rect", x=f"{1000 * start / seconds:.2f}", y=0, width=f"{1000 * (end - start) / seconds:.2f}", height=1)
         for start, end in seen
-        if min(end, seconds) > max(start, 0)
-    ]  # fmt: skip
+    ]
     return tag(
         "svg", *bars, class_="seen", viewBox="0 0 1000 1", preserveAspectRatio="none", role="img",
         aria_label="When the face was seen",
