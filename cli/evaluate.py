@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .progress import progress
 from .tables import write_table
+
+if TYPE_CHECKING:
+    from avse.data.layouts import Found
 
 LABELS = {"pesq": "PESQ-wb", "stoi": "STOI", "estoi": "ESTOI", "si_sdr": "SI-SDR dB", "dnsmos": "DNSMOS"}
 
@@ -60,9 +63,7 @@ def evaluate(
     )  # fmt: skip
     found = find(request)
     if not quiet:
-        blind = sum(item.film is None for item in found.items)
-        without = f"; {blind} without a picture: the sound alone must do" if blind else ""
-        typer.echo(f"{folder}: layout {found.layout}, {len(found.items)} items{without}", err=True)
+        typer.echo(f"{folder}: {_in_words(found)}", err=True)
     with progress(quiet) as show:
         evaluation = run(request, jobs, force, show)
     if as_json:
@@ -70,11 +71,21 @@ def evaluate(
     elif not quiet:
         _show(evaluation.summary)
         typer.echo(f"{output / ('report.html' if report else 'scores.csv')}")
-    for row in evaluation.rows if not quiet else []:
+    _tell_failures([] if quiet else evaluation.rows)
+    raise typer.Exit(1 if evaluation.num_failed else 0)
+
+
+def _in_words(found: Found) -> str:
+    blind = sum(item.film is None for item in found.items)
+    without = f"; {blind} without a picture: the sound alone must do" if blind else ""
+    return f"layout {found.layout}, {len(found.items)} items{without}"
+
+
+def _tell_failures(rows: Sequence[Mapping[str, Any]]) -> None:
+    for row in rows:
         if row["status"] != "ok":
             name = "/".join(filter(None, (row["subset"], row["item"])))
             typer.echo(f"avse: {row['method']} on {name}: {row['reason']}", err=True)
-    raise typer.Exit(1 if evaluation.num_failed else 0)
 
 
 def _show(summary: Mapping[str, Any]) -> None:

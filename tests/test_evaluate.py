@@ -1,9 +1,9 @@
-"""``avse evaluate``: what is scored, what becomes of each thing that goes wrong, and going on where it stopped."""
+"""``avse evaluate`` as it is typed: what it says and writes, going on where it stopped, what a death costs."""
 
 from __future__ import annotations
 
 import csv
-import importlib
+import fcntl
 import json
 import os
 import shutil
@@ -16,29 +16,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-import soundfile
+from evaluating import COPY, KEYS, write_pair, write_pairs
 from recordings import si_sdr
 from typer.testing import CliRunner
 
 from avse import workers
 from avse.data import sounds
-from avse.data.field_layouts import LAYOUTS
-from avse.data.layouts import Item, Recipe, recognise
-from avse.data.synthetic import street_noise
-from avse.data.synthetic_speech import speak
-from avse.errors import MissingError, UsageError
-from avse.evaluation import dnsmos, metrics, pesq_process
 from avse.evaluation.evaluate import Request, evaluate
-from avse.evaluation.methods import Method, parse_methods
-from avse.evaluation.scoring import Evaluator, Setup, Task
 from avse_cli.main import app
-
-RATE = 16000
-KEYS = {
-    "item", "subset", "method", "status", "reason", "seconds", "elapsed_seconds", "scores", "mixture", "reference",
-    "estimate", "picture", "stage_seconds",
-}  # fmt: skip
-COPY = f'external:{sys.executable} -c "import shutil, sys; shutil.copy(sys.argv[1], sys.argv[2])" {{wav}} {{out}}'
 
 
 def avse(*arguments: str | Path) -> Any:
@@ -49,36 +34,9 @@ def rows_of(output: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (output / "results.jsonl").read_text().splitlines()]
 
 
-def write_pair(folder: Path, name: str, seed: int = 0, seconds: float = 1.0) -> tuple[Path, Path]:
-    clean = speak(seconds, seed=seed).waveform
-    noisy = clean + 0.5 * street_noise(seconds, seed + 1)
-    paths = folder / "noisy" / f"{name}.wav", folder / "clean" / f"{name}.wav"
-    for path, sound in zip(paths, (noisy, clean), strict=True):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(path, sound, RATE)
-    return paths
-
-
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("pairs") / "data"
-    for seed, name in enumerate("abc"):
-        write_pair(folder, name, seed)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def talking(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A list of one talking head, apart from its mixture; the target is what the film says."""
-    folder = tmp_path_factory.mktemp("talking") / "data"
-    clean = sounds.read(clip)
-    for kind, sound in (("mix", clean + 0.5 * street_noise(1.28)[: len(clean)]), ("s1", clean)):
-        sounds.write(folder / kind / "x.wav", sound)
-    (folder / "video").mkdir()
-    shutil.copy(clip, folder / "video" / "x.mp4")
-    sounds.put_under(clip, folder / "mix" / "x.wav", folder / "video" / "x.mkv")
-    (folder / "video" / "x.mp4").unlink()
-    return folder
+    return write_pairs(tmp_path_factory.mktemp("pairs") / "data")
 
 
 # A run as it is typed -----------------------------------------------------------------------------------------------
@@ -180,12 +138,10 @@ def test_folder_of_something_else_is_never_written_to(pairs: Path, tmp_path: Pat
 
 
 def test_two_runs_do_not_share_a_folder(pairs: Path, tmp_path: Path) -> None:
-    import fcntl
-
-    (tmp_path / "results.jsonl").touch()
-    with (tmp_path / "results.jsonl").open() as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        shown = avse(pairs, "-o", tmp_path)
+    folder = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    shown = avse(pairs, "-o", tmp_path)
+    os.close(folder)
     assert shown.exit_code == 2
     assert "Another avse evaluate" in shown.stderr
 
@@ -207,195 +163,6 @@ def test_wrong_usage(pairs: Path, tmp_path: Path, options: list[str], code: int,
     assert (shown.exit_code, shown.stdout) == (code, "")
     assert words in shown.stderr
     assert not (tmp_path / "out").exists()
-
-
-# Items in one process -----------------------------------------------------------------------------------------------
-
-
-def rows(output: Path, item: Item, *specs: str, **settings: Any) -> list[dict[str, Any]]:
-    """What one item comes to."""
-    methods = tuple(parse_methods(specs))
-    options = {"device": "cpu", "num_jobs": 2, "keep_estimates": True, "with_dnsmos": False} | settings
-    evaluator = Evaluator(Setup(output, methods, **options))
-    return evaluator(Task(item, tuple(method.label for method in methods)))
-
-
-def test_film_is_used_unless_it_is_to_be_ignored(talking: Path, see_through: Path, tmp_path: Path, monkeypatch) -> None:
-    looked: list[bool] = []
-    library = importlib.import_module("avse.enhance")
-    real = library.enhance
-    monkeypatch.setattr(
-        library, "enhance", lambda *files, **options: looked.append(real(*files, **options).seen_share > 0.9)
-    )
-    item = recognise(talking, LAYOUTS).items[0]
-    assert item.is_dubbed
-    mixed, seen, unseen = rows(tmp_path, item, f"seen={see_through}", f"unseen={see_through}:no-video")
-    assert looked == [True, False]
-    assert mixed["picture"] == str(talking / "video" / "x.mkv")
-    for row in (seen, unseen):
-        assert row["scores"] == pytest.approx(mixed["scores"], abs=0.02)
-        assert row["elapsed_seconds"] > 0
-
-
-def test_film_apart_from_the_mixture_is_joined(clip: Path, see_through: Path, tmp_path: Path, talking: Path) -> None:
-    """The film's own sound, which is the target, must not be what is enhanced."""
-    item = Item("x", "", talking / "mix" / "x.wav", talking / "s1" / "x.wav", clip)
-    mixed, seen = rows(tmp_path, item, f"seen={see_through}")
-    assert seen["status"] == "ok", seen["reason"]
-    assert seen["scores"] == pytest.approx(mixed["scores"], abs=0.02)
-    assert mixed["scores"]["si_sdr"] < 20
-
-
-def test_mixture_in_no_file_is_made_and_kept_for_listening(pairs: Path, tmp_path: Path) -> None:
-    sources = (pairs / "clean" / "a.wav", pairs / "clean" / "b.wav")
-    (row,) = rows(tmp_path, Item("a/b", "test", Recipe(sources), sources[0], cut=True))
-    assert row["status"] == "ok", row["reason"]
-    assert row["mixture"] == row["estimate"] == str(tmp_path / "mixtures/test/a_b.wav")
-    assert sounds.read(Path(row["mixture"])) == pytest.approx(
-        (sounds.read(sources[0]) + sounds.read(sources[1])) / 2, abs=1e-4
-    )
-
-
-def test_estimates_are_kept_only_where_they_are_wanted(pairs: Path, tmp_path: Path) -> None:
-    item = recognise(pairs, LAYOUTS).items[0]
-    _, kept = rows(tmp_path / "a", item, f"copy={COPY}")
-    _, gone = rows(tmp_path / "b", item, f"copy={COPY}", keep_estimates=False)
-    assert kept["estimate"] == str(tmp_path / "a/estimates/copy/a.wav")
-    assert gone["estimate"] is None
-    assert gone["scores"] == kept["scores"]
-    assert not (tmp_path / "b").exists()
-
-
-# Everything that goes wrong is a row with its reason ----------------------------------------------------------------
-
-
-def assert_failed(row: dict[str, Any], *words: str) -> None:
-    assert (row["status"], set(row)) == ("failed", KEYS)
-    for word in words:
-        assert word in row["reason"]
-
-
-def test_missing_files(pairs: Path, tmp_path: Path) -> None:
-    there, nowhere = pairs / "noisy" / "a.wav", tmp_path / "nowhere.wav"
-    (row,) = rows(tmp_path, Item("x", "", there, nowhere))
-    assert_failed(row, "There is no file", "nowhere.wav")
-    (row,) = rows(tmp_path, Item("x", "", nowhere, there))
-    assert_failed(row, "nowhere.wav")
-    assert all(np.isnan(value) for value in row["scores"].values())
-    (row,) = rows(tmp_path, Item("x", "", Recipe((there, nowhere)), there))
-    assert_failed(row, "nowhere.wav")
-
-
-def test_file_that_is_no_sound(pairs: Path, tmp_path: Path) -> None:
-    for name in ("text.wav", "text.mp4"):
-        (tmp_path / name).write_text("no sound at all" * 100)
-        (row,) = rows(tmp_path, Item("x", "", tmp_path / name, pairs / "clean" / "a.wav"))
-        assert_failed(row, name)
-
-
-@pytest.mark.parametrize("mixture", ["silent", "noisy"])
-def test_silent_reference_and_silent_estimate(pairs: Path, tmp_path: Path, mixture: str) -> None:
-    sounds.write(tmp_path / "silent.wav", np.zeros(RATE, np.float32))
-    files = {"silent": tmp_path / "silent.wav", "noisy": pairs / "noisy" / "a.wav"}
-    other = "noisy" if mixture == "silent" else "silent"
-    (row,) = rows(tmp_path, Item("x", "", files[mixture], files[other]))
-    assert_failed(row, "estimate is silent" if mixture == "silent" else "reference is silent")
-
-
-def test_lengths_that_differ_by_more_than_a_frame(pairs: Path, tmp_path: Path) -> None:
-    clean = sounds.read(pairs / "clean" / "a.wav")
-    for cut, status in ((600, "ok"), (700, "failed")):
-        sounds.write(tmp_path / f"{cut}.wav", clean[:-cut])
-        (row,) = rows(tmp_path, Item("x", "", pairs / "noisy" / "a.wav", tmp_path / f"{cut}.wav"))
-        assert row["status"] == status, row["reason"]
-    assert_failed(row, "reference 15300 samples", "estimate 16000")
-
-
-def test_reference_that_goes_on_where_the_layout_says_so(pairs: Path, tmp_path: Path) -> None:
-    sounds.write(tmp_path / "short.wav", sounds.read(pairs / "noisy" / "a.wav")[:-3000])
-    for cut, status in ((True, "ok"), (False, "failed")):
-        (row,) = rows(tmp_path, Item("x", "", tmp_path / "short.wav", pairs / "clean" / "a.wav", cut=cut))
-        assert row["status"] == status
-
-
-def test_too_short_for_pesq_is_said_and_the_rest_is_scored(tmp_path: Path) -> None:
-    mixture, clean = write_pair(tmp_path, "short", seconds=0.2)
-    (row,) = rows(tmp_path, Item("x", "", mixture, clean))
-    assert_failed(row, "too short")
-    assert np.isfinite(row["scores"]["si_sdr"])
-    assert np.isnan(row["scores"]["pesq"])
-
-
-@pytest.mark.parametrize("sample_rate", [8000, 48000])
-def test_stereo_at_any_rate_is_scored_like_mono_at_16_khz(tmp_path: Path, sample_rate: int) -> None:
-    clean = speak(1.0, sample_rate).waveform
-    noisy = clean + 0.05 * np.sin(np.arange(sample_rate) * 2 * np.pi * 600 / sample_rate).astype(np.float32)
-    for name, sound in (("noisy", noisy), ("clean", clean)):
-        soundfile.write(tmp_path / f"{name}.wav", np.stack([sound, sound], 1), sample_rate)
-    (row,) = rows(tmp_path, Item("x", "", tmp_path / "noisy.wav", tmp_path / "clean.wav"))
-    assert row["status"] == "ok", row["reason"]
-    assert row["scores"]["si_sdr"] == pytest.approx(si_sdr(clean - clean.mean(), noisy - noisy.mean()), abs=0.3)
-
-
-def test_dead_pesq_process(pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = pesq_process._exchange
-
-    def die(process: subprocess.Popen[bytes], pair: np.ndarray) -> bytes:
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-        return real(process, pair)
-
-    monkeypatch.setattr(pesq_process, "_exchange", die)
-    (row,) = rows(tmp_path, recognise(pairs, LAYOUTS).items[0])
-    assert_failed(row, "PESQ failed: its process died (SIGKILL)")
-    assert np.isfinite(row["scores"]["stoi"])
-
-
-def test_bug_in_a_library_is_a_row(pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: np.ndarray) -> float:
-        raise ZeroDivisionError("in a library")
-
-    monkeypatch.setitem(metrics._MEASURES, "stoi", broken)
-    (row,) = rows(tmp_path, recognise(pairs, LAYOUTS).items[0])
-    assert_failed(row, "ZeroDivisionError", "in a library")
-
-
-PROGRAMS = {
-    "raises": ("raise SystemExit('no weights found')", "no weights found"),
-    "writes nothing": ("pass", "wrote nothing"),
-    "writes text": ("open(sys.argv[2], 'w').write('text' * 99)", "cannot be read"),
-    "cuts the end": (
-        "import soundfile; s, r = soundfile.read(sys.argv[1]); soundfile.write(sys.argv[2], s[:-2000], r)",
-        "lengths differ",
-    ),
-    "silences": (
-        "import soundfile; s, r = soundfile.read(sys.argv[1]); soundfile.write(sys.argv[2], 0 * s, r)",
-        "silent",
-    ),
-    "dies": ("import os; os.kill(os.getpid(), 11)", "exit code -11"),
-}
-
-
-@pytest.mark.parametrize("name", PROGRAMS)
-def test_other_program_that_misbehaves(pairs: Path, tmp_path: Path, name: str) -> None:
-    program, words = PROGRAMS[name]
-    (tmp_path / "program.py").write_text(f"import sys\n{program}\n")
-    spec = f"other=external:{sys.executable} {tmp_path}/program.py {{wav}} {{out}}"
-    mixed, other = rows(tmp_path / "out", recognise(pairs, LAYOUTS).items[0], spec)
-    assert mixed["status"] == "ok"
-    assert_failed(other, words)
-
-
-def test_other_program_that_hangs_is_killed(pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from avse.evaluation import methods
-
-    monkeypatch.setattr(methods, "PATIENCE_SECONDS", 0.5)
-    (tmp_path / "sleep.py").write_text("import time\ntime.sleep(60)\n")
-    spec = f"slow=external:{sys.executable} {tmp_path}/sleep.py {{wav}} {{out}}"
-    began = time.monotonic()
-    _, slow = rows(tmp_path / "out", recognise(pairs, LAYOUTS).items[0], spec)
-    assert_failed(slow, "did not end")
-    assert time.monotonic() - began < 30
 
 
 def test_killed_worker_costs_its_item_and_no_other(pairs: Path, tmp_path: Path) -> None:
@@ -456,43 +223,6 @@ def test_interruption_keeps_what_is_done(pairs: Path, tmp_path: Path) -> None:
     done = rows_of(tmp_path / "out")
     assert 4 <= len(done) < 60
     assert not [path for path in (tmp_path / "out").rglob("*") if ".part" in path.name]
-
-
-# Without a reference ------------------------------------------------------------------------------------------------
-
-
-def test_dnsmos_where_there_is_no_reference(pairs: Path, tmp_path: Path) -> None:
-    (row,) = rows(tmp_path, Item("x", "", pairs / "noisy" / "a.wav", None))
-    assert row["status"] == "ok", row["reason"]
-    assert 1 <= row["scores"]["dnsmos"] <= 5
-    assert np.isnan(row["scores"]["pesq"])
-    with pytest.raises(ValueError, match="silent"):
-        dnsmos.overall(np.zeros(RATE))
-
-
-def test_dnsmos_that_is_not_installed_is_told_at_once(
-    pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(dnsmos.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingError, match="speechmos"):
-        evaluate(Request(pairs, tmp_path / "out", with_dnsmos=True))
-
-
-# Methods ------------------------------------------------------------------------------------------------------------
-
-
-def test_methods_as_they_are_typed(tiny_model: Path) -> None:
-    mixed, plain, blind, named, other = parse_methods(
-        ["mixed", str(tiny_model), f"{tiny_model}:no-video", f"my net={tiny_model}", 'external:cp "{in}" {out}']
-    )
-    assert (mixed.label, mixed.model, mixed.command) == ("mixed", "", ())
-    assert (plain.label, plain.use_video) == (str(tiny_model), True)
-    assert (blind.label, blind.use_video, blind.sha256) == (f"{tiny_model}:no-video", False, plain.sha256)
-    assert (named.label, named.model) == ("my net", str(tiny_model))
-    assert (other.label, other.command) == ("external:cp", ("cp", "{in}", "{out}"))
-    with pytest.raises(UsageError):
-        parse_methods(["external:"])
-    assert isinstance(mixed, Method)
 
 
 def test_threads_of_workers_are_bounded(pairs: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import fcntl
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -37,22 +38,32 @@ def opened(output: Path, settings: Mapping[str, Any], force: bool) -> Iterator[t
     if output.is_dir() and any(output.iterdir()) and not (output / ROWS).exists():
         raise UsageError(f"{output} is not empty, and holds no results.", "Name another folder.")
     output.mkdir(parents=True, exist_ok=True)
-    with (output / ROWS).open("a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UsageError(f"Another avse evaluate writes into {output}.", "Wait for it, or name another.") from None
+    with _locked(output):
         if force:
             _clear(output)
-            file.truncate(0)
         settings = _joined(output / SETTINGS, settings)
-        file.seek(0)
-        kept = [row for row in _whole_lines(file.read()) if row["status"] == "ok"]
+        path = output / ROWS
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        kept = [row for row in _whole_lines(text) if row["status"] == "ok"]
         files.write_json(output / SETTINGS, settings)
-        file.truncate(0)
-        file.writelines(files.to_json(row) + "\n" for row in kept)
-        file.flush()
-        yield kept, file
+        with files.whole(path) as partial, partial.open("w", encoding="utf-8") as file:
+            append(file, kept)
+        with path.open("a", encoding="utf-8") as file:
+            yield kept, file
+
+
+@contextmanager
+def _locked(output: Path) -> Iterator[None]:
+    """Nobody else may write into the folder meanwhile; the lock ends with this process, however it ends."""
+    folder = os.open(output, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(f"Another avse evaluate writes into {output}.", "Wait for it, or name another.") from None
+        yield
+    finally:
+        os.close(folder)
 
 
 def append(file: IO[str], rows: Sequence[Row]) -> None:
@@ -104,5 +115,5 @@ def _clear(output: Path) -> None:
     """Remove what an evaluation leaves."""
     for name in ("estimates", "mixtures"):
         shutil.rmtree(output / name, ignore_errors=True)
-    for name in (SETTINGS, TABLE, SUMMARY, "report.html"):
+    for name in (ROWS, SETTINGS, TABLE, SUMMARY, "report.html"):
         (output / name).unlink(missing_ok=True)
