@@ -1,0 +1,187 @@
+"""Broken and hostile recordings: two lines or a result, in time, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from recordings import coloured_noise, ffmpeg, write_recording
+from typer.testing import CliRunner
+
+from avse import enhance, media, sandbox
+from avse.data.synthetic import make_clip
+from avse.errors import InputError
+from avse.faces import Detector
+from avse.sandbox import Limits
+from avse_cli.main import app
+
+NUM_MUTANTS = 500
+PATIENCE_SECONDS = 20.0
+GREY = np.full((10, 48, 64), 128, np.uint8)
+KINDS = {
+    "mp4": (),
+    "mkv": ("-c:a", "pcm_s16le"),
+    "webm": ("-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-c:a", "libopus"),
+    "avi": ("-c:v", "mpeg4", "-c:a", "libmp3lame", "-ar", "32000"),
+    "flv": ("-c:v", "flv", "-c:a", "libmp3lame", "-ar", "22050"),
+    "ts": ("-c:v", "mpeg2video", "-c:a", "mp2", "-ar", "48000"),
+    "mpg": ("-c:v", "mpeg2video", "-c:a", "ac3", "-ar", "48000"),
+    "wav": ("-vn",),
+    "flac": ("-vn",),
+    "mp3": ("-vn",),
+    "ogg": ("-vn", "-c:a", "libvorbis"),
+}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """A talking head of 0.3 s, 96 x 96, in every container."""
+    folder = tmp_path_factory.mktemp("whole")
+    make_clip(folder / "a.mp4", 0.3, size=(96, 96))
+    for suffix, options in KINDS.items():
+        if suffix != "mp4":
+            ffmpeg("-i", folder / "a.mp4", *options, folder / f"a.{suffix}")
+    return {suffix: (folder / f"a.{suffix}").read_bytes() for suffix in KINDS}
+
+
+def mutate(whole: dict[str, bytes], seed: int) -> tuple[str, bytes]:
+    """The name's ending and the bytes of one broken recording."""
+    rng = np.random.default_rng(seed)
+    suffix, other = rng.choice(list(whole), 2)
+    data = np.frombuffer(whole[suffix], np.uint8).copy()
+    match seed % 5:
+        case 0:  # a few bits anywhere
+            data[rng.integers(len(data), size=rng.integers(1, 30))] ^= np.uint8(1 << rng.integers(8))
+        case 1:  # bytes of the header, where sizes and rates are
+            data[rng.integers(min(len(data), 600), size=rng.integers(1, 12))] = rng.integers(256)
+        case 2:
+            data = data[: rng.integers(1, len(data))]
+        case 3:  # the beginning of another format
+            size = rng.integers(1, 2000)
+            data = np.concatenate([np.frombuffer(whole[other][:size], np.uint8), data[size:]])
+        case 4:  # a part repeated, lost or zeroed
+            first, last = np.sort(rng.integers(len(data), size=2))
+            part = [data[first:last].repeat(2), data[:0], np.zeros(last - first, np.uint8)][rng.integers(3)]
+            data = np.concatenate([data[:first], part, data[last:]])
+    return str(suffix), data.tobytes()
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch, detector: Detector) -> None:
+    """One detector for all, and a decoder that may be silent for some seconds only."""
+    monkeypatch.setattr("avse.faces.Detector", lambda num_threads=0: detector)
+    monkeypatch.setattr("avse_cli.enhance.Limits", lambda *limits: Limits(60.0, patience_seconds=PATIENCE_SECONDS / 2))
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("part", range(5))
+def test_broken_recordings(
+    part: int, whole: dict[str, bytes], tiny_model: Path, tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    outcomes: Counter[int] = Counter()
+    for seed in range(part, NUM_MUTANTS, 5):
+        suffix, data = mutate(whole, seed)
+        recording, output = Path(f"in.{suffix}"), Path("out.mkv" if seed % 2 else "out.wav")
+        recording.write_bytes(data)
+        began = time.monotonic()
+        shown = CliRunner().invoke(app, ["enhance", str(recording), "-o", str(output), "--model", str(tiny_model)])
+        told = f"seed {seed}: {shown.exception!r} {shown.output}"
+        assert shown.exit_code in (0, 1, 2), told
+        assert isinstance(shown.exception, SystemExit | None), told
+        assert time.monotonic() - began < PATIENCE_SECONDS, told
+        expected = {recording.name, output.name} if shown.exit_code == 0 else {recording.name}
+        assert set(os.listdir()) == expected, told
+        if shown.exit_code:
+            assert len(shown.stderr.splitlines()) == 2, told
+        outcomes[shown.exit_code] += 1
+        for name in expected:
+            os.unlink(name)
+    assert min(outcomes[0], outcomes[1]) > 5
+
+
+# Files that ask for others, or for too much -------------------------------------------------------------------------
+
+SCRIPTS = {
+    "hls": "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n{secret}\n#EXT-X-ENDLIST\n",
+    "hls from a network": "#EXTM3U\n#EXTINF:10,\nhttp://127.0.0.1:{port}/a.ts\n#EXT-X-ENDLIST\n",
+    "concat": "ffconcat version 1.0\nfile {secret}\n",
+    "dash": '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" '
+    'profiles="urn:mpeg:dash:profile:isoff-live:2011"><Period><AdaptationSet><Representation id="1">'
+    "<BaseURL>{secret}</BaseURL></Representation></AdaptationSet></Period></MPD>",
+    "sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio {port} RTP/AVP 0\n",
+    "metadata": ";FFMETADATA1\ntitle=x\n",
+    "subtitles": "1\n00:00:00,000 --> 00:00:02,000\nHello.\n",
+}
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "wav", "m3u8", "ffconcat", "sdp", "jpg", "%d.png"])
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_no_file_reads_another(name: str, suffix: str, tmp_path: Path) -> None:
+    secret = write_recording(tmp_path / "secret.wav", coloured_noise(8000))
+    path = tmp_path / f"playlist.{suffix}"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.01)
+        path.write_text(SCRIPTS[name].format(secret=secret, port=server.getsockname()[1]))
+        with pytest.raises(InputError, match="not a recording"):
+            media.probe(path)
+        with pytest.raises(TimeoutError):
+            server.accept()
+
+
+def test_picture_with_too_many_pixels(tmp_path: Path) -> None:
+    path = write_recording(tmp_path / "a.mkv", coloured_noise(6400), GREY, "-c:v", "ffv1")
+    assert media.probe(path, limits=Limits(max_pixels=64 * 48)).picture is not None
+    assert media.probe(path, limits=Limits(max_pixels=64 * 47)).picture is None
+
+
+def test_pixels_of_absurd_shape_stay_small(tmp_path: Path) -> None:
+    path = write_recording(tmp_path / "a.mkv", coloured_noise(6400), GREY, "-vf", "setsar=30000/1", "-c:v", "ffv1")
+    tape = media.probe(path)
+    assert tape.picture is not None
+    assert tape.picture.width <= 16384
+
+
+def test_length_is_limited_though_the_file_says_less(tiny_model: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "long.flac", np.zeros(480_000), 16000)
+    data = bytearray((tmp_path / "long.flac").read_bytes())
+    data[21:26] = bytes([data[21] & 0xF0, 0, 0, 0x3E, 0x80])  # total samples: one second
+    (tmp_path / "long.flac").write_bytes(data)
+    assert media.probe(tmp_path / "long.flac").duration_seconds == pytest.approx(1.0)
+    with pytest.raises(InputError, match="longer than 5 s"):
+        enhance(tmp_path / "long.flac", model=str(tiny_model), limits=Limits(max_seconds=5))
+
+
+def test_decoder_that_stalls_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tape = media.probe(write_recording(tmp_path / "a.wav", coloured_noise(6400)))
+    stalled = tmp_path / "ffmpeg"
+    stalled.write_text("#!/bin/sh\nprintf 1234; exec sleep 60\n")
+    stalled.chmod(0o755)
+    monkeypatch.setattr(sandbox, "ffmpeg_exe", lambda: str(stalled))
+    impatient = replace(tape, limits=Limits(patience_seconds=0.3))
+    began = time.monotonic()
+    with pytest.raises(InputError, match=r"nothing came out of it for 0\.3 s"):
+        media.read_sound(impatient)
+    with pytest.raises(InputError, match=r"nothing came out of it for 0\.3 s"):
+        media.probe(tape.path, limits=impatient.limits)
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("name", ["a.pt", "a.safetensors"])
+def test_pickle_is_never_loaded(name: str, tmp_path: Path) -> None:
+    torch.save({"weights": torch.zeros(3)}, tmp_path / name)
+    write_recording(tmp_path / "in.wav", coloured_noise(1600))
+    arguments = ["enhance", str(tmp_path / "in.wav"), "-o", str(tmp_path / "out.wav"), "--model", str(tmp_path / name)]
+    shown = CliRunner().invoke(app, arguments)
+    assert shown.exit_code in (1, 2)
+    assert "safetensors" in shown.stderr
+    assert not (tmp_path / "out.wav").exists()
