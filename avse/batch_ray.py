@@ -37,8 +37,8 @@ def connected(address: str = "auto") -> Iterator[None]:
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise MissingError(
             f"There is no Ray cluster at {address}: {str(error).splitlines()[0]}",
-            "Start one: ray start --head; or join one: ray start --address HOST:6379. For this machine alone, "
-            "leave --engine out.",
+            "Start one: ray start --head. Where it asks for a token, set RAY_AUTH_MODE=token here as well. "
+            "For this machine alone, leave --engine out.",
         ) from error
     try:
         yield

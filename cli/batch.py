@@ -40,6 +40,9 @@ def batch(
     model: Annotated[str, typer.Option(help="Name of a model, or path of a .safetensors checkpoint.")] = "avse",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     no_video: Annotated[bool, typer.Option("--no-video", help="Ignore the pictures; use the sound alone.")] = False,
+    speaker: Annotated[
+        str, typer.Option(help="Whose voice: active (goes best with the sound), largest, left, right.")
+    ] = "active",
     strength: Annotated[
         float,
         typer.Option(min=0, max=1, help="0 changes nothing, 1 keeps the voice alone; 0.9 keeps the rest 20 dB lower."),
@@ -80,7 +83,8 @@ def batch(
         folder, output, model = map(_everywhere, (folder, output, model))
     items = library.find(folder, output, suffix=suffix, pattern=pattern, recursive=recursive, listed=listed)
     options = {
-        "use_video": not no_video, "strength": strength, "loudness_lufs": lufs(loudness), "audio_track": audio_track,
+        "use_video": not no_video, "speaker": speaker, "strength": strength, "loudness_lufs": lufs(loudness),
+        "audio_track": audio_track,
     }  # fmt: skip
     limits = {"limits": Limits(max_seconds, max_megabytes)}
     references = _everywhere(str(reference_dir)) if reference_dir else None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,16 +31,27 @@ needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="
 quiet = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning:ray")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _environment() -> Iterator[None]:
+    """Before Ray is imported: a token, else it makes one in the home folder; and where its workers find these jobs."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("RAY_AUTH_MODE", "token")
+        environment.setenv("RAY_AUTH_TOKEN", uuid.uuid4().hex)
+        environment.setenv("PYTHONPATH", str(Path(__file__).parent))
+        yield
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
     """Ray on this machine for as long as the tests of this file, with room for two workers."""
     import ray
 
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("PYTHONPATH", str(Path(__file__).parent))  # the workers must find the jobs of the tests
-        ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-        yield
-        ray.shutdown()
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    yield
+    ray.shutdown()
+    for process in gc.get_objects():  # Ray ends its processes, but does not bury them
+        if type(process) is subprocess.Popen and "/ray/" in str(process.args):
+            process.wait(30)
 
 
 @pytest.fixture

@@ -36,8 +36,10 @@ class EnhanceJob:
 
     def __call__(self) -> Work:
         """Load the net; the work on one item returns what `enhance` says of it."""
+        from avse import speakers
         from avse.registry import load_model
 
+        speakers.parse(self.options.get("speaker", "active"))  # told once, and not for every recording
         return functools.partial(self._enhance, load_model(self.model, self.device))
 
     def _enhance(self, checkpoint: Any, item: Item, report: Report) -> dict[str, Any]:
