@@ -72,7 +72,7 @@ def test_commands_on_the_page_exist(page: Path) -> None:
     ("line", "problem"),
     [
         ("avse enhance a.mp4 -o b.wav", ""),
-        ("avse enhance a.mp4", "Missing"),
+        ("avse prepare a/", "Missing"),
         ("avse enhance a.mp4 -o b.wav --shout", "o such option"),
         ("avse models verify x", ""),
         ("avse models burn x", "no command burn"),
@@ -124,3 +124,9 @@ def test_the_workflow_runs_what_ci_runs() -> None:
     assert [target for target in targets if complaint(Command(f"make {target}"))] == []
     supported = re.findall(r"Python :: (3\.\d+)", (ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert jobs["test"]["strategy"]["matrix"]["python"] == supported
+
+
+def test_every_page_can_be_reached() -> None:
+    nav = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    pages = {str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")}
+    assert {page for page in pages if f": {page}\n" not in nav} == set(), "to be listed in mkdocs.yml, below nav"
