@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from avse import lips, media, speakers
+from avse import lips, speakers
 from avse.config import VIDEO_FPS
 from avse.separation import Followed
 from avse.speakers import Watched
@@ -51,7 +51,7 @@ class Crowd:
         order = np.argsort([speakers.middle(track)[0] for track in self.tracks], kind="stable").tolist()
         return {order[0]: "left", order[-1]: "right"}.get(index, "centre")
 
-    def facts(self, index: int, tape: media.Media, num_frames: int) -> dict[str, Any]:
+    def facts(self, index: int, num_frames: int) -> dict[str, Any]:
         """What is known of a face, in plain values: position, size, when it is seen, and its mouth if watched."""
         track = self.tracks[index]
         seen = lips.pose(track, num_frames).seen

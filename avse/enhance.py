@@ -208,10 +208,12 @@ def look(tape: media.Media, num_frames: int, report: Progress) -> list[Track]:
     return faces.scan(tape, faces.Detector(torch.get_num_threads()), on_frame, num_frames)
 
 
-def meet(tape: media.Media, loudness: Loudness, net: SpeechNet, report: Progress) -> Crowd:
+def meet(
+    tape: media.Media, loudness: Loudness, net: SpeechNet, report: Progress, watch_one: bool = False
+) -> Crowd:  # fmt: skip
     """The faces that count; where there are several, their mouths are watched to see who speaks when."""
     people = speakers.notable(look(tape, loudness.num_frames, report), loudness.num_frames)
-    if len(people) < 2:
+    if net.lips is None or len(people) < (1 if watch_one else 2):
         return Crowd(people)
     return Crowd(
         people, speakers.watch(net, tape, people, loudness, _told(report, "watching mouths", loudness.num_frames))

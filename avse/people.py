@@ -48,7 +48,7 @@ def _seen_together(tracks: Sequence[Track]) -> np.ndarray:
     """Which pairs of tracks overlap in time: bool (tracks, tracks)."""
     first = np.array([track.frames[0] for track in tracks])
     last = np.array([track.frames[-1] for track in tracks])
-    both = np.less_equal.outer(first, last) & np.less_equal.outer(last, first)
+    both = np.less_equal.outer(first, last) & np.greater_equal.outer(last, first)
     np.fill_diagonal(both, False)
     return both
 
@@ -60,13 +60,13 @@ def _excess(tracks: Sequence[Track], together: np.ndarray) -> Likeness:
     owner = np.repeat(np.arange(len(tracks)), [len(track.looks) for track in tracks])
     looks = np.concatenate([track.looks for track in tracks])
     starts = np.searchsorted(owner, np.arange(len(tracks)))
-    alone = ~together.any(1)
+    alone = set(np.flatnonzero(~together.any(axis=1)).tolist())
     found = {}
     for a, track in enumerate(tracks):
-        best: np.ndarray = np.maximum.reduceat((looks @ np.stack(track.looks).T).max(1), starts)
+        best = np.maximum.reduceat((looks @ np.stack(track.looks).T).max(1), starts)
         for b in np.flatnonzero(best > SAME_PLACE - RIVAL_MARGIN):
             if b > a and not together[a, b]:
-                needed = ONLY_FACE if alone[a] and alone[b] else ANYWHERE
+                needed = ONLY_FACE if a in alone and b in alone else ANYWHERE
                 needed = SAME_PLACE if _stayed(track, tracks[b]) else needed
                 found[a, int(b)] = float(best[b]) - needed
     return found

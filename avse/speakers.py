@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
 from avse import features, lips, media, overlap, stream
@@ -25,7 +26,7 @@ from avse.tracks import Track
 
 WORDS = ("active", "largest", "left", "right")
 MAX_FACES = 12
-STILL = 0.05
+STILL = 0.065
 MOVING = 0.10
 MATCH_FRAMES = 75
 CLEAR_MATCH = 0.10
@@ -42,7 +43,7 @@ class Watched:
     """What K mouths do in each of V frames, and how well it goes with the sound.
 
     ``seen`` bool (K, V). ``motion`` (K, V): change of the mouth from frame to frame, at its largest within 0.4 s; below
-    0.05 it rests, above 0.1 it may speak. ``match`` (K, V): correlation of the energies that the lips tell with those
+    0.065 it rests, above 0.1 it may speak. ``match`` (K, V): correlation of the energies that the lips tell with those
     heard, within 3 s. ``lag_frames``: by how much the picture comes later than the sound.
     """
 
@@ -150,12 +151,17 @@ def find_lag(told: np.ndarray, energies: np.ndarray, seen: np.ndarray) -> int:
 
 
 def gain(watched: Watched, face: int) -> np.ndarray:
-    """Gain (V,) for a face: 1, but -25 dB while its mouth rests and another face's goes with the sound."""
+    """Gain (V,) for a face: 1, but -25 dB while its mouth rests and another face's goes with the sound.
+
+    The other mouth must move, and go with the sound clearly just then, or usually and not against it just then.
+    """
     others = np.arange(len(watched.seen)) != face
     rests = (watched.motion[face] < STILL) & watched.seen[face]
-    speaks = (watched.motion[others] > MOVING) & watched.seen[others] & (watched.match[others] > CLEAR_MATCH)
-    clearer = watched.match[others] > watched.match[face]
-    silent = rests & (speaks & clearer).any(0)
+    moves = (watched.motion[others] > MOVING) & watched.seen[others]
+    match = watched.match[others]
+    usual = (match * moves).sum(1, keepdims=True) / np.maximum(moves.sum(1, keepdims=True), 1)
+    fits = (match > CLEAR_MATCH) | ((match > 0) & (usual > CLEAR_MATCH))
+    silent = rests & (moves & fits & (match > watched.match[face])).any(0)
     level_db = SILENT_DB * uniform_filter1d(silent.astype(np.float32), RAMP_FRAMES)
     return np.asarray(10 ** (level_db / 20), np.float32)
 
@@ -191,12 +197,30 @@ def _observe(net: SpeechNet, heard: np.ndarray, mouths: np.ndarray) -> np.ndarra
 
 
 def _change(pictures: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
-    """Mean change (V, K) of the mouth itself, in units of the contrast of its surroundings; 0 where not seen."""
-    small = torch.nn.functional.avg_pool2d(pictures.float(), 4)
+    """Mean change (V, K) of the mouth itself from frame to frame, in units of the contrast; 0 where not seen.
+
+    What a movement of the whole crop would explain (shift, turn, size, brightness; one step of least squares, as in
+    Lucas and Kanade, 1981) is taken off first: a head may nod while the mouth rests.
+    """
+    small = F.avg_pool2d(pictures.float(), 4)
     deviation, mean = torch.std_mean(small, dim=(-2, -1), keepdim=True, correction=0)
-    mouth = ((small - mean) / (deviation + 1.0))[:, :, 8:18, 5:17]
-    change = mouth.diff(dim=1).abs().mean((-2, -1)) * (seen[:, 1:] & seen[:, :-1])
-    return torch.nn.functional.pad(change, (1, 0)).T
+    plain = (small - mean) / (deviation + 1.0)
+    difference, between = plain.diff(dim=1).flatten(2), (plain[:, 1:] + plain[:, :-1]) / 2
+    basis = _movements(between).flatten(3)  # (K, V - 1, movements, pixels)
+    gram = basis @ basis.mT + 0.01 * torch.eye(basis.shape[2])
+    share = torch.linalg.solve(gram, basis @ difference[..., None])
+    rest = (difference - (share * basis).sum(2)).unflatten(-1, small.shape[-2:])[..., 8:18, 5:17]
+    change = rest.abs().mean((-2, -1)) * (seen[:, 1:] & seen[:, :-1])
+    return F.pad(change, (1, 0)).T
+
+
+def _movements(pictures: torch.Tensor) -> torch.Tensor:
+    """How pictures (..., H, W) change if they are shifted, turned, enlarged or brightened: (..., 6, H, W)."""
+    down, right = torch.gradient(pictures, dim=(-2, -1))
+    y, x = (torch.linspace(-1, 1, size) for size in pictures.shape[-2:])
+    y = y[:, None]
+    turned, larger = x * down - y * right, x * right + y * down
+    return torch.stack([down, right, turned, larger, pictures, torch.ones_like(pictures)], -3)
 
 
 def _sliding_match(told: np.ndarray, energies: np.ndarray, seen: np.ndarray) -> np.ndarray:

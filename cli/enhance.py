@@ -9,6 +9,7 @@ import typer
 
 from avse.sandbox import ORDINARY, Limits
 
+from .each import each_folder, enhance_all
 from .pipes import PIPE, lufs, open_ends
 from .progress import progress
 from .reports import is_page, write_report
@@ -17,10 +18,14 @@ from .reports import is_page, write_report
 def enhance(
     recording: Annotated[Path, typer.Argument(help="Video or sound file, in any usual format; - for standard input.")],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="clean.wav, .flac; or .mp4, .mkv, .mov: picture kept; - for WAV.")
-    ],
+        Path | None,
+        typer.Option("--output", "-o", help="clean.wav, .flac; or .mp4, .mkv, .mov: picture kept; - for WAV."),
+    ] = None,
     model: Annotated[str, typer.Option(help="Name of a model, or path of a .safetensors checkpoint.")] = "avse",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    speaker: Annotated[
+        str, typer.Option(help="active, largest, left, right, or a number; all: every face, into the folder -o.")
+    ] = "active",
     no_video: Annotated[bool, typer.Option("--no-video", help="Ignore the picture; use the sound alone.")] = False,
     strength: Annotated[
         float, typer.Option(help="0 changes nothing, 1 keeps the voice alone; 0.9 keeps the rest 20 dB lower.")
@@ -47,6 +52,16 @@ def enhance(
     from avse.errors import UsageError, printable
     from avse.evaluation.compare import compare_files, read_reference, table
 
+    folder = each_folder(speaker, output)
+    if folder:
+        if no_video or reference or report or loudness != "keep" or recording == PIPE:
+            raise UsageError(
+                "Sounds of all faces have no single score, report or loudness, and come from a file with a picture.",
+                "Leave --reference, --report, --loudness and --no-video away, or name one speaker.",
+            )
+        settings = {"model": model, "device": device, "strength": strength, "audio_track": audio_track, "force": force}
+        return enhance_all(recording, folder, quiet, as_json, limits=Limits(max_seconds, max_megabytes), **settings)
+    assert output
     source, target = open_ends(recording, output)
     check_paths(source, target, force)
     read = [path for path in (source, reference) if isinstance(path, Path)]
@@ -63,7 +78,7 @@ def enhance(
     clean = read_reference(reference, recording) if reference else None
     with progress(quiet) as show:
         result = run(
-            source, target, model=model, device=device, use_video=not no_video, strength=strength,
+            source, target, model=model, device=device, use_video=not no_video, speaker=speaker, strength=strength,
             loudness_lufs=lufs(loudness), audio_track=audio_track, force=force, on_progress=show,
             with_thumbnail=is_page(report),
             limits=Limits(max_seconds, max_megabytes),

@@ -11,6 +11,7 @@ from .batch import batch
 from .doctor import doctor
 from .enhance import enhance
 from .evaluate import evaluate
+from .faces import faces
 from .mix import mix
 from .models import models
 from .prepare import prepare
@@ -61,6 +62,7 @@ TRAINING = "Training"
 INSTALLATION = "This installation"
 
 app.command(rich_help_panel=RECORDINGS)(enhance)
+app.command(rich_help_panel=RECORDINGS)(faces)
 app.command(rich_help_panel=RECORDINGS)(batch)
 app.command(rich_help_panel=MEASURING)(mix)
 app.command(rich_help_panel=MEASURING)(evaluate)

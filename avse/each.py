@@ -1,0 +1,144 @@
+"""A sound of every face in a recording, in one pass, and a page of facts that says which is whom."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from avse import files, media
+from avse.checkpoint import Checkpoint
+from avse.crowd import Crowd
+from avse.enhance import check_recording, check_tracks, listen, meet
+from avse.errors import AvseError, InputError, UsageError
+from avse.portrait import portrait
+from avse.registry import load_model
+from avse.sandbox import ORDINARY, Limits
+from avse.separation import Loudness, Progress, separate_each
+
+FACTS = "faces.json"
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a first pass over a recording shows: its tracks, its sound's length and level, and the faces that count."""
+
+    tape: media.Media
+    loudness: Loudness
+    crowd: Crowd
+
+    def facts(self) -> list[dict[str, Any]]:
+        """What is known of every face, in plain values, largest first."""
+        return [self.crowd.facts(k, self.loudness.num_frames) for k in range(len(self.crowd.tracks))]
+
+
+def look_at(
+    recording: Path, checkpoint: Checkpoint, on_progress: Progress | None = None, *,
+    audio_track: int = 1, limits: Limits = ORDINARY,
+) -> Look:  # fmt: skip
+    """Find the faces of a recording with sound, and see how their mouths go with it, be it only one.
+
+    Raises:
+        UsageError: there is no such file. InputError: it cannot be read, has no sound or no picture.
+    """
+    report = on_progress or (lambda stage, done, total: None)
+    check_recording(recording)
+    tape = media.probe(recording, audio_track, limits)
+    check_tracks(tape, None)
+    if tape.picture is None:
+        raise InputError(f"{recording} has no picture.", "Give a video.")
+    loudness = listen(tape, report)
+    return Look(tape, loudness, meet(tape, loudness, checkpoint.net, report, watch_one=True))
+
+
+def enhance_each(
+    recording: str | Path,
+    folder: str | Path,
+    *,
+    model: str | Checkpoint = "avse",
+    device: str = "auto",
+    strength: float = 1.0,
+    audio_track: int = 1,
+    limits: Limits = ORDINARY,
+    force: bool = False,
+    on_progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Write ``face-1.wav``, ``face-1.png`` and so on, one for every face, and ``faces.json``, into ``folder``.
+
+    Sounds keep rate, channels and length of the recording. Returns what ``faces.json`` holds: for every face its
+    number, position, when it is seen, and its files.
+
+    Raises:
+        UsageError: the paths make no sense. InputError: the recording cannot be read, or shows no face.
+    """
+    source, folder = Path(recording), Path(folder)
+    check_recording(source)
+    check_folder(folder, force)
+    report = on_progress or (lambda stage, done, total: None)
+    checkpoint = load_model(model, device) if isinstance(model, str) else model
+    if checkpoint.net.lips is None:
+        raise UsageError("A model that only listens cannot tell faces apart.", "Take one that looks at lips too.")
+    seen = look_at(source, checkpoint, report, audio_track=audio_track, limits=limits)
+    if not seen.crowd.tracks:
+        raise InputError(f"There is no face in {source}.", "Without --speaker the sound alone is used.")
+    followed = [face for k in range(len(seen.crowd.tracks)) if (face := seen.crowd.followed(k))]
+    names = [f"face-{k + 1}" for k in range(len(followed))]
+    folder.mkdir(exist_ok=True)
+    steps = separate_each(checkpoint.net, seen.tape, seen.loudness, followed, report, strength)
+    with write_all([folder / f"{name}.wav" for name in names], seen.tape, steps):
+        facts = [
+            values
+            | {"sound": f"{name}.wav", "thumbnail": _save_portrait(folder / f"{name}.png", seen.tape, face.track)}
+            for name, values, face in zip(names, seen.facts(), followed, strict=True)
+        ]
+    summary = {"recording": str(source), "faces": facts}
+    files.write_json(folder / FACTS, summary)
+    return summary
+
+
+def check_folder(folder: Path, force: bool) -> None:
+    """UsageError, before any work, for a folder that cannot be written to, or that holds sounds of faces already."""
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file.", "Name a folder, in which every face gets a file.")
+    if folder.is_dir():
+        files.check_output(folder / FACTS, force)
+    else:
+        files.check_output(folder, force)
+
+
+@contextlib.contextmanager
+def write_all(
+    paths: Sequence[Path], tape: media.Media, steps: Iterator[tuple[np.ndarray, ...]]
+) -> Iterator[None]:  # fmt: skip
+    """Write one block after the other to several WAV files at once, all of which appear when all are whole."""
+    assert tape.sound is not None
+    with contextlib.ExitStack() as stack:
+        parts = [stack.enter_context(files.whole(path)) for path in paths]
+        try:
+            with contextlib.ExitStack() as open_files:
+                sounds = [
+                    open_files.enter_context(
+                        soundfile.SoundFile(part, "w", tape.sound.sample_rate, tape.sound.num_channels, "PCM_16")
+                    )
+                    for part in parts
+                ]
+                for blocks in steps:
+                    for sound, block in zip(sounds, blocks, strict=True):
+                        sound.write(np.clip(block, -1.0, 1.0))
+        except soundfile.SoundFileError as error:
+            raise AvseError(f"The sound cannot be written: {error}", "See that there is space on the disk.") from error
+        yield
+
+
+def _save_portrait(path: Path, tape: media.Media, track: Any) -> str | None:
+    picture = portrait(tape, track)
+    if picture is None:
+        return None
+    with files.whole(path) as partial:
+        partial.write_bytes(picture)
+    return path.name

@@ -1,0 +1,40 @@
+"""``avse enhance --speaker all``: a sound of every face."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from .progress import progress
+
+
+def each_folder(speaker: str, output: Path | None) -> Path | None:
+    """Where the sounds of all faces go: ``all`` with -o, or ``each:FOLDER``; None if one face is asked for."""
+    if speaker.startswith("each:"):
+        if output or speaker == "each:":
+            raise typer.BadParameter("each:FOLDER names the folder itself; leave -o away.", param_hint="--speaker")
+        return Path(speaker.removeprefix("each:"))
+    if output is None:
+        raise typer.BadParameter("Name a file, such as -o clean.wav.", param_hint="'--output' / '-o'")
+    return output if speaker == "all" else None
+
+
+def enhance_all(recording: Path, folder: Path, quiet: bool, as_json: bool, **settings: Any) -> None:
+    """Write every face's sound, and say which is whom."""
+    from avse import files
+    from avse.each import FACTS, enhance_each
+    from avse.errors import printable
+    from avse.sheet import clock
+
+    with progress(quiet) as show:
+        summary = enhance_each(recording, folder, on_progress=show, **settings)
+    if as_json:
+        typer.echo(files.to_json(summary))
+    elif not quiet:
+        for face in summary["faces"]:
+            times = f"{clock(face['intervals_seconds'][0][0])} to {clock(face['intervals_seconds'][-1][1])}"
+            about = f"face {face['number']} ({face['position']}, {times}, seen {face['seen_share']:.0%} of the time)"
+            typer.echo(f"{printable(str(folder / face['sound']))}  {about}")
+        typer.echo(printable(str(folder / FACTS)))

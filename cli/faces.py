@@ -1,0 +1,70 @@
+"""``avse faces``: who is to be seen in a recording, and whose mouth goes with the sound."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .progress import progress
+from .tables import write_table
+
+HEADER = ("face", "where", "from", "to", "seen", "size", "mouth moves", "with the sound")
+
+
+def faces(
+    recording: Annotated[Path, typer.Argument(help="A video, in any usual format.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Contact sheet to write, .png.")] = None,
+    model: Annotated[str, typer.Option(help="Name of a model, or path of a .safetensors checkpoint.")] = "avse",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    force: Annotated[bool, typer.Option("--force", "-f", help="Replace the sheet if it exists.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Say it as one line of JSON.")] = False,
+) -> None:
+    """Number the faces of a recording, as ``avse enhance --speaker`` takes them, largest first.
+
+    "mouth moves" is the share of the time seen in which the mouth moves as in speech; "with the sound" says how well
+    that goes with what is heard: below 0.05 hardly, above 0.15 clearly. A star marks the active one.
+
+    Example:
+    avse faces panel.mp4 -o sheet.png
+    avse enhance panel.mp4 --speaker 2 -o clean.wav
+    """
+    from avse import files, speakers
+    from avse.each import look_at
+    from avse.errors import UsageError
+    from avse.registry import load_model
+    from avse.sheet import write_sheet
+
+    if output:
+        files.check_output(output, force, [recording])
+        if output.suffix.lower() != ".png":
+            raise UsageError(f"A contact sheet cannot be a '{output.suffix}' file.", "Name it .png.")
+    with progress(quiet) as show:
+        look = look_at(recording, load_model(model, device), show)
+        facts = look.facts()
+        if output and facts:
+            write_sheet(output, look.tape, look.crowd.tracks, facts)
+    active = speakers.choose(look.crowd.tracks, "active", look.crowd.watched)
+    if as_json:
+        number = None if active is None else active + 1
+        typer.echo(files.to_json({"recording": str(recording), "active": number, "faces": facts}))
+    elif not facts and not quiet:
+        typer.echo("There is no face in the picture.")
+    elif not quiet:
+        write_table([row(values, values["number"] - 1 == active) for values in facts], HEADER)
+
+
+def row(values: dict[str, Any], is_active: bool) -> list[str]:
+    """One face as a line of the table."""
+    from avse.sheet import clock
+
+    left, top, right, bottom = values["box_pixels"]
+    moves, fits = (values.get(name) for name in ("mouth_moves_share", "mouth_with_sound"))
+    return [
+        f"{values['number']}{'*' if is_active else ''}", values["position"],
+        clock(values["intervals_seconds"][0][0]), clock(values["intervals_seconds"][-1][1]),
+        f"{values['seen_share']:.0%}", f"{right - left}x{bottom - top}",
+        "-" if moves is None else f"{moves:.0%}", "-" if fits is None else f"{fits:.2f}",
+    ]  # fmt: skip
