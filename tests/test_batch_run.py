@@ -173,6 +173,8 @@ def test_one_batch_at_a_time(batch: Batch, tmp_path: Path, out: Path) -> None:
         batch(write_items(tmp_path / "in", "well"))
     assert "already" in refusal.value.message
     assert os.listdir(out) == [".avse-batch.lock"]
+    with locked(out), pytest.raises(UsageError, match="already"):
+        batch(write_items(tmp_path / "in", "well"), results=tmp_path / "log")
     assert counts(batch(write_items(tmp_path / "in", "well"))) == (1, 0, 0, 0)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -78,7 +78,9 @@ def run(
         UsageError: another batch holds the results folder, or it cannot be written to. MissingError: no space left,
         or no worker can start. The summary is written all the same, with the reason.
     """
-    with locked(settings.results):
+    with ExitStack() as locks:
+        for folder in _folders(settings):
+            locks.enter_context(locked(folder))
         journal = Journal(settings.results)
         before = journal.last()
         state = states(items, settings, before)
@@ -108,6 +110,12 @@ def run(
                 files.write_json(settings.results / "summary.json", summary.as_dict())
         _write_report(journal, items, summary.as_dict(), settings)
     return summary.as_dict()
+
+
+def _folders(settings: Settings) -> set[Path]:
+    """The local folders that this batch alone may write to."""
+    output = set() if storage.is_url(settings.output) else {Path(settings.output).resolve()}
+    return output | {settings.results.resolve()}
 
 
 def _shown(item: Item, settings: Settings) -> str:
