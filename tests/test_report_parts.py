@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import math
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,17 @@ def test_what_cannot_be_read_has_a_reason_and_spoils_nothing(tmp_path: Path) -> 
     assert [bool(track.problem) for track in tracks] == [True, True, True, True, True, False]
     assert "holds no sound" in tracks[3].problem
     assert tracks[5].sound
+
+
+def test_a_long_sound_is_not_kept(tmp_path: Path) -> None:
+    short, long = (write_sound(tmp_path / f"{seconds}.wav", seconds) for seconds in (20.0, 200.0))
+    peaks = []
+    for path in (short, long):
+        tracemalloc.start()
+        make_tracks([("A", path)], sample_rate=16000, played_seconds=1.0, num_columns=50)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.1 * peaks[0]
 
 
 def test_silence_is_a_track_too(tmp_path: Path) -> None:

@@ -98,8 +98,9 @@ def _read(
     drawing, kept, missing = Drawing(sample_rate, num_columns), [], round(played_seconds * sample_rate)
     for block in blocks:
         drawing.add(block)
-        kept.append(block[:missing])
-        missing -= len(kept[-1])
+        if missing:
+            kept.append(block[:missing].copy())  # a view would hold the whole block
+            missing -= len(kept[-1])
     if drawing.num_samples == 0:
         raise InputError("The file holds no sound.", "Check that it plays.")
     return drawing.finish(), np.concatenate(kept)

@@ -24,10 +24,9 @@ function setUpTable(box) {
   const output = box.querySelector("output");
   const more = box.querySelector(".more");
   const rows = [...body.rows].map((row) => ({
-    row, words: [...row.cells].map((cell) => cell.textContent), text: row.textContent.toLowerCase(),
+    row, words: [...row.cells].map((cell) => cell.textContent),
   }));
   const labels = headers.map((header) => header.textContent);
-  for (const { row } of rows) [...row.cells].forEach((cell, index) => { cell.dataset.label = labels[index]; });
   for (const entry of rows) entry.text = entry.words.join(" ").toLowerCase();
   let limit = PAGE;
 
@@ -38,7 +37,9 @@ function setUpTable(box) {
       const fits = wanted.every((word) => text.includes(word));
       found += fits;
       row.hidden = !fits || found > limit;
+      if (!row.hidden) [...row.cells].forEach((cell, index) => { cell.dataset.label = labels[index]; });
     }
+    box.dataset.ready = "";
     more.hidden = found <= limit;
     const shown = Math.min(found, limit);
     output.textContent = `${shown} of ${found} rows` + (found < rows.length ? `, ${rows.length} in all` : "");
