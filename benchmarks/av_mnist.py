@@ -176,7 +176,7 @@ def autoencoder(task: Task, seed: int) -> dict[str, float]:
 
 
 def smil(task: Task, seed: int, form: str, config: SmilConfig) -> dict[str, float]:
-    """Priors from the sounds that are there, then meta steps: inner on pictures alone, outer on complete examples."""
+    """Priors from the sounds that are there, then meta steps: inner on any picture alone, outer on complete examples."""
     own, complete = task.training, task.heard.nonzero()[:, 0]
     sounds = Unimodal()
     fit(
@@ -190,7 +190,6 @@ def smil(task: Task, seed: int, form: str, config: SmilConfig) -> dict[str, floa
     assert net.imputer is not None
     with torch.no_grad():
         net.imputer.priors.copy_(centres(sounds.encoder(own.sounds[complete]), NUM_PRIORS, seed))
-    missing = (1 - task.heard).nonzero()[:, 0]
     generator = torch.Generator().manual_seed(seed)
 
     def loss_on(examples: Tensor, heard: float) -> Callable[[Weights], Tensor]:
@@ -203,7 +202,7 @@ def smil(task: Task, seed: int, form: str, config: SmilConfig) -> dict[str, floa
         return loss
 
     def step(chosen: Tensor) -> Tensor:
-        lacking = missing[torch.randint(len(missing), (BATCH_SIZE,), generator=generator)]
+        lacking = torch.randint(len(own.labels), (BATCH_SIZE,), generator=generator)
         weights: Mapping[str, Tensor] = dict(net.named_parameters())
         return meta_losses(weights, loss_on(lacking, 0.0), loss_on(complete[chosen], 1.0), config).objective
 
