@@ -176,7 +176,7 @@ def autoencoder(task: Task, seed: int) -> dict[str, float]:
 
 
 def smil(task: Task, seed: int, form: str, config: SmilConfig) -> dict[str, float]:
-    """Priors from the sounds that are there, then meta steps: inner on any picture alone, outer on complete examples."""
+    """Priors from the sounds that are there, then meta steps: inner on pictures alone, outer on complete examples."""
     own, complete = task.training, task.heard.nonzero()[:, 0]
     sounds = Unimodal()
     fit(
