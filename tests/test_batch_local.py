@@ -111,7 +111,7 @@ def test_leaving_early_ends_workers_and_what_they_started(job: Scripted, tmp_pat
     assert len(pids) == 2
     assert all(map(is_alive, pids))
     outcomes.close()
-    assert not any(map(is_alive, pids))
+    wait_for(lambda: not any(map(is_alive, pids)), 10)
 
 
 def test_workers_die_with_their_parent(job: Scripted, tmp_path: Path) -> None:

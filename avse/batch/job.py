@@ -36,7 +36,7 @@ class EnhanceJob:
 
     def __call__(self) -> Work:
         """Load the net; the work on one item returns what `enhance` says of it."""
-        from avse import speakers
+        from avse import enhance, speakers  # noqa: F401 - what takes long to import is imported at the start
         from avse.registry import load_model
 
         speakers.parse(self.options.get("speaker", "active"))  # told once, and not for every recording

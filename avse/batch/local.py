@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from types import FrameType
 from typing import Any
 
 from avse.batch.engine import Job, Kind, OnProgress, Outcomes, Report, Task, Todo, attempt, start
@@ -140,7 +141,7 @@ def _interrupts_held() -> Iterator[None]:
 def _serve(pipe: Connection, job: bytes, num_threads: int) -> None:
     """The program of a worker, in a session of its own: what it starts can be ended with it."""
     os.setsid()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what is half-written is removed on the way out
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     os.environ.setdefault("OMP_NUM_THREADS", str(num_threads))  # read when torch is imported, which the job does
     with closing(pipe), suppress(KeyboardInterrupt, EOFError, BrokenPipeError):
@@ -148,7 +149,16 @@ def _serve(pipe: Connection, job: bytes, num_threads: int) -> None:
         pipe.send((kind, None if kind == "ready" else work))
         while kind == "ready":
             item = pipe.recv()
-            pipe.send(attempt(work, item, _reporter(pipe)))
+            signal.signal(signal.SIGTERM, _give_up)
+            answer = attempt(work, item, _reporter(pipe))
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            pipe.send(answer)
+
+
+def _give_up(number: int, frame: FrameType | None) -> None:
+    """Leave the item by an exception, so that what is half-written is removed; nobody listens to complaints now."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    raise KeyboardInterrupt
 
 
 def _reporter(pipe: Connection) -> Report:
