@@ -51,6 +51,15 @@ def write_recording(
     return path
 
 
+def turned(source: Path, path: Path, degrees: int) -> Path:
+    """A copy that is to be shown turned counter-clockwise; by the older way where ffmpeg is older than 6.0."""
+    try:
+        ffmpeg("-display_rotation", str(degrees), "-i", source, "-c", "copy", path)
+    except AssertionError:
+        ffmpeg("-i", source, "-c", "copy", "-metadata:s:v:0", f"rotate={degrees % 360}", path)
+    return path
+
+
 def flash_and_click(path: Path, *, start: float = 0.4, seconds: float = 1.0, **settings: float) -> Path:
     """A dark picture, lit for one frame, and a click in silence; both ``start`` seconds after 0 on the file's clock."""
     fps = int(settings.get("fps", 25))

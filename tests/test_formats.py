@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soxr
 from PIL import Image
-from recordings import ffmpeg, lag, picture_packets, si_sdr
+from recordings import ffmpeg, lag, picture_packets, si_sdr, turned
 
 import avse
 from avse import media
@@ -133,11 +133,10 @@ def test_picture_in_4k(plain: Plain, net: Model, tmp_path: Path) -> None:
     assert len(frames) == 10
 
 
-@pytest.mark.parametrize(("turn", "degrees"), [("transpose=1", "90"), ("transpose=2", "-90"), ("hflip,vflip", "180")])
-def test_picture_that_says_it_is_turned(turn: str, degrees: str, plain: Plain, net: Model, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("turn", "degrees"), [("transpose=1", 90), ("transpose=2", -90), ("hflip,vflip", 180)])
+def test_picture_that_says_it_is_turned(turn: str, degrees: int, plain: Plain, net: Model, tmp_path: Path) -> None:
     ffmpeg("-i", plain.path, "-vf", turn, *FAST, *LOSSLESS, tmp_path / "lying.mov")
-    ffmpeg("-display_rotation", degrees, "-i", tmp_path / "lying.mov", "-c", "copy", tmp_path / "upright.mov")
-    check_picture(tmp_path / "upright.mov", plain, net)
+    check_picture(turned(tmp_path / "lying.mov", tmp_path / "upright.mov", degrees), plain, net)
 
 
 # Containers and sound -----------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from recordings import (
     flash_frame,
     picture_packets,
     si_sdr,
+    turned,
     write_recording,
 )
 
@@ -89,11 +90,11 @@ def test_picture_is_seen_as_it_is_displayed(tmp_path: Path) -> None:
     corner = np.zeros((5, 48, 64), np.uint8)
     corner[:, :16, :16] = 255
     plain = write_recording(tmp_path / "plain.mp4", None, corner)
-    turned, wide = tmp_path / "turned.mp4", tmp_path / "wide.mp4"
-    ffmpeg("-display_rotation", "90", "-i", plain, "-c", "copy", turned)
+    sideways, wide = tmp_path / "turned.mp4", tmp_path / "wide.mp4"
+    turned(plain, sideways, 90)
     ffmpeg("-i", plain, "-vf", "setsar=2", "-c:v", "libx264", wide)
     for path, (width, height), bright in [
-        (turned, (48, 64), np.s_[-14:, :14]),  # counter-clockwise: the upper left goes to the lower left
+        (sideways, (48, 64), np.s_[-14:, :14]),  # counter-clockwise: the upper left goes to the lower left
         (wide, (128, 48), np.s_[:14, :30]),
     ]:
         tape = media.probe(path)
