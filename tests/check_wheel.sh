@@ -42,6 +42,7 @@ for package in (avse, avse_cli, avse_checkpoints):
 "
 "$work/venv/bin/avse" --version
 "$work/venv/bin/avse" models verify
-"$work/venv/bin/avse" enhance "$sample.mp4" -o clean.wav --reference "$sample.reference.wav"
+"$work/venv/bin/avse" enhance "$sample.mp4" -o clean.wav --reference "$sample.reference.wav" --report report.html
+test -s report.html
 "$work/venv/bin/avse" doctor --quiet
 echo "the wheel works"
