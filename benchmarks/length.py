@@ -76,9 +76,11 @@ def main() -> None:
         for minutes, path in make_recordings(Path(scratch), options.minutes, options.size).items():
             context = get_context("spawn")
             results = context.Queue()
-            command = ["enhance", str(path), "-o", str(path.with_name(f"out{options.suffix}")), "--force"]
-            context.Process(target=measure, args=(command, results)).start()
+            command = ["enhance", str(path), "-o", str(path.with_name(f"out{options.suffix}")), "--force", "--quiet"]
+            process = context.Process(target=measure, args=(command, results))
+            process.start()
             code, seconds, peak_mb, cpu_seconds = results.get()
+            process.join()
             if code:
                 sys.exit(f"avse left with {code}")
             per_second = f"{seconds / minutes / 60:.2f} s | {cpu_seconds / minutes / 60:.2f} s"
