@@ -80,7 +80,8 @@ def batch(
 
     folder, listed = (".", Path(recordings[1:])) if recordings.startswith("@") else (recordings, listed)
     if engine is Engines.ray:  # other machines stand in other folders
-        folder, output, model = map(_everywhere, (folder, output, model))
+        folder, output = map(_everywhere, (folder, output))
+        model = _everywhere(model) if model.endswith(".safetensors") else model
     items = library.find(folder, output, suffix=suffix, pattern=pattern, recursive=recursive, listed=listed)
     options = {
         "use_video": not no_video, "speaker": speaker, "strength": strength, "loudness_lufs": lufs(loudness),
@@ -171,7 +172,7 @@ def _number(jobs: str) -> int | None:
 
 
 def _everywhere(place: str) -> str:
-    """A path as other machines understand it; URLs and names of models as they are."""
+    """A path as other machines understand it; URLs as they are."""
     return os.path.abspath(place) if os.path.exists(place) or ("/" in place and "://" not in place) else place
 
 

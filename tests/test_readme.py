@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from avse_cli.main import app
 
 README = ROOT / "README.md"
-ONLY_TYPED = frozenset({"train", "prepare", "mix", "evaluate", "bench", "--install-completion", "--version"})
+ONLY_TYPED = frozenset({"train", "prepare", "mix", "evaluate", "models", "--install-completion", "--version"})
 COMMANDS = [command for command in commands(README) if command.words[:1] == ["avse"]]
 RUN = [command for command in COMMANDS if command.words[1] not in ONLY_TYPED]
 
