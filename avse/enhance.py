@@ -123,17 +123,25 @@ def enhance(
         waveform, levels = render(tape, loudness, blocks, target, loudness_lufs)
         thumbnail = portrait(tape, crowd.tracks[number]) if with_thumbnail and number is not None else None
 
+    result = summarise(tape, loudness, crowd, number, use_video)
+    return replace(
+        result, input=source if isinstance(recording, str | Path) else Path("-"),
+        output=target if isinstance(target, Path) else None,
+        model=str(checkpoint.about.get("name", model if isinstance(model, str) else "")),
+        note=f"{result.note} {levels.describe()}" if levels else result.note,
+        levels=levels, waveform=waveform, thumbnail=thumbnail, elapsed_seconds=time.perf_counter() - started,
+    )  # fmt: skip
+
+
+def summarise(tape: media.Media, loudness: Loudness, crowd: Crowd, number: int | None, use_video: bool) -> Result:
+    """What there was to hear and to see, and who was followed; not yet what became of it."""
     assert tape.sound is not None
     share = crowd.seen_share(number, loudness.num_frames)
-    note = describe(tape, loudness, use_video, share, crowd.describe(number))
-    note += f" {levels.describe()}" if levels else ""
     return Result(
-        source if isinstance(recording, str | Path) else Path("-"), target if isinstance(target, Path) else None,
-        str(checkpoint.about.get("name", model if isinstance(model, str) else "")),
-        loudness.num_samples / tape.sound.sample_rate, tape.sound.sample_rate, tape.sound.num_channels,
-        len(crowd.tracks), share, time.perf_counter() - started, note, levels=levels, waveform=waveform,
+        tape.path, None, "", loudness.num_samples / tape.sound.sample_rate, tape.sound.sample_rate,
+        tape.sound.num_channels, len(crowd.tracks), share, 0.0,
+        describe(tape, loudness, use_video, share, crowd.describe(number)),
         speaker=0 if number is None else number + 1, seen_seconds=crowd.seen_seconds(number, loudness.num_frames),
-        thumbnail=thumbnail,
     )  # fmt: skip
 
 
