@@ -25,14 +25,19 @@ class DiedError(Exception):
     """Why there is no result: the worker died, or the job raised what it should not."""
 
 
+def num_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
 def count(num_jobs: int | None = None) -> int:
     """The number of processes that was asked for, or one for each core that this process may use."""
-    return num_jobs or len(os.sched_getaffinity(0))
+    return num_jobs or num_cores()
 
 
 def threads_for(num_jobs: int) -> int:
     """Threads for each of so many processes, so that together they do not fight over the cores."""
-    return max(1, count() // num_jobs)
+    return max(1, num_cores() // num_jobs)
 
 
 def run_many(

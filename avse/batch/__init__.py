@@ -12,8 +12,9 @@ from avse.batch.engine import Engine, Job, OnProgress, Outcome, Work
 from avse.batch.items import Item, find
 from avse.batch.job import EnhanceJob
 from avse.batch.journal import Journal
-from avse.batch.local import num_cores, run_many
+from avse.batch.local import run_many
 from avse.batch.run import Settings, run, states
+from avse.workers import num_cores
 
 __all__ = [
     "Engine", "EnhanceJob", "Item", "Job", "Journal", "OnProgress", "Outcome", "Settings", "Work", "find", "num_cores",

@@ -18,14 +18,10 @@ from typing import Any
 
 from avse.batch.engine import Job, Kind, OnProgress, Outcomes, Report, Task, Todo, attempt, start
 from avse.batch.items import Item
+from avse.workers import num_cores
 
 GRACE_SECONDS = 2.0
 REPORT_EVERY_SECONDS = 0.1
-
-
-def num_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def run_many(job: Job, items: Sequence[Item], workers: int, on_progress: OnProgress) -> Outcomes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 from avse import __version__
 from avse.evaluation.methods import Method
 from avse.evaluation.report.study import UNPROCESSED, Mean, Study, mean_of
+from avse.workers import num_cores
 
 PROTOCOL = (
     "16 kHz, one channel. PESQ wide-band (ITU-T P.862.2) and STOI, ESTOI in windows of at most 30 s; SI-SDR of the "
@@ -88,4 +88,4 @@ def _versions() -> dict[str, str]:
 def _machine() -> dict[str, Any]:
     torch = sys.modules.get("torch")  # where no net was used, nobody needs to wait for it
     gpu = torch.cuda.get_device_name() if torch and torch.cuda.is_available() else None
-    return {"platform": platform.platform(), "num_cores": len(os.sched_getaffinity(0)), "gpu": gpu}
+    return {"platform": platform.platform(), "num_cores": num_cores(), "gpu": gpu}
