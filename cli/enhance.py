@@ -64,17 +64,7 @@ def enhance(
     assert output
     source, target = open_ends(recording, output)
     check_paths(source, target, force)
-    read = [path for path in (source, reference) if isinstance(path, Path)]
-    if isinstance(target, Path):
-        files.check_output(target, force, read)
-    if reference and PIPE in (recording, output):
-        raise UsageError("Scores need files.", "Leave --reference away, or name files for input and output.")
-    if report:
-        files.check_output(report, force, read)
-        if report.absolute() == output.absolute():
-            raise UsageError(f"{report} cannot be both output and report.", "Name two files.")
-        if is_page(report) and PIPE in (recording, output):
-            raise UsageError("A page with players needs files.", "Name files for input and output, or a report.json.")
+    _check_extras(recording, output, reference, report, force)
     clean = read_reference(reference, recording) if reference else None
     with progress(quiet) as show:
         result = run(
@@ -98,3 +88,22 @@ def enhance(
         )  # fmt: skip
         if clean is not None:
             typer.echo(table(summary["scores"]))
+
+
+def _check_extras(recording: Path, output: Path, reference: Path | None, report: Path | None, force: bool) -> None:
+    """UsageError, before any work, for a reference or a report that do not go with recording and output."""
+    from avse import files
+    from avse.errors import UsageError
+
+    read = [path for path in (recording, reference) if path and path != PIPE]
+    through_pipe = PIPE in (recording, output)
+    if output != PIPE:
+        files.check_output(output, force, read)
+    if reference and through_pipe:
+        raise UsageError("Scores need files.", "Leave --reference away, or name files for input and output.")
+    if report:
+        files.check_output(report, force, read)
+        if report.absolute() == output.absolute():
+            raise UsageError(f"{report} cannot be both output and report.", "Name two files.")
+        if is_page(report) and through_pipe:
+            raise UsageError("A page with players needs files.", "Name files for input and output, or a report.json.")
