@@ -150,7 +150,8 @@ class Trainer:
         """One step on one batch, for SMIL with one of examples without picture; returns its losses."""
         self.net.train()
         self._seed_step()
-        crops = augment(batch.crops, self.config.augment, self.generator)
+        looks = self.config.model.fusion != "none"
+        crops = augment(batch.crops, self.config.augment, self.generator) if looks else batch.crops
         for group in self.optimiser.param_groups:
             group["lr"] = self.config.learning_rate * self._rate()
         moved = Batch(batch.mixture, batch.target, crops, batch.seen).to(self.fabric.device)
