@@ -25,6 +25,14 @@ def magnitude_loss(estimate: Tensor, reference: Tensor, power: float) -> Tensor:
     return F.mse_loss(_compressed(estimate, power).abs(), _compressed(reference, power).abs())
 
 
+def lost_loss(estimate: Tensor, reference: Tensor, power: float) -> Tensor:
+    """As `magnitude_loss`, of what the estimate lacks alone: speech taken away is worse than noise left behind.
+
+    The asymmetric loss of VoiceFilter-Lite (Wang et al., 2020; arXiv:2009.04323), as a term of its own.
+    """
+    return F.relu(_compressed(reference, power).abs() - _compressed(estimate, power).abs()).square().mean()
+
+
 def complex_loss(estimate: Tensor, reference: Tensor, power: float) -> Tensor:
     """Mean squared distance of compressed spectra, phase included; spectra complex (B, F, T)."""
     return (_compressed(estimate, power) - _compressed(reference, power)).abs().square().mean()

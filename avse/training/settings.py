@@ -13,7 +13,14 @@ from avse.data.mixing import MixConfig
 from avse.errors import UsageError
 from avse.training.smil import SmilConfig
 
-LOSS_WEIGHTS = {"spec/magnitude": 20.0, "spec/complex": 10.0, "wave/si_sdr": 0.1, "lips/energy": 1.0, "smil/kl": 0.0}
+LOSS_WEIGHTS = {
+    "spec/magnitude": 20.0,
+    "spec/lost": 0.0,
+    "spec/complex": 10.0,
+    "wave/si_sdr": 0.1,
+    "lips/energy": 1.0,
+    "smil/kl": 0.0,
+}
 STAGES = ("lips", "speech", "smil")
 SMIL_MODEL = {"imputer": "reference", "regulariser": "multiply"}
 """What stage smil gives the net where the settings say nothing about it."""

@@ -13,7 +13,7 @@ from avse.data.dataset import Batch
 from avse.features import LEVEL, WINDOW, prepare
 from avse.models.net import Output, SpeechNet
 from avse.records import Inputs
-from avse.training.losses import complex_loss, correlation, energy_targets, magnitude_loss, si_sdr
+from avse.training.losses import complex_loss, correlation, energy_targets, lost_loss, magnitude_loss, si_sdr
 
 Losses = dict[str, Tensor]
 
@@ -37,6 +37,7 @@ def speech_losses(output: Output, batch: Batch, config: ModelConfig) -> Losses:
     clean = stft(reference, WINDOW, hop)
     losses = {
         "spec/magnitude": magnitude_loss(output.spectrum, clean, power),
+        "spec/lost": lost_loss(output.spectrum, clean, power),
         "spec/complex": complex_loss(output.spectrum, clean, power),
         "wave/si_sdr": -si_sdr(istft(output.spectrum, WINDOW, hop), reference).clamp(-30, 30).mean(),
     }
