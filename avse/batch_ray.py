@@ -7,14 +7,13 @@ there are workers. Recordings and outputs lie where every machine reaches them: 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic
 
-from avse.batch.engine import Job, Kind, OnProgress, Outcomes, Task, Todo, Work, attempt, start
-from avse.batch.items import Item
 from avse.errors import MissingError
+from avse.tasks import Answer, Item, Job, OnProgress, Outcomes, Result, Task, Todo, Work, attempt, start
 
 GPU_SHARE = 0.25
 
@@ -63,19 +62,24 @@ def capacity(num_gpus: float) -> int:
 
 
 def run_many(
-    job: Job, items: Sequence[Item], workers: int, on_progress: OnProgress, *, num_gpus: float = 0.0
-) -> Outcomes:
-    """As `avse.batch.run_many`, with workers of one core and ``num_gpus`` GPUs wherever the cluster has room.
+    job: Job[Item, Result],
+    items: Iterable[Item],
+    num_workers: int,
+    on_progress: OnProgress[Item],
+    *,
+    num_gpus: float = 0.0,
+) -> Outcomes[Item, Result]:
+    """As `avse.workers.run_many`, with workers of one core and ``num_gpus`` GPUs wherever the cluster has room.
 
     A worker takes an item only once it has started, so workers for which there is no room (yet) hold nothing up.
     Progress is told by item, not within it. Needs `connected`.
     """
     import ray
 
-    todo = Todo(items)
-    crew = _Crew(job, num_gpus)
+    todo: Todo[Item, Result] = Todo(items)
+    crew: _Crew[Item, Result] = _Crew(job, num_gpus)
     try:
-        for number in range(min(workers, len(todo))):
+        for number in range(min(num_workers, len(todo))):
             crew.hire(number)
         while todo or crew.is_busy():
             [ready], _ = ray.wait(list(crew.members), num_returns=1)
@@ -93,31 +97,31 @@ def run_many(
 class _Actor:
     """A worker as it runs on the cluster."""
 
-    def start(self, job: Job) -> tuple[Kind, Any]:
+    def start(self, job: Job[Any, Any]) -> Answer:
         kind, value = start(job)
         if kind == "stop":
             return kind, value
-        self._work: Work = value
+        self._work: Work[Any, Any] = value
         return kind, None
 
-    def attempt(self, item: Item) -> tuple[Kind, Any]:
+    def attempt(self, item: Any) -> Answer:
         return attempt(self._work, item, lambda stage, done, total: None)
 
 
 @dataclass(eq=False)
-class _Worker:
+class _Worker(Generic[Item]):
     number: int
     actor: Any
-    task: Task | None = None
+    task: Task[Item] | None = None
 
 
-class _Crew:
+class _Crew(Generic[Item, Result]):
     """Workers by what they are expected to answer."""
 
-    def __init__(self, job: Job, num_gpus: float) -> None:
+    def __init__(self, job: Job[Item, Result], num_gpus: float) -> None:
         import ray
 
-        self.members: dict[Any, _Worker] = {}
+        self.members: dict[Any, _Worker[Item]] = {}
         self._job = ray.put(job)
         self._actors: Any = ray.remote(num_cpus=1, num_gpus=num_gpus, max_restarts=0)(_Actor)
 
@@ -128,7 +132,9 @@ class _Crew:
         actor: Any = self._actors.remote()
         self.members[actor.start.remote(self._job)] = _Worker(number, actor)
 
-    def go_on(self, worker: _Worker, todo: Todo, on_progress: OnProgress, alive: bool) -> None:
+    def go_on(
+        self, worker: _Worker[Item], todo: Todo[Item, Result], on_progress: OnProgress[Item], alive: bool
+    ) -> None:
         """The next task for a worker, a successor for a dead one, the end for one without anything to do."""
         if alive and todo:
             worker.task = todo.next()
@@ -144,11 +150,11 @@ class _Crew:
             _kill(worker)
 
 
-def _answer(ready: Any) -> tuple[Kind, Any]:
+def _answer(ready: Any) -> Answer:
     import ray
 
     try:
-        answer: tuple[Kind, Any] = ray.get(ready)
+        answer: Answer = ray.get(ready)
         return answer
     except ray.exceptions.RayTaskError as error:  # nothing of ours raises there: the machine lacks avse, or this one
         reason = str(error).strip().splitlines()[-1]
@@ -157,7 +163,7 @@ def _answer(ready: Any) -> tuple[Kind, Any]:
         return "died", str(error).splitlines()[0]
 
 
-def _kill(worker: _Worker) -> None:
+def _kill(worker: _Worker[Any]) -> None:
     import ray
 
     with suppress(ray.exceptions.RayError, ValueError):

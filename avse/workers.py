@@ -1,28 +1,26 @@
-"""Work spread over processes that may die: a worker's death costs the item it held, and a fresh worker goes on."""
+"""The workers of one machine: processes, each with a pipe of its own, so that a death is the end of one alone."""
 
 from __future__ import annotations
 
 import os
+import pickle
 import signal
-import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
-from multiprocessing import connection, get_context
-from multiprocessing.context import SpawnProcess
-from typing import Generic, TypeVar
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from types import FrameType
+from typing import Generic
 
-from avse.errors import MissingError
+from avse.tasks import Answer, Item, Job, OnProgress, Outcomes, Report, Result, Task, Todo, attempt, start
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-Job = Callable[[Item], Result]
-
-PATIENCE_SECONDS = 5.0
-
-
-class DiedError(Exception):
-    """Why there is no result: the worker died, or the job raised what it should not."""
+GRACE_SECONDS = 5.0
+REPORT_EVERY_SECONDS = 0.1
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def num_cores() -> int:
@@ -41,114 +39,160 @@ def threads_for(num_jobs: int) -> int:
 
 
 def run_many(
-    make_job: Callable[[], Job[Item, Result]], items: Iterable[Item], num_jobs: int
-) -> Iterator[tuple[Item, Result | DiedError]]:
-    """Yield each item with its result, as they end. Every process calls ``make_job`` once, before its first item.
+    job: Job[Item, Result],
+    items: Iterable[Item],
+    num_workers: int,
+    on_progress: OnProgress[Item] = lambda worker, item, stage, done, total: None,
+) -> Outcomes[Item, Result]:
+    """Give items to worker processes and yield each one's outcome as it ends. The cores are divided among them.
 
-    An item whose worker dies (killed, out of memory) is tried once more, by a fresh worker, and then given up. Raises
-    MissingError if a worker cannot even start.
+    Closing the iterator, or an error in it, ends all workers within seconds. Raises MissingError or another AvseError
+    where no worker can start, or where going on makes no sense.
     """
-    todo = list(items)[::-1]
-    tried: list[Item] = []
-    workers: list[_Worker[Item, Result]] = []
+    todo: Todo[Item, Result] = Todo(items)
+    crew: _Crew[Item] = _Crew(pickle.dumps(job), threads_for(max(1, num_workers)))
     try:
-        workers += [_Worker(make_job) for _ in range(min(num_jobs, len(todo)))]
-        while workers:
-            ready = set(connection.wait([worker.pipe for worker in workers]))
-            for worker in [worker for worker in workers if worker.pipe in ready]:
-                held, answer = worker.take()
-                if held and not worker.is_alive and held[0] not in tried:
-                    tried += held
-                    todo += held
-                elif held:
-                    yield held[0], answer
-                elif isinstance(answer, DiedError):
-                    raise MissingError(f"A worker process cannot start: {answer}", "Try again with fewer --jobs.")
-                if todo and worker.is_alive:
-                    worker.give(todo.pop())
+        for _ in range(min(num_workers, len(todo))):
+            crew.hire()
+        while crew.members:
+            for worker, (kind, value) in crew.listen():
+                task = worker.task
+                if kind == "progress" and task:
+                    on_progress(worker.number, task.item, *value)
                     continue
-                workers.remove(worker)
-                worker.end()
-                if todo:
-                    workers.append(_Worker(make_job))
+                worker.task = None
+                outcome = todo.settle(task, kind, value)
+                crew.go_on(worker, todo, alive=kind != "died")
+                if outcome:
+                    yield outcome
     finally:
-        for worker in workers:
-            worker.end()
+        crew.dismiss()
 
 
-class _Worker(Generic[Item, Result]):
-    """One process, the pipe to it, and the item that it holds: none until it is ready, and once it has answered."""
+@dataclass(eq=False)
+class _Worker(Generic[Item]):
+    number: int
+    process: BaseProcess
+    pipe: Connection
+    task: Task[Item] | None = None
 
-    def __init__(self, make_job: Callable[[], Job[Item, Result]]) -> None:
-        context = get_context("spawn")
-        self.pipe, theirs = context.Pipe()
-        self._item: list[Item] = []
-        self.is_alive = True
-        self._process: SpawnProcess = context.Process(target=_serve, args=(theirs, make_job), daemon=True)
-        with _deaf_to_interrupts():
-            self._process.start()
-        theirs.close()
-
-    def give(self, item: Item) -> None:
-        self._item = [item]
-        with suppress(BrokenPipeError):  # it is dead: take() will tell
-            self.pipe.send(item)
-
-    def take(self) -> tuple[list[Item], Result | DiedError]:
-        """The item that it held, and what became of it."""
-        held, self._item = self._item, []
+    def answer(self) -> Answer:
         try:
-            return held, self.pipe.recv()
-        except (EOFError, ConnectionResetError):
-            self.is_alive = False
-            self._process.join(PATIENCE_SECONDS)
-            return held, DiedError(f"its process died ({_cause_of_death(self._process.exitcode)})")
+            kind, value = self.pipe.recv()
+            return kind, value
+        except (EOFError, OSError):
+            self.end()
+            code = self.process.exitcode
+            return "died", signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
+
+    def give(self, task: Task[Item]) -> None:
+        self.task = task
+        with suppress(BrokenPipeError):  # it is dead: answer() will tell
+            self.pipe.send(task.item)
 
     def end(self) -> None:
-        """Let it clean up after itself, and kill it if that takes too long."""
+        """Wait for it a moment, then kill it and all that it started."""
         self.pipe.close()
-        if self._item:
-            self._process.terminate()
-        self._process.join(PATIENCE_SECONDS)
-        self._process.kill()
-        self._process.join()
+        wait([self.process.sentinel], GRACE_SECONDS)
+        with suppress(ProcessLookupError, PermissionError):  # before join(), which gives its number back
+            os.killpg(self.process.pid or 0, signal.SIGKILL)
+        self.process.kill()
+        self.process.join()
 
 
-def _serve(pipe: connection.Connection, make_job: Callable[[], Job[Item, Result]]) -> None:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    try:
-        job = make_job()
-    except Exception as error:
-        pipe.send(DiedError(_in_words(error)))
-        return
-    pipe.send(None)
-    while True:
-        try:
-            item = pipe.recv()
-        except EOFError:
+class _Crew(Generic[Item]):
+    """The workers at present; each has the number of its place, which a successor takes over."""
+
+    def __init__(self, job: bytes, num_threads: int) -> None:
+        self.members: list[_Worker[Item]] = []
+        self._job, self._num_threads = job, num_threads
+        self._context = get_context("spawn")
+
+    def hire(self) -> None:
+        ours, theirs = self._context.Pipe()
+        number = min(set(range(len(self.members) + 1)) - {worker.number for worker in self.members})
+        process = self._context.Process(target=_serve, args=(theirs, self._job, self._num_threads), daemon=True)
+        with _interrupts_held():
+            process.start()
+        theirs.close()
+        self.members.append(_Worker(number, process, ours))
+
+    def listen(self) -> Iterator[tuple[_Worker[Item], Answer]]:
+        """What workers say, from those that have something to say."""
+        by_pipe = {worker.pipe: worker for worker in self.members}
+        for pipe in wait(list(by_pipe)):
+            worker = by_pipe[pipe]  # type: ignore[index]
+            yield worker, worker.answer()
+
+    def go_on(self, worker: _Worker[Item], todo: Todo[Item, Result], alive: bool) -> None:
+        """The next task for a worker, a successor for a dead one, the end for one without anything to do."""
+        if alive and todo:
+            worker.give(todo.next())
             return
-        try:
-            pipe.send(job(item))
-        except Exception as error:  # a job that lets an error through must not cost the others
-            pipe.send(DiedError(_in_words(error)))
+        self.members.remove(worker)
+        worker.end()
+        if todo:
+            self.hire()
+
+    def dismiss(self) -> None:
+        """End everyone, all at the same time."""
+        for worker in self.members:
+            worker.process.terminate()
+        for worker in self.members:
+            worker.end()
+        self.members.clear()
 
 
 @contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Processes started inside never see Ctrl-C: it is for their parent, which ends them."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    usual = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C waits until the end of the block, and is never heard by processes that start in it."""
+    usual = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, usual)
+        signal.pthread_sigmask(signal.SIG_SETMASK, usual)
 
 
-def _in_words(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+def _serve(pipe: Connection, job: bytes, num_threads: int) -> None:
+    """The program of a worker, in a session of its own: what it starts can be ended with it."""
+    os.setsid()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    for name in THREADS:  # read when numpy and torch are imported, which the job does
+        os.environ.setdefault(name, str(num_threads))
+    with closing(pipe), suppress(KeyboardInterrupt, EOFError, BrokenPipeError):
+        kind, work = start(pickle.loads(job))
+        pipe.send((kind, None if kind == "ready" else work))
+        while kind == "ready":
+            item = pipe.recv()
+            signal.signal(signal.SIGTERM, _give_up)
+            answer = attempt(work, item, _reporter(pipe))
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            pipe.send(answer)
 
 
-def _cause_of_death(exit_code: int | None) -> str:
-    return signal.Signals(-exit_code).name if exit_code is not None and exit_code < 0 else f"exit code {exit_code}"
+def _give_up(number: int, frame: FrameType | None) -> None:
+    """Leave the item by an exception, so that what is half-written is removed; nobody listens to complaints now."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    raise KeyboardInterrupt
+
+
+def _reporter(pipe: Connection) -> Report:
+    """A function that passes on the work's progress, not more often than an eye can follow."""
+    last_stage, last_time = "", 0.0
+
+    def report(stage: str, done: float, total: float) -> None:
+        nonlocal last_stage, last_time
+        now = time.monotonic()
+        if stage != last_stage or now - last_time > REPORT_EVERY_SECONDS:
+            last_stage, last_time = stage, now
+            pipe.send(("progress", (stage, done, total)))
+
+    return report
+
+
+def _die_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os.killpg(0, signal.SIGKILL)

@@ -44,7 +44,7 @@ def rows(output: Path, item: Item, *specs: str, **settings: Any) -> list[dict[st
     methods = tuple(parse_methods(specs))
     options = {"device": "cpu", "num_jobs": 2, "keep_estimates": True, "with_dnsmos": False} | settings
     evaluator = Evaluator(Setup(output, methods, **options))
-    return evaluator(Task(item, tuple(method.label for method in methods)))
+    return evaluator(Task(item, tuple(method.label for method in methods)), lambda stage, done, total: None)
 
 
 def assert_failed(row: dict[str, Any], *words: str) -> None:

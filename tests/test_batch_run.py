@@ -57,6 +57,7 @@ def test_every_end_is_a_line(batch: Batch, tmp_path: Path, out: Path) -> None:
     assert rows["00.txt"]["output"] == "00.wav"
     assert rows["00.txt"]["source"] == str(tmp_path / "in" / "00.txt")
     assert (rows["00.txt"]["error"], rows["00.txt"]["duration_seconds"]) == (None, 1.0)
+    assert rows["03.txt"]["error"] == "03.txt: its worker died 2 times (SIGKILL)"
     assert ("is bad" in rows["01.txt"]["error"], rows["01.txt"]["hint"]) == (True, "Make it good.")
     told = json.loads((out / "summary.json").read_text())
     assert (told["model"], told["items"], told["recording_seconds"], told["stopped"]) == ("m", 4, 2.0, None)

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 FOLDERS = {"avse": "avse", "avse_cli": "cli"}
 
 BANDS = {
-    "A": "errors records config files workers",
+    "A": "errors records config files tasks workers",
     "B": "media sandbox audio overlap stream loudness output",
     "C": "faces tracks people looks shots upright portrait lips features",
     "D": "models",

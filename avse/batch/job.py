@@ -12,10 +12,15 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from avse import tasks
 from avse.batch import storage
-from avse.batch.engine import Report, Work
 from avse.batch.items import SOUNDS, Item
 from avse.errors import AvseError, MissingError
+from avse.tasks import Report
+
+Values = dict[str, Any]
+Work = tasks.Work[Item, Values]
+Job = tasks.Job[Item, Values]
 
 _HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 
@@ -42,7 +47,7 @@ class EnhanceJob:
         speakers.parse(self.options.get("speaker", "active"))  # told once, and not for every recording
         return functools.partial(self._enhance, load_model(self.model, self.device))
 
-    def _enhance(self, checkpoint: Any, item: Item, report: Report) -> dict[str, Any]:
+    def _enhance(self, checkpoint: Any, item: Item, report: Report) -> Values:
         from avse.enhance import enhance
 
         with (

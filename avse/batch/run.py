@@ -11,15 +11,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from avse import __version__, files
+from avse import __version__, files, tasks
 from avse.batch import storage
-from avse.batch.engine import Engine, Job, OnProgress, Outcome
 from avse.batch.items import Item
+from avse.batch.job import Job, Values
 from avse.batch.journal import Journal, locked
-from avse.batch.local import run_many
 from avse.errors import AvseError, UsageError, printable
+from avse.workers import run_many
 
 State = Literal["todo", "done", "taken"]
+Outcome = tasks.Outcome[Item, Values]
+OnProgress = tasks.OnProgress[Item]
+Engine = Callable[[Job, Sequence[Item], int, OnProgress], tasks.Outcomes[Item, Values]]
 OnRow = Callable[[Mapping[str, Any]], None]
 FACTS = ("duration_seconds", "num_faces", "seen_share", "note", "model", "host", "scores")
 
@@ -126,18 +129,24 @@ def _shown(item: Item, settings: Settings) -> str:
 
 def _row(outcome: Outcome, settings: Settings) -> dict[str, Any]:
     item, error = outcome.item, outcome.error
+    values = {} if isinstance(outcome.answer, AvseError) else outcome.answer
     return {
         "item": printable(item.name),
         "source": printable(item.source),
         "output": _shown(item, settings),
         "status": "failed" if error else "done",
-        "error": printable(error.message) if error else None,
+        "error": printable(_reason(item, error)) if error else None,
         "hint": printable(error.hint) if error else None,
         "attempts": outcome.num_attempts,
-        "elapsed_seconds": outcome.values.get("elapsed_seconds"),
+        "elapsed_seconds": values.get("elapsed_seconds"),
         "finished": _now(),
-        **{name: outcome.values.get(name) for name in FACTS},
+        **{name: values.get(name) for name in FACTS},
     }
+
+
+def _reason(item: Item, error: AvseError) -> str:
+    """What went wrong; an error that the work did not foresee does not name the recording."""
+    return f"{item.name}: {error.message}" if isinstance(error, tasks.LostError) else error.message
 
 
 def _without_work(
@@ -151,11 +160,11 @@ def _without_work(
         if state[item.name] == "taken":
             message = f"{item.output} was made of another recording."
             error = UsageError(message, "Give --force to replace it, or choose another folder.")
-            yield _row(Outcome(item, {}, error, 0), settings), True
+            yield _row(Outcome(item, error, 0), settings), True
         elif state[item.name] == "done":
             known = before.get(printable(item.name), {})
             facts = {name: known[name] for name in (*FACTS, "elapsed_seconds") if name in known}
-            yield _row(Outcome(item, {}, None, 0), settings) | facts | {"status": "skipped"}, not known
+            yield _row(Outcome(item, {}, 0), settings) | facts | {"status": "skipped"}, not known
 
 
 class _Summary:

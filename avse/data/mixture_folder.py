@@ -29,7 +29,8 @@ from avse.data.mixtures import (
     make_mixture,
     make_muse_mixture,
 )
-from avse.errors import InputError, UsageError
+from avse.errors import AvseError, InputError, UsageError
+from avse.tasks import Report
 
 COLUMNS = ("item", "role", "speaker", "file", "offset_seconds", "start_seconds", "seconds", "level_db")
 FOLDERS = {"target": "s1", "talker1": "s2", "talker2": "s3", "talker3": "s4", "talker4": "s5", "noise": "noise"}
@@ -88,12 +89,12 @@ def make_folder(order: Order, num_jobs: int | None = None, force: bool = False) 
             yield Outcome(name, "", done[name])
     found = []
     todo = [name for name in names if name not in done]
-    jobs = workers.count(num_jobs)
-    make_job = partial(_Maker, order, clips, noises, names)
+    job = partial(_Maker, order, clips, noises, names)
     with (order.output / "mixtures.part.csv").open("w", newline="") as file:
         file.write(_as_csv([row for rows in done.values() for row in rows]))
-        for name, answer in workers.run_many(make_job, todo, jobs):
-            outcome = answer if isinstance(answer, Outcome) else Outcome(name, str(answer))
+        for ended in workers.run_many(job, todo, workers.count(num_jobs)):
+            name, answer = ended.item, ended.answer
+            outcome = Outcome(name, answer.message) if isinstance(answer, AvseError) else answer
             file.write(_as_csv(outcome.rows))
             file.flush()
             done |= {name: list(outcome.rows)} if not outcome.problem else {}
@@ -108,7 +109,7 @@ class _Maker:
     def __init__(self, order: Order, clips: Clips, noises: Clips, names: dict[str, int]) -> None:
         self._order, self._clips, self._noises, self._names = order, clips, noises, names
 
-    def __call__(self, name: str) -> Outcome:
+    def __call__(self, name: str, report: Report) -> Outcome:
         order, index = self._order, self._names[name]
         try:
             if order.layout == "muse":

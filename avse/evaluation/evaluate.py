@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 from avse import files, workers
 from avse.data.field_layouts import LAYOUTS
 from avse.data.layouts import Found, choose, recognise
+from avse.errors import AvseError
 from avse.evaluation import dnsmos, results, summary
 from avse.evaluation.methods import Method, parse_methods
 from avse.evaluation.scoring import Evaluator, Row, Setup, Task, empty_row
@@ -114,29 +113,15 @@ def _tasks(found: Found, methods: Sequence[Method], done: Mapping[results.Key, R
 
 def _run(setup: Setup, tasks: Sequence[Task], on_progress: Progress | None) -> Iterator[list[Row]]:
     """Rows of each item as it ends; a worker that died leaves rows that say so."""
-    with _few_threads(workers.threads_for(setup.num_jobs)):
-        for number, (task, answer) in enumerate(workers.run_many(partial(Evaluator, setup), tasks, setup.num_jobs), 1):
-            if isinstance(answer, workers.DiedError):
-                yield [empty_row(task.item, label, str(answer)) for label in task.labels]
-            else:
-                yield answer
-            if on_progress:
-                on_progress("evaluating", number, len(tasks))
-
-
-@contextmanager
-def _few_threads(count: int) -> Iterator[None]:
-    """Processes started inside use so many threads for numpy's algebra, too."""
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    usual = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, str(count)))
-    try:
-        yield
-    finally:
-        for name, value in usual.items():
-            os.environ.pop(name)
-            if value is not None:
-                os.environ[name] = value
+    ended = workers.run_many(partial(Evaluator, setup), tasks, setup.num_jobs)
+    for number, outcome in enumerate(ended, 1):
+        if isinstance(outcome.answer, AvseError):
+            task, reason = outcome.item, outcome.answer.message
+            yield [empty_row(task.item, label, reason) for label in task.labels]
+        else:
+            yield outcome.answer
+        if on_progress:
+            on_progress("evaluating", number, len(tasks))
 
 
 def _settings(request: Request, layout: str, methods: Sequence[Method]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from avse.errors import AvseError
 from avse.evaluation import dnsmos
 from avse.evaluation.methods import MIXED, Case, Method, Runner
 from avse.evaluation.metrics import score
+from avse.tasks import Report
 
 SCORES = {"pesq": "pesq_wb", "stoi": "stoi", "estoi": "estoi", "si_sdr": "si_sdr"}
 Row = dict[str, Any]
@@ -55,7 +56,7 @@ class Evaluator:
         self._setup = setup
         self._runner = Runner(setup.methods, setup.device, workers.threads_for(setup.num_jobs))
 
-    def __call__(self, task: Task) -> list[Row]:
+    def __call__(self, task: Task, report: Report) -> list[Row]:
         began = time.perf_counter()
         with tempfile.TemporaryDirectory(prefix="avse-") as scratch:
             case = Case(task.item, Path(scratch), made_path(self._setup.output, task.item))

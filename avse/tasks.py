@@ -1,4 +1,4 @@
-"""What every engine promises: items go to workers that start the job once; each item ends in one outcome.
+"""What every pool of workers promises, on one machine or on several: each item ends in one outcome.
 
 A bad item costs only itself. A worker that dies costs only its item, which is tried a second time, after the others.
 A MissingError (no space, no ffmpeg, no such model) is raised: it would meet every item, so going on makes no sense.
@@ -7,71 +7,76 @@ A MissingError (no space, no ffmpeg, no such model) is raised: it would meet eve
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
-from avse.batch.items import Item
 from avse.errors import AvseError, MissingError
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
 Report = Callable[[str, float, float], None]
-Work = Callable[[Item, Report], dict[str, Any]]
-Job = Callable[[], Work]
+"""Takes the stage that the work on an item is in, how much of it is done, and how much there is."""
+Work = Callable[[Item, Report], Result]
+Job = Callable[[], Work[Item, Result]]
+"""Picklable; called once in each worker, which then does its work on one item after the other."""
 OnProgress = Callable[[int, Item, str, float, float], None]
+"""Takes the number of the worker, its item, and what the work reports."""
 Kind = Literal["ready", "progress", "done", "failed", "stop", "died"]
+Answer = tuple[Kind, Any]
+"""What a worker says."""
 
 MAX_ATTEMPTS = 2
 MAX_FAILED_STARTS = 3
 
 
+class LostError(AvseError):
+    """No result, and no reason that the work foresaw: its worker died, or any error came out of it."""
+
+
 @dataclass(frozen=True)
-class Outcome:
-    """What became of one item: the values that the work returned, or why there are none."""
+class Outcome(Generic[Item, Result]):
+    """What became of one item: ``answer`` is what the work returned, or why there is nothing."""
 
     item: Item
-    values: dict[str, Any]
-    error: AvseError | None
+    answer: Result | AvseError
     num_attempts: int
 
+    @property
+    def error(self) -> AvseError | None:
+        """Why there is nothing; None if there is something."""
+        return self.answer if isinstance(self.answer, AvseError) else None
 
-Outcomes = Generator[Outcome, None, None]
-Engine = Callable[[Job, Sequence[Item], int, OnProgress], Outcomes]
+
+Outcomes = Generator[Outcome[Item, Result], None, None]
 
 
 @dataclass
-class Task:
+class Task(Generic[Item]):
     """An item on its way, and how often it was begun."""
 
     item: Item
     num_attempts: int = 0
 
-    def outcome(self, kind: Kind, value: Any) -> Outcome:
-        """The end of the item by an answer: done (its values), failed (its error), or died too often (the cause)."""
-        if kind == "done":
-            return Outcome(self.item, value, None, self.num_attempts)
-        if kind == "died":
-            message = f"The worker on {self.item.name} died {self.num_attempts} times ({value})."
-            value = AvseError(message, "Out of memory, perhaps: try fewer --jobs, or this recording alone.")
-        return Outcome(self.item, {}, value, self.num_attempts)
 
-
-class Todo:
+class Todo(Generic[Item, Result]):
     """The items still to be given out, and what follows from an answer."""
 
-    def __init__(self, items: Sequence[Item]) -> None:
+    def __init__(self, items: Iterable[Item]) -> None:
         self._waiting = deque(Task(item) for item in items)
         self._num_failed_starts = 0
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def next(self) -> Task:
+    def next(self) -> Task[Item]:
         """The next task; it counts as begun."""
         task = self._waiting.popleft()
         task.num_attempts += 1
         return task
 
-    def settle(self, task: Task | None, kind: Kind, value: Any) -> Outcome | None:
+    def settle(self, task: Task[Item] | None, kind: Kind, value: Any) -> Outcome[Item, Result] | None:
         """The outcome of a task, if this answer is its end; ``task`` is None for a worker that was starting."""
         if kind == "stop":
             raise value
@@ -79,24 +84,27 @@ class Todo:
             self._num_failed_starts = 0 if kind == "ready" else self._num_failed_starts + 1
             if self._num_failed_starts == MAX_FAILED_STARTS:
                 raise MissingError(f"Workers die while they start ({value}).", "Out of memory, perhaps: fewer --jobs.")
-        elif kind == "died" and task.num_attempts < MAX_ATTEMPTS:
-            self._waiting.append(task)
-        else:
-            return task.outcome(kind, value)
-        return None
+            return None
+        if kind == "died":
+            if task.num_attempts < MAX_ATTEMPTS:
+                self._waiting.append(task)
+                return None
+            reason = f"its worker died {task.num_attempts} times ({value})"
+            value = LostError(reason, "Out of memory, perhaps: try fewer --jobs, or this one alone.")
+        return Outcome(task.item, value, task.num_attempts)
 
 
-def start(job: Job) -> tuple[Kind, Any]:
+def start(job: Job[Item, Result]) -> Answer:
     """In a worker: the work, or why no worker can start."""
     try:
         return "ready", job()
     except AvseError as error:
         return "stop", error
     except Exception as error:
-        return "stop", MissingError(f"A worker cannot start: {_words(error)}", "See that avse itself works here.")
+        return "stop", MissingError(f"A worker cannot start: {_words(error)}", "See what is wrong: avse doctor")
 
 
-def attempt(work: Work, item: Item, report: Report) -> tuple[Kind, Any]:
+def attempt(work: Work[Item, Result], item: Item, report: Report) -> Answer:
     """In a worker: the answer for one item. Never raises, whatever the item is."""
     try:
         return "done", work(item, report)
@@ -106,7 +114,7 @@ def attempt(work: Work, item: Item, report: Report) -> tuple[Kind, Any]:
         return "failed", error
     except Exception as error:
         hint = "A fault of avse: please report it. This shows where: avse --debug enhance RECORDING -o out.wav"
-        return "failed", AvseError(f"{item.name}: {_words(error)}", hint)
+        return "failed", LostError(_words(error), hint)
 
 
 def _words(error: Exception) -> str:
