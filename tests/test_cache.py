@@ -11,7 +11,7 @@ import pytest
 import soundfile
 from small_world import write_clip
 
-from avse import media
+from avse import faces, media
 from avse.config import SAMPLES_PER_FRAME
 from avse.data import cache
 from avse.data.cache import Outcome, find_clips, load_clip, sources
@@ -123,9 +123,17 @@ def test_only_a_bad_input_is_left_out_a_lacking_program_stops_all(
         raise MissingError("No ffmpeg on this machine.", "")
 
     monkeypatch.setattr(cache, "prepare_clip", lacking)
-    monkeypatch.setattr(cache, "_detector", object())
+    monkeypatch.setattr(faces, "Detector", lambda num_threads: None)
     with pytest.raises(MissingError):
-        cache._prepare_one((tmp_path / "clip.mp4", tmp_path / "clip.npz"))
+        cache._Preparer()((tmp_path / "clip.mp4", tmp_path / "clip.npz"), lambda stage, done, total: None)
+
+
+def test_a_disk_that_takes_nothing_stops_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "prepare_clip", lambda path, detect: {"sound": np.zeros(640, np.int16)})
+    monkeypatch.setattr(faces, "Detector", lambda num_threads: None)
+    (tmp_path / "file").touch()
+    with pytest.raises(MissingError, match="cannot be written"):
+        cache._Preparer()((tmp_path / "clip.wav", tmp_path / "file" / "clip.npz"), lambda stage, done, total: None)
 
 
 def test_speakers_in_a_fixed_order(tmp_path: Path) -> None:

@@ -7,24 +7,20 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from avse import faces, files, lips, media
+from avse import faces, files, lips, media, workers
 from avse.config import SAMPLES_PER_FRAME
-from avse.errors import InputError, UsageError
+from avse.data.sounds import SOUND_FILES, VIDEO_FILES
+from avse.errors import InputError, MissingError, UsageError
+from avse.tasks import Report
 
 MIN_SEEN_SHARE = 0.5
-EXTENSIONS = frozenset(
-    (".mp4", ".mkv", ".mov", ".avi", ".webm", ".mpg", ".m4a", ".wav", ".flac", ".ogg", ".opus", ".mp3")
-)
 
 
 @dataclass(frozen=True)
@@ -67,7 +63,7 @@ def find_clips(cache: Path) -> dict[str, list[Path]]:
 def sources(tree: Path, cache: Path) -> list[tuple[Path, Path]]:
     """Every recording below a tree of speakers, and where its prepared form belongs."""
     root = next((tree / inside for inside in ("dev/mp4", "mp4") if (tree / inside).is_dir()), tree)
-    found = sorted(path for path in root.glob("*/**/*") if path.suffix.lower() in EXTENSIONS)
+    found = sorted(path for path in root.glob("*/**/*") if path.suffix.lower() in SOUND_FILES | VIDEO_FILES)
     if not found:
         raise UsageError(f"No recordings in {root}.", "Expected a folder for each speaker: SPEAKER/**/CLIP.mp4")
     parts = [path.relative_to(root).with_suffix("").parts for path in found]
@@ -75,21 +71,24 @@ def sources(tree: Path, cache: Path) -> list[tuple[Path, Path]]:
 
 
 def prepare(tree: Path, cache: Path, num_jobs: int | None = None) -> Iterator[Outcome]:
-    """Prepare all recordings of a tree in parallel; what is already there is kept. Bad ones are listed in bad.csv."""
+    """Prepare all recordings of a tree in parallel; what is already there is kept. Bad ones are listed in bad.csv.
+
+    Raises MissingError where going on makes no sense: no ffmpeg, no space.
+    """
     pairs = sources(tree, cache)
     for source, target in pairs:
         if target.exists():
             yield Outcome(source, "")
     todo = [(source, target) for source, target in pairs if not target.exists()]
     bad = []
-    with ProcessPoolExecutor(num_jobs or os.cpu_count(), get_context("spawn"), _start_worker) as pool:
-        for outcome in pool.map(_prepare_one, todo, chunksize=4):
-            if outcome.problem:
-                bad.append(outcome)
-            yield outcome
+    for ended in workers.run_many(_Preparer, todo, workers.count(num_jobs)):
+        outcome = Outcome(ended.item[0], ended.error.message if ended.error else "")
+        if outcome.problem:
+            bad.append((str(outcome.source), outcome.problem))
+        yield outcome
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "bad.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([("source", "problem"), *((str(item.source), item.problem) for item in bad)])
+        csv.writer(file).writerows([("source", "problem"), *sorted(bad)])
 
 
 def prepare_clip(path: Path, detect: faces.Detector) -> dict[str, Any]:
@@ -113,22 +112,18 @@ def prepare_clip(path: Path, detect: faces.Detector) -> dict[str, Any]:
     return {"sound": whole.astype(np.int16), **stored}
 
 
-_detector: faces.Detector | None = None
+class _Preparer:
+    """One process: finds faces, and writes prepared clips."""
 
+    def __init__(self) -> None:
+        self._detector = faces.Detector(num_threads=1)
 
-def _start_worker() -> None:
-    global _detector
-    _detector = faces.Detector(num_threads=1)
-
-
-def _prepare_one(pair: tuple[Path, Path]) -> Outcome:
-    source, target = pair
-    assert _detector is not None
-    try:
-        stored = prepare_clip(source, _detector)
-    except InputError as error:
-        return Outcome(source, error.message)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with files.whole(target) as partial:
-        np.savez_compressed(partial, **stored)
-    return Outcome(source, "")
+    def __call__(self, paths: tuple[Path, Path], report: Report) -> None:
+        source, target = paths
+        stored = prepare_clip(source, self._detector)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with files.whole(target) as partial:
+                np.savez_compressed(partial, **stored)
+        except OSError as error:
+            raise MissingError(f"{target} cannot be written: {error.strerror}.", "See that there is space.") from error

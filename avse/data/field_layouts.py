@@ -16,10 +16,9 @@ import numpy as np
 
 from avse.data.layouts import Item, Layout, Recipe
 from avse.data.muse_folder import row_name
-from avse.data.sounds import VIDEO_FILES
+from avse.data.sounds import SOUND_FILES, VIDEO_FILES
 from avse.errors import UsageError
 
-SOUND_FILES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a"})
 _CLIP = re.compile(r"(id\d{5})[_#-](.{11})[_#-](\d{5})")
 
 

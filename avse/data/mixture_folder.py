@@ -151,7 +151,7 @@ def _kinds(noise: Path) -> dict[str, list[Path]]:
     """Noise files by the folder they are in."""
     kinds: dict[str, list[Path]] = {}
     for path in sorted(noise.rglob("*")):
-        if path.suffix.lower() in (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a"):
+        if path.suffix.lower() in sounds.SOUND_FILES:
             kinds.setdefault(path.parent.relative_to(noise).as_posix(), []).append(path)
     if not kinds:
         raise UsageError(f"No sound files in {noise}.", "Give --noise a folder with .wav, .flac, .ogg or .mp3 files.")

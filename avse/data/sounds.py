@@ -11,10 +11,11 @@ import numpy as np
 import soundfile
 import soxr
 
-from avse import files, media, sandbox
+from avse import files, media, sandbox, stream
 from avse.config import SAMPLE_RATE
 from avse.errors import InputError
 
+SOUND_FILES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a"})
 VIDEO_FILES = frozenset({".mp4", ".mkv", ".mov", ".avi", ".webm", ".mpg"})
 _PLAIN_FILES = frozenset({".wav", ".flac", ".ogg"})
 
@@ -31,7 +32,8 @@ def read(path: Path) -> np.ndarray:
             sound, sample_rate = soundfile.read(path, dtype="float32", always_2d=True)
         except soundfile.SoundFileError as error:
             raise InputError(f"{path} cannot be read: {error}", "Check that it plays.") from error
-        return np.asarray(soxr.resample(sound.mean(1), sample_rate, SAMPLE_RATE), np.float32)
+        mono = next(stream.downmixed([sound]))[:, 0]
+        return np.asarray(soxr.resample(mono, sample_rate, SAMPLE_RATE), np.float32)
     tape = media.probe(path)
     if tape.sound is None:
         raise InputError(f"{path} has no sound.", "Leave it out.")
