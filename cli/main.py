@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from .batch import batch
+from .bench import bench
 from .doctor import doctor
 from .enhance import enhance
 from .evaluate import evaluate
@@ -66,6 +67,7 @@ app.command(rich_help_panel=RECORDINGS)(faces)
 app.command(rich_help_panel=RECORDINGS)(batch)
 app.command(rich_help_panel=MEASURING)(mix)
 app.command(rich_help_panel=MEASURING)(evaluate)
+app.command(rich_help_panel=MEASURING)(bench)
 app.command(rich_help_panel=TRAINING)(prepare)
 app.command(rich_help_panel=TRAINING)(train)
 app.add_typer(models, rich_help_panel=INSTALLATION)

@@ -15,13 +15,14 @@ FOLDERS = {"avse": "avse", "avse_cli": "cli"}
 
 BANDS = {
     "A": "errors records config files tasks workers",
-    "B": "media sandbox audio overlap stream loudness output",
+    "B": "media packets sandbox audio overlap stream loudness output",
     "C": "faces tracks people looks shots upright portrait lips features",
     "D": "models",
     "E": "header checkpoint registry",
     "F": "data",
     "G": "training",
-    "H": "enhance speakers crowd each sheet model separation batch batch_ray bench doctor evaluation",
+    "H": "enhance speakers crowd each sheet model separation batch batch_ray doctor evaluation "
+    "stages floors footprint bench",
 }
 BAND_OF = {module: band for band, modules in BANDS.items() for module in modules.split()}
 MAY_USE = {"A": "A", "B": "AB", "C": "ABC", "D": "AD", "E": "ADE", "F": "ABCF", "G": "ABCDEFG", "H": "ABCDEH"}

@@ -1,0 +1,96 @@
+"""``avse bench``: where the time goes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import typer
+
+from .progress import progress
+from .tables import write_table
+
+HEADER = ("stage", "s per s", "of the whole", "floor", "times", "floor is")
+
+
+def bench(
+    recording: Annotated[
+        Path | None, typer.Argument(help="Video or sound file; without one, the first of: avse samples.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="Name of a model, or path of a .safetensors checkpoint.")] = "avse",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    seconds: Annotated[float, typer.Option(help="Use only the beginning of a longer recording.")] = 20.0,
+    repeat: Annotated[int, typer.Option(min=1, help="Measure so many times; the least counts.")] = 3,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Say nothing but the real-time factor and errors.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Say everything as one line of JSON.")] = False,
+) -> None:
+    """Say where the time of ``avse enhance`` goes on this machine, stage by stage.
+
+    "s per s" are seconds of work for a second of recording: below 1 is faster than real time. Every stage runs by
+    itself; "of the whole" compares it with all of ``avse enhance``, which may do things twice or at once, so that the
+    stages need not sum up to 100 %. "floor" is what the machine could do at best, "times" how far the stage is above
+    it: for networks, their multiply-accumulates (MAC) at the speed of a matrix product; for decoding, ffmpeg alone.
+
+    Close other programs first. Threads: as many as torch takes; set OMP_NUM_THREADS for fewer.
+
+    Example:
+    avse bench
+    avse bench interview.mp4 --seconds 60 --repeat 1
+    avse bench interview.mp4 --device cuda --json > speed.json
+    """
+    from avse import files
+    from avse.bench import bench as run
+
+    with TemporaryDirectory(prefix="avse-bench-") as scratch, progress(quiet) as show:
+        given = recording or _sample(Path(scratch))
+        found = run(given, model=model, device=device, repeat=repeat, seconds=seconds, on_progress=show).as_dict()
+    found["recording"] = str(recording or given.name)
+    if as_json:
+        typer.echo(files.to_json(found))
+    elif quiet:
+        typer.echo(f"{found['real_time_factor']:.3f}")
+    else:
+        write_table([*map(_row, found["stages"]), *_sums(found)], HEADER)
+        typer.echo("\n".join(["", *_facts(found)]))
+
+
+def _sample(folder: Path) -> Path:
+    from avse.data.synthetic import make_samples
+
+    return make_samples(folder)[0]
+
+
+def _row(stage: dict[str, Any]) -> list[str]:
+    floor, taken = stage["floor_per_second"], stage["seconds_per_second"]
+    return [
+        stage["name"], f"{taken:.3f}", f"{stage['share_of_whole']:.0%}",
+        "-" if floor is None else f"{floor:.3f}", f"{taken / floor:.1f}" if floor else "-", stage["floor"],
+    ]  # fmt: skip
+
+
+def _sums(found: dict[str, Any]) -> list[list[str]]:
+    """All stages together, and the whole as it really runs."""
+    sums = {"all stages": found["stages_seconds"], "avse enhance": found["whole"]["seconds"]}
+    share = {name: f"{seconds / found['whole']['seconds']:.0%}" for name, seconds in sums.items()}
+    return [[name, f"{sums[name] / found['duration_seconds']:.3f}", share[name], "-", "-", ""] for name in sums]
+
+
+def _facts(found: dict[str, Any]) -> list[str]:
+    """What was measured besides, in sentences."""
+    from avse.errors import printable
+
+    picture = "x".join(map(str, found["picture"])) if found["picture"] else "no picture"
+    start, factor = found["start"], found["real_time_factor"]
+    return [
+        f"{printable(found['recording'])}: {found['duration_seconds']:.1f} s, {picture}, faces: {found['num_faces']}; "
+        f"model {found['model']} on {found['device']}, {found['num_threads']} threads",
+        f"real-time factor {factor:.3f}: {1 / factor:.1f} times real time; the network alone "
+        f"{found['net_times_real_time']:.1f} times",
+        f"peak memory {found['whole']['peak_megabytes']:.0f} MB, without ffmpeg's",
+        f"start-up {start['avse_seconds']:.1f} s: torch {start['torch_seconds']:.1f} s, avse and its net "
+        f"{start['beyond_torch_seconds']:.1f} s",
+        f"matrix products: {found['macs_per_second'] / 1e9:.0f} GMAC/s, float32",
+    ]
