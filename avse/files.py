@@ -1,17 +1,22 @@
-"""Files that exist only when they are whole, and results as JSON."""
+"""Files that exist only when they are whole, folders that one process alone writes to, and results as JSON."""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import math
 import os
 import secrets
+import socket
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from avse.errors import UsageError, printable
+from avse.errors import MissingError, UsageError, printable
+
+LOCK = ".avse.lock"
 
 
 def check_output(path: Path, force: bool, inputs: Iterable[Path] = ()) -> None:
@@ -40,6 +45,36 @@ def whole(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Make a folder and hold it alone. The lock ends with the process, however that ends; its file stays.
+
+    Raises UsageError if another process holds it, or if it cannot be written to; MissingError where there are no locks.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / LOCK).open("ab+", buffering=0)
+    except OSError as error:
+        message = f"The folder {folder} cannot be written to: {error.strerror}."
+        raise UsageError(message, "Choose another folder.") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            owner = file.read().decode(errors="replace") or "another process"
+            hint = "Wait until it ends, stop it, or choose another folder."
+            raise UsageError(f"{folder} is being written to already: {owner}.", hint) from None
+        except OSError as error:
+            message = f"The folder {folder} knows no locks: {error.strerror}."
+            raise MissingError(message, "Choose a folder on a local disk.") from error
+        with contextlib.suppress(OSError):  # a full disk: the lock holds without these words
+            file.truncate(0)
+            since = datetime.now().astimezone().isoformat(" ", "seconds")
+            file.write(f"process {os.getpid()} on {socket.gethostname()}, since {since}".encode())
+        yield
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from batch_jobs import Scripted, wait_for, write_items
+from batch_jobs import Scripted, write_items
 
+from avse import files
 from avse.batch import Item, Settings, run, states
-from avse.batch.journal import Journal, locked
+from avse.batch.journal import Journal
 from avse.errors import MissingError, UsageError
 
 Batch = Callable[..., dict[str, Any]]
@@ -65,7 +64,7 @@ def test_every_end_is_a_line(batch: Batch, tmp_path: Path, out: Path) -> None:
     page = (out / "report.html").read_text()
     assert "03.txt" in page
     assert "Make it good." in page
-    expected = [".avse-batch.lock", "00.wav", "02.wav", "report.html", "results.jsonl", "summary.json"]
+    expected = [files.LOCK, "00.wav", "02.wav", "report.html", "results.jsonl", "summary.json"]
     assert sorted(os.listdir(out)) == expected
 
 
@@ -170,35 +169,10 @@ def test_lines_of_another_kind_are_let_be(tmp_path: Path) -> None:
 
 
 def test_one_batch_at_a_time(batch: Batch, tmp_path: Path, out: Path) -> None:
-    with locked(out), pytest.raises(UsageError, match=f"process {os.getpid()} on ") as refusal:
+    with files.locked(out), pytest.raises(UsageError, match=f"process {os.getpid()} on ") as refusal:
         batch(write_items(tmp_path / "in", "well"))
     assert "already" in refusal.value.message
-    assert os.listdir(out) == [".avse-batch.lock"]
-    with locked(out), pytest.raises(UsageError, match="already"):
+    assert os.listdir(out) == [files.LOCK]
+    with files.locked(out), pytest.raises(UsageError, match="already"):
         batch(write_items(tmp_path / "in", "well"), results=tmp_path / "log")
     assert counts(batch(write_items(tmp_path / "in", "well"))) == (1, 0, 0, 0)
-
-
-def test_lock_of_a_dead_process_is_none(tmp_path: Path) -> None:
-    program = f"""
-import pathlib, sys, time
-from avse.batch.journal import locked
-with locked(pathlib.Path({str(tmp_path / "out")!r})):
-    print("held", flush=True)
-    time.sleep(1000)
-"""
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
-        with pytest.raises(UsageError, match=f"process {holder.pid} "), locked(tmp_path / "out"):
-            pass
-        holder.kill()
-    wait_for(lambda: holder.poll() is not None)
-    with locked(tmp_path / "out"):
-        assert f"process {os.getpid()} " in (tmp_path / "out" / ".avse-batch.lock").read_text()
-
-
-def test_results_where_a_file_is_in_the_way(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match="cannot be written to"), locked(tmp_path / "file" / "out"):
-        pass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import fcntl
 import json
 import os
 import shutil
@@ -20,7 +19,7 @@ from evaluating import COPY, KEYS, write_pair, write_pairs
 from recordings import si_sdr
 from typer.testing import CliRunner
 
-from avse import workers
+from avse import files, workers
 from avse.data import sounds
 from avse.evaluation.evaluate import Request, evaluate
 from avse_cli.main import app
@@ -138,12 +137,11 @@ def test_folder_of_something_else_is_never_written_to(pairs: Path, tmp_path: Pat
 
 
 def test_two_runs_do_not_share_a_folder(pairs: Path, tmp_path: Path) -> None:
-    folder = os.open(tmp_path, os.O_RDONLY)
-    fcntl.flock(folder, fcntl.LOCK_EX)
-    shown = avse(pairs, "-o", tmp_path)
-    os.close(folder)
+    with files.locked(tmp_path):
+        shown = avse(pairs, "-o", tmp_path, "-m", "mixed")
     assert shown.exit_code == 2
-    assert "Another avse evaluate" in shown.stderr
+    assert f"written to already: process {os.getpid()}" in shown.stderr
+    assert os.listdir(tmp_path) == [files.LOCK]
 
 
 @pytest.mark.parametrize(

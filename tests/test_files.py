@@ -1,13 +1,16 @@
-"""Outputs that exist only when they are whole, under names that may be written."""
+"""Outputs that exist only when they are whole, under names that may be written, in folders with one writer."""
 
 from __future__ import annotations
 
 import json
 import math
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from batch_jobs import wait_for
 
 from avse import files
 from avse.errors import UsageError
@@ -77,3 +80,28 @@ def test_what_is_read_is_never_replaced_even_under_another_name(tmp_path: Path) 
         with pytest.raises(UsageError, match="never replaced"):
             files.check_output(output, force=True, inputs=[recording])
     files.check_output(tmp_path / "clean.wav", force=True, inputs=[recording, tmp_path / "missing"])
+
+
+def test_a_second_writer_is_refused_until_the_first_is_dead(tmp_path: Path) -> None:
+    program = f"""
+import pathlib, sys, time
+from avse.files import locked
+with locked(pathlib.Path({str(tmp_path / "out")!r})):
+    print("held", flush=True)
+    time.sleep(1000)
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(UsageError, match=f"process {holder.pid} "), files.locked(tmp_path / "out"):
+            pass
+        holder.kill()
+    wait_for(lambda: holder.poll() is not None)
+    with files.locked(tmp_path / "out"):
+        assert f"process {os.getpid()} " in (tmp_path / "out" / files.LOCK).read_text()
+
+
+def test_folder_where_a_file_is_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="cannot be written to"), files.locked(tmp_path / "file" / "out"):
+        pass

@@ -1,22 +1,17 @@
-"""``results.jsonl``: one line for each item as it ends, seen to the disk; one writer at a time."""
+"""``results.jsonl``: one line for each item as it ends, seen to the disk. It is for one writer."""
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import socket
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from datetime import datetime
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from avse import files
-from avse.errors import MissingError, UsageError
+from avse.errors import MissingError
 
 NAME = "results.jsonl"
-LOCK = ".avse-batch.lock"
 
 
 class Journal:
@@ -63,36 +58,3 @@ def _read(path: Path) -> tuple[int, list[dict[str, Any]]]:
         if isinstance(row, dict) and "item" in row:
             rows.append(row)
     return length, rows
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Make the folder and hold it alone. The lock ends with the process, however that ends.
-
-    Raises UsageError if another batch holds it, or if it cannot be written to.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / LOCK).open("a+", encoding="utf-8")
-    except OSError as error:
-        message = f"The folder {folder} cannot be written to: {error.strerror}."
-        raise UsageError(message, "Choose another folder.") from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            owner = file.read().strip() or "another process"
-            hint = "Wait until it ends, stop it, or choose another folder."
-            raise UsageError(f"A batch is writing to {folder} already: {owner}.", hint) from None
-        except OSError as error:
-            message = f"The folder {folder} knows no locks: {error.strerror}."
-            raise MissingError(message, "Give --results a folder on a local disk.") from error
-        try:
-            file.truncate(0)
-            since = datetime.now().astimezone().isoformat(" ", "seconds")
-            file.write(f"process {os.getpid()} on {socket.gethostname()}, since {since}")
-            file.flush()
-            yield
-        except OSError as error:
-            raise MissingError(f"{folder} cannot be written: {error.strerror}.", "See that there is space.") from error

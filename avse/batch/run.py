@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -15,8 +15,8 @@ from avse import __version__, files, tasks
 from avse.batch import storage
 from avse.batch.items import Item
 from avse.batch.job import Job, Values
-from avse.batch.journal import Journal, locked
-from avse.errors import AvseError, UsageError, printable
+from avse.batch.journal import Journal
+from avse.errors import AvseError, MissingError, UsageError, printable
 from avse.workers import run_many
 
 State = Literal["todo", "done", "taken"]
@@ -81,9 +81,7 @@ def run(
         UsageError: another batch holds the results folder, or it cannot be written to. MissingError: no space left,
         or no worker can start. The summary is written all the same, with the reason.
     """
-    with ExitStack() as locks:
-        for folder in _folders(settings):
-            locks.enter_context(locked(folder))
+    with _alone(settings):
         journal = Journal(settings.results)
         before = journal.last()
         state = states(items, settings, before)
@@ -115,10 +113,18 @@ def run(
     return summary.as_dict()
 
 
-def _folders(settings: Settings) -> set[Path]:
-    """The local folders that this batch alone may write to."""
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """This batch alone may write to its local folders; MissingError where they cannot be written to any more."""
     output = set() if storage.is_url(settings.output) else {Path(settings.output).resolve()}
-    return output | {settings.results.resolve()}
+    with ExitStack() as locks:
+        for folder in sorted(output | {settings.results.resolve()}):
+            locks.enter_context(files.locked(folder))
+        try:
+            yield
+        except OSError as error:
+            message = f"{error.filename or settings.results} cannot be written: {error.strerror}."
+            raise MissingError(message, "See that there is space.") from error
 
 
 def _shown(item: Item, settings: Settings) -> str:

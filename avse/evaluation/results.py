@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import fcntl
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -35,10 +33,10 @@ def opened(output: Path, settings: Mapping[str, Any], force: bool) -> Iterator[t
     """
     if output.exists() and not output.is_dir():
         raise UsageError(f"{output} is a file.", "Name a folder for the results.")
-    if output.is_dir() and any(output.iterdir()) and not (output / ROWS).exists():
+    there = {path.name for path in output.iterdir()} if output.exists() else set()
+    if there - {files.LOCK} and ROWS not in there:
         raise UsageError(f"{output} is not empty, and holds no results.", "Name another folder.")
-    output.mkdir(parents=True, exist_ok=True)
-    with _locked(output):
+    with files.locked(output):
         if force:
             _clear(output)
         settings = _joined(output / SETTINGS, settings)
@@ -50,20 +48,6 @@ def opened(output: Path, settings: Mapping[str, Any], force: bool) -> Iterator[t
             append(file, kept)
         with path.open("a", encoding="utf-8") as file:
             yield kept, file
-
-
-@contextmanager
-def _locked(output: Path) -> Iterator[None]:
-    """Nobody else may write into the folder meanwhile; the lock ends with this process, however it ends."""
-    folder = os.open(output, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(f"Another avse evaluate writes into {output}.", "Wait for it, or name another.") from None
-        yield
-    finally:
-        os.close(folder)
 
 
 def append(file: IO[str], rows: Sequence[Row]) -> None:
