@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +28,9 @@ def train(
     ] = None,
     start_from: Annotated[Path | None, typer.Option(help="Checkpoint whose weights a new run starts with.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps in all.")] = None,
+    devices: Annotated[
+        int | None, typer.Option(min=1, help="GPUs, or processes where there is none; batches are shared out.")
+    ] = None,
     max_hours: Annotated[float | None, typer.Option(min=0.0, help="Stop in good order after this time.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
 ) -> None:
@@ -34,7 +38,8 @@ def train(
 
     The weights that are best on the validation speakers are RUN/best.safetensors; use them with avse enhance --model.
     First the lips alone (configs/lips.yaml), then the whole net from there (configs/mmtm.yaml), then, if you like, how
-    to do without the picture (configs/smil.yaml). Curves: tensorboard --logdir RUN. Stopped, the same command goes on.
+    to do without the picture (configs/smil.yaml). Curves and sounds: tensorboard --logdir RUN. Stopped, the same command
+    goes on. Several GPUs: --devices N, or torchrun --no-python --nproc-per-node N avse train ...
 
     Example: avse train --config configs/lips.yaml --data cache/faces --val-speakers id1,id2 --run runs/lips
     avse train --config configs/mmtm.yaml --data cache/faces --voices cache/voices --noises cache/noises --val-speakers id1,id2 --start-from runs/lips/best.safetensors --run runs/mmtm
@@ -42,13 +47,17 @@ def train(
     from avse.errors import MissingError
 
     try:
-        from avse.training.loop import Folders
+        from avse.training.devices import is_first
+        from avse.training.folders import Folders
         from avse.training.loop import train as run_training
         from avse.training.settings import read_config
     except ImportError as error:
         raise MissingError(f"Training needs more packages: {error}", "Type: pip install 'avse[train]'") from error
 
-    settings = read_config(config, preset=preset, stage="smil" if smil else stage, num_steps=steps)
+    for name in ("lightning.fabric", "lightning.pytorch"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # it tells of every process that starts
+    quiet = quiet or not is_first()
+    settings = read_config(config, preset=preset, stage="smil" if smil else stage, num_steps=steps, num_devices=devices)
     kept = tuple(name for name in val_speakers.split(",") if name)
     folders = Folders(data, voices, noises, kept, audio_only_data)
     with progress(quiet) as show:

@@ -13,11 +13,13 @@ from test_training import assert_same, state_of
 from torch import Tensor
 
 from avse.checkpoint import load_checkpoint, save_checkpoint
+from avse.data.dataset import Batch
 from avse.data.mixing import MixConfig
 from avse.errors import UsageError
 from avse.models.net import SpeechNet
 from avse.training import loop
-from avse.training.loop import Folders, Trainer, train, training_rows
+from avse.training.folders import Folders, training_mixers, training_rows
+from avse.training.loop import Trainer, train
 from avse.training.priors import centres, choose_clips, set_priors
 from avse.training.settings import LOSS_WEIGHTS, TrainConfig
 from avse.training.smil import MetaLosses, SmilConfig, meta_losses, norms_as_in_use, smil_step
@@ -44,6 +46,11 @@ def settings(imputer: str = "reference", **changes: Any) -> TrainConfig:
         "model": tiny(imputer=imputer, regulariser="multiply", num_priors=4),
     }  # fmt: skip
     return TrainConfig(**(basis | changes))
+
+
+def first_row(config: TrainConfig, prepared: Folders, step: int = 0) -> list[Batch]:
+    """What a step learns from: faces, and voices without picture."""
+    return training_rows(config, training_mixers(config, prepared), step)[0]
 
 
 def scalar_problem(order: bool, weight: float) -> tuple[dict[str, Tensor], MetaLosses]:
@@ -93,7 +100,7 @@ def step_gradients(prepared: Folders, config: TrainConfig, smil: SmilConfig) -> 
     with torch.no_grad():
         for value in net.parameters():
             value.add_(0.03 * torch.randn_like(value))
-    faces, voices = training_rows(config, prepared, 0)[0]
+    faces, voices = first_row(config, prepared)
     torch.manual_seed(1)
     found = smil_step(net, faces, voices, LOSS_WEIGHTS, smil)
     found.objective.backward()
@@ -145,7 +152,7 @@ def test_faces_alone_set_the_batch_norms_of_the_lips(prepared: Folders) -> None:
     moved = {name.split(".")[0] for name, value in net.named_buffers() if not torch.equal(value, before[name])}
     assert moved == {"audio", "imputer"}
     assert all(module.training for module in net.modules())
-    faces, voices = training_rows(settings(), prepared, 0)[0]
+    faces, voices = first_row(settings(), prepared)
     smil_step(net, faces, voices, LOSS_WEIGHTS, SmilConfig())
     counts = {name: int(value) for name, value in net.named_buffers() if name.endswith("num_batches_tracked")}
     assert {name: value for name, value in counts.items() if name.startswith("lips")}
@@ -162,7 +169,7 @@ def test_examples_without_picture_are_of_voices_or_of_hidden_faces(prepared: Fol
             assert not example.seen.any()
             assert not example.lips.any()
             assert example.target.any()
-    faces, voices = training_rows(config, prepared, 1)[0]
+    faces, voices = first_row(config, prepared, 1)
     assert faces.seen.any()
     assert not voices.seen.any()
 
@@ -204,7 +211,7 @@ def test_a_run_starts_with_priors_of_the_lip_stream_it_starts_from(prepared: Fol
     priors = trainer.net.module.imputer.priors
     assert torch.equal(priors, by_hand.imputer.priors)
     assert priors.std(0).max() > 1e-4
-    trainer.learn(*training_rows(settings(), prepared, 0)[0])
+    trainer.learn(*first_row(settings(), prepared))
     trainer.validate()
     trainer.curves.close()
     assert torch.equal(load_checkpoint(trainer.best_path).net.imputer.priors, priors)
@@ -244,7 +251,7 @@ def test_a_trained_imputer_beats_an_untrained_one_where_there_is_no_picture(prep
     """A few meta steps on one row lower both losses."""
     config = settings(num_steps=1000, learning_rate=2e-3)
     trainer = Trainer(config, prepared, tmp_path, None)
-    row = training_rows(config, prepared, 0)[0]
+    row = first_row(config, prepared)
     course = [trainer.learn(*row) for _ in range(12)]
     trainer.curves.close()
     for name in ("train/smil/audio_only", "train/smil/faces"):
@@ -256,7 +263,7 @@ def test_net_with_a_divergence_counts_it_as_told(prepared: Folders) -> None:
 
     config = settings("paper")
     net = SpeechNet(config.model)
-    batch = training_rows(config, prepared, 0)[0][1]
+    batch = first_row(config, prepared)[1]
     inputs = made_inputs(net.config)
     output = net(inputs)
     assert output.divergence is not None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from small_world import tiny, write_cache, write_clip
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -22,7 +25,9 @@ from avse.errors import UsageError
 from avse.models.net import Output, SpeechNet
 from avse.records import Inputs
 from avse.training import loop
-from avse.training.loop import Folders, Trainer, load_matching, train
+from avse.training.curves import NUM_EXAMPLES, examples
+from avse.training.folders import Folders
+from avse.training.loop import Trainer, load_matching, train
 from avse.training.settings import TrainConfig
 from avse.training.steps import STEPS, scores, speech_step
 
@@ -249,6 +254,16 @@ def test_a_new_run_takes_over_the_weights_that_fit(prepared: Folders, tmp_path: 
     assert load_matching(SpeechNet(tiny()), theirs) == len(fitting)
 
 
+def test_a_checkpoint_tells_what_it_started_from(prepared: Folders, tmp_path: Path) -> None:
+    given = tmp_path / "given.safetensors"
+    save_checkpoint(given, SpeechNet(tiny()), {})
+    config = settings(num_steps=2, validate_every=1, model=tiny("none"), mix=MixConfig(num_frames=2))
+    first = load_checkpoint(train(replace(config, num_steps=1), prepared, tmp_path / "run", given))
+    second = load_checkpoint(train(replace(config, learning_rate=0.1), prepared, tmp_path / "run"))
+    assert first.about["start"] == second.about["start"] == load_checkpoint(given).sha256
+    assert load_checkpoint(train(replace(config, num_steps=1), prepared, tmp_path / "new")).about["start"] is None
+
+
 def test_a_run_that_goes_on_does_not_start_over_from_other_weights(prepared: Folders, tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "given.safetensors", SpeechNet(tiny()), {})
     train(settings(num_steps=1), prepared, tmp_path / "run")
@@ -289,10 +304,37 @@ def test_the_learning_rate_rises_and_falls(prepared: Folders, tmp_path: Path) ->
     assert course[-1] < 1e-3
 
 
-def test_curves_are_written(prepared: Folders, tmp_path: Path) -> None:
+def test_curves_and_sounds_are_written(prepared: Folders, tmp_path: Path) -> None:
+    """At each validation what the net makes of the same two mixtures; mixture and target need to be there once."""
     train(
         settings(num_steps=20, validate_every=10, model=tiny("none"), mix=MixConfig(num_frames=2)), prepared, tmp_path
     )
     curves = EventAccumulator(str(tmp_path)).Reload()
     assert {"train/spec/magnitude", "validation/improvement_db/seen"} <= set(curves.Tags()["scalars"])
     assert [event.step for event in curves.Scalars("validation/improvement_db/seen")] == [10, 20]
+    steps = {"mixture": [10], "estimate": [10, 20], "target": [10]}
+    assert set(curves.Tags()["audio"]) == {f"example {number}/{kind}" for number in (1, 2) for kind in steps}
+    for kind, expected in steps.items():
+        heard = curves.Audio(f"example 2/{kind}")
+        assert [event.step for event in heard] == expected
+        sound, sample_rate = soundfile.read(io.BytesIO(heard[0].encoded_audio_string))
+        assert (len(sound), sample_rate) == (2 * 640, 16000)
+
+
+def test_sounds_are_mixture_estimate_and_target_as_loud_as_they_are_to_each_other(prepared: Folders) -> None:
+    net = SpeechNet(tiny()).eval()
+    torch.nn.init.zeros_(net.audio.mask.weight)
+    torch.nn.init.constant_(net.audio.mask.bias, 30.0)
+    mixer = prepared.mixer(settings(), True)
+    batch = Batches(mixer, seed=1, batch_size=NUM_EXAMPLES + 1, first=0, last=1)[0]
+    found = examples(net, batch)
+    assert {sound.shape for sound in found.values()} == {(NUM_EXAMPLES, 6 * 640)}
+    assert found["mixture"].abs().amax(-1) == pytest.approx(0.9)
+    assert torch.allclose(found["estimate"], found["mixture"], atol=1e-4)
+    ratio = batch.target[1].square().mean() / batch.mixture[1].square().mean()
+    assert found["target"][1].square().mean() / found["mixture"][1].square().mean() == pytest.approx(float(ratio))
+
+
+def test_lips_alone_have_nothing_to_listen_to(prepared: Folders, tmp_path: Path) -> None:
+    train(settings(stage="lips", num_steps=1), prepared, tmp_path)
+    assert EventAccumulator(str(tmp_path)).Reload().Tags()["audio"] == []

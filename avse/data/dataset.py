@@ -29,10 +29,25 @@ class Batch:
 
 
 class Batches(Dataset[Batch]):
-    """Batch number i holds the examples i * size ... (i + 1) * size - 1 of a seed."""
+    """Batch number i holds the examples i * size ... (i + 1) * size - 1 of a seed, or one of equal shares of them.
 
-    def __init__(self, mixer: Mixer, seed: int, batch_size: int, first: int, last: int) -> None:
+    Args:
+        mixer: makes the examples.
+        seed: of the examples.
+        batch_size: examples in a batch, all shares together; a multiple of ``num_shares``.
+        first: number of the first batch.
+        last: number of the batch after the last one.
+        share: which share, counted from 0: of four shares of a batch of 16, share 1 holds examples 4 to 7.
+        num_shares: how many shares there are.
+    """
+
+    def __init__(
+        self, mixer: Mixer, seed: int, batch_size: int, first: int, last: int, share: int = 0, num_shares: int = 1
+    ) -> None:
+        assert batch_size % num_shares == 0
         self.mixer, self.seed, self.batch_size, self.first, self.last = mixer, seed, batch_size, first, last
+        size = batch_size // num_shares
+        self._offsets = range(share * size, (share + 1) * size)
 
     def __len__(self) -> int:
         return max(0, self.last - self.first)
@@ -41,7 +56,7 @@ class Batches(Dataset[Batch]):
         if index >= len(self):
             raise IndexError(index)
         start = (self.first + index) * self.batch_size
-        examples = [self.mixer.example(self.seed, start + offset) for offset in range(self.batch_size)]
+        examples = [self.mixer.example(self.seed, start + offset) for offset in self._offsets]
         columns = zip(*((item.mixture, item.target, item.lips, item.seen) for item in examples), strict=True)
         return Batch(*(torch.stack([torch.from_numpy(array) for array in column]) for column in columns))
 

@@ -35,6 +35,7 @@ class TrainConfig:
     does so in meta steps, each with examples that have a picture and examples that have none."""
     num_steps: int = 20000
     batch_size: int = 16
+    """Examples in a step, all devices together: each takes an equal share."""
     learning_rate: float = 1e-3
     """Highest rate, reached after the warm-up; it falls to 0 along a cosine."""
     warmup_steps: int = 300
@@ -45,6 +46,9 @@ class TrainConfig:
     validate_every: int = 500
     num_validation_batches: int = 4
     num_workers: int = 0
+    """Processes that load batches ahead, for each device."""
+    num_devices: int = 1
+    """GPUs, or processes where there is none; under torchrun as many as it started."""
     precision: str = "32-true"
     seed: int = 0
     weights: Mapping[str, float] = field(default_factory=lambda: dict(LOSS_WEIGHTS))
@@ -60,9 +64,14 @@ class TrainConfig:
             raise UsageError("An audio-only net has no lips to teach.", "Use another preset.")
         if self.stage == "smil" and self.model.imputer == "none":
             raise UsageError("Stage smil needs an imputer.", "Set imputer to reference or paper, below model.")
-        for name in ("num_steps", "batch_size", "validate_every", "num_validation_batches"):
+        for name in ("num_steps", "batch_size", "validate_every", "num_validation_batches", "num_devices"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}.", "Use 1 or more.")
+        if self.batch_size % self.num_devices:
+            raise UsageError(
+                f"A batch of {self.batch_size} has no equal shares for {self.num_devices} devices.",
+                f"Set batch_size to a multiple of {self.num_devices}.",
+            )
         if unknown := sorted(set(self.weights) - set(LOSS_WEIGHTS)):
             raise UsageError(f"Unknown losses: {', '.join(unknown)}.", f"There are: {', '.join(LOSS_WEIGHTS)}.")
 
