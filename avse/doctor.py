@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from avse import __version__
-from avse.errors import AvseError
+from avse.errors import AvseError, one_line
 
 OK, ABSENT, WARNING, MISSING = "ok", "absent", "warning", "missing"
 GIGABYTE = 1e9
@@ -76,7 +76,7 @@ def _guarded(check: Callable[[], Iterator[Finding]]) -> list[Finding]:
     except AvseError as error:
         return [Finding(name, MISSING, error.message, error.hint)]
     except Exception as error:  # a broken installation can fail in any way
-        return [Finding(name, MISSING, _one_line(error), "Type: pip install --force-reinstall avse")]
+        return [Finding(name, MISSING, one_line(error), "Type: pip install --force-reinstall avse")]
 
 
 def _python() -> Iterator[Finding]:
@@ -90,7 +90,7 @@ def _torch() -> Iterator[Finding]:
     try:
         import torch
     except (ImportError, OSError) as error:
-        yield Finding("torch", MISSING, _one_line(error), hint)
+        yield Finding("torch", MISSING, one_line(error), hint)
         return
     built = f"CUDA {torch.version.cuda}" if torch.version.cuda else "the CPU alone"
     yield Finding("torch", OK, f"{torch.__version__}, built for {built}; {torch.get_num_threads()} threads")
@@ -109,7 +109,7 @@ def _torchaudio() -> Iterator[Finding]:
     try:
         importlib.import_module("torchaudio")
     except (ImportError, OSError, RuntimeError) as error:
-        yield Finding("torchaudio", WARNING, f"{ours} does not load: {_one_line(error)}", hint)
+        yield Finding("torchaudio", WARNING, f"{ours} does not load: {one_line(error)}", hint)
         return
     yield Finding("torchaudio", OK, f"{ours}, loads beside torch {wanted}")
 
@@ -248,7 +248,3 @@ def _available_memory() -> float | None:
     allowed = limit.read_text(encoding="ascii").strip() if limit.exists() else "max"
     bounds = [float(found[1]) * 1024] if found else []
     return min([*bounds, *([float(allowed)] if allowed.isdigit() else [])], default=None)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:200]

@@ -40,3 +40,8 @@ class MissingError(AvseError):
 def printable(text: object) -> str:
     """Text that may hold names of files, which may hold anything, so that a terminal shows it on one line."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in str(text))
+
+
+def one_line(error: Exception) -> str:
+    """Kind and words of an error that came from elsewhere, of which nobody knows how long they are."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]

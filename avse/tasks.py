@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
-from avse.errors import AvseError, MissingError
+from avse.errors import AvseError, MissingError, one_line
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -101,7 +101,7 @@ def start(job: Job[Item, Result]) -> Answer:
     except AvseError as error:
         return "stop", error
     except Exception as error:
-        return "stop", MissingError(f"A worker cannot start: {_words(error)}", "See what is wrong: avse doctor")
+        return "stop", MissingError(f"A worker cannot start: {one_line(error)}", "See what is wrong: avse doctor")
 
 
 def attempt(work: Work[Item, Result], item: Item, report: Report) -> Answer:
@@ -114,8 +114,4 @@ def attempt(work: Work[Item, Result], item: Item, report: Report) -> Answer:
         return "failed", error
     except Exception as error:
         hint = "A fault of avse: please report it. This shows where: avse --debug enhance RECORDING -o out.wav"
-        return "failed", LostError(_words(error), hint)
-
-
-def _words(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        return "failed", LostError(one_line(error), hint)

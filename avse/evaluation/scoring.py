@@ -19,7 +19,7 @@ from avse import workers
 from avse.config import SAMPLE_RATE, SAMPLES_PER_FRAME
 from avse.data import sounds
 from avse.data.layouts import Item, Recipe
-from avse.errors import AvseError
+from avse.errors import AvseError, one_line
 from avse.evaluation import dnsmos
 from avse.evaluation.methods import MIXED, Case, Method, Runner
 from avse.evaluation.metrics import score
@@ -83,7 +83,7 @@ class Evaluator:
         except AvseError as error:
             row["reason"] = error.message
         except Exception as error:  # a row must come of every item
-            row["reason"] = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            row["reason"] = one_line(error)
         return row | {"elapsed_seconds": watch.seconds.get("method", 0.0), "stage_seconds": watch.seconds}
 
     def _estimate(self, method: Method, case: Case, scratch: Path, watch: _Watch) -> tuple[Path, np.ndarray]:
