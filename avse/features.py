@@ -41,11 +41,6 @@ def prepare(waveform: Tensor, crops: Tensor, seen: Tensor, level: Tensor, config
     return Inputs(stft(waveform * gain[:, None], WINDOW, config.hop), _standardise(pixels, present), present)
 
 
-def blank_crops(num_clips: int, num_frames: int, side: int = 88) -> tuple[Tensor, Tensor]:
-    """Crops (B, V, side, side) and flags (B, V) of a picture that is not there."""
-    return torch.zeros(num_clips, num_frames, side, side, dtype=torch.uint8), torch.zeros(num_clips, num_frames)
-
-
 def _standardise(pixels: Tensor, seen: Tensor) -> Tensor:
     """Every frame by itself, so that no frame depends on what else a chunk holds."""
     deviation, mean = torch.std_mean(pixels, dim=(-2, -1), keepdim=True)

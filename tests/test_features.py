@@ -23,6 +23,11 @@ from avse.separation import compute_mask
 from avse.training.steps import prepare_batch, rms
 
 
+def blank_crops(num_clips: int, num_frames: int) -> tuple[Tensor, Tensor]:
+    """Crops (B, V, 88, 88) and flags (B, V) of a picture that is not there."""
+    return torch.zeros(num_clips, num_frames, 88, 88, dtype=torch.uint8), torch.zeros(num_clips, num_frames)
+
+
 @pytest.fixture
 def batch(tmp_path: Path) -> Batch:
     """A batch as training makes it: of the clips some show a mouth all the time, one at times, some never."""
@@ -78,13 +83,13 @@ def test_a_louder_recording_gives_the_same_inputs_and_the_same_mask(batch: Batch
 
 def test_the_level_is_that_of_the_whole_recording() -> None:
     """A quiet part of a loud recording stays quiet."""
-    part, crops, seen = torch.randn(1, 1280) * 0.01, *features.blank_crops(1, 2)
+    part, crops, seen = torch.randn(1, 1280) * 0.01, *blank_crops(1, 2)
     inputs = features.prepare(part, crops, seen, torch.tensor([0.2]), tiny())
     torch.testing.assert_close(inputs.spectrum, stft(part * 0.5, 640, 320))
 
 
 def test_silence_is_not_blown_up() -> None:
-    crops, seen = features.blank_crops(1, 2)
+    crops, seen = blank_crops(1, 2)
     inputs = features.prepare(torch.zeros(1, 1280), crops, seen, torch.zeros(1), tiny())
     assert not inputs.spectrum.any()
 
@@ -113,7 +118,7 @@ def test_a_uniform_frame_becomes_nothing_rather_than_noise() -> None:
 
 
 def test_no_picture_is_all_zero() -> None:
-    crops, seen = features.blank_crops(2, 3)
+    crops, seen = blank_crops(2, 3)
     inputs = features.prepare(torch.randn(2, 3 * 640), crops, seen, torch.ones(2), tiny())
     assert not inputs.lips.any()
     assert not inputs.seen.any()
@@ -122,7 +127,7 @@ def test_no_picture_is_all_zero() -> None:
 
 @pytest.mark.parametrize("num_samples", [1279, 1281, 640, 0])
 def test_lengths_that_do_not_go_together(num_samples: int) -> None:
-    crops, seen = features.blank_crops(1, 2)
+    crops, seen = blank_crops(1, 2)
     with pytest.raises(UsageError, match="2 video frames") as caught:
         features.prepare(torch.zeros(1, num_samples), crops, seen, torch.ones(1), tiny())
     assert "640 samples" in caught.value.hint
