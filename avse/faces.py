@@ -32,6 +32,7 @@ class Detector:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = num_threads
         options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # other stages need the cores
         self._session = onnxruntime.InferenceSession(_dynamic_graph(), options, providers=["CPUExecutionProvider"])
 
     def __call__(self, frame: np.ndarray) -> list[Face]:
