@@ -1,6 +1,6 @@
 """Recordings in and out, by ffmpeg: probe, decode sound, decode pictures, put sound back under a picture.
 
-Everything is streamed over pipes in formats that describe themselves (framecrc, raw floats, YUV4MPEG2), so that no
+Everything is streamed over pipes in formats that describe themselves (framecrc, Matroska, YUV4MPEG2), so that no
 ffprobe is needed and nothing is held in memory. The options are those that ffmpeg has had since 4.2.
 """
 
@@ -18,6 +18,7 @@ from PIL import Image
 from avse import stream
 from avse.config import VIDEO_FPS
 from avse.errors import InputError, UsageError
+from avse.packets import without_gaps
 from avse.sandbox import ORDINARY, REPAIR, Limits, command, ffmpeg_exe, last_words, run, running, source, url
 
 __all__ = [
@@ -94,23 +95,15 @@ def probe(path: str | Path, audio_track: int = 1, limits: Limits = ORDINARY) -> 
 
 
 def sound_blocks(media: Media, block_seconds: float, sample_rate: int, num_channels: int) -> Iterator[np.ndarray]:
-    """Decode the sound in blocks of float32 (N, C), the last one shorter than the others, and perhaps empty."""
-    import ffmpeg
+    """The sound in blocks of float32 (N, C), the last one shorter than the others, and perhaps empty.
 
-    if isinstance(media, Held):
-        yield from _held_sound(media, block_seconds, sample_rate, num_channels)
-        return
-
-    track = source(media.path, media.limits)[f"a:{media.audio_track - 1}"]
-    decoded = ffmpeg.output(track, "pipe:", format="f32le", ar=sample_rate, ac=num_channels)
-    num_bytes = round(block_seconds * sample_rate) * num_channels * 4
-    with running(command(decoded, *_QUIET), media.limits, f"ffmpeg cannot read {media.path}") as pipe:
-        is_last = False
-        while not is_last:
-            data = pipe.read(num_bytes)
-            is_last = len(data) < num_bytes
-            usable = len(data) - len(data) % (4 * num_channels)
-            yield np.frombuffer(data[:usable], dtype="<f4").reshape(-1, num_channels)
+    ``num_channels`` is its own, or 1: the mean, as the net hears it. What drops out by the file's own clock is silent.
+    """
+    if media.sound is None:
+        raise InputError(f"{media.path} has no sound.", "Give a recording with a sound track.")
+    decoded = _held_sound(media, block_seconds) if isinstance(media, Held) else _decode_sound(media, block_seconds)
+    mixed = decoded if num_channels == media.sound.num_channels else stream.downmixed(decoded)
+    yield from stream.resampled(mixed, media.sound.sample_rate, sample_rate)
 
 
 def read_sound(media: Media, sample_rate: int = 16000, num_channels: int = 1) -> np.ndarray:
@@ -161,6 +154,17 @@ _QUIET = ("-loglevel", "error")
 _SQUARE = "scale='min(max(trunc(iw*sar),2),16384)':ih,setsar=1"
 
 
+def _decode_sound(media: Media, block_seconds: float) -> Iterator[np.ndarray]:
+    import ffmpeg
+
+    assert media.sound is not None
+    rate, num_channels = media.sound.sample_rate, media.sound.num_channels
+    track = source(media.path, media.limits)[f"a:{media.audio_track - 1}"]
+    decoded = ffmpeg.output(track, "pipe:", format="matroska", acodec="pcm_f32le", ar=rate, ac=num_channels)
+    with running(command(decoded, *_QUIET), media.limits, f"ffmpeg cannot read {media.path}") as pipe:
+        yield from stream.regrouped(without_gaps(pipe, rate, num_channels), round(block_seconds * rate))
+
+
 def _decode_picture(media: Media, crop: tuple[int, int, int, int] | None, max_side: int | None) -> list[str]:
     """Frames are made whole where they say that they are interlaced, put on the grid of 25 fps, then cut and shrunk.
 
@@ -194,13 +198,11 @@ def _shrunk(width: int, height: int, max_side: int) -> str:
     return f"{max(int(scale * width), 2)}:{max(int(scale * height), 2)}"
 
 
-def _held_sound(media: Held, block_seconds: float, sample_rate: int, num_channels: int) -> Iterator[np.ndarray]:
+def _held_sound(media: Held, block_seconds: float) -> Iterator[np.ndarray]:
     assert media.sound is not None
     size = max(round(block_seconds * media.sound.sample_rate), 1)
-    starts = range(0, max(len(media.waveform), 1), size)
-    blocks: Iterator[np.ndarray] = (media.waveform[start : start + size] for start in starts)
-    mixed = blocks if num_channels == media.sound.num_channels else stream.downmixed(blocks)
-    yield from stream.resampled(mixed, media.sound.sample_rate, sample_rate)
+    for start in range(0, max(len(media.waveform), 1), size):
+        yield media.waveform[start : start + size]
 
 
 def _held_frames(media: Held, crop: tuple[int, int, int, int] | None, max_side: int | None) -> Iterator[np.ndarray]:

@@ -42,6 +42,22 @@ def heard(blocks: Iterable[np.ndarray], sample_rate: int) -> Iterator[np.ndarray
     return resampled(downmixed(blocks), sample_rate, SAMPLE_RATE)
 
 
+def regrouped(blocks: Iterable[np.ndarray], num_samples: int) -> Iterator[np.ndarray]:
+    """The same in blocks of ``num_samples`` and a last one that is shorter, perhaps empty."""
+    held: list[np.ndarray] = []
+    missing = num_samples
+    for block in blocks:
+        held.append(block)
+        missing -= len(block)
+        while missing <= 0:
+            joined = np.concatenate(held)
+            yield joined[:num_samples]
+            held = [joined[num_samples:]]
+            missing = num_samples - len(held[0])
+    if held:
+        yield np.concatenate(held)
+
+
 def exactly(blocks: Iterable[np.ndarray], num_samples: int) -> Iterator[np.ndarray]:
     """Blocks cut, or at most a few samples filled up, to ``num_samples`` in all."""
     missing, num_channels = num_samples, 1

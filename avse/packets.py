@@ -1,0 +1,58 @@
+"""Sound from ffmpeg whose packets bear their time, in Matroska (RFC 8794, RFC 9559): where some are missing, silence.
+
+Legend: `C` channels, `N` samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import IO
+
+import numpy as np
+
+LEAST_GAP_SECONDS = 0.1
+"""Clocks of recorders are no finer than that; what is missing counts together until it is as much."""
+
+_SEGMENT, _CLUSTER, _TIMESTAMP, _SIMPLE_BLOCK = 0x18538067, 0x1F43B675, 0xE7, 0xA3
+
+
+def without_gaps(pipe: IO[bytes], sample_rate: int, num_channels: int) -> Iterator[np.ndarray]:
+    """Blocks (N, C) of a sound of 32-bit floats, as it was decoded: nothing is dropped, and only silence is put in."""
+    yield np.zeros((0, num_channels), np.float32)  # a sound without a packet is one too
+    begin, num_samples = None, 0
+    for milliseconds, data in _packets(pipe):
+        begin = milliseconds if begin is None else begin
+        missing = (milliseconds - begin) * sample_rate // 1000 - num_samples
+        if missing > LEAST_GAP_SECONDS * sample_rate:
+            num_samples += missing
+            for start in range(0, missing, sample_rate):
+                yield np.zeros((min(missing - start, sample_rate), num_channels), np.float32)
+        block = np.frombuffer(data, "<f4").reshape(-1, num_channels)
+        num_samples += len(block)
+        yield block
+
+
+def _packets(pipe: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Time in milliseconds, and content, of every packet of a file of one track."""
+    cluster_begins = 0
+    while (name := _number(pipe, keep_marker=True)) is not None:
+        size = _number(pipe)
+        if name in (_SEGMENT, _CLUSTER):
+            continue  # what is in them follows
+        content = pipe.read(size or 0)
+        if len(content) < (size or 0):
+            return
+        if name == _TIMESTAMP:
+            cluster_begins = int.from_bytes(content, "big")
+        elif name == _SIMPLE_BLOCK:  # the track's number, time, flags
+            yield cluster_begins + int.from_bytes(content[1:3], "big", signed=True), content[4:]
+
+
+def _number(pipe: IO[bytes], keep_marker: bool = False) -> int | None:
+    """A number of variable length, whose first bit that is set says how long it is; None at the end."""
+    first = pipe.read(1)
+    if not first:
+        return None
+    length = 9 - first[0].bit_length()
+    value = int.from_bytes(first + pipe.read(length - 1), "big")
+    return value if keep_marker else value - (1 << (7 * length))
