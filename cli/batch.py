@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +16,7 @@ import typer
 from avse.sandbox import ORDINARY, Limits
 
 from .batch_progress import bars
+from .options import AudioTrack, Device, Json, Loudness, MaxMegabytes, MaxSeconds, Model, NoVideo, Quiet, Strength
 from .pipes import lufs
 
 if TYPE_CHECKING:
@@ -22,50 +24,57 @@ if TYPE_CHECKING:
 
 Engines = Enum("Engines", {"local": "local", "ray": "ray"}, type=str)
 
+Recordings = Annotated[
+    str, typer.Argument(metavar="DIR|URL|@LIST", help="Folder, fsspec URL, or @FILE with one recording a line.")
+]
+Output = Annotated[str, typer.Option("--output", "-o", help="Folder or URL; the input's tree is mirrored in it.")]
+Suffix = Annotated[str, typer.Option(help="Of the outputs: .wav, .flac, .mp4, .mkv, .mov; keep: each recording's own.")]
+Pattern = Annotated[str | None, typer.Option("--glob", help="Only names or paths that match: '*.mp4'.")]
+Recursive = Annotated[bool, typer.Option("--recursive/--flat", help="Also what lies in folders below.")]
+Listed = Annotated[Path | None, typer.Option("--list", help="Only what this file names, one a line, below the folder.")]
+Number = Annotated[str, typer.Option("--jobs", "-j", help="Recordings at a time: a number, or auto.")]
+Speaker = Annotated[str, typer.Option(help="Whose voice: active (goes best with the sound), largest, left, right.")]
+References = Annotated[
+    Path | None, typer.Option(help="The same voices recorded clean, in the same tree: scores for each.")
+]
+Results = Annotated[
+    Path | None, typer.Option(help="Folder of results.jsonl, summary.json and report.html; OUTPUT by default.")
+]
+Where = Annotated[Engines, typer.Option(help="local: processes here. ray: a cluster.")]
+Address = Annotated[str, typer.Option(help="Of the Ray cluster: auto, HOST:6379, or local.")]
+Share = Annotated[
+    float | None, typer.Option(min=0, help="Share of a GPU for each job on a cluster; 0.25 if it has any.")
+]
+Force = Annotated[bool, typer.Option("--force", "-f", help="Redo what is done.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Show what would be done, and do nothing.")]
+
 
 def batch(
-    recordings: Annotated[
-        str, typer.Argument(metavar="DIR|URL|@LIST", help="Folder, fsspec URL, or @FILE with one recording a line.")
-    ],
-    output: Annotated[str, typer.Option("--output", "-o", help="Folder or URL; the input's tree is mirrored in it.")],
-    suffix: Annotated[
-        str, typer.Option(help="Of the outputs: .wav, .flac, .mp4, .mkv, .mov; keep: each recording's own.")
-    ] = ".wav",
-    pattern: Annotated[str | None, typer.Option("--glob", help="Only names or paths that match: '*.mp4'.")] = None,
-    recursive: Annotated[bool, typer.Option("--recursive/--flat", help="Also what lies in folders below.")] = True,
-    listed: Annotated[
-        Path | None, typer.Option("--list", help="Only what this file names, one a line, below the folder.")
-    ] = None,
-    jobs: Annotated[str, typer.Option("--jobs", "-j", help="Recordings at a time: a number, or auto.")] = "auto",
-    model: Annotated[str, typer.Option(help="Name of a model, or path of a .safetensors checkpoint.")] = "avse",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    no_video: Annotated[bool, typer.Option("--no-video", help="Ignore the pictures; use the sound alone.")] = False,
-    speaker: Annotated[
-        str, typer.Option(help="Whose voice: active (goes best with the sound), largest, left, right.")
-    ] = "active",
-    strength: Annotated[
-        float,
-        typer.Option(min=0, max=1, help="0 changes nothing, 1 keeps the voice alone; 0.9 keeps the rest 20 dB lower."),
-    ] = 1.0,
-    loudness: Annotated[str, typer.Option(help="Bring the outputs to so many LUFS, such as -16; or keep.")] = "keep",
-    audio_track: Annotated[int, typer.Option(help="Which of several sound tracks, counted from 1.")] = 1,
-    max_seconds: Annotated[float, typer.Option(help="Refuse longer recordings.")] = ORDINARY.max_seconds,
-    max_megabytes: Annotated[float, typer.Option(help="Refuse larger files.")] = ORDINARY.max_megabytes,
-    reference_dir: Annotated[
-        Path | None, typer.Option(help="The same voices recorded clean, in the same tree: scores for each.")
-    ] = None,
-    results: Annotated[
-        Path | None, typer.Option(help="Folder of results.jsonl, summary.json and report.html; OUTPUT by default.")
-    ] = None,
-    engine: Annotated[Engines, typer.Option(help="local: processes here. ray: a cluster.")] = Engines["local"],
-    address: Annotated[str, typer.Option(help="Of the Ray cluster: auto, HOST:6379, or local.")] = "auto",
-    gpus_per_job: Annotated[
-        float | None, typer.Option(min=0, help="Share of a GPU for each job on a cluster; 0.25 if it has any.")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", "-f", help="Redo what is done.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Show what would be done, and do nothing.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Say what was done as JSON.")] = False,
+    recordings: Recordings,
+    output: Output,
+    suffix: Suffix = ".wav",
+    pattern: Pattern = None,
+    recursive: Recursive = True,
+    listed: Listed = None,
+    jobs: Number = "auto",
+    model: Model = "avse",
+    device: Device = "auto",
+    no_video: NoVideo = False,
+    speaker: Speaker = "active",
+    strength: Strength = 1.0,
+    loudness: Loudness = "keep",
+    audio_track: AudioTrack = 1,
+    max_seconds: MaxSeconds = ORDINARY.max_seconds,
+    max_megabytes: MaxMegabytes = ORDINARY.max_megabytes,
+    reference_dir: References = None,
+    results: Results = None,
+    engine: Where = Engines["local"],
+    address: Address = "auto",
+    gpus_per_job: Share = None,
+    force: Force = False,
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Enhance every recording of a folder into a tree like it. The same command goes on where it was stopped.
 
@@ -87,29 +96,18 @@ def batch(
         "use_video": not no_video, "speaker": speaker, "strength": strength, "loudness_lufs": lufs(loudness),
         "audio_track": audio_track,
     }  # fmt: skip
-    limits = {"limits": Limits(max_seconds, max_megabytes)}
-    references = _everywhere(str(reference_dir)) if reference_dir else None
-    job = library.EnhanceJob(model, device, options | limits, references)
     about = {"model": model, "device": device, "engine": engine.value, "suffix": suffix, "options": options}
-    with ExitStack() as stack:
-        count = _number(jobs)
-        run_many: Engine = library.run_many
-        if engine is Engines.ray and not dry_run:
-            run_many, count = _cluster(stack, address, gpus_per_job, count)
-        settings = library.Settings(
-            output, _results(results, output), count or library.num_cores(), force, reference_dir is not None, run_many,
-            about,
-        )  # fmt: skip
-        if dry_run:
-            _show_plan(items, settings, as_json)
-            return
-        summary = _run(job, items, settings, quiet)
-    if as_json:
-        from avse.files import to_json
-
-        typer.echo(to_json(summary))
-    elif not quiet:
-        typer.echo(_in_words(summary, settings))
+    references = _everywhere(str(reference_dir)) if reference_dir else None
+    job = library.EnhanceJob(model, device, options | {"limits": Limits(max_seconds, max_megabytes)}, references)
+    settings = library.Settings(
+        output, _results(results, output), force=force, needs_scores=references is not None, about=about
+    )
+    count = _number(jobs)
+    if dry_run:
+        return _show_plan(items, settings, as_json)
+    with _engine(engine, count, address, gpus_per_job) as (run_many, num_workers):
+        summary = _run(job, items, replace(settings, engine=run_many, num_workers=num_workers), quiet)
+    _tell(summary, settings, quiet, as_json)
     raise typer.Exit(1 if summary["failed"] else 0)
 
 
@@ -131,13 +129,19 @@ def _run(job: EnhanceJob, items: list[Item], settings: Settings, quiet: bool) ->
         return library.run(job, items, settings, on_progress, on_row)
 
 
-def _cluster(stack: ExitStack, address: str, share: float | None, count: int | None) -> tuple[Engine, int]:
-    """The engine of a cluster, connected until the stack ends, and how many workers it is to have."""
+@contextmanager
+def _engine(engine: Engines, count: int | None, address: str, share: float | None) -> Iterator[tuple[Engine, int]]:
+    """Who does the work, and how many workers it is to have: this machine, or a cluster, connected for as long."""
+    from avse import batch as library
+
+    if engine is Engines.local:
+        yield library.run_many, count or library.num_cores()
+        return
     from avse import batch_ray
 
-    stack.enter_context(batch_ray.connected(address))
-    num_gpus = batch_ray.gpu_share() if share is None else share
-    return functools.partial(batch_ray.run_many, num_gpus=num_gpus), count or batch_ray.capacity(num_gpus)
+    with batch_ray.connected(address):
+        num_gpus = batch_ray.gpu_share() if share is None else share
+        yield functools.partial(batch_ray.run_many, num_gpus=num_gpus), count or batch_ray.capacity(num_gpus)
 
 
 def _show_plan(items: list[Item], settings: Settings, as_json: bool) -> None:
@@ -176,8 +180,15 @@ def _everywhere(place: str) -> str:
     return os.path.abspath(place) if os.path.exists(place) or ("/" in place and "://" not in place) else place
 
 
-def _in_words(summary: Mapping[str, Any], settings: Settings) -> str:
+def _tell(summary: Mapping[str, Any], settings: Settings, quiet: bool, as_json: bool) -> None:
+    """What came of the batch."""
+    from avse.files import to_json
+
+    if as_json:
+        typer.echo(to_json(summary))
+        return
     counts = ", ".join(f"{summary[status]} {status}" for status in ("done", "skipped", "failed") if summary[status])
     speed = f"; {summary['times_real_time']:.1f} times real time" if summary["done"] else ""
     took = f"{summary['elapsed_seconds']:.1f} s for {summary['recording_seconds']:.1f} s of recordings{speed}"
-    return f"{settings.output}: {counts} ({took})\nReport: {settings.results / 'report.html'}"
+    if not quiet:
+        typer.echo(f"{settings.output}: {counts} ({took})\nReport: {settings.results / 'report.html'}")

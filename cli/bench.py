@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from .options import Device, Json, Model
 from .progress import progress
 from .tables import write_table
 
@@ -18,19 +19,19 @@ def bench(
     recording: Annotated[
         Path | None, typer.Argument(help="Video or sound file; without one, the first of: avse samples.")
     ] = None,
-    model: Annotated[str, typer.Option(help="Name of a model, or path of a .safetensors checkpoint.")] = "avse",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    model: Model = "avse",
+    device: Device = "auto",
     seconds: Annotated[float, typer.Option(help="Use only the beginning of a longer recording.")] = 20.0,
     repeat: Annotated[int, typer.Option(min=1, help="Measure so many times; the least counts.")] = 3,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Say nothing but the real-time factor and errors.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Say everything as one line of JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
-    """Say where the time of ``avse enhance`` goes on this machine, stage by stage.
+    """Say where the time of avse enhance goes on this machine, stage by stage.
 
     "s per s" are seconds of work for a second of recording: below 1 is faster than real time. Every stage runs by
-    itself; "of the whole" compares it with all of ``avse enhance``, which may do things twice or at once, so that the
+    itself; "of the whole" compares it with all of avse enhance, which may do things twice or at once, so that the
     stages need not sum up to 100 %. "floor" is what the machine could do at best, "times" how far the stage is above
     it: for networks, their multiply-accumulates (MAC) at the speed of a matrix product; for decoding, ffmpeg alone.
 

@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
+from .options import Json
 from .tables import write_table
 
 
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as one line of JSON.")] = False,
+    as_json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only what is wrong.")] = False,
 ) -> None:
     """Say whether this machine is fit, and what to type if not.

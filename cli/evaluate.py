@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .options import Device, Jobs, Json, Quiet
 from .progress import progress
 from .tables import write_table
 
@@ -21,21 +22,29 @@ def evaluate(
     folder: Annotated[Path, typer.Argument(help="Folder of mixtures; its layout is found out.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for rows, tables, estimates and report.")],
     method: Annotated[
-        list[str] | None, typer.Option("--method", "-m", help="What to compare; give it again for more. Default: avse.")
+        list[str] | None,
+        typer.Option(
+            "--method", "-m", metavar="METHOD", help="What to compare; give it again for more. Default: avse."
+        ),
     ] = None,
-    layout: Annotated[str | None, typer.Option(help="Take the folder for this layout.")] = None,
+    layout: Annotated[str | None, typer.Option(metavar="LAYOUT", help="Of the folder, if it is not found out.")] = None,
     videos: Annotated[Path | None, typer.Option(help="VoxCeleb2's films, where the mixtures are sounds only.")] = None,
-    subset: Annotated[list[str] | None, typer.Option(help="Only this subset; give it again for more.")] = None,
+    subset: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Only this subset; give it again for more. Default: all but those for training."
+        ),
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first items of each subset.")] = None,
-    jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Processes; one per core by default.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    jobs: Jobs = None,
+    device: Device = "auto",
     keep_estimates: Annotated[bool, typer.Option(help="Keep what the methods made, for the report to play.")] = True,
     dnsmos: Annotated[bool, typer.Option("--dnsmos", help="Also DNSMOS, which needs no reference.")] = False,
     report: Annotated[bool, typer.Option(help="Write report.html.")] = True,
     seed: Annotated[int, typer.Option(min=0, help="Of the confidence intervals.")] = 0,
     force: Annotated[bool, typer.Option("--force", "-f", help="Throw away the results that are there.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Write the summary as one line of JSON.")] = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Score methods on a folder of mixtures: PESQ, STOI, ESTOI, SI-SDR, and how far each lies above the mixture.
 

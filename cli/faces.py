@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from .options import Device, Json, Model, Quiet
 from .progress import progress
 from .tables import write_table
 
@@ -16,13 +17,13 @@ HEADER = ("face", "where", "from", "to", "seen", "size", "mouth moves", "with th
 def faces(
     recording: Annotated[Path, typer.Argument(help="A video, in any usual format.")],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Contact sheet to write, .png.")] = None,
-    model: Annotated[str, typer.Option(help="Name of a model, or path of a .safetensors checkpoint.")] = "avse",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    model: Model = "avse",
+    device: Device = "auto",
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace the sheet if it exists.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Say it as one line of JSON.")] = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
-    """Number the faces of a recording, as ``avse enhance --speaker`` takes them, largest first.
+    """Number the faces of a recording, as avse enhance --speaker takes them, largest first.
 
     "mouth moves" is the share of the time seen in which the mouth moves as in speech; "with the sound" says how well
     that goes with what is heard: below 0.05 hardly, above 0.15 clearly. A star marks the active one.

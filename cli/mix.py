@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from .options import Jobs, Quiet
 from .progress import progress
 
 Range = tuple[float, float]
@@ -18,14 +19,16 @@ def mix(
     speakers: Annotated[int, typer.Option(min=1, max=5, help="People in a mixture, the target included.")] = 2,
     level_db: Annotated[Range, typer.Option(help="Level of each interfering talker, lowest and highest.")] = (0, 0),
     noise: Annotated[Path | None, typer.Option(help="Folder of noises, one folder for each kind or flat.")] = None,
-    noise_db: Annotated[Range | None, typer.Option(help="Level of the noise, -5 by default.")] = None,
+    noise_db: Annotated[
+        Range | None, typer.Option(help="Level of the noise, lowest and highest; -5 -5 by default.")
+    ] = None,
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="Number of mixtures.")] = 100,
     seconds: Annotated[float | None, typer.Option(help="Length of each; the target clip's by default.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed and clips give the same bytes.")] = 0,
     layout: Annotated[str, typer.Option(help="avse; or muse, as MuSE, USEV and ClearVoice read it.")] = "avse",
-    jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Processes; one per core by default.")] = None,
+    jobs: Jobs = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace the mixtures that are in the folder.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Mix talkers, and noise, into a folder that avse evaluate reads. Run it again to go on where it stopped.
 

@@ -8,13 +8,13 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from .options import Json, Quiet
 from .style import App
 from .tables import write_table
 
 models = App(name="models", cls=TyperGroup, help="List, show, check and convert trained nets.", rich_markup_mode=None)
 
 Name = Annotated[str, typer.Argument(help="Name of a model, or path of a .safetensors checkpoint.")]
-Json = Annotated[bool, typer.Option("--json", help="Print as one line of JSON.")]
 
 
 @models.callback(invoke_without_command=True)
@@ -87,7 +87,7 @@ def convert(
     licence: Annotated[str, typer.Option(help="What the licences of that data allow.")],
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace the output if it exists.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Check everything, write nothing.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Make a model to use and to share from a checkpoint of avse train: half precision, and its papers in the header.
 

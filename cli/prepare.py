@@ -7,17 +7,18 @@ from typing import Annotated
 
 import typer
 
+from .options import Jobs, Quiet
 from .progress import progress
 
 
 def prepare(
     data: Annotated[Path, typer.Argument(help="Folder with SPEAKER/**/CLIP in it: films, or sounds alone.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the prepared clips.")],
-    jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Processes; one per core by default.")] = None,
+    jobs: Jobs = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", "-n", help="Count what there is to do, and do nothing.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Make recordings ready for training.
 

@@ -85,6 +85,7 @@ def test_every_help_teaches_by_examples_that_can_be_typed(words: tuple[str, ...]
     assert any(line.startswith("avse " + " ".join(words)) for line in examples), shown
     problems = {line: complaint(Command(line)) for line in examples if line.startswith("avse ")}
     assert not any(problems.values()), problems
+    assert "`" not in shown
 
 
 def test_every_option_is_explained() -> None:
