@@ -7,6 +7,7 @@ from typing import Any
 
 import typer
 
+from .pipes import PIPE
 from .progress import progress
 
 
@@ -19,6 +20,17 @@ def each_folder(speaker: str, output: Path | None) -> Path | None:
     if output is None:
         raise typer.BadParameter("Name a file, such as -o clean.wav.", param_hint="'--output' / '-o'")
     return output if speaker == "all" else None
+
+
+def check_each(recording: Path, asks_for_more: object) -> None:
+    """UsageError, before any work, for what sounds of all faces do not have."""
+    from avse.errors import UsageError
+
+    if asks_for_more or recording == PIPE:
+        raise UsageError(
+            "Sounds of all faces have no single score, report or loudness, and come from a file with a picture.",
+            "Leave --reference, --report, --loudness and --no-video away, or name one speaker.",
+        )
 
 
 def enhance_all(recording: Path, folder: Path, quiet: bool, as_json: bool, **settings: Any) -> None:
