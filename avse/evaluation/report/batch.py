@@ -13,7 +13,7 @@ import numpy as np
 from markupsafe import Markup
 
 from avse.evaluation.report.charts import Points, histogram, scatter
-from avse.evaluation.report.page import NOTHING, flat, number, signed, span, write_page
+from avse.evaluation.report.page import NOTHING, flat, is_number, number, signed, span, write_page
 from avse.evaluation.report.study import METRICS, score_of
 from avse.evaluation.report.svg import tag
 
@@ -69,7 +69,7 @@ def _tiles(done: Sequence[Row], summary: Row) -> list[tuple[str, str, str]]:
 def _charts(done: Sequence[Row]) -> list[tuple[str, Markup]]:
     """Time against length, share of the face, gain against a reference; those for which there are values."""
     charts = []
-    timed = [row for row in done if _is_number(row.get("duration_seconds")) and _is_number(row.get("elapsed_seconds"))]
+    timed = [row for row in done if is_number(row.get("duration_seconds")) and is_number(row.get("elapsed_seconds"))]
     if timed:
         words = [
             f"{row['item']}: {span(row['duration_seconds'])}, took {span(row['elapsed_seconds'])}" for row in timed
@@ -89,7 +89,7 @@ def _table(rows: Sequence[Row]) -> dict[str, Any]:
     metrics = [metric for metric in METRICS if any(math.isfinite(score_of(_after(row), metric.name)) for row in rows)]
     headers = [("Recording", False), ("Status", False), ("Length, s", True), ("Time, s", True), ("Faces", True)]
     headers += [("Face seen, %", True)]
-    headers += [(f"{metric.label}, {metric.unit}" if metric.unit else metric.label, True) for metric in metrics]
+    headers += [(metric.heading, True) for metric in metrics]
     headers += [("SI-SDR gain, dB", True)] if any(math.isfinite(_gain(row)) for row in rows) else []
     lines = []
     for row in rows:
@@ -98,7 +98,7 @@ def _table(rows: Sequence[Row]) -> dict[str, Any]:
         words = [_linked(row), f"{status}: {why}" if why else status]
         words += [number(row.get("duration_seconds"), 1), number(row.get("elapsed_seconds"), 1)]
         words += [str(row["num_faces"]) if row.get("num_faces") is not None else NOTHING]
-        words += [number(100 * row["seen_share"], 0) if _is_number(row.get("seen_share")) else NOTHING]
+        words += [number(100 * row["seen_share"], 0) if is_number(row.get("seen_share")) else NOTHING]
         words += [number(score_of(_after(row), metric.name), metric.digits) for metric in metrics]
         words += [signed(_gain(row), 1)] if headers[-1][0].startswith("SI-SDR gain") else []
         lines.append(("failed" if status == "failed" else "", words))
@@ -129,8 +129,4 @@ def _gain(row: Row) -> float:
 
 
 def _column(rows: Sequence[Row], name: str) -> np.ndarray:
-    return np.array([row[name] for row in rows if _is_number(row.get(name))], float)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+    return np.array([row[name] for row in rows if is_number(row.get(name))], float)

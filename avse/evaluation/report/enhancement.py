@@ -109,9 +109,8 @@ def _scores(scores: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     for metric in METRICS:
         before, after = (score_of({"scores": scores.get(time)}, metric.name) for time in ("before", "after"))
         if math.isfinite(before) or math.isfinite(after):
-            label = f"{metric.label}, {metric.unit}" if metric.unit else metric.label
             words = number(before, metric.digits), number(after, metric.digits), signed(after - before, metric.digits)
-            lines.append((label, *words))
+            lines.append((metric.heading, *words))
     return lines
 
 

@@ -133,7 +133,7 @@ def _distribution_charts(study: Study) -> list[tuple[str, Markup]]:
             )
             for subset in conditions
         ]
-        charts.append((metric.label, distributions(groups, _with_unit(metric), metric.digits)))
+        charts.append((metric.label, distributions(groups, metric.heading, metric.digits)))
     return charts
 
 
@@ -208,7 +208,7 @@ def _table(study: Study) -> dict[str, Any]:
     """All rows, as words."""
     has_subsets = any(study.subsets)
     headers = [("Item", False), *([("Condition", False)] if has_subsets else []), ("Method", False)]
-    headers += [(_with_unit(metric), True) for metric in study.metrics]
+    headers += [(metric.heading, True) for metric in study.metrics]
     headers += [("SI-SDR gain, dB", True), ("Length, s", True), ("Time, s", True), ("Status", False)]
     lines = []
     for row in study.rows:
@@ -219,10 +219,6 @@ def _table(study: Study) -> dict[str, Any]:
         words += [f"{row.get('status')}" + (f": {_reason(row)}" if row.get("reason") else "")]
         lines.append(("failed" if row.get("status") == "failed" else "", words))
     return {"headers": headers, "rows": lines}
-
-
-def _with_unit(metric: Metric) -> str:
-    return f"{metric.label}, {metric.unit}" if metric.unit else metric.label
 
 
 def _name(row: Mapping[str, Any]) -> str:

@@ -45,21 +45,21 @@ def write_page(output: Path, template: str, **context: Any) -> Path:
 
 def number(value: Any, digits: int = 2) -> str:
     """A number for readers; a dash where there is none."""
-    if not _is_number(value):
+    if not is_number(value):
         return NOTHING
     return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", MINUS)
 
 
 def signed(value: Any, digits: int = 2) -> str:
     """A difference for readers: its sign is always there."""
-    if not _is_number(value):
+    if not is_number(value):
         return NOTHING
     return f"{round(value, digits) + 0.0:+.{digits}f}".replace("-", MINUS)
 
 
 def span(seconds: Any) -> str:
     """A length of time for readers: 3.5 s, 2 min 05 s, 1 h 02 min."""
-    if not _is_number(seconds):
+    if not is_number(seconds):
         return NOTHING
     if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
@@ -86,7 +86,8 @@ def data_uri(kind: str, data: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether there is a number to show."""
     return isinstance(value, int | float) and math.isfinite(value)
 
 

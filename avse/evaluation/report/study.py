@@ -22,6 +22,11 @@ class Metric:
     digits: int
     unit: str = ""
 
+    @property
+    def heading(self) -> str:
+        """Label and unit."""
+        return f"{self.label}, {self.unit}" if self.unit else self.label
+
 
 METRICS = (
     Metric("pesq", "PESQ", 2),

@@ -20,6 +20,7 @@ from avse.output import SOUND_FILES
 BYTES_PER_SECOND = 8_500
 """About what a second of sound takes inside a page."""
 BLOCK_SECONDS = 10.0
+TICKS_SECONDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600)
 
 
 @dataclass(frozen=True)
@@ -66,18 +67,7 @@ def make_tracks(
 
 def time_ticks(seconds: float, count: int = 6) -> list[tuple[float, str]]:
     """Round times along a recording: how far along, from 0 to 1, and as words."""
-    steps = [step * 10.0**power for power in (-2, -1, 0) for step in (1, 2, 5)] + [
-        10,
-        20,
-        30,
-        60,
-        120,
-        300,
-        600,
-        1200,
-        1800,
-    ]
-    step = next((step for step in steps if seconds <= step * count), 3600.0)
+    step = next((step for step in TICKS_SECONDS if seconds <= step * count), TICKS_SECONDS[-1])
     digits = max(0, -math.floor(math.log10(step) + 1e-9))
     times = [index * step for index in range(math.floor(seconds / step + 1e-9) + 1)] if seconds > 0 else []
     return [(time / seconds, _clock(time, digits)) for time in times if time < 0.97 * seconds]
