@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,20 +113,16 @@ def check_folder(folder: Path, force: bool) -> None:
 
 
 @contextlib.contextmanager
-def write_all(
-    paths: Sequence[Path], tape: media.Media, steps: Iterator[tuple[np.ndarray, ...]]
-) -> Iterator[None]:  # fmt: skip
+def write_all(paths: Sequence[Path], tape: media.Media, steps: Iterator[tuple[np.ndarray, ...]]) -> Iterator[None]:
     """Write one block after the other to several WAV files at once, all of which appear when all are whole."""
     assert tape.sound is not None
+    form = tape.sound.sample_rate, tape.sound.num_channels, "PCM_16"
     with contextlib.ExitStack() as stack:
         parts = [stack.enter_context(files.whole(path)) for path in paths]
         try:
             with contextlib.ExitStack() as open_files:
                 sounds = [
-                    open_files.enter_context(
-                        soundfile.SoundFile(part, "w", tape.sound.sample_rate, tape.sound.num_channels, "PCM_16")
-                    )
-                    for part in parts
+                    open_files.enter_context(soundfile.SoundFile(os.fsencode(part), "w", *form)) for part in parts
                 ]
                 for blocks in steps:
                     for sound, block in zip(sounds, blocks, strict=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,7 +103,7 @@ def _blocks(path: Path, sample_rate: int, audio_track: int) -> Iterator[np.ndarr
         raise InputError(f"There is no file {path}.", "Check the path.")
     if path.suffix.lower() in SOUND_FILES and _sample_rate(path) == sample_rate:
         size = round(BLOCK_SECONDS * sample_rate)
-        for block in soundfile.blocks(path, size, dtype="float32", always_2d=True):
+        for block in soundfile.blocks(os.fsencode(path), size, dtype="float32", always_2d=True):
             yield block.mean(1)
     else:
         tape = media.probe(path, audio_track)
@@ -113,7 +114,7 @@ def _blocks(path: Path, sample_rate: int, audio_track: int) -> Iterator[np.ndarr
 
 def _sample_rate(path: Path) -> int | None:
     try:
-        return int(soundfile.info(path).samplerate)
+        return int(soundfile.info(os.fsencode(path)).samplerate)
     except soundfile.SoundFileError:
         return None
 
