@@ -78,7 +78,7 @@ def run(
     attempts, elapsed_seconds, finished, and what `enhance` said. Rows of work done go to results.jsonl at once.
 
     Raises:
-        UsageError: another batch holds the results folder, or it cannot be written to. MissingError: no space left,
+        UsageError: another process holds the results folder, or it cannot be written to. MissingError: no space left,
         or no worker can start. The summary is written all the same, with the reason.
     """
     with _alone(settings):

@@ -9,9 +9,8 @@ import importlib.util
 
 import numpy as np
 
+from avse.config import SAMPLE_RATE
 from avse.errors import MissingError
-
-SAMPLE_RATE = 16000
 
 
 def check_installed() -> None:

@@ -15,10 +15,10 @@ from functools import partial
 import numpy as np
 import soxr
 
+from avse.config import SAMPLE_RATE
 from avse.errors import UsageError
 from avse.evaluation.pesq_process import pesq_wide_band
 
-SAMPLE_RATE = 16000
 PESQ_MIN_SECONDS = 0.25
 WINDOW_SECONDS = 30
 """What the PESQ library can bear, and what keeps STOI from needing gigabytes."""
