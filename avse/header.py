@@ -37,7 +37,7 @@ class Header:
     def scores(self) -> str:
         """The gain on the validation speakers in a few words; empty where the file does not tell."""
         found = self.about.get("validation", {})
-        words = {"seen": "with picture", "unseen": "without"}
+        words = {"unseen": "by sound alone"} if self.fusion == "none" else {"seen": "with picture", "unseen": "without"}
         gains = {word: found.get(f"validation/improvement_db/{kind}") for kind, word in words.items()}
         told = [f"{gain:+.1f} {word}" for word, gain in gains.items() if isinstance(gain, float)]
         return f"SI-SDR {', '.join(told)} (dB)" if told else ""

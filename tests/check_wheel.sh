@@ -23,7 +23,7 @@ backend.build_sdist('$work')
 ls -lh "$work"/avse-*
 
 contents=$(tar -tzf "$work"/avse-*.tar.gz)
-for file in checkpoints/avse.safetensors checkpoints/avse.md checkpoints/SHA256SUMS samples/talker-with-noise.mp4 \
+for file in $(git ls-files checkpoints) samples/talker-with-noise.mp4 \
     samples/talker-with-noise.reference.wav LICENSE cli/main.py tests/conftest.py docs/index.md configs/mmtm.yaml; do
     grep -q "/$file\$" <<<"$contents" || { echo "the sdist lacks $file"; exit 1; }
 done
@@ -40,6 +40,9 @@ import avse, avse_cli, avse_checkpoints
 for package in (avse, avse_cli, avse_checkpoints):
     assert package.__file__.startswith('$own'), package.__file__
 "
+for file in $(cd "$OLDPWD" && git ls-files checkpoints); do
+    test -s "$own/avse_checkpoints/${file#checkpoints/}" || { echo "the wheel lacks $file"; exit 1; }
+done
 "$work/venv/bin/avse" --version
 "$work/venv/bin/avse" models verify
 "$work/venv/bin/avse" enhance "$sample.mp4" -o clean.wav --reference "$sample.reference.wav" --report report.html

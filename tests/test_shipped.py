@@ -1,0 +1,111 @@
+"""Several nets that ship side by side, one of which only listens: names, lists, cards, hashes, doctor, and use."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_world import stirred, tiny
+from typer.testing import CliRunner
+
+from avse import doctor, faces, registry
+from avse.checkpoint import save_checkpoint
+from avse_cli.main import app
+
+FUSIONS = {"avse": "mmtm", "avse-audio": "none", "avse-small": "cwc"}
+GAINS = {"validation/improvement_db/seen": 3.25, "validation/improvement_db/unseen": 3.0}
+
+
+@pytest.fixture
+def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An installation with three nets, their cards and their hashes."""
+    folder = tmp_path / "shipped"
+    folder.mkdir()
+    monkeypatch.setattr(registry, "files", lambda package: folder)
+    sums = []
+    for name, fusion in FUSIONS.items():
+        path = folder / f"{name}.safetensors"
+        save_checkpoint(path, stirred(tiny(fusion)), {"name": name, "validation": GAINS}, half=True)
+        path.with_suffix(".md").write_text(f"# Model card: `{name}`\n")
+        sums.append(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n")
+    (folder / "SHA256SUMS").write_text("".join(sums))
+    return folder
+
+
+@pytest.fixture
+def no_detector(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever looks for a face fails."""
+
+    def refuse(*arguments: Any, **options: Any) -> None:
+        raise AssertionError("somebody looked for faces")
+
+    monkeypatch.setattr(faces, "Detector", refuse)
+    monkeypatch.setattr(faces, "scan", refuse)
+
+
+def avse(*arguments: str | Path) -> Any:
+    return CliRunner().invoke(app, list(map(str, arguments)))
+
+
+def test_each_is_found_by_its_name(shipped: Path) -> None:
+    assert registry.names() == sorted(FUSIONS)
+    for name, fusion in FUSIONS.items():
+        model = registry.load_model(name, "cpu")
+        assert (model.about["name"], model.net.config.fusion) == (name, fusion)
+        assert registry.card(name) == f"# Model card: `{name}`\n"
+        assert avse("models", "show", name).stdout.startswith(f"# Model card: `{name}`")
+    assert registry.load_model(device="cpu").about["name"] == "avse"
+
+
+def test_the_list_tells_which_one_only_listens(shipped: Path) -> None:
+    lines = {line.split()[0]: line for line in avse("models", "list").stdout.splitlines()[1:]}
+    assert list(lines) == sorted(FUSIONS)
+    assert "SI-SDR +3.2 with picture, +3.0 without (dB)" in lines["avse-small"]
+    assert "SI-SDR +3.0 by sound alone (dB)" in lines["avse-audio"]
+    assert " none " in lines["avse-audio"]
+
+
+def test_all_are_verified_and_one_that_was_replaced_is_found(shipped: Path) -> None:
+    assert [line.endswith(": ok") for line in avse("models", "verify").stdout.splitlines()] == [True] * 3
+    assert {(found.name, found.state, found.detail) for found in doctor._models()} == {
+        (f"model {name}", doctor.OK, "loads; as shipped") for name in FUSIONS
+    }
+    save_checkpoint(shipped / "avse-audio.safetensors", stirred(tiny("none")), {})
+    assert avse("models", "verify").exit_code == 1
+    assert {found.name: found.state for found in doctor._models()} == {
+        "model avse": doctor.OK, "model avse-audio": doctor.WARNING, "model avse-small": doctor.OK,
+    }  # fmt: skip
+
+
+@pytest.mark.usefixtures("no_detector")
+def test_the_one_that_only_listens_looks_for_no_face(shipped: Path, clip: Path, tmp_path: Path) -> None:
+    done = avse("enhance", clip, "-o", tmp_path / "clean.wav", "--model", "avse-audio", "--json")
+    assert done.exit_code == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["model"], told["num_faces"], told["speaker"]) == ("avse-audio", 0, 0)
+    assert told["note"] == "The picture was not looked at; the sound alone was used."
+
+
+@pytest.mark.usefixtures("no_detector")
+@pytest.mark.parametrize("speaker", ["2", "left", "all"])
+def test_it_cannot_be_asked_for_a_face(shipped: Path, clip: Path, tmp_path: Path, speaker: str) -> None:
+    output = tmp_path / ("out" if speaker == "all" else "clean.wav")
+    done = avse("enhance", clip, "-o", output, "--model", "avse-audio", "--speaker", speaker)
+    assert (done.exit_code, done.stdout, len(done.stderr.splitlines())) == (2, "", 2)
+    assert "only listens" in done.stderr
+    assert not output.exists()
+
+
+def test_the_small_one_follows_the_face(shipped: Path, clip: Path, tmp_path: Path) -> None:
+    done = avse("enhance", clip, "-o", tmp_path / "clean.wav", "--model", "avse-small", "--json")
+    assert (json.loads(done.stdout)["model"], json.loads(done.stdout)["num_faces"]) == ("avse-small", 1)
+
+
+def test_what_really_ships_is_small_and_whole() -> None:
+    paths = [registry.find(name) for name in registry.names()]
+    assert sum(path.stat().st_size for path in paths) < 20e6
+    assert all(path.with_suffix(".md").is_file() for path in paths)
+    assert registry.DEFAULT in registry.names()
