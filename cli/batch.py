@@ -16,8 +16,7 @@ import typer
 from avse.sandbox import ORDINARY, Limits
 
 from .batch_progress import bars
-from .options import AudioTrack, Device, Json, Loudness, MaxMegabytes, MaxSeconds, Model, NoVideo, Quiet, Strength
-from .pipes import lufs
+from .options import AudioTrack, Device, Json, Loudness, MaxMegabytes, MaxSeconds, Model, NoVideo, Quiet, Strength, lufs
 
 if TYPE_CHECKING:
     from avse.batch import Engine, EnhanceJob, Item, Settings

@@ -10,8 +10,8 @@ import typer
 from avse.sandbox import ORDINARY, Limits
 
 from .each import check_each, each_folder, enhance_all
-from .options import AudioTrack, Device, Json, Loudness, MaxMegabytes, MaxSeconds, Model, NoVideo, Quiet, Strength
-from .pipes import PIPE, lufs, open_ends
+from .options import AudioTrack, Device, Json, Loudness, MaxMegabytes, MaxSeconds, Model, NoVideo, Quiet, Strength, lufs
+from .pipes import PIPE, open_ends
 from .progress import progress
 from .reports import is_page, write_report
 

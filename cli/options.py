@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from avse.errors import UsageError
+
 Model = Annotated[str, typer.Option(help="Name of a model, or path of a .safetensors checkpoint.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 NoVideo = Annotated[bool, typer.Option("--no-video", help="Ignore the picture; use the sound alone.")]
@@ -21,3 +23,13 @@ MaxMegabytes = Annotated[float, typer.Option(help="Refuse a larger file or strea
 Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Processes; one per core by default.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one line of JSON.")]
+
+
+def lufs(text: str) -> float | None:
+    """What ``--loudness`` asks for: None to keep the level."""
+    if text == "keep":
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"A loudness of {text!r} makes no sense.", "Give LUFS, such as -16, or keep.") from None

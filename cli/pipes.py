@@ -20,13 +20,3 @@ def open_ends(recording: Path, output: Path) -> tuple[Path | BinaryIO, Path | Bi
     if output == PIPE and sys.stdout.isatty():
         raise UsageError("Sound makes no sense on a terminal.", "Send it on: avse enhance in.mp4 -o - | aplay")
     return source, target
-
-
-def lufs(text: str) -> float | None:
-    """What ``--loudness`` asks for: None to keep the level."""
-    if text == "keep":
-        return None
-    try:
-        return float(text)
-    except ValueError:
-        raise UsageError(f"A loudness of {text!r} makes no sense.", "Give LUFS, such as -16, or keep.") from None
