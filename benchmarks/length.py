@@ -1,30 +1,53 @@
-"""Memory and time of `avse enhance` against the length of a recording.
+"""Memory and time of `avse enhance` against the length of a recording: both should grow as a straight line, if at all.
 
-    python benchmarks/length.py --minutes 2 120 --output docs/length.md
+    python benchmarks/length.py --output docs/length.md
+    python benchmarks/length.py --minutes 0.5 3 --size 640:360
 
-A talking head of some seconds is enlarged to 1080p once and repeated by stream copy, so that hours are made in seconds.
-Every recording is enhanced by a process of its own; its peak memory, and that of its ffmpeg processes, is what the
-system says when they have ended.
+A talking head of some seconds is enlarged once and repeated by stream copy, so that hours are made in seconds. Every
+recording is enhanced by a process of its own; its peak memory, and that of its ffmpeg processes, is what the system
+says when they have ended.
 """
 
 from __future__ import annotations
 
 import argparse
-import platform
 import resource
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
+
+from batch import processor
 
 from avse.data.synthetic import make_clip
 from avse.sandbox import ffmpeg_exe
+from avse.workers import num_cores
 
 CLIP_SECONDS = 8.0
+MINUTES = [1 / 6, 0.5, 1, 3, 10, 30, 60]
 MEASURED = "import sys; from avse_cli.main import app; app(sys.argv[1:])"
+PICTURE = ["-c:v", "libx264", "-preset", "veryfast", "-g", "50", "-c:a", "aac", "-ar", "48000"]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one recording took: seconds from start to end, of all processors, and the most memory of a process."""
+
+    minutes: float
+    wall_seconds: float
+    cpu_seconds: float
+    peak_megabytes: float
+
+    @property
+    def seconds(self) -> float:
+        """Of the recording."""
+        return 60 * self.minutes
 
 
 def ffmpeg(*arguments: str | Path) -> None:
@@ -34,64 +57,108 @@ def ffmpeg(*arguments: str | Path) -> None:
 def make_recordings(folder: Path, minutes: list[float], size: str) -> dict[float, Path]:
     """One file for each length, all from the same clip."""
     make_clip(folder / "clip.mp4", CLIP_SECONDS)
-    enlarged = (
-        "-vf",
-        f"scale={size}",
-        "-c:v",
-        "libx264",
-        "-preset",
-        "veryfast",
-        "-g",
-        "50",
-        "-c:a",
-        "aac",
-        "-ar",
-        "48000",
-    )
-    ffmpeg("-i", folder / "clip.mp4", *enlarged, folder / "large.mkv")
+    ffmpeg("-i", folder / "clip.mp4", "-vf", f"scale={size}", *PICTURE, folder / "large.mkv")
     paths = {length: folder / f"{length:g}-minutes.mkv" for length in minutes}
     for length, path in paths.items():
         ffmpeg("-stream_loop", "-1", "-i", folder / "large.mkv", "-t", str(60 * length), "-c", "copy", path)
     return paths
 
 
-def measure(arguments: list[str], results: object) -> None:
+def run(arguments: list[str], results: Any) -> None:
     """Run the command in a child of this fresh process: whose children are all its own."""
     began = time.perf_counter()
     code = subprocess.run([sys.executable, "-c", MEASURED, *arguments], check=False).returncode
+    wall_seconds = time.perf_counter() - began
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    results.put((code, time.perf_counter() - began, usage.ru_maxrss / 1024, usage.ru_utime + usage.ru_stime))  # type: ignore[attr-defined]
+    results.put((code, wall_seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024))
+
+
+def measure(minutes: float, path: Path, suffix: str) -> Measured:
+    context = get_context("spawn")
+    results = context.Queue()
+    command = ["enhance", str(path), "-o", str(path.with_name(f"out{suffix}")), "--force", "--quiet"]
+    process = context.Process(target=run, args=(command, results))
+    process.start()
+    code, *taken = results.get()
+    process.join()
+    if code:
+        sys.exit(f"avse left with {code}")
+    return Measured(minutes, *taken)
+
+
+def row(found: Measured) -> str:
+    length = f"{found.minutes:g} min" if found.minutes >= 1 else f"{found.seconds:g} s"
+    per_second = f"{found.wall_seconds / found.seconds:.3f} s | {found.cpu_seconds / found.seconds:.3f} s"
+    return f"| {length} | {found.peak_megabytes:.0f} MB | {found.wall_seconds:.1f} s | {per_second} |"
+
+
+def line(found: Sequence[Measured]) -> tuple[float, float]:
+    """The straight line through the shortest and the longest: seconds at length 0, and for a second of recording."""
+    first, last = found[0], found[-1]
+    slope = (last.wall_seconds - first.wall_seconds) / max(last.seconds - first.seconds, 1e-9)
+    return first.wall_seconds - slope * first.seconds, slope
+
+
+def page(found: Sequence[Measured], size: str, suffix: str) -> str:
+    start, slope = line(found)
+    off = max(abs(each.wall_seconds / (start + slope * each.seconds) - 1) for each in found)
+    width, height = size.split(":")
+    more = found[-1].peak_megabytes / found[0].peak_megabytes - 1
+    lines = [
+        "# Time and memory against length", "",
+        f"A talking head, {width} x {height} at 25 frames/s, sound at 48 kHz, into {suffix}; `avse enhance` as a "
+        f"command, start-up included; model `avse`; {num_cores()} cores ({processor()}), no GPU; {date.today()}.", "",
+        "![Time and memory against length](images/length.svg)", "",
+        "| length | peak memory | time | time per second | processor time per second |", "|---|---|---|---|---|",
+        *map(row, found), "",
+        f"Time lies on a straight line, {start:.1f} s and {slope:.3f} s for each second of recording, within "
+        f"{off:.0%}. The longest needs {more:+.0%} memory against the shortest.", "",
+        "```sh", "python benchmarks/length.py --output docs/length.md", "```",
+    ]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def plot(found: Sequence[Measured], target: Path) -> None:
+    """Time with its straight line, and memory, on linear axes."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "avse"
+    import matplotlib.pyplot as plt
+
+    minutes = [each.minutes for each in found]
+    start, slope = line(found)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
+    left.plot(minutes, [(start + slope * each.seconds) / 60 for each in found], color="0.7")
+    left.plot(minutes, [each.wall_seconds / 60 for each in found], "o")
+    left.set(xlabel="length in minutes", ylabel="time in minutes", title="time")
+    right.plot(minutes, [each.peak_megabytes for each in found], "o-")
+    right.set(xlabel="length in minutes", ylabel="MB", title="peak memory")
+    for axis in (left, right):
+        axis.set_ylim(bottom=0)
+        axis.grid(alpha=0.3)
+    figure.savefig(target, metadata={"Date": None})
+    plt.close(figure)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--minutes", type=float, nargs="+", default=[2, 120], help="lengths to measure")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, nargs="+", default=MINUTES, help="lengths to measure")
     parser.add_argument("--size", default="1920:1080", help="width:height")
     parser.add_argument("--suffix", default=".wav", help="of the output: .wav, .flac, .mp4, .mkv")
-    parser.add_argument("--output", type=Path, help="Markdown page to write")
-    options = parser.parse_args()
-    rows = ["| length | peak memory | time | time per second | CPU time per second |", "|---|---|---|---|---|"]
-    peaks = []
+    parser.add_argument("--output", type=Path, help="Markdown page to write; its picture goes into images/ beside it")
+    asked = parser.parse_args()
+    found = []
     with tempfile.TemporaryDirectory() as scratch:
-        for minutes, path in make_recordings(Path(scratch), options.minutes, options.size).items():
-            context = get_context("spawn")
-            results = context.Queue()
-            command = ["enhance", str(path), "-o", str(path.with_name(f"out{options.suffix}")), "--force", "--quiet"]
-            process = context.Process(target=measure, args=(command, results))
-            process.start()
-            code, seconds, peak_mb, cpu_seconds = results.get()
-            process.join()
-            if code:
-                sys.exit(f"avse left with {code}")
-            per_second = f"{seconds / minutes / 60:.2f} s | {cpu_seconds / minutes / 60:.2f} s"
-            rows.append(f"| {minutes:g} min | {peak_mb:.0f} MB | {seconds:.0f} s | {per_second} |")
-            print(rows[-1], flush=True)
-            peaks.append(peak_mb)
-    rows += ["", f"The longest needs {peaks[-1] / peaks[0] - 1:+.1%} memory against the shortest."]
-    machine = f"{options.size} at 25 fps, {platform.processor() or platform.machine()}, {date.today()}"
-    print(rows[-1])
-    if options.output:
-        options.output.write_text("\n".join(["# Memory against length", "", machine, "", *rows]) + "\n")
+        for minutes, path in make_recordings(Path(scratch), sorted(asked.minutes), asked.size).items():
+            found.append(measure(minutes, path, asked.suffix))
+            print(row(found[-1]), flush=True)
+            path.unlink()
+    if asked.output:
+        picture = asked.output.parent / "images" / f"{asked.output.stem}.svg"
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        plot(found, picture)
+        asked.output.write_text(page(found, asked.size, asked.suffix))
 
 
 if __name__ == "__main__":

@@ -14,12 +14,16 @@ from pyrnnoise import RNNoise
 
 
 def denoise(sound: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Sound (N,) without noise, at the same rate."""
+    """Sound (N,) without noise, at the same rate, in its place."""
+    return without_delay(late(sound, sample_rate), sound, sample_rate // 20)[: len(sound)]
+
+
+def late(sound: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Sound (N,) without noise, at the same rate, as late as RNNoise gives it."""
     wide = (soxr.resample(sound, sample_rate, 48000) * 32767).astype(np.int16)
     parts = [frame for _, frame in RNNoise(48000).denoise_chunk(wide[None])]
     clean = np.concatenate(parts, axis=1)[0].astype(np.float32) / 32768
-    narrow = np.asarray(soxr.resample(clean, 48000, sample_rate))
-    return without_delay(narrow, sound, sample_rate // 20)[: len(sound)]
+    return np.asarray(soxr.resample(clean, 48000, sample_rate))
 
 
 def without_delay(estimate: np.ndarray, mixture: np.ndarray, longest: int) -> np.ndarray:

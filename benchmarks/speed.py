@@ -1,0 +1,179 @@
+"""How fast `avse enhance` is: stage by stage in pictures of several sizes, with 1 to 4 faces, and beside other tools.
+
+    python benchmarks/speed.py --output docs/speed.md
+    python benchmarks/speed.py --parts 640x360 others --quick
+
+Every part is measured by itself and kept in a folder, with the recordings made for it, and the page is written from
+all parts that are there: a part can be measured anew, and the machine can do other work between two parts.
+RNNoise and noisereduce are needed: pip install -c constraints.txt -e '.[train,rivals]'
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from datetime import date
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import noisereduce
+import numpy as np
+import rnnoise
+import soundfile
+import torch
+from batch import processor
+from speed_page import page, plot
+
+from avse import media
+from avse.bench import bench
+from avse.data.synthetic import make_clip, street_noise
+from avse.each import enhance_each
+from avse.enhance import enhance
+from avse.registry import load_model
+from avse.sandbox import ffmpeg_exe
+
+SIZES = ["320x240", "640x360", "1280x720", "1920x1080"]
+NUM_FACES = ["1 face", "2 faces", "3 faces", "4 faces"]
+OTHERS = "others"
+CAMERA = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "23", "-r", "25", "-c:a", "aac", "-ar", "48000"]
+GRAIN = "noise=alls=5:allf=t"
+"""A camera's noise, or there would be little to decode."""
+
+
+def ffmpeg(*arguments: str | Path) -> None:
+    subprocess.run([ffmpeg_exe(), "-hide_banner", "-loglevel", "error", "-y", *map(str, arguments)], check=True)
+
+
+def make_head(folder: Path, seconds: float, seed: int) -> Path:
+    """A talking head in the street, 576 x 360."""
+    path = folder / f"head-{seed}-{seconds:g}s.mp4"
+    if not path.exists():
+        noise = street_noise(seconds + 1, seed)
+        make_clip(path, seconds, seed, size=(360, 576), background=noise, background_db=-5)
+    return path
+
+
+def make_size(folder: Path, seconds: float, size: str) -> Path:
+    """One head as high as the picture."""
+    path = folder / f"{size}-{seconds:g}s.mp4"
+    if not path.exists():
+        width, height = size.split("x")
+        chain = f"scale=-2:{height},crop='min(iw,{width})':{height},pad={width}:{height}:(ow-iw)/2:0:gray,{GRAIN}"
+        ffmpeg("-i", make_head(folder, seconds, 0), "-vf", chain, *CAMERA, path)
+    return path
+
+
+def make_faces(folder: Path, seconds: float, count: int) -> Path:
+    """So many heads of one size in the four quarters of 640 x 360, which all speak; the other quarters stay empty."""
+    path = folder / f"{count}-faces-{seconds:g}s.mp4"
+    if path.exists():
+        return path
+    heads = [make_head(folder, seconds, seed) for seed in range(count)]
+    chain, before = ["color=gray:s=640x360:r=25[quarters0]"], "quarters0"
+    for k in range(count):
+        place = f"{16 + 320 * (k % 2)}:{180 * (k // 2)}:shortest=1"
+        chain += [f"[{k}:v]scale=288:180[head{k}]", f"[{before}][head{k}]overlay={place}[quarters{k + 1}]"]
+        before = f"quarters{k + 1}"
+    sounds = "".join(f"[{k}:a]" for k in range(count))
+    chain += [f"[{before}]{GRAIN}[picture]", f"{sounds}amix=inputs={count}[sound]"]
+    inputs = [part for head in heads for part in ("-i", head)]
+    ffmpeg(*inputs, "-filter_complex", ";".join(chain), "-map", "[picture]", "-map", "[sound]", *CAMERA, path)
+    return path
+
+
+def least(repeat: int, work: Callable[[], Any]) -> float:
+    """Seconds, the least of several."""
+    times = []
+    for _ in range(repeat):
+        began = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+def measure_size(size: str, folder: Path, seconds: float, repeat: int) -> dict[str, Any]:
+    """What `avse bench --json` says."""
+    return bench(make_size(folder, seconds, size), repeat=repeat, seconds=seconds + 1).as_dict()
+
+
+def measure_faces(name: str, folder: Path, seconds: float, repeat: int) -> dict[str, Any]:
+    """Seconds for a second of recording: the sound alone, one face followed, and every face."""
+    count = NUM_FACES.index(name) + 1
+    path, target = make_faces(folder, seconds, count), folder / "enhanced"
+    checkpoint = load_model()
+    settings: dict[str, Any] = {"model": checkpoint, "force": True}
+    ways = {
+        "sound": lambda: enhance(path, folder / "one.wav", use_video=False, **settings),
+        "one": lambda: enhance(path, folder / "one.wav", **settings),
+        "all": lambda: enhance_each(path, target, **settings),
+    }
+    times = {way: least(repeat, work) / seconds for way, work in ways.items()}
+    return times | {"num_faces": len(json.loads((target / "faces.json").read_text())["faces"])}
+
+
+def measure_others(name: str, folder: Path, seconds: float, repeat: int) -> dict[str, Any]:
+    """Seconds for a second of recording, from file to file."""
+    path, target = make_size(folder, seconds, "640x360"), folder / "others.wav"
+    checkpoint = load_model()
+    tape = media.probe(path)
+    assert tape.sound is not None
+    rate = tape.sound.sample_rate
+
+    def convert(work: Callable[[np.ndarray], np.ndarray]) -> None:
+        soundfile.write(target, work(media.read_sound(tape, rate)[:, 0]), rate, subtype="PCM_16")
+
+    ways = {
+        "avse enhance": lambda: enhance(path, target, model=checkpoint, force=True),
+        "avse enhance --no-video": lambda: enhance(path, target, model=checkpoint, use_video=False, force=True),
+        "RNNoise (pyrnnoise)": lambda: convert(partial(rnnoise.late, sample_rate=rate)),
+        "noisereduce": lambda: convert(lambda sound: noisereduce.reduce_noise(y=sound, sr=rate)),
+    }
+    return {"ways": {way: least(repeat, work) / seconds for way, work in ways.items()}}
+
+
+def measure(part: str, folder: Path, seconds: float, repeat: int) -> dict[str, Any]:
+    """One part, and on what it was measured."""
+    kinds = dict.fromkeys(SIZES, measure_size) | dict.fromkeys(NUM_FACES, measure_faces) | {OTHERS: measure_others}
+    load = os.getloadavg()[0]
+    values = kinds[part](part, folder, seconds, repeat)
+    about = {"seconds": seconds, "repeat": repeat, "date": str(date.today()), "load_before": load}
+    return values | about | {"processor": processor(), "num_threads": torch.get_num_threads()}
+
+
+def main() -> None:
+    every = [*SIZES, *NUM_FACES, OTHERS]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", nargs="*", choices=every, default=every, help="what to measure; nothing: only write")
+    parser.add_argument("--seconds", type=float, default=20.0, help="length of the recordings")
+    parser.add_argument("--repeat", type=int, default=3, help="the least of so many times counts")
+    parser.add_argument("--quick", action="store_true", help="recordings of 4 s, once, in a folder of their own")
+    parser.add_argument("--folder", type=Path, default=Path("out/speed"), help="where parts and recordings are kept")
+    parser.add_argument("--output", type=Path, help="Markdown page to write; its picture goes into images/ beside it")
+    asked = parser.parse_args()
+    seconds, repeat, folder = (
+        (4.0, 1, asked.folder / "quick") if asked.quick else (asked.seconds, asked.repeat, asked.folder)
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    for part in asked.parts:
+        values = measure(part, folder, seconds, repeat)
+        (folder / f"{part}.json").write_text(json.dumps(values, indent=1))
+        told = ("real_time_factor", "one", "all", "ways")
+        print(part, {name: values[name] for name in told if name in values}, flush=True)
+    found = {part: json.loads(file.read_text()) for part in every if (file := folder / f"{part}.json").exists()}
+    text = page(found)
+    if asked.output:
+        picture = asked.output.parent / "images" / f"{asked.output.stem}.svg"
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        plot(found, picture)
+        asked.output.write_text(text)
+    else:
+        print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""The page and the picture of `benchmarks/speed.py`, from what it measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from avse import stages
+
+Found = Mapping[str, Any]
+GROUPS = {
+    "decode": [stages.SOUND, stages.SMALL, stages.NEAR],
+    "find faces": [stages.LOAD, stages.DETECT, stages.TRACK, stages.WATCH],
+    "cut mouths": [stages.CROP],
+    "network": [stages.FEATURES, stages.LIPS, stages.AUDIO],
+    "rest": [stages.PROBE, stages.LEVEL, stages.STITCH, stages.WRITE],
+}
+
+
+def page(found: Found) -> str:
+    """Markdown: stages by size, time by faces, other tools; whatever of it was measured."""
+    sizes = {name: values for name, values in found.items() if "stages" in values}
+    faces = {values["num_faces"]: values for values in found.values() if "one" in values}
+    lines = ["# Speed", "", about(found), ""]
+    lines += ["![Seconds of work for a second of recording](images/speed.svg)", ""] if sizes and faces else []
+    lines += [*size_section(sizes)] if sizes else []
+    lines += [*face_section(faces)] if faces else []
+    lines += [*other_section(found["others"]["ways"])] if "others" in found else []
+    lines += [
+        "## Measured by", "", "```sh", "python benchmarks/speed.py --output docs/speed.md", "```", "",
+        "Single recordings, on your machine: `avse bench RECORDING`.",
+    ]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def about(found: Found) -> str:
+    """On what it was measured."""
+    every = list(found.values())
+    dates = sorted({values["date"] for values in every})
+    load = max(values["load_before"] for values in every)
+    first = every[0]
+    return (
+        f"{first['seconds']:g} s of made-up talking heads, H.264 at 25 frames/s, sound at 48 kHz; model `avse`; "
+        f"threads: {first['num_threads']}, on {first['processor']}, no GPU; load before at most {load:.1f}; "
+        f"{' to '.join(dict.fromkeys([dates[0], dates[-1]]))}. Each figure is the least of {first['repeat']}, in "
+        "seconds of work for a second of recording, unless it says otherwise: below 1 is faster than real time."
+    )
+
+
+def size_section(sizes: Found) -> list[str]:
+    """The whole and its stages, a column for each size."""
+    every = list(sizes.values())
+    rates = ", ".join(sorted({f"{values['macs_per_second'] / 1e9:.0f}" for values in every}))
+    names = [name for name in stages.ORDER if any(name == stage["name"] for stage in every[0]["stages"])]
+    return [
+        "## Size of the picture", "",
+        "One face. Memory is that of avse's own process, without ffmpeg's.", "",
+        header(["", *sizes]), rule(1 + len(sizes)),
+        row("`avse enhance`", [f"**{values['real_time_factor']:.3f}**" for values in every]),
+        row("times real time", [f"{1 / values['real_time_factor']:.1f}" for values in every]),
+        row("network alone, times real time", [f"{values['net_times_real_time']:.0f}" for values in every]),
+        row("peak memory", [f"{values['whole']['peak_megabytes']:.0f} MB" for values in every]),
+        row("start-up", [f"{values['start']['avse_seconds']:.1f} s" for values in every]),
+        row("start-up beyond torch's", [f"{values['start']['beyond_torch_seconds']:.1f} s" for values in every]),
+        "",
+        "Every stage by itself, one after the other; they need not sum up to the whole, which does some of them twice "
+        "or at once. In parentheses the floor: for networks their multiply-accumulates at the speed of a float32 "
+        f"matrix product ({rates} GMAC/s), for decoding `ffmpeg -f null`.", "",
+        header(["stage", *sizes]), rule(1 + len(sizes)),
+        *(row(name, [cell(values, name) for values in every]) for name in names),
+        row("all stages", [f"{values['stages_seconds'] / values['duration_seconds']:.3f}" for values in every]),
+        "",
+    ]  # fmt: skip
+
+
+def cell(values: Found, name: str) -> str:
+    """A stage's time and its floor."""
+    for stage in values["stages"]:
+        if stage["name"] == name:
+            floor = stage["floor_per_second"]
+            return f"{stage['seconds_per_second']:.3f}" + ("" if floor is None else f" ({floor:.3f})")
+    return "-"
+
+
+def face_section(faces: Mapping[int, Any]) -> list[str]:
+    """Time against the number of faces."""
+    lines = [
+        "## Number of faces", "",
+        "Heads of one size in the quarters of 640 x 360, one picture for all. \"Further\" is what each face beyond the "
+        "first adds, as a share of the time with one face.", "",
+        header(["faces", "one followed", "further", "`--speaker all`", "further", "`--no-video`"]), rule(6),
+    ]  # fmt: skip
+    for count, values in sorted(faces.items()):
+        one, each = (further(faces, count, way) for way in ("one", "all"))
+        lines.append(
+            row(str(count), [f"{values['one']:.3f}", one, f"{values['all']:.3f}", each, f"{values['sound']:.3f}"])
+        )
+    return [*lines, ""]
+
+
+def further(faces: Mapping[int, Any], count: int, way: str) -> str:
+    """Time of each face beyond the first, against the time with one face."""
+    if count == 1 or 1 not in faces:
+        return "-"
+    first = faces[1][way]
+    return f"{(faces[count][way] - first) / (count - 1) / first:.0%}"
+
+
+def other_section(ways: Mapping[str, float]) -> list[str]:
+    """Beside tools that only listen."""
+    ours = ways["avse enhance"]
+    return [
+        "## Beside other tools", "",
+        "The same recording (640 x 360), from file to file, in the same run; the others only listen. Each is run as "
+        "its package runs it.", "",
+        header(["tool", "s per s", "times real time", "time against `avse enhance`"]), rule(4),
+        *(row(name, [f"{taken:.4f}", f"{1 / taken:.1f}", f"{taken / ours:.3f}"]) for name, taken in ways.items()),
+        "",
+    ]  # fmt: skip
+
+
+def header(cells: list[str]) -> str:
+    return row(cells[0], cells[1:])
+
+
+def rule(count: int) -> str:
+    return "|" + "---|" * count
+
+
+def row(name: str, cells: list[str]) -> str:
+    return f"| {' | '.join([name, *cells])} |"
+
+
+def plot(found: Found, target: Path) -> None:
+    """Stages by size as stacked bars with the whole as a mark, and time by faces."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "avse"
+    import matplotlib.pyplot as plt
+
+    sizes = {name: values for name, values in found.items() if "stages" in values}
+    faces = {values["num_faces"]: values for values in found.values() if "one" in values}
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained", width_ratios=[3, 2])
+    base = dict.fromkeys(sizes, 0.0)
+    for group, names in GROUPS.items():
+        heights = {size: group_seconds(values, names) for size, values in sizes.items()}
+        left.bar(list(sizes), list(heights.values()), 0.6, bottom=list(base.values()), label=group)
+        base = {size: base[size] + heights[size] for size in sizes}
+    whole = [values["real_time_factor"] for values in sizes.values()]
+    left.plot(list(sizes), whole, "kD", markerfacecolor="white", label="avse enhance")
+    left.set(ylabel="s for a second of recording", title="stages, one after the other")
+    left.legend(fontsize=8, loc="upper left")
+    for way, label in {"all": "--speaker all", "one": "one followed", "sound": "--no-video"}.items():
+        right.plot(sorted(faces), [faces[count][way] for count in sorted(faces)], "o-", label=label)
+    right.set(xlabel="faces", xticks=sorted(faces), title="number of faces, 640x360")
+    right.set_ylim(bottom=0)
+    right.legend(fontsize=8)
+    figure.savefig(target, metadata={"Date": None})
+    plt.close(figure)
+
+
+def group_seconds(values: Found, names: list[str]) -> float:
+    """Time of several stages, for a second of recording."""
+    return float(sum(stage["seconds_per_second"] for stage in values["stages"] if stage["name"] in names))
