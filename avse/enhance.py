@@ -8,7 +8,7 @@ Everything streams: sound, mouths and answer pass in windows of some seconds, wh
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -77,6 +77,7 @@ def enhance(
     limits: Limits = ORDINARY,
     force: bool = False,
     with_thumbnail: bool = False,
+    tracks: Sequence[Track] | None = None,
     on_progress: Progress | None = None,
 ) -> Result:
     """Enhance a recording into ``output``: .wav or .flac, or .mp4, .mkv or .mov with the picture copied untouched.
@@ -98,6 +99,7 @@ def enhance(
         limits: what an untrusted recording may ask for.
         force: replace an output that exists.
         with_thumbnail: also cut out a picture of the face that was followed.
+        tracks: the faces of the recording where they are known, from `avse.faces.scan`; None looks for them.
         on_progress: called with a word for the stage, and seconds of recording done and in all.
 
     Raises:
@@ -112,12 +114,14 @@ def enhance(
     with local_file(recording, limits) as source:
         check_paths(source, target, force)
         checkpoint = load_model(model, device) if isinstance(model, str) else model
+        if checkpoint.net.lips is None and wish != "active":
+            raise UsageError("A model that only listens cannot tell faces apart.", "Leave --speaker out.")
         use_video = use_video and checkpoint.net.lips is not None
 
         tape = media.probe(source, audio_track, limits)
         check_tracks(tape, target)
         loudness = listen(tape, report)
-        crowd = meet(tape, loudness, checkpoint.net, report) if use_video else Crowd()
+        crowd = meet(tape, loudness, checkpoint.net, report, tracks=tracks) if use_video else Crowd()
         number = speakers.choose(crowd.tracks, wish, crowd.watched) if use_video else None
         blocks = separate(checkpoint.net, tape, loudness, crowd.followed(number), report, strength)
         waveform, levels = render(tape, loudness, blocks, target, loudness_lufs)
@@ -217,10 +221,12 @@ def look(tape: media.Media, num_frames: int, report: Progress) -> list[Track]:
 
 
 def meet(
-    tape: media.Media, loudness: Loudness, net: SpeechNet, report: Progress, watch_one: bool = False
+    tape: media.Media, loudness: Loudness, net: SpeechNet, report: Progress, watch_one: bool = False,
+    tracks: Sequence[Track] | None = None,
 ) -> Crowd:  # fmt: skip
     """The faces that count; where there are several, their mouths are watched to see who speaks when."""
-    people = speakers.notable(look(tape, loudness.num_frames, report), loudness.num_frames)
+    found = look(tape, loudness.num_frames, report) if tracks is None else tracks
+    people = speakers.notable(found, loudness.num_frames)
     if net.lips is None or len(people) < (1 if watch_one else 2):
         return Crowd(people)
     return Crowd(

@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from avse import files
-from avse.config import SAMPLE_RATE
+from avse import files, media
+from avse.config import SAMPLE_RATE, SAMPLES_PER_FRAME
 from avse.data import sounds
 from avse.data.layouts import Item, Recipe
 from avse.errors import AvseError, MissingError, UsageError
 
 if TYPE_CHECKING:
     from avse.checkpoint import Checkpoint
+    from avse.tracks import Track
 
 MIXED = "mixed"
 NO_VIDEO = ":no-video"
@@ -133,9 +134,19 @@ class Case:
         sounds.put_under(film, self.wav, path)
         return path
 
+    @cached_property
+    def tracks(self) -> list[Track]:
+        """The faces of the film, found once for all nets."""
+        import torch
+
+        from avse import faces
+
+        num_frames = -(-len(self.sound) // SAMPLES_PER_FRAME)
+        return faces.scan(media.probe(self.recording), faces.Detector(torch.get_num_threads()), num_frames=num_frames)
+
 
 class Runner:
-    """Runs methods on cases; every net is loaded once."""
+    """Runs methods on cases; every net is loaded once, and faces are looked for once, in the time of the first net."""
 
     def __init__(self, methods: Sequence[Method], device: str, num_threads: int) -> None:
         self._nets: dict[str, Checkpoint] = {}
@@ -154,7 +165,8 @@ class Runner:
             from avse.enhance import enhance
 
             net = self._nets[method.model]
-            enhance(case.recording, estimate, model=net, use_video=method.use_video, force=True)
+            tracks = case.tracks if method.use_video and net.net.lips is not None else None
+            enhance(case.recording, estimate, model=net, use_video=method.use_video, tracks=tracks, force=True)
         else:
             with files.whole(estimate) as partial:
                 _run_command(method.command, case, partial)
