@@ -111,14 +111,6 @@ class Linker:
         self.tracks += begun
 
 
-def link(found: Iterable[tuple[int, Sequence[Face]]]) -> list[Track]:
-    """Join detections (frame, faces) of one shot into tracks, largest first."""
-    linker = Linker()
-    for index, faces in found:
-        linker.add(index, faces)
-    return by_size(linker.tracks)
-
-
 def by_size(tracks: Iterable[Track]) -> list[Track]:
     """Largest first: the order in which faces are numbered."""
     return sorted(tracks, key=lambda track: -track.area)

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pytest
 
 from avse.people import join
-from avse.tracks import MAX_GAP_FRAMES, MAX_LOOKS, Face, Linker, Track, link
+from avse.tracks import MAX_GAP_FRAMES, MAX_LOOKS, Face, Linker, Track, by_size
 
 
 def made_face(left: float, top: float = 0.0, size: float = 40.0, score: float = 0.9) -> Face:
     return Face(np.array([left, top, left + size, top + size]), np.zeros((5, 2)), score)
+
+
+def link(found: Iterable[tuple[int, Sequence[Face]]]) -> list[Track]:
+    """Detections (frame, faces) of one shot as tracks, largest first."""
+    linker = Linker()
+    for index, faces in found:
+        linker.add(index, faces)
+    return by_size(linker.tracks)
 
 
 def look(person: int, likeness: float = 1.0, seed: int = 0) -> np.ndarray:
