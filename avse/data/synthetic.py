@@ -17,11 +17,11 @@ import soundfile
 from numpy.typing import NDArray
 
 from avse import files, media
-from avse.data.synthetic_face import FRAMES_PER_SECOND, talking_head
+from avse.config import SAMPLE_RATE, VIDEO_FPS
+from avse.data.synthetic_face import talking_head
 from avse.data.synthetic_speech import speak
 from avse.errors import InputError, UsageError
 
-SAMPLE_RATE = 16000
 # A whole number of video frames and of AAC frames (1024 samples): nothing is padded at the end.
 SAMPLE_SECONDS = 6.08
 
@@ -144,7 +144,7 @@ def _feed(encoder: subprocess.Popen[bytes], frames: Iterator[NDArray[np.uint8]])
 
 
 def _encoding(width: int, height: int, sound: Path, output: Path) -> list[str]:
-    picture = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(FRAMES_PER_SECOND)]
+    picture = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(VIDEO_FPS)]
     video = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "22", "-pix_fmt", "yuv420p", "-threads", "1"]
     audio = ["-c:a", "aac", "-b:a", "64k"]
     # Bit-exact: no version or date in the file, so that the same seed gives the same bytes with the same ffmpeg.

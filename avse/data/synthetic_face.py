@@ -14,9 +14,8 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from avse.config import VIDEO_FPS
 from avse.errors import MissingError, UsageError
-
-FRAMES_PER_SECOND = 25
 
 _Array: TypeAlias = np.ndarray
 
@@ -97,7 +96,7 @@ def _jaw(rows: _Array, columns: _Array, degree: float, pixels_per_row: float) ->
 def _head_movement(num_frames: int, seed: int) -> Iterator[_Pose]:
     """Slow sways of a seated talker: each coordinate is the sum of three slow sines with seeded phases."""
     rng = np.random.default_rng(seed)
-    seconds = np.arange(num_frames)[:, None, None] / FRAMES_PER_SECOND
+    seconds = np.arange(num_frames)[:, None, None] / VIDEO_FPS
     rates_hz = rng.uniform(0.08, 0.5, (3, 4))
     sway = np.sin(2 * np.pi * (rates_hz * seconds + rng.uniform(0, 1, (3, 4)))).mean(1)
     for row, column, angle, zoom in (sway * (2.5, 5.0, np.radians(2.5), 0.03)).tolist():

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import sosfilt
 
+from avse.config import VIDEO_FPS
 from avse.errors import UsageError
 
 CONTROLS_PER_SECOND = 200
-FRAMES_PER_SECOND = 25
 
 _Array = NDArray[np.float64]
 
@@ -104,8 +104,8 @@ def speak(
             "Ask for at least 0.2 s and a sample rate of 8000 Hz or more that is a multiple of 200 Hz, such as 16000.",
         )
     rng = np.random.default_rng(seed)
-    num_samples, num_frames = round(seconds * sample_rate), round(seconds * FRAMES_PER_SECOND)
-    steps_per_frame = CONTROLS_PER_SECOND // FRAMES_PER_SECOND
+    num_samples, num_frames = round(seconds * sample_rate), round(seconds * VIDEO_FPS)
+    steps_per_frame = CONTROLS_PER_SECOND // VIDEO_FPS
     num_steps = max(-(-num_samples * CONTROLS_PER_SECOND // sample_rate), num_frames * steps_per_frame)
 
     controls = _controls(_babble(num_steps, rng), num_steps)
