@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from .options import Quiet
 from .progress import progress
 
 
@@ -32,7 +33,7 @@ def train(
         int | None, typer.Option(min=1, help="GPUs, or processes where there is none; batches are shared out.")
     ] = None,
     max_hours: Annotated[float | None, typer.Option(min=0.0, help="Stop in good order after this time.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train a net from prepared clips.
 
