@@ -17,24 +17,23 @@ if TYPE_CHECKING:
 
 LABELS = {"pesq": "PESQ-wb", "stoi": "STOI", "estoi": "ESTOI", "si_sdr": "SI-SDR dB", "dnsmos": "DNSMOS"}
 
+Methods = Annotated[
+    list[str] | None,
+    typer.Option("--method", "-m", metavar="METHOD", help="What to compare; give it again for more. Default: avse."),
+]
+Subsets = Annotated[
+    list[str] | None,
+    typer.Option(metavar="SUBSET", help="Only this one; give it again for more. Default: all but those for training."),
+]
+
 
 def evaluate(
     folder: Annotated[Path, typer.Argument(help="Folder of mixtures; its layout is found out.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for rows, tables, estimates and report.")],
-    method: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--method", "-m", metavar="METHOD", help="What to compare; give it again for more. Default: avse."
-        ),
-    ] = None,
+    method: Methods = None,
     layout: Annotated[str | None, typer.Option(metavar="LAYOUT", help="Of the folder, if it is not found out.")] = None,
     videos: Annotated[Path | None, typer.Option(help="VoxCeleb2's films, where the mixtures are sounds only.")] = None,
-    subset: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME", help="Only this subset; give it again for more. Default: all but those for training."
-        ),
-    ] = None,
+    subset: Subsets = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first items of each subset.")] = None,
     jobs: Jobs = None,
     device: Device = "auto",
