@@ -139,6 +139,24 @@ def table(rows: Iterable[Row], name: str, digits: int) -> str:
     return "\n".join(lines)
 
 
+def differences(rows: Iterable[Row], name: str, digits: int, first: str) -> str:
+    """How much one score of a method is above each other's, item by item over all lists: means with 95 % intervals."""
+    values = {(row["method"], row["picture"], row["list"], row["item"]): float(row[name]) for row in rows}
+    lines = [f"| {first} minus | {' | '.join(LOST)} |", "|---|" + "---|" * len(LOST)]
+    for other in dict.fromkeys(method for method, *_ in values if method != first):
+        cells = []
+        for condition in LOST:
+            places = [key[2:] for key in values if key[:2] == (other, condition)]
+            pairs = [
+                values[first, condition, *place] - values[other, condition, *place]
+                for place in places
+                if (first, condition, *place) in values
+            ]
+            cells.append(f"{np.mean(pairs):+.{digits}f} ± {interval(pairs):.{digits}f}" if pairs else "-")
+        lines.append(f"| {other} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Read the command line, evaluate, write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -146,6 +164,7 @@ def main() -> None:
     parser.add_argument("models", nargs="+", metavar="NAME=PATH", help="checkpoints and what to call them")
     parser.add_argument("--output", type=Path, required=True, help="Markdown page; the rows go beside it as .jsonl")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--against", metavar="NAME", help="the checkpoint to compare with each other one [the last]")
     parser.add_argument("--limit", type=int, help="items of each list")
     options = parser.parse_args()
     models = dict(entry.split("=", 1) for entry in options.models)
@@ -154,7 +173,12 @@ def main() -> None:
     made = (
         f"Made by `benchmarks/missing.py` on {date.today()}, torch {torch.__version__}, {platform.machine()}: {hashes}."
     )
-    parts = [f"## {title}\n\n{table(rows, name, digits)}" for name, (title, digits) in SCORES.items()]
+    parts = []
+    for name, (title, digits) in SCORES.items():
+        parts.append(f"## {title}\n\n{table(rows, name, digits)}")
+        if len(models) > 1:
+            against = options.against or list(models)[-1]
+            parts.append(f"Item by item, over all lists:\n\n{differences(rows, name, digits, against)}")
     page = "\n\n".join(["# When the picture is lost", made, *parts]) + "\n"
     options.output.write_text(page)
     print(page)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
-from missing import LOST, interval, random_gaps, table
+from missing import LOST, differences, interval, random_gaps, table
 
 
 def lengths(lost: np.ndarray) -> list[int]:
@@ -47,6 +47,18 @@ def test_a_table_of_known_scores() -> None:
     assert lines[2] == "| a | 4 | net |" + " 1.50 |" * 5
     assert lines[3] == "| b | 4 | net |" + " 11.50 |" * 5
     assert lines[4].startswith(f"| all | 8 | net | 6.50 ± {interval([0, 1, 2, 3, 10, 11, 12, 13]):.2f} |")
+
+
+def test_differences_are_taken_item_by_item() -> None:
+    """Two nets that differ by 1 dB everywhere differ by 1 ± 0, however much the items do."""
+    rows = [
+        {"list": "a", "item": str(item), "method": method, "picture": picture, "si_sdr_gain": 5.0 * item + bonus}
+        for method, bonus in (("worse", 0.0), ("better", 1.0))
+        for item in range(4)
+        for picture in LOST
+    ]
+    assert differences(rows, "si_sdr_gain", 2, "better").splitlines()[2:] == ["| worse |" + " +1.00 ± 0.00 |" * 5]
+    assert differences(rows[:-1], "si_sdr_gain", 2, "worse").endswith(" -1.00 ± 0.00 |")
 
 
 def test_an_interval() -> None:
