@@ -95,12 +95,11 @@ def evaluate(
         fresh = before | {results.key(row): row for row in new}
         wanted = [(item.subset, item.name, method.label) for item in found.items for method in methods]
         ordered = [fresh[key] for key in wanted if key in fresh]
-        spent = summary.times(new, time.perf_counter() - began, jobs)
-        facts = {"folder": str(request.folder), "layout": found.layout} | summary.summarise(
-            ordered, methods, request.seed
-        )
-        _write(request, ordered, facts | {"time": spent})
-    return Evaluation(found.layout, ordered, facts | {"time": spent})
+        facts: dict[str, Any] = {"folder": str(request.folder), "layout": found.layout}
+        facts |= summary.summarise(ordered, methods, request.seed)
+        facts |= {"time": summary.times(new, time.perf_counter() - began, jobs)}
+        _write(request, ordered, facts)
+    return Evaluation(found.layout, ordered, facts)
 
 
 def _tasks(found: Found, methods: Sequence[Method], done: Mapping[results.Key, Row]) -> Iterator[Task]:
