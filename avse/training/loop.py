@@ -67,7 +67,8 @@ def train(
         for row in loader(rows, config.num_workers):
             losses = trainer.learn(*row)
             report(trainer.step, losses)
-            finished = trainer.step == config.num_steps or trainer.is_agreed(time.monotonic() > deadline)
+            is_late = max_hours is not None and trainer.is_agreed(time.monotonic() > deadline)
+            finished = is_late or trainer.step == config.num_steps
             if finished or trainer.step % config.validate_every == 0:
                 report(trainer.step, trainer.validate())
             if finished:
