@@ -148,7 +148,7 @@ def differences(rows: Iterable[Row], name: str, digits: int, first: str) -> str:
         for condition in LOST:
             places = [key[2:] for key in values if key[:2] == (other, condition)]
             pairs = [
-                values[first, condition, *place] - values[other, condition, *place]
+                values[(first, condition, *place)] - values[(other, condition, *place)]
                 for place in places
                 if (first, condition, *place) in values
             ]
