@@ -40,7 +40,7 @@ def train(
     The weights that are best on the validation speakers are RUN/best.safetensors; use them with avse enhance --model.
     First the lips alone (configs/lips.yaml), then the whole net from there (configs/mmtm.yaml), then, if you like, how
     to do without the picture (configs/smil.yaml). Curves and sounds: tensorboard --logdir RUN. Stopped, the same command
-    goes on. Several GPUs: --devices N, or torchrun --no-python --nproc-per-node N avse train ...
+    goes on. Several GPUs: --devices N, or torchrun --no-python --nproc-per-node N -- avse train ...
 
     Example: avse train --config configs/lips.yaml --data cache/faces --val-speakers id1,id2 --run runs/lips
     avse train --config configs/mmtm.yaml --data cache/faces --voices cache/voices --noises cache/noises --val-speakers id1,id2 --start-from runs/lips/best.safetensors --run runs/mmtm
