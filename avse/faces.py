@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def scan(
             linker.cut(index)
         if begins or index % DETECT_EVERY == 0:
             faces = detect(frame)
-            seen = [looks.describe(frame, face.landmarks) for face in faces]
+            seen = [partial(looks.describe, frame, face.landmarks) for face in faces]
             linker.add(index, [_scaled(face, size / frame.shape[::-1]) for face in faces], seen)
             if on_frame:
                 on_frame(index)

@@ -182,7 +182,7 @@ def _decode_picture(media: Media, crop: tuple[int, int, int, int] | None, max_si
     ]  # fmt: skip
     if crop:
         left, top, width, height = crop
-        chain.append(f"crop={width}:{height}:{left}:{top}:exact=1")
+        chain += [f"crop={width}:{height}:{left}:{top}:exact=1", "scale"]  # or all of the picture would turn grey first
     if max_side and max_side < max(width, height):
         chain.append(f"scale={_shrunk(width, height, max_side)}:flags=area")
     grey = ffmpeg.output(

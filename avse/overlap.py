@@ -14,19 +14,15 @@ def windows(blocks: Iterable[np.ndarray], total: int, size: int, step: int) -> I
     filled with zeros, a longer one is cut. Holds no more than one window and one block.
     """
     source = iter(blocks)
-    held: np.ndarray | None = None
+    held: list[np.ndarray] = []
     for start in range(0, max(total - (size - step), 1), step):
         wanted = min(size, total - start)
-        while held is None or len(held) < wanted:
-            block = next(source, None)
-            if block is None:
-                if held is None:
-                    return
-                held = np.concatenate([held, np.zeros((wanted - len(held), *held.shape[1:]), held.dtype)])
-            else:
-                held = block if held is None else np.concatenate([held, block])
-        yield held[:wanted]
-        held = held[step:]
+        held = _at_least(wanted, held, source)
+        if not held:
+            return
+        window = np.concatenate(held)
+        yield window[:wanted]
+        held = [window[step:]]
 
 
 def crossfade(pieces: Iterable[np.ndarray], overlap: int) -> Iterator[np.ndarray]:
@@ -44,3 +40,18 @@ def crossfade(pieces: Iterable[np.ndarray], overlap: int) -> Iterator[np.ndarray
         tail = piece[len(piece) - overlap :]
     if tail is not None:
         yield tail
+
+
+def _at_least(num_rows: int, held: list[np.ndarray], source: Iterator[np.ndarray]) -> list[np.ndarray]:
+    """Blocks that have so many rows together, zeros where the stream ends; none if it gives nothing at all."""
+    held = list(held)
+    missing = num_rows - sum(map(len, held))
+    while missing > 0 or not held:
+        block = next(source, None)
+        if block is None:
+            if not held:
+                break
+            block = np.zeros((missing, *held[0].shape[1:]), held[0].dtype)
+        held.append(block)
+        missing -= len(block)
+    return held

@@ -7,7 +7,7 @@ a second. Over longer losses and over cuts only its looks can tell, and they mus
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +17,9 @@ MAX_GAP_FRAMES = 25
 MIN_OVERLAP = 0.3
 MAX_GROWTH = 2.0
 MAX_LOOKS = 8
+
+Look = Callable[[], np.ndarray]
+"""Describes a face where its description is wanted."""
 
 
 @dataclass(frozen=True)
@@ -45,15 +48,15 @@ class Track:
         """Summed area of the boxes in pixels: large for a face that is large, or long in the picture."""
         return float(sum(np.prod(face.box[2:] - face.box[:2]) for face in self.faces))
 
-    def add(self, index: int, face: Face, look: np.ndarray | None = None) -> None:
-        """One more detection; of looks only a few are kept, ever further apart."""
+    def add(self, index: int, face: Face, look: Look | None = None) -> None:
+        """One more detection; only a few looks are taken, ever further apart."""
         self.frames.append(index)
         self.faces.append(face)
         spacing = 1 << max(0, (len(self.frames) - 1) // MAX_LOOKS).bit_length()
         if look is not None and (len(self.frames) - 1) % spacing == 0:
             if len(self.looks) == MAX_LOOKS:
                 del self.looks[1::2]
-            self.looks.append(look)
+            self.looks.append(look())
 
     def expected(self, index: int) -> np.ndarray:
         """The box (4,) that a steady movement would bring at frame ``index``; the last one where there is no such."""
@@ -90,7 +93,7 @@ class Linker:
         self.cuts.append(index)
         self._recent = []
 
-    def add(self, index: int, faces: Sequence[Face], looks: Sequence[np.ndarray | None] | None = None) -> None:
+    def add(self, index: int, faces: Sequence[Face], looks: Sequence[Look | None] | None = None) -> None:
         """Faces of one frame: each goes to the track that it fits best, or begins one."""
         looks = looks or [None] * len(faces)
         self._recent = [track for track in self._recent if index - track.frames[-1] <= MAX_GAP_FRAMES]

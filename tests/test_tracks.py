@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ def look(person: int, likeness: float = 1.0, seed: int = 0) -> np.ndarray:
 def made_track(frames: Sequence[int], person: int, left: float = 0.0, likeness: float = 1.0) -> Track:
     track = Track()
     for index in frames:
-        track.add(index, made_face(left), look(person, likeness, seed=frames[0]))
+        track.add(index, made_face(left), partial(look, person, likeness, seed=frames[0]))
     return track
 
 
@@ -91,7 +92,7 @@ def test_cut_ends_every_track() -> None:
 def test_looks_of_a_long_track_are_few_and_from_all_its_time() -> None:
     track = Track()
     for k in range(1000):
-        track.add(5 * k, made_face(0), np.array([float(k)], np.float32))
+        track.add(5 * k, made_face(0), lambda k=k: np.array([float(k)], np.float32))
     kept = [float(value[0]) for value in track.looks]
     assert MAX_LOOKS // 2 <= len(kept) <= MAX_LOOKS
     assert kept == sorted(kept)

