@@ -27,7 +27,8 @@ from avse.output import PICTURE_FILES, SOUND_FILES, deliver
 from avse.portrait import portrait
 from avse.registry import load_model
 from avse.sandbox import ORDINARY, Limits, local_file
-from avse.separation import BLOCK_SECONDS, Loudness, Progress, measure, separate
+from avse.separation import BLOCK_SECONDS, Followed, Loudness, Progress, measure, separate
+from avse.sync import in_time
 from avse.tracks import Track
 
 
@@ -53,6 +54,8 @@ class Result:
     """The enhanced sound, float32 (N, C), where no output was asked for."""
     seen_seconds: list[tuple[float, float]] = field(default_factory=list)
     """When the face that was followed was seen: begins and ends."""
+    picture_late_seconds: float = 0.0
+    """By how much the picture came later than the sound, which was put right; earlier if negative."""
     thumbnail: bytes | None = field(default=None, repr=False, compare=False)
     """That face as PNG, where it was asked for."""
 
@@ -123,11 +126,12 @@ def enhance(
         loudness = listen(tape, report)
         crowd = meet(tape, loudness, checkpoint.net, report, tracks=tracks) if use_video else Crowd()
         number = speakers.choose(crowd.tracks, wish, crowd.watched) if use_video else None
-        blocks = separate(checkpoint.net, tape, loudness, crowd.followed(number), report, strength)
+        followed = follow(tape, loudness, checkpoint.net, crowd, number, report)
+        blocks = separate(checkpoint.net, tape, loudness, followed, report, strength)
         waveform, levels = render(tape, loudness, blocks, target, loudness_lufs)
         thumbnail = portrait(tape, crowd.tracks[number]) if with_thumbnail and number is not None else None
 
-    result = summarise(tape, loudness, crowd, number, use_video)
+    result = summarise(tape, loudness, crowd, number, use_video, followed)
     return replace(
         result, input=source if isinstance(recording, str | Path) else Path("-"),
         output=target if isinstance(target, Path) else None,
@@ -137,15 +141,19 @@ def enhance(
     )  # fmt: skip
 
 
-def summarise(tape: media.Media, loudness: Loudness, crowd: Crowd, number: int | None, use_video: bool) -> Result:
+def summarise(
+    tape: media.Media, loudness: Loudness, crowd: Crowd, number: int | None, use_video: bool, followed: Followed | None
+) -> Result:  # fmt: skip
     """What there was to hear and to see, and who was followed; not yet what became of it."""
     assert tape.sound is not None
     share = crowd.seen_share(number, loudness.num_frames)
+    late_seconds = (followed.lag_frames or 0) / VIDEO_FPS if followed else 0.0
     return Result(
         tape.path, None, "", loudness.num_samples / tape.sound.sample_rate, tape.sound.sample_rate,
         tape.sound.num_channels, len(crowd.tracks), share, 0.0,
-        describe(tape, loudness, use_video, share, crowd.describe(number)),
+        describe(tape, loudness, use_video, share, crowd.describe(number), late_seconds),
         speaker=0 if number is None else number + 1, seen_seconds=crowd.seen_seconds(number, loudness.num_frames),
+        picture_late_seconds=late_seconds,
     )  # fmt: skip
 
 
@@ -234,12 +242,21 @@ def meet(
     )
 
 
+def follow(
+    tape: media.Media, loudness: Loudness, net: SpeechNet, crowd: Crowd, number: int | None, report: Progress
+) -> Followed | None:
+    """Whom to follow, with mouths in time with the sound."""
+    return in_time(net, tape, loudness, crowd.followed(number), _told(report, "watching mouths", loudness.num_frames))
+
+
 def _told(report: Progress, stage: str, num_frames: int) -> Callable[[int], None]:
     return lambda index: report(stage, index / VIDEO_FPS, num_frames / VIDEO_FPS)
 
 
-def describe(tape: media.Media, loudness: Loudness, use_video: bool, share: float, who: str = "Face") -> str:
-    """One sentence on what there was to hear and to see; ``share`` of the time that a face was seen."""
+def describe(
+    tape: media.Media, loudness: Loudness, use_video: bool, share: float, who: str = "Face", late_seconds: float = 0.0
+) -> str:
+    """A sentence or two on what there was to hear and to see; ``share`` of the time that a face was seen."""
     if loudness.rms < 1e-5:
         return "The recording is silent."
     if tape.picture is None:
@@ -248,4 +265,6 @@ def describe(tape: media.Media, loudness: Loudness, use_video: bool, share: floa
         return "The picture was not looked at; the sound alone was used."
     if share == 0:
         return "There is no face in the picture; the sound alone was used."
-    return f"{who} seen {share:.0%} of the time" + ("." if share > 0.995 else "; the sound alone elsewhere.")
+    late = f" The picture is {abs(late_seconds):.2f} s {'late' if late_seconds > 0 else 'early'}; put right."
+    seen = f"{who} seen {share:.0%} of the time" + ("." if share > 0.995 else "; the sound alone elsewhere.")
+    return seen + (late if late_seconds else "")

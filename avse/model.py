@@ -16,7 +16,7 @@ from avse import media, registry, speakers
 from avse.checkpoint import Checkpoint
 from avse.config import VIDEO_FPS
 from avse.crowd import Crowd
-from avse.enhance import listen, meet
+from avse.enhance import follow, listen, meet
 from avse.errors import UsageError
 from avse.separation import separate
 
@@ -57,7 +57,8 @@ class Model(Checkpoint):
         recording = hold(_as_numpy(waveform), sample_rate, None if frames is None else _as_numpy(frames), fps)
         loudness = listen(recording, _unheard)
         crowd = meet(recording, loudness, self.net, _unheard) if self.net.lips is not None else Crowd()
-        followed = crowd.followed(speakers.choose(crowd.tracks, speakers.parse(speaker), crowd.watched))
+        number = speakers.choose(crowd.tracks, speakers.parse(speaker), crowd.watched)
+        followed = follow(recording, loudness, self.net, crowd, number, _unheard)
         blocks = separate(self.net, recording, loudness, followed, _unheard, strength)
         result = np.concatenate(list(blocks)).reshape(waveform.shape)
         if isinstance(waveform, Tensor):

@@ -56,11 +56,16 @@ def measure(blocks: Iterable[np.ndarray], sample_rate: int) -> Loudness:
 
 @dataclass(frozen=True)
 class Followed:
-    """Whom one follows: a face, a gain (V,) to lay over its mask, and by how many frames the picture is late."""
+    """Whom one follows: a face, a gain (V,) to lay over its mask, and by how many frames the picture is late.
+
+    ``lag_frames`` is None where that was not looked for. ``mouths``, where they are being decoded already, are those
+    of `avse.lips.crops_of`.
+    """
 
     track: Track
     gain: np.ndarray | None = None
-    lag_frames: int = 0
+    lag_frames: int | None = None
+    mouths: Iterator[np.ndarray] | None = None
 
 
 def separate(
@@ -106,9 +111,9 @@ def separate_each(
 
 def mouths_of(tape: media.Media, followed: Sequence[Followed], num_frames: int) -> list[Iterator[np.ndarray]]:
     """For each face a stream of mouths (1, 88, 88), one a frame, in time with the sound; one pass over the picture."""
-    lag = followed[0].lag_frames
+    lag = followed[0].lag_frames or 0
     unseen = (np.zeros((1, len(followed), lips.CROP, lips.CROP), np.uint8) for _ in range(-lag))
-    seen = lips.crops_of(tape, [face.track for face in followed], num_frames)
+    seen = followed[0].mouths or lips.crops_of(tape, [face.track for face in followed], num_frames)
     streams = itertools.tee(itertools.chain(unseen, itertools.islice(seen, max(lag, 0), None)), len(followed))
     return [map(itemgetter((slice(None), number)), part) for number, part in enumerate(streams)]
 

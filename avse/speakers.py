@@ -8,7 +8,7 @@ Legend: `K` faces, `N` samples, `V` video frames.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,12 +16,12 @@ import torch
 import torch.nn.functional as F
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
-from avse import features, lips, media, overlap, stream
-from avse.audio import band_energies
+from avse import lips, media, overlap, stream
 from avse.config import NUM_BANDS, SAMPLES_PER_FRAME
 from avse.errors import UsageError
 from avse.models.net import SpeechNet
 from avse.separation import BLOCK_SECONDS, OVERLAP_FRAMES, Loudness, windows
+from avse.sync import bands, find_lag, hear, read_lips, shifted
 from avse.tracks import Track
 
 WORDS = ("active", "largest", "left", "right")
@@ -33,7 +33,6 @@ CLEAR_MATCH = 0.10
 LEAST_SCORE = 0.03
 SILENT_DB = -25.0
 RAMP_FRAMES = 5
-MAX_LAG_FRAMES = 8
 
 Wish = str | int
 
@@ -139,17 +138,6 @@ def compare(told: np.ndarray, energies: np.ndarray, change: np.ndarray, seen: np
     return Watched(back[0], back[1], back[2], lag)
 
 
-def find_lag(told: np.ndarray, energies: np.ndarray, seen: np.ndarray) -> int:
-    """Frames by which the picture comes late; 0 unless another value is far clearer than chance.
-
-    By chance, a correlation over V frames is off by about 0.07 sqrt(125 / V) (measured on people who say other things).
-    """
-    lags = range(-MAX_LAG_FRAMES, MAX_LAG_FRAMES + 1)
-    sums = {lag: _summed_match(told, shifted(energies, lag), seen) for lag in lags}
-    best = max(lags, key=lambda lag: sums[lag])
-    return best if sums[best] > 4.0 and sums[best] - sums[0] > 2.5 else 0
-
-
 def gain(watched: Watched, face: int) -> np.ndarray:
     """Gain (V,) for a face: 1, but -25 dB while its mouth rests and another face's goes with the sound.
 
@@ -166,11 +154,6 @@ def gain(watched: Watched, face: int) -> np.ndarray:
     return np.asarray(10 ** (level_db / 20), np.float32)
 
 
-def shifted(values: np.ndarray, frames: int) -> np.ndarray:
-    """Rows (V, ...) that come ``frames`` later, or earlier; the ends are repeated."""
-    return np.asarray(values[np.clip(np.arange(len(values)) - frames, 0, len(values) - 1)])
-
-
 def _active(watched: Watched) -> int:
     score = watched.score
     if score.max() >= LEAST_SCORE:
@@ -182,18 +165,10 @@ def _active(watched: Watched) -> int:
 @torch.inference_mode()
 def _observe(net: SpeechNet, heard: np.ndarray, mouths: np.ndarray) -> np.ndarray:
     """What a window of sound (N,) and mouths (V, K, 88, 88) shows: told and heard energies, change; one row a frame."""
-    assert net.lips is not None
-    device = next(net.parameters()).device
-    sound = torch.from_numpy(heard.copy())[None]
     pictures = torch.from_numpy(mouths).transpose(0, 1).contiguous()
-    blank = torch.zeros(len(pictures), sound.shape[1])
-    seen = pictures.flatten(2).any(-1)
-    inputs = features.prepare(
-        blank.to(device), pictures.to(device), seen.to(device), blank[:, 0].to(device), net.config
-    )
-    told = net.lips(inputs.lips).permute(2, 0, 1).flatten(1).cpu()
-    energies = band_energies(sound, NUM_BANDS, SAMPLES_PER_FRAME)[0].T
-    return torch.cat([told, energies, _change(pictures, seen)], 1).numpy()
+    told = read_lips(net, pictures).flatten(1)
+    energies = hear(torch.from_numpy(heard.copy()))
+    return torch.cat([told, energies, _change(pictures, pictures.flatten(2).any(-1))], 1).numpy()
 
 
 def _change(pictures: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
@@ -228,27 +203,8 @@ def _sliding_match(told: np.ndarray, energies: np.ndarray, seen: np.ndarray) -> 
     weight = seen.astype(np.float32)
     count = np.maximum(uniform_filter1d(weight, MATCH_FRAMES, mode="constant"), 1e-6)
     both, own, other = (np.zeros(len(seen), np.float32) for _ in range(3))
-    for a, b in _bands(told, energies):
+    for a, b in bands(told, energies):
         mean_a, mean_b = (uniform_filter1d(x * weight, MATCH_FRAMES, mode="constant") / count for x in (a, b))
         for total, x, y, mean in ((both, a, b, mean_a * mean_b), (own, a, a, mean_a**2), (other, b, b, mean_b**2)):
             total += uniform_filter1d(x * y * weight, MATCH_FRAMES, mode="constant") / count - mean
     return np.asarray(both / np.sqrt(np.maximum(own, 1e-3) * np.maximum(other, 1.0)))
-
-
-def _summed_match(told: np.ndarray, energies: np.ndarray, seen: np.ndarray) -> float:
-    """Correlation over all the time, summed over the faces, in units of what it is by chance."""
-    total = 0.0
-    for k, mask in enumerate(seen):
-        if not mask.any():
-            continue
-        both = own = other = 0.0
-        for a, b in _bands(told[mask, k], energies[mask]):
-            a, b = a - a.mean(), b - b.mean()
-            both, own, other = both + float(a @ b), own + float(a @ a), other + float(b @ b)
-        total += both / np.sqrt(own * other + 1e-9) / (0.07 * np.sqrt(125 / mask.sum()))
-    return float(total / np.sqrt(len(seen)))
-
-
-def _bands(told: np.ndarray, energies: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    for band in range(energies.shape[1]):
-        yield told[:, band].astype(np.float32), energies[:, band].astype(np.float32)

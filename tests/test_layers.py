@@ -21,7 +21,7 @@ BANDS = {
     "E": "header checkpoint registry",
     "F": "data",
     "G": "training",
-    "H": "enhance speakers crowd each sheet model separation batch batch_ray doctor evaluation "
+    "H": "enhance speakers sync crowd each sheet model separation batch batch_ray doctor evaluation "
     "stages floors footprint bench",
 }
 BAND_OF = {module: band for band, modules in BANDS.items() for module in modules.split()}

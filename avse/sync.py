@@ -1,0 +1,123 @@
+"""By how much a picture comes late beside its sound, and the mouths of an only face brought in time with it.
+
+What the lips tell of the sound is compared with the sound at every offset. Measured in docs/recordings.md.
+
+Legend: `K` faces, `N` samples, `V` video frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import chain, islice
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from avse import features, lips, media, stream
+from avse.audio import band_energies
+from avse.config import NUM_BANDS, SAMPLES_PER_FRAME
+from avse.models.net import SpeechNet
+from avse.separation import BLOCK_SECONDS, WINDOW_FRAMES, Followed, Loudness
+
+MAX_LAG_FRAMES = 8
+LOOK_FRAMES = 1500
+SEARCH_FRAMES = 7500
+
+
+def in_time(
+    net: SpeechNet, tape: media.Media, loudness: Loudness, followed: Followed | None, on_frame: Callable[[int], None]
+) -> Followed | None:
+    """A face whose lag is not known yet, with its lag, and its mouths as they are decoded: the picture is read once.
+
+    The lag is that of the first minute in which the face is seen, if that lies in the first five; else it counts as 0.
+    """
+    if net.lips is None or followed is None or followed.lag_frames is not None:
+        return followed
+    mouths = lips.crops_of(tape, [followed.track], loudness.num_frames)
+    head = list(_first_minute(mouths, on_frame))
+    on_frame(loudness.num_frames)
+    return replace(followed, lag_frames=_lag(net, tape, head), mouths=chain(head, mouths))
+
+
+def find_lag(told: np.ndarray, energies: np.ndarray, seen: np.ndarray) -> int:
+    """Frames by which the picture comes late; 0 unless another value is far clearer than chance.
+
+    From what the lips tell (V, K, bands), what is heard (V, bands), and when the mouths are seen (K, V). By chance, a
+    correlation over V frames is off by about 0.07 sqrt(125 / V) (measured on people who say other things).
+    """
+    lags = range(-MAX_LAG_FRAMES, MAX_LAG_FRAMES + 1)
+    sums = {lag: _summed_match(told, shifted(energies, lag), seen) for lag in lags}
+    best = max(lags, key=lambda lag: sums[lag])
+    return best if sums[best] > 4.0 and sums[best] - sums[0] > 2.5 else 0
+
+
+def shifted(values: np.ndarray, frames: int) -> np.ndarray:
+    """Rows (V, ...) that come ``frames`` later, or earlier; the ends are repeated."""
+    return np.asarray(values[np.clip(np.arange(len(values)) - frames, 0, len(values) - 1)])
+
+
+@torch.inference_mode()
+def read_lips(net: SpeechNet, pictures: Tensor) -> Tensor:
+    """What mouths (K, V, 88, 88) tell of the sound, without hearing it: energies (V, K, bands)."""
+    assert net.lips is not None
+    device = next(net.parameters()).device
+    silence = torch.zeros(len(pictures), pictures.shape[1] * SAMPLES_PER_FRAME, device=device)
+    seen = pictures.flatten(2).any(-1).to(device)
+    inputs = features.prepare(silence, pictures.to(device), seen, silence[:, 0], net.config)
+    told: Tensor = net.lips(inputs.lips)
+    return told.permute(2, 0, 1).cpu()
+
+
+def hear(sound: Tensor) -> Tensor:
+    """Band energies (V, bands) of sound (N,) at 16 kHz."""
+    return band_energies(sound[None], NUM_BANDS, SAMPLES_PER_FRAME)[0].T
+
+
+def bands(told: np.ndarray, energies: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Both (V,) of every band."""
+    for band in range(energies.shape[1]):
+        yield told[:, band].astype(np.float32), energies[:, band].astype(np.float32)
+
+
+def _first_minute(mouths: Iterator[np.ndarray], on_frame: Callable[[int], None]) -> Iterator[np.ndarray]:
+    """Mouths (1, 1, 88, 88) until one was seen for a minute; those not seen share their memory."""
+    num_seen, nothing = 0, np.zeros((1, 1, lips.CROP, lips.CROP), np.uint8)
+    for index, mouth in enumerate(islice(mouths, SEARCH_FRAMES)):
+        is_seen = bool(mouth.any())
+        yield mouth if is_seen else nothing
+        num_seen += is_seen
+        on_frame(index)
+        if num_seen == LOOK_FRAMES:
+            return
+
+
+def _lag(net: SpeechNet, tape: media.Media, head: list[np.ndarray]) -> int:
+    """Lag of the mouths with which a recording begins."""
+    assert tape.sound is not None
+    blocks = media.sound_blocks(tape, BLOCK_SECONDS, tape.sound.sample_rate, tape.sound.num_channels)
+    heard = stream.regrouped(stream.heard(blocks, tape.sound.sample_rate), WINDOW_FRAMES * SAMPLES_PER_FRAME)
+    told, energies, seen = [], [], []
+    for start, mono in zip(range(0, len(head), WINDOW_FRAMES), heard, strict=False):
+        num_frames = min(len(mono) // SAMPLES_PER_FRAME, WINDOW_FRAMES, len(head) - start)
+        if num_frames:
+            mouths = np.concatenate(head[start : start + num_frames])  # (V, 1, 88, 88)
+            told.append(read_lips(net, torch.from_numpy(mouths).transpose(0, 1).contiguous()).numpy())
+            energies.append(hear(torch.from_numpy(mono[: num_frames * SAMPLES_PER_FRAME, 0].copy())).numpy())
+            seen.append(lips.seen(mouths[:, 0]))
+    return find_lag(np.concatenate(told), np.concatenate(energies), np.concatenate(seen)[None]) if told else 0
+
+
+def _summed_match(told: np.ndarray, energies: np.ndarray, seen: np.ndarray) -> float:
+    """Correlation over all the time, summed over the faces, in units of what it is by chance."""
+    total = 0.0
+    for k, mask in enumerate(seen):
+        if not mask.any():
+            continue
+        both = own = other = 0.0
+        for a, b in bands(told[mask, k], energies[mask]):
+            a, b = a - a.mean(), b - b.mean()
+            both, own, other = both + float(a @ b), own + float(a @ a), other + float(b @ b)
+        total += both / np.sqrt(own * other + 1e-9) / (0.07 * np.sqrt(125 / mask.sum()))
+    return float(total / np.sqrt(len(seen)))

@@ -1,0 +1,109 @@
+"""A picture that comes late or early under the only face's voice: noticed and put right, and the picture read once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from recordings import ffmpeg, si_sdr
+
+import avse
+from avse import lips, media, sync
+from avse.data.synthetic import make_clip
+from avse.model import Model, load_model
+
+INSIDE = slice(16000, -16000)
+
+
+@pytest.fixture(scope="module")
+def talker(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A talking head of 10 s."""
+    path = tmp_path_factory.mktemp("talker") / "talker.mp4"
+    make_clip(path, seconds=10.0)
+    return path
+
+
+@pytest.fixture(scope="module")
+def net(tiny_model: Path) -> Model:
+    return load_model(str(tiny_model), "cpu")
+
+
+@pytest.fixture
+def telling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lips whose opening tells the energies, in place of a trained lip stream."""
+
+    def read_lips(net: torch.nn.Module, pictures: torch.Tensor) -> torch.Tensor:
+        dark = -pictures[:, :, 38:60, 30:58].float().mean((2, 3))
+        return dark.T[..., None].expand(-1, -1, 20).clone()
+
+    monkeypatch.setattr(sync, "read_lips", read_lips)
+
+
+def moved(source: Path, path: Path, late_frames: int) -> Path:
+    """A copy whose picture comes later than its sound by so many frames, or earlier."""
+    offsets = max(late_frames, 0) / 25, max(-late_frames, 0) / 25
+    inputs = ("-itsoffset", f"{offsets[0]:.2f}", "-i", source, "-itsoffset", f"{offsets[1]:.2f}", "-i", source)
+    ffmpeg(*inputs, "-map", "0:v", "-map", "1:a", "-c", "copy", path)
+    return path
+
+
+@pytest.mark.parametrize("late_frames", [4, -3])
+@pytest.mark.usefixtures("telling")
+def test_picture_out_of_time_is_noticed_and_told(talker: Path, net: Model, tmp_path: Path, late_frames: int) -> None:
+    path = moved(talker, tmp_path / "moved.mkv", late_frames)
+    in_time, result = avse.enhance(talker, model=net), avse.enhance(path, model=net)
+    assert (in_time.picture_late_seconds, result.picture_late_seconds) == (0.0, late_frames / 25)
+    assert f"The picture is {abs(late_frames) / 25:.2f} s {'late' if late_frames > 0 else 'early'}" in result.note
+    assert "picture" not in in_time.note
+
+
+def test_untrained_lips_make_no_lag_up(talker: Path, net: Model, tmp_path: Path) -> None:
+    result = avse.enhance(moved(talker, tmp_path / "moved.mkv", 4), model=net)
+    assert result.picture_late_seconds == 0
+
+
+@pytest.mark.usefixtures("telling")
+def test_picture_is_read_no_oftener_for_it(
+    talker: Path, net: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[object] = []
+    decode = media.frames
+    monkeypatch.setattr(media, "frames", lambda *args, **kwargs: calls.append(kwargs) or decode(*args, **kwargs))
+    avse.enhance(moved(talker, tmp_path / "moved.mkv", 4), model=net)
+    assert [sorted(call) for call in calls] == [["max_side"], ["crop"]]  # type: ignore[call-overload]
+
+
+@pytest.mark.usefixtures("telling")
+def test_face_that_comes_too_late_is_not_waited_for(
+    talker: Path, net: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = moved(talker, tmp_path / "moved.mkv", 4)
+    monkeypatch.setattr(sync, "SEARCH_FRAMES", 20)
+    result = avse.enhance(path, model=net)
+    assert result.picture_late_seconds == 0
+    assert result.waveform is not None
+    assert len(result.waveform) > 9.9 * 16000
+
+
+def test_held_back_mouths_are_few_and_none_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sync, "LOOK_FRAMES", 5)
+    black, grey = (np.full((1, 1, lips.CROP, lips.CROP), value, np.uint8) for value in (0, 90))
+    mouths = iter([black.copy() for _ in range(50)] + [grey.copy() for _ in range(20)])
+    head = list(sync._first_minute(mouths, lambda index: None))
+    assert (len(head), len(list(mouths))) == (55, 15)
+    assert len({id(mouth) for mouth in head}) == 6
+
+
+def test_model_on_arrays_puts_it_right_too(
+    talker: Path, net: Model, telling: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tape = media.probe(talker)
+    sound = media.read_sound(tape)[:, 0]
+    frames = np.stack(list(media.frames(tape)))
+    late = np.concatenate([frames[:1].repeat(4, 0), frames])
+    expected, found = (net.enhance(sound, 16000, pictures, 25)[INSIDE] for pictures in (frames, late))
+    monkeypatch.setattr(sync, "MAX_LAG_FRAMES", 0)
+    left_late = net.enhance(sound, 16000, late, 25)[INSIDE]
+    assert si_sdr(expected, found) > si_sdr(expected, left_late) + 6
