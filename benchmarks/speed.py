@@ -29,7 +29,7 @@ import torch
 from batch import processor
 from speed_page import page, plot
 
-from avse import media
+from avse import files, media
 from avse.bench import bench
 from avse.data.synthetic import make_clip, street_noise
 from avse.each import enhance_each
@@ -64,7 +64,8 @@ def make_size(folder: Path, seconds: float, size: str) -> Path:
     if not path.exists():
         width, height = size.split("x")
         chain = f"scale=-2:{height},crop='min(iw,{width})':{height},pad={width}:{height}:(ow-iw)/2:0:gray,{GRAIN}"
-        ffmpeg("-i", make_head(folder, seconds, 0), "-vf", chain, *CAMERA, path)
+        with files.whole(path) as part:
+            ffmpeg("-i", make_head(folder, seconds, 0), "-vf", chain, *CAMERA, part)
     return path
 
 
@@ -82,7 +83,8 @@ def make_faces(folder: Path, seconds: float, count: int) -> Path:
     sounds = "".join(f"[{k}:a]" for k in range(count))
     chain += [f"[{before}]{GRAIN}[picture]", f"{sounds}amix=inputs={count}[sound]"]
     inputs = [part for head in heads for part in ("-i", head)]
-    ffmpeg(*inputs, "-filter_complex", ";".join(chain), "-map", "[picture]", "-map", "[sound]", *CAMERA, path)
+    with files.whole(path) as part:
+        ffmpeg(*inputs, "-filter_complex", ";".join(chain), "-map", "[picture]", "-map", "[sound]", *CAMERA, part)
     return path
 
 
