@@ -68,26 +68,27 @@ def pair(
     pictures: np.ndarray,
     labels: np.ndarray,
     sounds: dict[int, list[np.ndarray]],
-    num_training: int,
-    num_test: int,
+    counts: tuple[int, int, int],
     seed: int,
-) -> tuple[Digits, Digits]:
-    """Training and test examples that share no picture and no recording; the same speakers are in both.
+) -> list[Digits]:
+    """Training, validation and test examples that share no picture and no recording; the same speakers are in all.
 
-    Of each digit's recordings, three in ten are kept for the test; pictures of a digit draw from them with replacement.
+    Of each digit's recordings they have 60, 10 and 30 %; pictures of a digit draw from them with replacement.
     """
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(labels))
-    if num_training + num_test > len(order):
-        raise SystemExit(f"There are {len(order)} pictures, fewer than {num_training} + {num_test}.")
+    if sum(counts) > len(order):
+        raise SystemExit(f"There are {len(order)} pictures, fewer than {' + '.join(map(str, counts))}.")
     shuffled = {digit: rng.permutation(len(own)) for digit, own in sounds.items()}
     made = []
-    for chosen, test in ((order[:num_training], False), (order[num_training : num_training + num_test], True)):
+    first = 0
+    for count, (begin, end) in zip(counts, ((0.0, 0.6), (0.6, 0.7), (0.7, 1.0)), strict=True):
+        chosen = order[first : first + count]
+        first += count
         drawn = []
         for digit in labels[chosen]:
-            cut = round(0.3 * len(shuffled[digit]))
-            pool = shuffled[digit][:cut] if test else shuffled[digit][cut:]
-            drawn.append(sounds[digit][int(rng.choice(pool))])
+            own = shuffled[digit]
+            drawn.append(sounds[digit][int(rng.choice(own[round(begin * len(own)) : round(end * len(own))]))])
         parts = (pictures[chosen].astype(np.float32), np.stack(drawn), labels[chosen].astype(np.int64))
         made.append(Digits(*(torch.from_numpy(part) for part in parts)))
-    return made[0], made[1]
+    return made
