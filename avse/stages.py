@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avse import faces, features, lips, media, output, overlap, separation, speakers, stream
+from avse import faces, features, lips, media, output, overlap, separation, speakers, stream, sync
 from avse.config import SAMPLES_PER_FRAME, VIDEO_FPS
 from avse.models.net import SpeechNet
 from avse.records import Inputs
@@ -27,12 +27,12 @@ from avse.tracks import Face, Track
 
 PROBE, SOUND, LEVEL, WRITE = "probe", "decode sound", "measure level", "write"
 SMALL, LOAD, DETECT, TRACK = "decode picture for faces", "load detector", "detect", "track"
-WATCH, NEAR, CROP = "watch several mouths", "decode picture for mouths", "crop"
+WATCH, NEAR, CROP, SYNC = "watch several mouths", "decode picture for mouths", "crop", "lips against sound"
 FEATURES, LIPS, AUDIO, STITCH = "features", "lip stream", "audio stream and fusion", "stitch"
 NET = "both streams"
 ANSWER = "stages.wav"
 ORDER = [
-    PROBE, SOUND, LEVEL, SMALL, LOAD, DETECT, TRACK, WATCH, NEAR, CROP, FEATURES, LIPS, AUDIO, STITCH, WRITE,
+    PROBE, SOUND, LEVEL, SMALL, LOAD, DETECT, TRACK, WATCH, NEAR, CROP, SYNC, FEATURES, LIPS, AUDIO, STITCH, WRITE,
 ]  # fmt: skip
 
 Result = TypeVar("Result")
@@ -112,6 +112,8 @@ def walk(net: SpeechNet, path: Path, folder: Path, clock: Clock) -> Walked:
     mouths = list(lips.no_crops(loudness.num_frames))
     if number is not None:
         mouths = cut_mouths(tape, tracks[number], loudness.num_frames, clock)
+    if len(tracks) == 1:
+        clock.time(SYNC, lambda: compare(net, blocks, rate, mouths))
     inputs = clock.time(FEATURES, lambda: prepare(net, blocks, rate, mouths, loudness))
     masks = answer(net, inputs, clock)
     enhanced = clock.time(STITCH, lambda: stitch(net, blocks, rate, masks, loudness))
@@ -148,6 +150,22 @@ def cut_mouths(tape: media.Media, track: Track, num_frames: int, clock: Clock) -
     near = clock.time(NEAR, lambda: list(islice(media.frames(tape, crop=box), num_frames)))
     window = replace(tape, picture=media.Picture(box[2], box[3], tape.picture.start_seconds))
     return clock.time(CROP, lambda: list(lips.crops(held(window, near), moved(track, box), num_frames)))
+
+
+def compare(net: SpeechNet, blocks: list[np.ndarray], sample_rate: int, mouths: list[np.ndarray]) -> int:
+    """By how many frames the picture of an only face is late; of several faces this is known from watching them."""
+    num_frames = min(len(mouths), sync.LOOK_FRAMES)
+    size, per_frame = separation.WINDOW_FRAMES, SAMPLES_PER_FRAME
+    heard = overlap.windows(
+        stream.heard(blocks, sample_rate), num_frames * per_frame, size * per_frame, size * per_frame
+    )
+    crops = overlap.windows(mouths, num_frames, size, size)
+    told, energies = [], []
+    for mono, window in zip(heard, crops, strict=True):
+        told.append(sync.read_lips(net, torch.from_numpy(window.copy())[None]).numpy())
+        energies.append(sync.hear(torch.from_numpy(mono[:, 0].copy())).numpy())
+    seen = lips.seen(np.concatenate(mouths[:num_frames]))[None]
+    return sync.find_lag(np.concatenate(told), np.concatenate(energies), seen)
 
 
 def prepare(

@@ -13,6 +13,7 @@ GROUPS = {
     "decode": [stages.SOUND, stages.SMALL, stages.NEAR],
     "find faces": [stages.LOAD, stages.DETECT, stages.TRACK, stages.WATCH],
     "cut mouths": [stages.CROP],
+    "lips against sound": [stages.SYNC],
     "network": [stages.FEATURES, stages.LIPS, stages.AUDIO],
     "rest": [stages.PROBE, stages.LEVEL, stages.STITCH, stages.WRITE],
 }
