@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -52,6 +53,7 @@ def main(
 
     Exit codes: 0 done, 1 an input failed, 2 wrong usage, 3 something is missing on this machine, 130 interrupted.
     """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # torch's threads sleep while they wait: ffmpeg needs the cores
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a file's name may hold any byte

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import pytest
+from typer.testing import CliRunner
 
 from avse import media, overlap, tracks
 from avse.faces import Detector
+from avse_cli.main import app
 
 
 def test_detector_may_lay_out_its_weights_and_says_what_the_packaged_graph_says(detector: Detector) -> None:
@@ -62,3 +65,13 @@ def test_windows_of_many_small_blocks_are_copied_but_once(monkeypatch: pytest.Mo
     assert sum(copied) <= sum(map(len, cut)) + 25 * len(cut)
     for start, window in zip(range(0, 1000, 175), cut, strict=True):
         np.testing.assert_array_equal(window, rows[start : start + 200])
+
+
+@pytest.mark.parametrize(("asked", "used"), [("", "passive"), ("active", "active")])
+def test_threads_that_wait_leave_the_cores_to_ffmpeg(monkeypatch: pytest.MonkeyPatch, asked: str, used: str) -> None:
+    """The command line says so before torch is loaded, unless the user has."""
+    monkeypatch.setenv("OMP_WAIT_POLICY", asked)
+    if not asked:
+        monkeypatch.delenv("OMP_WAIT_POLICY")
+    assert CliRunner().invoke(app, ["models", "list"]).exit_code == 0
+    assert os.environ["OMP_WAIT_POLICY"] == used
