@@ -1,5 +1,7 @@
 """Memory and time of `avse enhance` against the length of a recording: both should grow as a straight line, if at all.
 
+The straight line is drawn through processor time, which other work on the machine hardly changes.
+
     python benchmarks/length.py --output docs/length.md
     python benchmarks/length.py --minutes 0.5 3 --size 640:360
 
@@ -93,15 +95,15 @@ def row(found: Measured) -> str:
 
 
 def line(found: Sequence[Measured]) -> tuple[float, float]:
-    """The straight line through the shortest and the longest: seconds at length 0, and for a second of recording."""
+    """Processor time, through the shortest and the longest: seconds at length 0, and for a second of recording."""
     first, last = found[0], found[-1]
-    slope = (last.wall_seconds - first.wall_seconds) / max(last.seconds - first.seconds, 1e-9)
-    return first.wall_seconds - slope * first.seconds, slope
+    slope = (last.cpu_seconds - first.cpu_seconds) / max(last.seconds - first.seconds, 1e-9)
+    return first.cpu_seconds - slope * first.seconds, slope
 
 
 def page(found: Sequence[Measured], size: str, suffix: str) -> str:
     start, slope = line(found)
-    off = max(abs(each.wall_seconds / (start + slope * each.seconds) - 1) for each in found)
+    off = max(abs(each.cpu_seconds / (start + slope * each.seconds) - 1) for each in found)
     width, height = size.split(":")
     more = found[-1].peak_megabytes / found[0].peak_megabytes - 1
     lines = [
@@ -111,7 +113,7 @@ def page(found: Sequence[Measured], size: str, suffix: str) -> str:
         "![Time and memory against length](images/length.svg)", "",
         "| length | peak memory | time | time per second | processor time per second |", "|---|---|---|---|---|",
         *map(row, found), "",
-        f"Time lies on a straight line, {start:.1f} s and {slope:.3f} s for each second of recording, within "
+        f"Processor time lies on a straight line, {start:.1f} s and {slope:.3f} s for each second of recording, within "
         f"{off:.0%}. The longest needs {more:+.0%} memory against the shortest.", "",
         "```sh", "python benchmarks/length.py --output docs/length.md", "```",
     ]  # fmt: skip
@@ -130,8 +132,8 @@ def plot(found: Sequence[Measured], target: Path) -> None:
     start, slope = line(found)
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
     left.plot(minutes, [(start + slope * each.seconds) / 60 for each in found], color="0.7")
-    left.plot(minutes, [each.wall_seconds / 60 for each in found], "o")
-    left.set(xlabel="length in minutes", ylabel="time in minutes", title="time")
+    left.plot(minutes, [each.cpu_seconds / 60 for each in found], "o")
+    left.set(xlabel="length in minutes", ylabel="processor time in minutes", title="processor time")
     right.plot(minutes, [each.peak_megabytes for each in found], "o-")
     right.set(xlabel="length in minutes", ylabel="MB", title="peak memory")
     for axis in (left, right):
