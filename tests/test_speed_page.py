@@ -87,12 +87,12 @@ def test_the_stages_of_the_picture_are_all_in_one_group() -> None:
 
 def test_time_against_length_is_compared_with_a_straight_line() -> None:
     found = [
-        length.Measured(0.5, 20.0, 25.0, 500.0),
-        length.Measured(1, 44.0, 40.0, 505.0),
-        length.Measured(2, 65.0, 90.0, 550.0),
+        length.Measured(0.5, 25.0, 20.0, 500.0),
+        length.Measured(1, 40.0, 44.0, 505.0),
+        length.Measured(2, 90.0, 65.0, 550.0),
     ]
     assert length.line(found) == pytest.approx((5.0, 0.5))
     text = length.page(found, "640:360", ".wav")
-    assert "| 30 s | 500 MB | 20.0 s | 0.667 s | 0.833 s |" in text
-    assert "Time lies on a straight line, 5.0 s and 0.500 s for each second of recording, within 26%." in text
+    assert "| 30 s | 500 MB | 25.0 s | 0.833 s | 0.667 s |" in text
+    assert "Processor time lies on a straight line, 5.0 s and 0.500 s for each second of recording, within 26%." in text
     assert "The longest needs +10% memory against the shortest." in text
