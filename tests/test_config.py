@@ -55,7 +55,7 @@ def test_the_presets_for_missing_pictures() -> None:
     assert dropout.mix.unseen_probability > 0
     assert dropout.mix.gap_probability > 0
     assert smil == read_config(CONFIGS / "smil.yaml", stage="smil")
-    assert (smil.stage, smil.model.imputer, smil.model.regulariser) == ("smil", "reference", "multiply")
+    assert (smil.stage, smil.model.imputer, smil.model.regulariser) == ("smil", "blended", "multiply")
 
 
 def test_stage_smil_brings_its_parts_unless_told_otherwise(tmp_path: Path) -> None:
