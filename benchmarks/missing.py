@@ -112,7 +112,7 @@ def evaluate(options: argparse.Namespace, models: dict[str, str], rows: Path) ->
             found += new
             file.write("".join(json.dumps(row) + "\n" for row in new))
             file.flush()
-    return [row for row in found if row["method"] in models]
+    return [row for name in models for row in found if row["method"] == name]
 
 
 def interval(values: Sequence[float]) -> float:
@@ -171,7 +171,8 @@ def main() -> None:
     rows = evaluate(options, models, options.output.with_suffix(".jsonl"))
     hashes = ", ".join(f"{name} {load_model(path, 'cpu').sha256[:12]}" for name, path in models.items())
     made = (
-        f"Made by `benchmarks/missing.py` on {date.today()}, torch {torch.__version__}, {platform.machine()}: {hashes}."
+        f"Made by `benchmarks/missing.py` on {date.today()}, torch {torch.__version__}, {platform.machine()}: {hashes}. "
+        "How the nets of this project were trained: [step 5 of training](training.md#what-was-trained)."
     )
     parts = []
     for name, (title, digits) in SCORES.items():
