@@ -171,8 +171,8 @@ def main() -> None:
     rows = evaluate(options, models, options.output.with_suffix(".jsonl"))
     hashes = ", ".join(f"{name} {load_model(path, 'cpu').sha256[:12]}" for name, path in models.items())
     made = (
-        f"Made by `benchmarks/missing.py` on {date.today()}, torch {torch.__version__}, {platform.machine()}: {hashes}. "
-        "How the nets of this project were trained: [step 5 of training](training.md#what-was-trained)."
+        f"Made by `benchmarks/missing.py` on {date.today()}, torch {torch.__version__}, {platform.machine()}: {hashes}."
+        " How the nets of this project were trained: [step 5 of training](training.md#what-was-trained)."
     )
     parts = []
     for name, (title, digits) in SCORES.items():
