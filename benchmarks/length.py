@@ -101,7 +101,7 @@ def line(found: Sequence[Measured]) -> tuple[float, float]:
     return first.cpu_seconds - slope * first.seconds, slope
 
 
-def page(found: Sequence[Measured], size: str, suffix: str) -> str:
+def page(found: Sequence[Measured], size: str, suffix: str, note: str = "") -> str:
     start, slope = line(found)
     off = max(abs(each.cpu_seconds / (start + slope * each.seconds) - 1) for each in found)
     width, height = size.split(":")
@@ -114,7 +114,7 @@ def page(found: Sequence[Measured], size: str, suffix: str) -> str:
         "| length | peak memory | time | time per second | processor time per second |", "|---|---|---|---|---|",
         *map(row, found), "",
         f"Processor time lies on a straight line, {start:.1f} s and {slope:.3f} s for each second of recording, within "
-        f"{off:.0%}. The longest needs {more:+.0%} memory against the shortest.", "",
+        f"{off:.0%}. The longest needs {more:+.0%} memory against the shortest.", "", *([note, ""] if note else []),
         "```sh", "python benchmarks/length.py --output docs/length.md", "```",
     ]  # fmt: skip
     return "\n".join(lines) + "\n"
@@ -148,6 +148,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, nargs="+", default=MINUTES, help="lengths to measure")
     parser.add_argument("--size", default="1920:1080", help="width:height")
     parser.add_argument("--suffix", default=".wav", help="of the output: .wav, .flac, .mp4, .mkv")
+    parser.add_argument("--note", default="", help="a sentence on how it was measured, for the page")
     parser.add_argument("--output", type=Path, help="Markdown page to write; its picture goes into images/ beside it")
     asked = parser.parse_args()
     found = []
@@ -160,7 +161,7 @@ def main() -> None:
         picture = asked.output.parent / "images" / f"{asked.output.stem}.svg"
         picture.parent.mkdir(parents=True, exist_ok=True)
         plot(found, picture)
-        asked.output.write_text(page(found, asked.size, asked.suffix))
+        asked.output.write_text(page(found, asked.size, asked.suffix, asked.note))
 
 
 if __name__ == "__main__":
