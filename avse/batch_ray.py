@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Generic
 
 from avse.errors import MissingError
+from avse.progress import silent
 from avse.tasks import Answer, Item, Job, OnProgress, Outcomes, Result, Task, Todo, Work, attempt, start
 
 GPU_SHARE = 0.25
@@ -105,7 +106,7 @@ class _Actor:
         return kind, None
 
     def attempt(self, item: Any) -> Answer:
-        return attempt(self._work, item, lambda stage, done, total: None)
+        return attempt(self._work, item, silent)
 
 
 @dataclass(eq=False)

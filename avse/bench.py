@@ -20,11 +20,10 @@ from avse.enhance import check_recording, check_tracks
 from avse.errors import UsageError
 from avse.footprint import Start, Whole, run_start, run_whole
 from avse.models.net import SpeechNet
+from avse.progress import Report, silent
 from avse.records import Inputs
 from avse.registry import load_model
 from avse.sandbox import command, running, source, url
-
-Progress = Callable[[str, float, float], None]
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def bench(
     device: str = "auto",
     repeat: int = 3,
     seconds: float = 20.0,
-    on_progress: Progress | None = None,
+    on_progress: Report = silent,
 ) -> Bench:
     """Measure `enhance` and its stages on the first ``seconds`` of a recording; the least of ``repeat`` times counts.
 
@@ -182,14 +181,13 @@ def _name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
-def _counted(on_progress: Progress | None, total: int) -> Callable[[], None]:
+def _counted(on_progress: Report, total: int) -> Callable[[], None]:
     """A function to call after each of so many steps."""
     done = 0
 
     def step() -> None:
         nonlocal done
         done += 1
-        if on_progress:
-            on_progress("measuring", done, total)
+        on_progress("measuring", done, total)
 
     return step

@@ -14,13 +14,15 @@ import soundfile
 
 from avse import files, media
 from avse.checkpoint import Checkpoint
+from avse.choice import meet
 from avse.crowd import Crowd
-from avse.enhance import check_recording, check_tracks, listen, meet
+from avse.enhance import check_recording, check_tracks, listen
 from avse.errors import AvseError, InputError, UsageError
 from avse.portrait import portrait
+from avse.progress import Report, silent
 from avse.registry import load_model
 from avse.sandbox import ORDINARY, Limits
-from avse.separation import Loudness, Progress, separate_each
+from avse.separation import Loudness, separate_each
 
 FACTS = "faces.json"
 
@@ -39,7 +41,7 @@ class Look:
 
 
 def look_at(
-    recording: Path, checkpoint: Checkpoint, on_progress: Progress | None = None, *,
+    recording: Path, checkpoint: Checkpoint, on_progress: Report = silent, *,
     audio_track: int = 1, limits: Limits = ORDINARY,
 ) -> Look:  # fmt: skip
     """Find the faces of a recording with sound, and see how their mouths go with it, be it only one.
@@ -47,14 +49,13 @@ def look_at(
     Raises:
         UsageError: there is no such file. InputError: it cannot be read, has no sound or no picture.
     """
-    report = on_progress or (lambda stage, done, total: None)
     check_recording(recording)
     tape = media.probe(recording, audio_track, limits)
     check_tracks(tape, None)
     if tape.picture is None:
         raise InputError(f"{recording} has no picture.", "Give a video.")
-    loudness = listen(tape, report)
-    return Look(tape, loudness, meet(tape, loudness, checkpoint.net, report, watch_one=True))
+    loudness = listen(tape, on_progress)
+    return Look(tape, loudness, meet(tape, loudness, checkpoint.net, on_progress, watch_one=True))
 
 
 def enhance_each(
@@ -67,7 +68,7 @@ def enhance_each(
     audio_track: int = 1,
     limits: Limits = ORDINARY,
     force: bool = False,
-    on_progress: Progress | None = None,
+    on_progress: Report = silent,
 ) -> dict[str, Any]:
     """Write ``face-1.wav``, ``face-1.png`` and so on, one for every face, and ``faces.json``, into ``folder``.
 
@@ -80,17 +81,16 @@ def enhance_each(
     source, folder = Path(recording), Path(folder)
     check_recording(source)
     check_folder(folder, force)
-    report = on_progress or (lambda stage, done, total: None)
     checkpoint = load_model(model, device) if isinstance(model, str) else model
     if checkpoint.net.lips is None:
         raise UsageError("A model that only listens cannot tell faces apart.", "Take one that looks at lips too.")
-    seen = look_at(source, checkpoint, report, audio_track=audio_track, limits=limits)
+    seen = look_at(source, checkpoint, on_progress, audio_track=audio_track, limits=limits)
     if not seen.crowd.tracks:
         raise InputError(f"There is no face in {source}.", "Without --speaker the sound alone is used.")
     followed = [face for k in range(len(seen.crowd.tracks)) if (face := seen.crowd.followed(k))]
     names = [f"face-{k + 1}" for k in range(len(followed))]
     folder.mkdir(exist_ok=True)
-    steps = separate_each(checkpoint.net, seen.tape, seen.loudness, followed, report, strength)
+    steps = separate_each(checkpoint.net, seen.tape, seen.loudness, followed, on_progress, strength)
     with write_all([folder / f"{name}.wav" for name in names], seen.tape, steps):
         facts = [
             values

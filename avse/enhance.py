@@ -8,27 +8,24 @@ Everything streams: sound, mouths and answer pass in windows of some seconds, wh
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import torch
 
-from avse import faces, files, media, speakers
+from avse import files, media
 from avse.checkpoint import Checkpoint
-from avse.config import VIDEO_FPS
-from avse.crowd import Crowd
+from avse.choice import Choice, check_wish, choose
 from avse.errors import InputError, UsageError
 from avse.loudness import Levels, normalised
-from avse.models.net import SpeechNet
 from avse.output import PICTURE_FILES, SOUND_FILES, deliver
 from avse.portrait import portrait
+from avse.progress import Report, silent
 from avse.registry import load_model
 from avse.sandbox import ORDINARY, Limits, local_file
-from avse.separation import BLOCK_SECONDS, Followed, Loudness, Progress, measure, separate
-from avse.sync import in_time
+from avse.separation import BLOCK_SECONDS, Loudness, measure, separate
 from avse.tracks import Track
 
 
@@ -81,7 +78,7 @@ def enhance(
     force: bool = False,
     with_thumbnail: bool = False,
     tracks: Sequence[Track] | None = None,
-    on_progress: Progress | None = None,
+    on_progress: Report = silent,
 ) -> Result:
     """Enhance a recording into ``output``: .wav or .flac, or .mp4, .mkv or .mov with the picture copied untouched.
 
@@ -109,29 +106,24 @@ def enhance(
         UsageError: the paths make no sense. InputError: the recording cannot be read. MissingError: no such device.
     """
     started = time.perf_counter()
-    wish = speakers.parse(speaker)
-    report = on_progress or (lambda stage, done, total: None)
     target = Path(output) if isinstance(output, str | Path) else output
     if not 0 <= strength <= 1:
         raise UsageError(f"A strength of {strength:g} makes no sense.", "Give a number from 0 (nothing) to 1 (all).")
     with local_file(recording, limits) as source:
         check_paths(source, target, force)
         checkpoint = load_model(model, device) if isinstance(model, str) else model
-        if checkpoint.net.lips is None and wish != "active":
-            raise UsageError("A model that only listens cannot tell faces apart.", "Leave --speaker out.")
+        check_wish(checkpoint.net, speaker)
         use_video = use_video and checkpoint.net.lips is not None
 
         tape = media.probe(source, audio_track, limits)
         check_tracks(tape, target)
-        loudness = listen(tape, report)
-        crowd = meet(tape, loudness, checkpoint.net, report, tracks=tracks) if use_video else Crowd()
-        number = speakers.choose(crowd.tracks, wish, crowd.watched) if use_video else None
-        followed = follow(tape, loudness, checkpoint.net, crowd, number, report)
-        blocks = separate(checkpoint.net, tape, loudness, followed, report, strength)
+        loudness = listen(tape, on_progress)
+        choice = choose(tape, loudness, checkpoint.net, speaker, on_progress, tracks) if use_video else Choice()
+        blocks = separate(checkpoint.net, tape, loudness, choice.followed, on_progress, strength)
         waveform, levels = render(tape, loudness, blocks, target, loudness_lufs)
-        thumbnail = portrait(tape, crowd.tracks[number]) if with_thumbnail and number is not None else None
+        thumbnail = portrait(tape, choice.track) if with_thumbnail and choice.track else None
 
-    result = summarise(tape, loudness, crowd, number, use_video, followed)
+    result = summarise(tape, loudness, choice, use_video)
     return replace(
         result, input=source if isinstance(recording, str | Path) else Path("-"),
         output=target if isinstance(target, Path) else None,
@@ -141,19 +133,17 @@ def enhance(
     )  # fmt: skip
 
 
-def summarise(
-    tape: media.Media, loudness: Loudness, crowd: Crowd, number: int | None, use_video: bool, followed: Followed | None
-) -> Result:  # fmt: skip
+def summarise(tape: media.Media, loudness: Loudness, choice: Choice, use_video: bool) -> Result:
     """What there was to hear and to see, and who was followed; not yet what became of it."""
     assert tape.sound is not None
-    share = crowd.seen_share(number, loudness.num_frames)
-    late_seconds = (followed.lag_frames or 0) / VIDEO_FPS if followed else 0.0
+    crowd, index = choice.crowd, choice.index
+    share = crowd.seen_share(index, loudness.num_frames)
     return Result(
         tape.path, None, "", loudness.num_samples / tape.sound.sample_rate, tape.sound.sample_rate,
         tape.sound.num_channels, len(crowd.tracks), share, 0.0,
-        describe(tape, loudness, use_video, share, crowd.describe(number), late_seconds),
-        speaker=0 if number is None else number + 1, seen_seconds=crowd.seen_seconds(number, loudness.num_frames),
-        picture_late_seconds=late_seconds,
+        describe(tape, loudness, use_video, share, crowd.describe(index), choice.late_seconds),
+        speaker=0 if index is None else index + 1, seen_seconds=crowd.seen_seconds(index, loudness.num_frames),
+        picture_late_seconds=choice.late_seconds,
     )  # fmt: skip
 
 
@@ -201,7 +191,7 @@ def check_tracks(tape: media.Media, target: Path | BinaryIO | None) -> None:
         raise UsageError(f"{tape.path} has no picture to put into {target}.", "Write a sound file, such as clean.wav.")
 
 
-def listen(tape: media.Media, report: Progress) -> Loudness:
+def listen(tape: media.Media, report: Report) -> Loudness:
     """Go through the sound once: length and level. InputError if the track is empty."""
     assert tape.sound is not None
     rate, num_channels = tape.sound.sample_rate, tape.sound.num_channels
@@ -218,39 +208,6 @@ def listen(tape: media.Media, report: Progress) -> Loudness:
     if loudness.num_samples == 0:
         raise InputError(f"The sound of {tape.path} is empty.", "Check that it plays.")
     return loudness
-
-
-def look(tape: media.Media, num_frames: int, report: Progress) -> list[Track]:
-    """Find the faces in as many video frames as there is sound, largest first."""
-    if tape.picture is None:
-        return []
-    on_frame = _told(report, "looking for faces", num_frames)
-    return faces.scan(tape, faces.Detector(torch.get_num_threads()), on_frame, num_frames)
-
-
-def meet(
-    tape: media.Media, loudness: Loudness, net: SpeechNet, report: Progress, watch_one: bool = False,
-    tracks: Sequence[Track] | None = None,
-) -> Crowd:  # fmt: skip
-    """The faces that count; where there are several, their mouths are watched to see who speaks when."""
-    found = look(tape, loudness.num_frames, report) if tracks is None else tracks
-    people = speakers.notable(found, loudness.num_frames)
-    if net.lips is None or len(people) < (1 if watch_one else 2):
-        return Crowd(people)
-    return Crowd(
-        people, speakers.watch(net, tape, people, loudness, _told(report, "watching mouths", loudness.num_frames))
-    )
-
-
-def follow(
-    tape: media.Media, loudness: Loudness, net: SpeechNet, crowd: Crowd, number: int | None, report: Progress
-) -> Followed | None:
-    """Whom to follow, with mouths in time with the sound."""
-    return in_time(net, tape, loudness, crowd.followed(number), _told(report, "watching mouths", loudness.num_frames))
-
-
-def _told(report: Progress, stage: str, num_frames: int) -> Callable[[int], None]:
-    return lambda index: report(stage, index / VIDEO_FPS, num_frames / VIDEO_FPS)
 
 
 def describe(

@@ -6,18 +6,19 @@ Legend: `C` channels, `N` samples, `V` video frames, `H W` pixels.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from avse import media, registry, speakers
+from avse import media, registry
 from avse.checkpoint import Checkpoint
+from avse.choice import check_wish, choose
 from avse.config import VIDEO_FPS
-from avse.crowd import Crowd
-from avse.enhance import follow, listen, meet
+from avse.enhance import listen
 from avse.errors import UsageError
+from avse.progress import silent
 from avse.separation import separate
 
 Array = TypeVar("Array", np.ndarray, Tensor)
@@ -54,12 +55,11 @@ class Model(Checkpoint):
         """
         if not 0 <= strength <= 1:
             raise UsageError(f"A strength of {strength:g} makes no sense.", "Give a number from 0 to 1.")
+        check_wish(self.net, speaker)
         recording = hold(_as_numpy(waveform), sample_rate, None if frames is None else _as_numpy(frames), fps)
-        loudness = listen(recording, _unheard)
-        crowd = meet(recording, loudness, self.net, _unheard) if self.net.lips is not None else Crowd()
-        number = speakers.choose(crowd.tracks, speakers.parse(speaker), crowd.watched)
-        followed = follow(recording, loudness, self.net, crowd, number, _unheard)
-        blocks = separate(self.net, recording, loudness, followed, _unheard, strength)
+        loudness = listen(recording, silent)
+        choice = choose(recording, loudness, self.net, speaker, silent)
+        blocks = separate(self.net, recording, loudness, choice.followed, silent, strength)
         result = np.concatenate(list(blocks)).reshape(waveform.shape)
         if isinstance(waveform, Tensor):
             return torch.from_numpy(result).to(waveform)
@@ -116,7 +116,3 @@ def _check_frames(frames: np.ndarray, fps: float | None) -> None:
 
 def _as_numpy(values: np.ndarray | Tensor) -> np.ndarray:
     return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
-
-
-def _unheard(stage: str, done: float, total: float) -> Any:
-    """Progress that nobody asked for."""

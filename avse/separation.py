@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
@@ -19,13 +19,12 @@ from avse import features, lips, media, overlap, stream
 from avse.audio import istft, stft
 from avse.config import SAMPLES_PER_FRAME, VIDEO_FPS
 from avse.models.net import SpeechNet
+from avse.progress import Report
 from avse.tracks import Track
 
 WINDOW_FRAMES = 200
 OVERLAP_FRAMES = 25
 BLOCK_SECONDS = 4.0
-
-Progress = Callable[[str, float, float], None]
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ def separate(
     tape: media.Media,
     loudness: Loudness,
     followed: Followed | None,
-    report: Progress,
+    report: Report,
     strength: float = 1.0,
 ) -> Iterator[np.ndarray]:
     """Enhanced sound, float32 blocks (N, C) at the recording's own rate, as many samples in all as it has."""
@@ -86,7 +85,7 @@ def separate_each(
     tape: media.Media,
     loudness: Loudness,
     followed: Sequence[Followed],
-    report: Progress,
+    report: Report,
     strength: float = 1.0,
 ) -> Iterator[tuple[np.ndarray, ...]]:
     """As `separate` for several faces, in one pass over sound and picture: a block of each, step by step.

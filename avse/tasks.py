@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
 from avse.errors import AvseError, MissingError, one_line
+from avse.progress import Report
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-Report = Callable[[str, float, float], None]
-"""Takes the stage that the work on an item is in, how much of it is done, and how much there is."""
 Work = Callable[[Item, Report], Result]
 Job = Callable[[], Work[Item, Result]]
 """Picklable; called once in each worker, which then does its work on one item after the other."""

@@ -16,7 +16,8 @@ from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Generic
 
-from avse.tasks import Answer, Item, Job, OnProgress, Outcomes, Report, Result, Task, Todo, attempt, start
+from avse.progress import Report
+from avse.tasks import Answer, Item, Job, OnProgress, Outcomes, Result, Task, Todo, attempt, start
 
 GRACE_SECONDS = 5.0
 REPORT_EVERY_SECONDS = 0.1

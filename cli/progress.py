@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-Show = Callable[[str, float, float], None]
+from avse.progress import Report, silent
 
 
 @contextmanager
-def progress(quiet: bool) -> Iterator[Show]:
+def progress(quiet: bool) -> Iterator[Report]:
     """A function to call with the stage, how much is done, and how much there is; a bar with the time left for each."""
     if quiet or not sys.stderr.isatty():
-        yield lambda stage, done, total: None
+        yield silent
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn

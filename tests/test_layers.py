@@ -14,14 +14,14 @@ ROOT = Path(__file__).parents[1]
 FOLDERS = {"avse": "avse", "avse_cli": "cli"}
 
 BANDS = {
-    "A": "errors records config files tasks workers",
+    "A": "errors records config files progress tasks workers",
     "B": "media packets sandbox audio overlap stream loudness output",
     "C": "faces tracks people looks shots upright portrait lips features",
     "D": "models",
     "E": "header checkpoint registry",
     "F": "data",
     "G": "training",
-    "H": "enhance speakers sync crowd each sheet model separation batch batch_ray doctor evaluation "
+    "H": "enhance choice speakers sync crowd each sheet model separation batch batch_ray doctor evaluation "
     "stages floors footprint bench",
 }
 BAND_OF = {module: band for band, modules in BANDS.items() for module in modules.split()}

@@ -18,7 +18,8 @@ from batch_jobs import Scripted, by_name, is_alive, wait_for, write_items
 from avse import workers
 from avse.batch import Item
 from avse.errors import AvseError, MissingError, UsageError
-from avse.tasks import LostError, Report
+from avse.progress import Report
+from avse.tasks import LostError
 from avse.workers import run_many
 
 

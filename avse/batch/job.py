@@ -16,7 +16,7 @@ from avse import tasks
 from avse.batch import storage
 from avse.batch.items import SOUNDS, Item
 from avse.errors import AvseError, MissingError
-from avse.tasks import Report
+from avse.progress import Report
 
 Values = dict[str, Any]
 Work = tasks.Work[Item, Values]

@@ -18,7 +18,7 @@ from avse import faces, files, lips, media, workers
 from avse.config import SAMPLES_PER_FRAME
 from avse.data.sounds import SOUND_FILES, VIDEO_FILES
 from avse.errors import InputError, MissingError, UsageError
-from avse.tasks import Report
+from avse.progress import Report
 
 MIN_SEEN_SHARE = 0.5
 

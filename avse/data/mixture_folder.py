@@ -30,7 +30,7 @@ from avse.data.mixtures import (
     make_muse_mixture,
 )
 from avse.errors import AvseError, InputError, UsageError
-from avse.tasks import Report
+from avse.progress import Report
 
 COLUMNS = ("item", "role", "speaker", "file", "offset_seconds", "start_seconds", "seconds", "level_db")
 FOLDERS = {"target": "s1", "talker1": "s2", "talker2": "s3", "talker3": "s4", "talker4": "s5", "noise": "noise"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,8 +16,7 @@ from avse.errors import AvseError
 from avse.evaluation import dnsmos, results, summary
 from avse.evaluation.methods import Method, parse_methods
 from avse.evaluation.scoring import Evaluator, Row, Setup, Task, empty_row
-
-Progress = Callable[[str, float, float], None]
+from avse.progress import Report, silent
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def find(request: Request) -> Found:
 
 
 def evaluate(
-    request: Request, num_jobs: int | None = None, force: bool = False, on_progress: Progress | None = None
+    request: Request, num_jobs: int | None = None, force: bool = False, on_progress: Report = silent
 ) -> Evaluation:
     """Run and score all methods on all items that have no row yet, and write what is known of all of them.
 
@@ -110,7 +109,7 @@ def _tasks(found: Found, methods: Sequence[Method], done: Mapping[results.Key, R
             yield Task(item, tuple(labels))
 
 
-def _run(setup: Setup, tasks: Sequence[Task], on_progress: Progress | None) -> Iterator[list[Row]]:
+def _run(setup: Setup, tasks: Sequence[Task], on_progress: Report) -> Iterator[list[Row]]:
     """Rows of each item as it ends; a worker that died leaves rows that say so."""
     ended = workers.run_many(partial(Evaluator, setup), tasks, setup.num_jobs)
     for number, outcome in enumerate(ended, 1):
@@ -119,8 +118,7 @@ def _run(setup: Setup, tasks: Sequence[Task], on_progress: Progress | None) -> I
             yield [empty_row(task.item, label, reason) for label in task.labels]
         else:
             yield outcome.answer
-        if on_progress:
-            on_progress("evaluating", number, len(tasks))
+        on_progress("evaluating", number, len(tasks))
 
 
 def _settings(request: Request, layout: str, methods: Sequence[Method]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from avse.errors import AvseError, one_line
 from avse.evaluation import dnsmos
 from avse.evaluation.methods import MIXED, Case, Method, Runner
 from avse.evaluation.metrics import score
-from avse.tasks import Report
+from avse.progress import Report
 
 SCORES = {"pesq": "pesq_wb", "stoi": "stoi", "estoi": "estoi", "si_sdr": "si_sdr"}
 Row = dict[str, Any]
