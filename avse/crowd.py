@@ -13,6 +13,8 @@ from avse.separation import Followed
 from avse.speakers import Watched
 from avse.tracks import Track
 
+RANKS = ("", "second from ", "third from ", "fourth from ", "fifth from ", "sixth from ")
+
 
 class Crowd:
     """The faces that count, largest first, and what their mouths do if they were watched."""
@@ -45,11 +47,13 @@ class Crowd:
         return f"Face {index + 1} of {len(self.tracks)} ({self.place(index)})"
 
     def place(self, index: int) -> str:
-        """Where a face is among the others: left, right, or between them; centre if it is the only one."""
-        if len(self.tracks) == 1:
-            return "centre"
+        """Where a face is among the others: left, second from left, centre and so on; centre if it is the only one."""
         order = np.argsort([speakers.middle(track)[0] for track in self.tracks], kind="stable").tolist()
-        return {order[0]: "left", order[-1]: "right"}.get(index, "centre")
+        before = order.index(index)
+        after = len(order) - 1 - before
+        if before == after:
+            return "centre"
+        return RANKS[min(before, after)] + ("left" if before < after else "right")
 
     def facts(self, index: int, num_frames: int) -> dict[str, Any]:
         """What is known of a face, in plain values: position, size, when it is seen, and its mouth if watched."""

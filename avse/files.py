@@ -83,6 +83,17 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
         partial.write_text(json.dumps(_plain(values), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def read_lines(path: Path) -> tuple[int, list[dict[str, Any]]]:
+    """How many bytes of a file are whole lines, and the JSON objects in them; a line torn by a crash is left out."""
+    data = path.read_bytes() if path.exists() else b""
+    length = data.rfind(b"\n") + 1
+    rows = []
+    for line in data[:length].splitlines():
+        with contextlib.suppress(ValueError):
+            rows.append(json.loads(line))
+    return length, [row for row in rows if isinstance(row, dict)]
+
+
 def to_json(values: Mapping[str, Any]) -> str:
     """Values as one line of JSON."""
     return json.dumps(_plain(values), ensure_ascii=False)

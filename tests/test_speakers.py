@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 import avse
 from avse import media, speakers
+from avse.crowd import Crowd
 from avse.data.synthetic import make_clip, write_video
 from avse.data.synthetic_face import talking_head
 from avse.data.synthetic_speech import speak
@@ -38,6 +39,26 @@ def made_facts(num_faces: int = 2, late: int = 0) -> tuple[np.ndarray, np.ndarra
 def made_track(left: float) -> Track:
     face = Face(np.array([left, 0, left + 40, 40]), np.zeros((5, 2)), 0.9)
     return Track([0, 5], [face, face])
+
+
+@pytest.mark.parametrize(
+    ("lefts", "places"),
+    [
+        ([50.0], ["centre"]),
+        ([90.0, 10.0], ["right", "left"]),
+        ([300.0, 0.0, 150.0], ["right", "left", "centre"]),
+        ([200.0, 0.0, 100.0, 300.0], ["second from right", "left", "second from left", "right"]),
+        ([0.0, 0.0], ["left", "right"]),
+    ],
+)
+def test_every_face_has_a_place_of_its_own(lefts: list[float], places: list[str]) -> None:
+    crowd = Crowd([made_track(left) for left in lefts])
+    assert [crowd.place(index) for index in range(len(lefts))] == places
+
+
+def test_place_of_as_many_faces_as_there_may_be() -> None:
+    crowd = Crowd([made_track(40.0 * k) for k in range(speakers.MAX_FACES)])
+    assert len({crowd.place(index) for index in range(speakers.MAX_FACES)}) == speakers.MAX_FACES
 
 
 def test_mouth_that_goes_with_the_sound_is_told_from_one_that_does_not() -> None:

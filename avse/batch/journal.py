@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +18,8 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / NAME
-        self._length, self.rows = _read(self.path)
+        self._length, rows = files.read_lines(self.path)
+        self.rows = [row for row in rows if "item" in row]
 
     def last(self) -> dict[str, dict[str, Any]]:
         """The latest row of each item, by its name."""
@@ -43,18 +43,3 @@ class Journal:
             raise MissingError(f"{self.path} cannot be written: {reason}.", "See that there is space.") from error
         self._length += len(line)
         self.rows.append(dict(row))
-
-
-def _read(path: Path) -> tuple[int, list[dict[str, Any]]]:
-    """How many bytes of the file are whole lines, and what they say."""
-    data = path.read_bytes() if path.exists() else b""
-    length = data.rfind(b"\n") + 1
-    rows = []
-    for line in data[:length].splitlines():
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict) and "item" in row:
-            rows.append(row)
-    return length, rows

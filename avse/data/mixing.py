@@ -213,7 +213,7 @@ def coloured_noise(num_samples: int, rng: np.random.Generator) -> np.ndarray:
     return np.fft.irfft(spectrum, num_samples).astype(np.float32)
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=2048)
 def _load(path: Path) -> Clip:
     """Clips stay in memory once read: about 9 kB for every video frame."""
     return load_clip(path)

@@ -41,8 +41,7 @@ def opened(output: Path, settings: Mapping[str, Any], force: bool) -> Iterator[t
             _clear(output)
         settings = _joined(output / SETTINGS, settings)
         path = output / ROWS
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
-        kept = [row for row in _whole_lines(text) if row["status"] == "ok"]
+        kept = [row for row in files.read_lines(path)[1] if row["status"] == "ok"]
         files.write_json(output / SETTINGS, settings)
         with files.whole(path) as partial, partial.open("w", encoding="utf-8") as file:
             append(file, kept)
@@ -72,15 +71,6 @@ def write_table(path: Path, rows: Sequence[Row]) -> None:
 
 def _cell(value: float | None) -> str:
     return "" if value is None or value != value else f"{value:.4f}"
-
-
-def _whole_lines(text: str) -> Iterator[Row]:
-    """Rows of lines that were written to their end."""
-    for line in text.splitlines():
-        try:
-            yield json.loads(line)
-        except ValueError:
-            continue  # cut off when a run was killed: its item is done again
 
 
 def _joined(kept: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
