@@ -129,7 +129,14 @@ def recipes_table(nets: Mapping[str, Header]) -> str:
         told = header.about.get("training", {})
         start = header.about.get("start", "not told") or "nothing"
         row = [name, header.fusion, f"{header.num_parameters / 1e6:.2f} M", *(told.get(key, "?") for key in SETTINGS)]
-        cells.append([*map(str, row), str(header.about.get("step", "?")), start[:12], sha256(header.path)[:12]])
+        cells.append(
+            [
+                *map(str, row),
+                str(header.about.get("step", "?")),
+                " + ".join(part[:12] for part in start.split(" + ")),
+                sha256(header.path)[:12],
+            ]
+        )
     return markdown(heads, cells)
 
 

@@ -27,7 +27,10 @@ def train(
     audio_only_data: Annotated[
         Path | None, typer.Option(help="With --smil: prepared speech without picture to learn from.")
     ] = None,
-    start_from: Annotated[Path | None, typer.Option(help="Checkpoint whose weights a new run starts with.")] = None,
+    start_from: Annotated[
+        list[Path] | None,
+        typer.Option(help="Checkpoint whose weights a new run starts with; of several the later ones go first."),
+    ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps in all.")] = None,
     devices: Annotated[
         int | None, typer.Option(min=1, help="GPUs, or processes where there is none; batches are shared out.")
@@ -69,6 +72,6 @@ def train(
                 found = "  ".join(f"{name.split('/', 1)[1]} {value:.3f}" for name, value in values.items())
                 typer.echo(f"step {step}: {found}", err=True)
 
-        best = run_training(settings, folders, run, start_from, max_hours, on_step)
+        best = run_training(settings, folders, run, start_from or [], max_hours, on_step)
     if not quiet:
         typer.echo(best)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from avse.training.smil import SmilConfig
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 PRESETS = sorted(CONFIGS.glob("*.yaml"))
-WAYS_TO_TRAIN = ("lips", "dropout", "smil")
+WAYS_TO_TRAIN = ("lips", "dropout", "smil", "table3")
 
 
 def written(folder: Path, text: str) -> Path:
@@ -56,6 +57,13 @@ def test_the_presets_for_missing_pictures() -> None:
     assert dropout.mix.gap_probability > 0
     assert smil == read_config(CONFIGS / "smil.yaml", stage="smil")
     assert (smil.stage, smil.model.imputer, smil.model.regulariser) == ("smil", "blended", "multiply")
+
+
+def test_the_nets_of_the_table_differ_in_their_fusion_alone() -> None:
+    found = [read_config(CONFIGS / "table3.yaml", preset=fusion) for fusion in FUSIONS]
+    assert {config.model.fusion for config in found} == set(FUSIONS)
+    assert all(replace(config, model=found[0].model) == found[0] for config in found)
+    assert all(replace(config.model, fusion=found[0].model.fusion) == found[0].model for config in found)
 
 
 def test_stage_smil_brings_its_parts_unless_told_otherwise(tmp_path: Path) -> None:

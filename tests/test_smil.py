@@ -204,7 +204,7 @@ def test_a_run_that_is_interrupted_ends_bit_for_bit_like_one_that_is_not(
 def test_a_run_starts_with_priors_of_the_lip_stream_it_starts_from(prepared: Folders, tmp_path: Path) -> None:
     given = SpeechNet(tiny())
     save_checkpoint(tmp_path / "given.safetensors", given, {})
-    trainer = Trainer(settings(), prepared, tmp_path / "run", tmp_path / "given.safetensors")
+    trainer = Trainer(settings(), prepared, tmp_path / "run", [tmp_path / "given.safetensors"])
     by_hand = SpeechNet(settings().model)
     by_hand.load_state_dict(given.state_dict(), strict=False)
     set_priors(by_hand, prepared.talkers(False).values(), 0)
@@ -250,7 +250,7 @@ def test_too_few_faces_for_the_priors(prepared: Folders) -> None:
 def test_a_trained_imputer_beats_an_untrained_one_where_there_is_no_picture(prepared: Folders, tmp_path: Path) -> None:
     """A few meta steps on one row lower both losses."""
     config = settings(num_steps=1000, learning_rate=2e-3)
-    trainer = Trainer(config, prepared, tmp_path, None)
+    trainer = Trainer(config, prepared, tmp_path)
     row = first_row(config, prepared)
     course = [trainer.learn(*row) for _ in range(12)]
     trainer.curves.close()

@@ -79,7 +79,7 @@ def weights(net: torch.nn.Module) -> dict[str, Tensor]:
 def test_one_batch_is_learned_by_heart(prepared: Folders, tmp_path: Path, stage: str) -> None:
     still = LipAugment(0, 0, 0, 0, 0, 0, 0)
     config = settings(stage=stage, num_steps=1000, augment=still, mix=MixConfig(num_frames=8, unseen_probability=0.0))
-    trainer = Trainer(config, prepared, tmp_path, None)
+    trainer = Trainer(config, prepared, tmp_path)
     batch = Batches(prepared.mixer(config, False), seed=1, batch_size=3, first=0, last=1)[0]
     course = [trainer.learn(batch) for _ in range(15)]
     names = set(course[0])
@@ -214,7 +214,7 @@ def test_the_best_by_validation_is_what_is_kept(
 
 def test_what_is_kept_is_the_moving_average(prepared: Folders, tmp_path: Path) -> None:
     config = settings(num_steps=2, validate_every=2, ema_decay=0.9, learning_rate=0.05, warmup_steps=0)
-    trainer = Trainer(config, prepared, tmp_path, None)
+    trainer = Trainer(config, prepared, tmp_path)
     batches = Batches(prepared.mixer(config, False), 0, 2, 0, 2)
     courses = []
     for index in range(2):
@@ -230,7 +230,7 @@ def test_what_is_kept_is_the_moving_average(prepared: Folders, tmp_path: Path) -
 
 def test_the_stage_of_the_lips_changes_the_lip_stream_alone(prepared: Folders, tmp_path: Path) -> None:
     config = settings(stage="lips", num_steps=2)
-    trainer = Trainer(config, prepared, tmp_path, None)
+    trainer = Trainer(config, prepared, tmp_path)
     before = weights(trainer.net.module)
     for index in range(2):
         trainer.learn(Batches(prepared.mixer(config, False), 0, 2, 0, 2)[index])
@@ -244,7 +244,7 @@ def test_the_stage_of_the_lips_changes_the_lip_stream_alone(prepared: Folders, t
 def test_a_new_run_takes_over_the_weights_that_fit(prepared: Folders, tmp_path: Path) -> None:
     given = SpeechNet(tiny("none", audio_channels=(5, 6, 7, 9)))
     save_checkpoint(tmp_path / "given.safetensors", given, {})
-    trainer = Trainer(settings(), prepared, tmp_path / "run", tmp_path / "given.safetensors")
+    trainer = Trainer(settings(), prepared, tmp_path / "run", [tmp_path / "given.safetensors"])
     trainer.curves.close()
     ours, theirs = trainer.net.module.state_dict(), given.state_dict()
     fitting = {name for name in theirs if name in ours and ours[name].shape == theirs[name].shape}
@@ -254,11 +254,28 @@ def test_a_new_run_takes_over_the_weights_that_fit(prepared: Folders, tmp_path: 
     assert load_matching(SpeechNet(tiny()), theirs) == len(fitting)
 
 
+def test_of_several_starts_the_later_ones_go_first(prepared: Folders, tmp_path: Path) -> None:
+    lips, audio = tmp_path / "lips.safetensors", tmp_path / "audio.safetensors"
+    nets = {lips: SpeechNet(tiny()), audio: SpeechNet(tiny("none"))}
+    for path, net in nets.items():
+        save_checkpoint(path, net, {})
+    trainer = Trainer(settings(), prepared, tmp_path / "run", [lips, audio])
+    trainer.curves.close()
+    ours = trainer.net.module.state_dict()
+    for name, value in nets[audio].state_dict().items():
+        assert torch.equal(ours[name], value)
+    others = ours.keys() - nets[audio].state_dict().keys()
+    assert {name.split(".")[0] for name in others} == {"lips", "fusions"}
+    for name in others:
+        assert torch.equal(ours[name], nets[lips].state_dict()[name])
+    assert trainer.start == " + ".join(load_checkpoint(path).sha256 for path in (lips, audio))
+
+
 def test_a_checkpoint_tells_what_it_started_from(prepared: Folders, tmp_path: Path) -> None:
     given = tmp_path / "given.safetensors"
     save_checkpoint(given, SpeechNet(tiny()), {})
     config = settings(num_steps=2, validate_every=1, model=tiny("none"), mix=MixConfig(num_frames=2))
-    first = load_checkpoint(train(replace(config, num_steps=1), prepared, tmp_path / "run", given))
+    first = load_checkpoint(train(replace(config, num_steps=1), prepared, tmp_path / "run", [given]))
     second = load_checkpoint(train(replace(config, learning_rate=0.1), prepared, tmp_path / "run"))
     assert first.about["start"] == second.about["start"] == load_checkpoint(given).sha256
     assert load_checkpoint(train(replace(config, num_steps=1), prepared, tmp_path / "new")).about["start"] is None
@@ -267,7 +284,7 @@ def test_a_checkpoint_tells_what_it_started_from(prepared: Folders, tmp_path: Pa
 def test_a_run_that_goes_on_does_not_start_over_from_other_weights(prepared: Folders, tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "given.safetensors", SpeechNet(tiny()), {})
     train(settings(num_steps=1), prepared, tmp_path / "run")
-    trainer = Trainer(settings(num_steps=2), prepared, tmp_path / "run", tmp_path / "given.safetensors")
+    trainer = Trainer(settings(num_steps=2), prepared, tmp_path / "run", [tmp_path / "given.safetensors"])
     trainer.curves.close()
     assert trainer.step == 1
     assert_same(weights(trainer.net.module), dict(state_of(tmp_path / "run")["net"]))
@@ -294,7 +311,7 @@ def test_time_that_is_up_ends_a_run_in_good_order(prepared: Folders, tmp_path: P
 
 
 def test_the_learning_rate_rises_and_falls(prepared: Folders, tmp_path: Path) -> None:
-    trainer = Trainer(settings(num_steps=100, warmup_steps=10), prepared, tmp_path, None)
+    trainer = Trainer(settings(num_steps=100, warmup_steps=10), prepared, tmp_path)
     trainer.curves.close()
     course = []
     for trainer.step in range(100):

@@ -38,7 +38,7 @@ def two_steps(
 ) -> dict[str, torch.Tensor]:
     """Weights after two steps, in one run or in two; ``as_in_use`` keeps dropout and a batch's statistics out."""
     for _ in range(num_runs):
-        trainer = Trainer(config, folders, run, None)
+        trainer = Trainer(config, folders, run)
         if as_in_use:
             trainer.net.eval()
             trainer.net.train = lambda mode=True, net=trainer.net: net  # type: ignore[method-assign]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -42,7 +42,7 @@ def train(
     config: TrainConfig,
     folders: Folders,
     run: Path,
-    start_from: Path | None = None,
+    start_from: Sequence[Path] = (),
     max_hours: float | None = None,
     on_step: Callable[[int, dict[str, float]], None] | None = None,
 ) -> Path:
@@ -52,7 +52,8 @@ def train(
         config: the settings; must be those of the run that is resumed. Under ``torchrun`` the number of devices is its.
         folders: what to train and validate on.
         run: folder for last.pt (to resume), best.safetensors and TensorBoard's curves and sounds.
-        start_from: checkpoint whose weights, as far as they fit by name and shape, are where a new run starts.
+        start_from: checkpoints whose weights, as far as they fit by name and shape, are where a new run starts; the
+            later ones lie over the earlier ones.
         max_hours: stop in good order after this time.
         on_step: called with the step and its losses after each step (on several devices those of the first one's
             share), and with scores after each validation; by the first process only.
@@ -79,7 +80,7 @@ def train(
 class Trainer:
     """The state of a run: net, averaged net, optimiser, step, best score."""
 
-    def __init__(self, config: TrainConfig, folders: Folders, run: Path, start_from: Path | None) -> None:
+    def __init__(self, config: TrainConfig, folders: Folders, run: Path, start_from: Sequence[Path] = ()) -> None:
         run.mkdir(parents=True, exist_ok=True)
         self.config, self.run, self.step, self.best = config, run, 0, -math.inf
         self.best_path, self._state_path = run / "best.safetensors", run / "last.pt"
@@ -89,10 +90,11 @@ class Trainer:
         torch.manual_seed(config.seed)
         net = SpeechNet(config.model)
         self.start: str | None = None
-        if stored is None and start_from is not None:
-            given = load_checkpoint(start_from)
-            load_matching(net, given.net.state_dict())
-            self.start = given.sha256
+        if stored is None and start_from:
+            given = [load_checkpoint(path) for path in start_from]
+            for checkpoint in given:
+                load_matching(net, checkpoint.net.state_dict())
+            self.start = " + ".join(checkpoint.sha256 for checkpoint in given)
         if stored is None:
             set_priors(net, folders.talkers(False).values(), config.seed)
         self.fabric = devices.make_fabric(config.num_devices, config.precision)
