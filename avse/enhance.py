@@ -19,6 +19,7 @@ from avse import files, media
 from avse.checkpoint import Checkpoint
 from avse.choice import Choice, check_wish, choose
 from avse.errors import InputError, UsageError
+from avse.features import SILENT_RMS
 from avse.loudness import Levels, normalised
 from avse.output import PICTURE_FILES, SOUND_FILES, deliver
 from avse.portrait import portrait
@@ -214,7 +215,7 @@ def describe(
     tape: media.Media, loudness: Loudness, use_video: bool, share: float, who: str = "Face", late_seconds: float = 0.0
 ) -> str:
     """A sentence or two on what there was to hear and to see; ``share`` of the time that a face was seen."""
-    if loudness.rms < 1e-5:
+    if loudness.rms < SILENT_RMS:
         return "The recording is silent."
     if tape.picture is None:
         return "There is no picture; the sound alone was used."

@@ -16,6 +16,8 @@ from avse.records import Inputs
 
 WINDOW = SAMPLES_PER_FRAME
 LEVEL = 0.1
+SILENT_RMS = 1e-5
+"""What is no louder counts as silence."""
 
 
 def prepare(waveform: Tensor, crops: Tensor, seen: Tensor, level: Tensor, config: ModelConfig) -> Inputs:
@@ -35,7 +37,7 @@ def prepare(waveform: Tensor, crops: Tensor, seen: Tensor, level: Tensor, config
             f"{waveform.shape[-1]} samples do not go with {crops.shape[1]} video frames.",
             f"Give {SAMPLES_PER_FRAME} samples at 16 kHz for every frame at 25 fps.",
         )
-    gain = LEVEL / level.clamp_min(1e-5)
+    gain = LEVEL / level.clamp_min(SILENT_RMS)
     present = seen.float()
     pixels = F.avg_pool2d(crops.float(), crops.shape[-1] // config.lip_side)
     return Inputs(stft(waveform * gain[:, None], WINDOW, config.hop), _standardise(pixels, present), present)

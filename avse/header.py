@@ -16,7 +16,7 @@ from avse.errors import InputError
 FORMAT = "avse-1"
 HINT = "Name a whole .safetensors file written by avse; pickled weights (.pt, .pth) are never read."
 _MAX_HEADER_BYTES = 50_000_000
-_NO_PARAMETERS = ("running_mean", "running_var", "num_batches_tracked")
+_NO_PARAMETERS = ("running_mean", "running_var", "num_batches_tracked", "imputer.priors")
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ def measure(minutes: float, path: Path, suffix: str) -> Measured:
 
 
 def row(found: Measured) -> str:
-    length = f"{found.minutes:g} min" if found.minutes >= 1 else f"{found.seconds:g} s"
+    length = f"{found.minutes:g} min" if found.minutes >= 1 else f"{found.seconds:.0f} s"
     per_second = f"{found.wall_seconds / found.seconds:.3f} s | {found.cpu_seconds / found.seconds:.3f} s"
     return f"| {length} | {found.peak_megabytes:.0f} MB | {found.wall_seconds:.1f} s | {per_second} |"
 
@@ -106,15 +106,17 @@ def page(found: Sequence[Measured], size: str, suffix: str, note: str = "") -> s
     off = max(abs(each.cpu_seconds / (start + slope * each.seconds) - 1) for each in found)
     width, height = size.split(":")
     more = found[-1].peak_megabytes / found[0].peak_megabytes - 1
+    cores = "1 core" if num_cores() == 1 else f"{num_cores()} cores"
     lines = [
         "# Time and memory against length", "",
         f"A talking head, {width} x {height} at 25 frames/s, sound at 48 kHz, into {suffix}; `avse enhance` as a "
-        f"command, start-up included; model `avse`; {num_cores()} cores ({processor()}), no GPU; {date.today()}.", "",
+        f"command, start-up included; model `avse`; {cores} ({processor()}), no GPU; {date.today()}.", "",
+        *([note, ""] if note else []),
         "![Time and memory against length](images/length.svg)", "",
         "| length | peak memory | time | time per second | processor time per second |", "|---|---|---|---|---|",
         *map(row, found), "",
         f"Processor time lies on a straight line, {start:.1f} s and {slope:.3f} s for each second of recording, within "
-        f"{off:.0%}. The longest needs {more:+.0%} memory against the shortest.", "", *([note, ""] if note else []),
+        f"{off:.0%}. The longest needs {more:+.0%} memory against the shortest.", "",
         "```sh", "python benchmarks/length.py --output docs/length.md", "```",
     ]  # fmt: skip
     return "\n".join(lines) + "\n"

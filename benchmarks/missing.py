@@ -23,10 +23,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from avse import faces, lips, media
+from avse import faces, files, lips, media, registry
 from avse.checkpoint import Checkpoint
 from avse.config import SAMPLE_RATE, SAMPLES_PER_FRAME, VIDEO_FPS
 from avse.evaluation.metrics import score
+from avse.header import sha256
 from avse.registry import load_model
 from avse.separation import measure, separate_blocks
 
@@ -93,13 +94,16 @@ def score_recording(recording: Path, done: set[str]) -> list[Row]:
         for name, model in todo.items():
             after = score(clean, enhanced(model, mixed, shown), SAMPLE_RATE, ["si_sdr", "stoi"]).values
             gained = after["si_sdr"] - before
-            rows.append(item | {"method": name, "picture": condition, "si_sdr_gain": gained, "stoi": after["stoi"]})
+            scores = {"si_sdr_gain": gained, "stoi": after["stoi"]}
+            rows.append(item | {"method": name, "sha256": model.sha256, "picture": condition} | scores)
     return rows
 
 
 def evaluate(options: argparse.Namespace, models: dict[str, str], rows: Path) -> list[Row]:
-    """Score all items of all lists; what ``rows`` holds already is not done again."""
-    found: list[Row] = [json.loads(line) for line in rows.read_text().splitlines()] if rows.exists() else []
+    """Score all items of all lists; what ``rows`` holds of these very checkpoints is not done again."""
+    hashes = {name: sha256(registry.find(path)) for name, path in models.items()}
+    length, told = files.read_lines(rows)
+    found: list[Row] = [row for row in told if hashes.get(row["method"]) == row["sha256"]]
     folders = sorted(options.mixtures.glob("*/mix"))
     recordings = [path for folder in folders for path in sorted(folder.glob("*.mkv"))[: options.limit]]
     done: dict[tuple[str, str], set[str]] = {(path.parent.parent.name, path.stem): set() for path in recordings}
@@ -108,6 +112,7 @@ def evaluate(options: argparse.Namespace, models: dict[str, str], rows: Path) ->
     finished = [done[path.parent.parent.name, path.stem] for path in recordings]
     start = partial(ProcessPoolExecutor, options.jobs, get_context("spawn"), start_worker, (models,))
     with rows.open("a") as file, start() as pool:
+        file.truncate(length)
         for new in pool.map(score_recording, recordings, finished):
             found += new
             file.write("".join(json.dumps(row) + "\n" for row in new))
@@ -169,9 +174,10 @@ def main() -> None:
     options = parser.parse_args()
     models = dict(entry.split("=", 1) for entry in options.models)
     rows = evaluate(options, models, options.output.with_suffix(".jsonl"))
-    hashes = ", ".join(f"{name} {load_model(path, 'cpu').sha256[:12]}" for name, path in models.items())
+    hashes = ", ".join(f"{name} {sha256(registry.find(path))[:12]}" for name, path in models.items())
     made = (
         f"Made by `benchmarks/missing.py` on {date.today()}, torch {torch.__version__}, {platform.machine()}: {hashes}."
+        " The lists are those of [Scores on mixtures](mixtures.md)."
         " How the nets of this project were trained: [step 5 of training](training.md#what-was-trained)."
     )
     parts = []

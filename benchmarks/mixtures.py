@@ -24,6 +24,12 @@ SCORES = {
     "estoi": ("ESTOI", ".3f"),
     "si_sdr": ("SI-SDR dB", ".2f"),
 }
+LISTS = (
+    "Lists: `two-talkers-0db`: a second talker as loud as the target; `three-talkers-6db`: two more talkers, -6 dB "
+    "each; `three-talkers-paper`: two more talkers, -17 dB each, so that the mixture has the STOI of the MMTM paper's; "
+    "`noise-5db`: noise at -5 dB; `talker-and-noise`: a second talker at 0 dB and noise at -10 dB. Their recordings "
+    "may not be passed on; a folder of your own holds LIST/mix/ITEM.mkv and LIST/s1/ITEM.flac for each list."
+)
 RNNOISE = shlex.join([sys.executable, str(Path(__file__).with_name("rnnoise.py"))]) + " {wav} {out}"
 
 
@@ -43,12 +49,13 @@ def table(summary: Mapping[str, Any]) -> str:
 def page(summary: Mapping[str, Any], options: argparse.Namespace) -> str:
     """The page, with all that is needed to make it again."""
     command = "python benchmarks/mixtures.py MIXTURES" + (" --rivals" if options.rivals else "")
+    command += f" --output {options.output}"
     weights = summary["methods"]["avse"]["sha256"][:12]
     versions = ", ".join(f"{name} {version}" for name, version in summary["versions"].items())
     made = (
         f"Made by `{command}` on {summary['date']}; model {weights}; {summary['num_failed']} rows failed; {versions}."
     )
-    return f"# Scores on mixtures\n\n{made}\n\n{summary['protocol']}\n\n{table(summary)}\n"
+    return f"# Scores on mixtures\n\n{made}\n\n{summary['protocol']}\n\n{LISTS}\n\n{table(summary)}\n"
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ def denoise(sound: np.ndarray, sample_rate: int) -> np.ndarray:
 
 def late(sound: np.ndarray, sample_rate: int) -> np.ndarray:
     """Sound (N,) without noise, at the same rate, as late as RNNoise gives it."""
-    wide = (soxr.resample(sound, sample_rate, 48000) * 32767).astype(np.int16)
+    wide = np.clip(soxr.resample(sound, sample_rate, 48000) * 32767, -32768, 32767).astype(np.int16)
     parts = [frame for _, frame in RNNoise(48000).denoise_chunk(wide[None])]
     clean = np.concatenate(parts, axis=1)[0].astype(np.float32) / 32768
     return np.asarray(soxr.resample(clean, 48000, sample_rate))

@@ -41,10 +41,11 @@ def about(found: Found) -> str:
     dates = sorted({values["date"] for values in every})
     load = max(values["load_before"] for values in every)
     first = every[0]
+    how = "was measured once" if first["repeat"] == 1 else f"is the least of {first['repeat']}"
     return (
         f"{first['seconds']:g} s of made-up talking heads, H.264 at 25 frames/s, sound at 48 kHz; model `avse`; "
         f"threads: {first['num_threads']}, on {first['processor']}, no GPU; load before at most {load:.1f}; "
-        f"{' to '.join(dict.fromkeys([dates[0], dates[-1]]))}. Each figure is the least of {first['repeat']}, in "
+        f"{' to '.join(dict.fromkeys([dates[0], dates[-1]]))}. Each figure {how}, in "
         "seconds of work for a second of recording, unless it says otherwise: below 1 is faster than real time."
     )
 

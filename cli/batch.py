@@ -176,7 +176,7 @@ def _number(jobs: str) -> int | None:
 
 def _everywhere(place: str) -> str:
     """A path as other machines understand it; URLs as they are."""
-    return os.path.abspath(place) if os.path.exists(place) or ("/" in place and "://" not in place) else place
+    return place if "://" in place else os.path.abspath(place)
 
 
 def _tell(summary: Mapping[str, Any], settings: Settings, quiet: bool, as_json: bool) -> None:

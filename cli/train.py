@@ -19,7 +19,9 @@ def train(
         Path | None, typer.Option(help="Prepared speech without picture, for interfering talkers.")
     ] = None,
     noises: Annotated[Path | None, typer.Option(help="Prepared noises.")] = None,
-    val_speakers: Annotated[str, typer.Option(help="Speakers kept for validation, with commas between.")] = "",
+    val_speakers: Annotated[
+        str, typer.Option(help="Speakers kept for validation, with commas between; none: scored on those trained on.")
+    ] = "",
     config: Annotated[Path | None, typer.Option(help="Settings as YAML, such as configs/mmtm.yaml.")] = None,
     preset: Annotated[str | None, typer.Option(help="Fusion: none, cwc, mmtm, mmtm-global, msaf or asym.")] = None,
     stage: Annotated[str | None, typer.Option(help="lips: the lip stream alone; speech: the whole net; smil.")] = None,
@@ -29,7 +31,9 @@ def train(
     ] = None,
     start_from: Annotated[
         list[Path] | None,
-        typer.Option(help="Checkpoint whose weights a new run starts with; of several the later ones go first."),
+        typer.Option(
+            help="Checkpoint whose weights a new run starts with; again for more, the later ones over the earlier."
+        ),
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps in all.")] = None,
     devices: Annotated[
@@ -63,6 +67,8 @@ def train(
     quiet = quiet or not is_first()
     settings = read_config(config, preset=preset, stage="smil" if smil else stage, num_steps=steps, num_devices=devices)
     kept = tuple(name for name in val_speakers.split(",") if name)
+    if not kept and not quiet:
+        typer.echo("No --val-speakers: the scores below are of speakers that are trained on.", err=True)
     folders = Folders(data, voices, noises, kept, audio_only_data)
     with progress(quiet) as show:
 

@@ -115,6 +115,8 @@ def test_item_without_scores_is_not_done_where_scores_are_asked_for(tmp_path: Pa
     for scores, needed, state in [(None, False, "done"), (None, True, "todo"), ({"before": 1}, True, "done")]:
         settings = Settings(str(out), out, needs_scores=needed)
         assert states([item], settings, {"00.txt": row | {"scores": scores}}) == {"00.txt": state}
+    failed = row | {"status": "failed", "scores": {}}
+    assert states([item], Settings(str(out), out), {"00.txt": failed}) == {"00.txt": "todo"}
 
 
 def test_half_written_outputs_of_a_killed_batch_are_swept(batch: Batch, tmp_path: Path, out: Path) -> None:

@@ -151,6 +151,14 @@ def test_trees_without_the_folders_of_voxceleb(tmp_path: Path) -> None:
     assert targets == ["cache/anna/deep-er-two.npz", "cache/anna/one.npz"]
 
 
+def test_two_recordings_that_would_become_one_clip(tmp_path: Path) -> None:
+    for name in ("id1/talk.mp4", "id1/talk.wav"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    with pytest.raises(UsageError, match="would become one clip"):
+        cache.sources(tmp_path, tmp_path / "cache")
+
+
 def test_empty_trees_and_caches(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No recordings"):
         list(cache.prepare(tmp_path, tmp_path / "cache", 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -79,7 +80,9 @@ def test_smil(world: World) -> None:
     own = world.folder / "smil.yaml"
     own.write_text(SETTINGS.replace("lip_width: 5", "lip_width: 5, num_priors: 3"))
     alone = ("--steps", "1", "--smil", "--config", str(own))
-    code, out, err = world.train("smil", *alone, "--audio-only-data", str(world.cache))
+    voices = shutil.copytree(world.cache, world.folder / "voices")
+    (voices / "id2").rename(voices / "id3")
+    code, out, err = world.train("smil", *alone, "--audio-only-data", str(voices))
     assert code == 0
     assert "improvement_db/unseen" in err
     net = load_checkpoint(Path(out.strip())).net
@@ -95,6 +98,11 @@ def test_the_lips_first_then_the_whole_net_from_them(world: World) -> None:
     assert "lips/correlation" in err
     code, _, _ = world.train("joint", "--steps", "1", "--start-from", out.strip(), "--quiet")
     assert code == 0
+
+
+def test_scores_of_speakers_that_are_trained_on_are_called_so(world: World) -> None:
+    code, _, err = world.train("all", "--steps", "1", "--preset", "none", "--val-speakers", "")
+    assert (code, "speakers that are trained on" in err) == (0, True)
 
 
 def test_quiet(world: World) -> None:

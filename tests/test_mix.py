@@ -89,6 +89,14 @@ def test_mixture_is_the_sum_of_its_parts_at_their_levels(mixed: Path) -> None:
         assert all(-9 <= levels[role] <= -3 for role in ("s2", "s3"))
 
 
+def test_other_noise_makes_other_mixtures(mixed: Path, tree: Path, noise: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(noise, tmp_path / "noise")
+    next(path for path in sorted(other.rglob("*")) if path.is_file()).rename(other / "new.wav")
+    shown = mix(tree, mixed, *recipe(other), "--seed", "5")
+    assert shown.exit_code == 2
+    assert "holds other mixtures" in shown.stderr
+
+
 def test_every_source_is_named_with_its_place(mixed: Path, tree: Path, noise: Path) -> None:
     for name, rows in rows_of(mixed).items():
         people = {row["speaker"] for row in rows if row["role"] != "noise"}

@@ -93,13 +93,18 @@ def test_first_order_is_another_gradient_than_second() -> None:
         assert first[name].grad != second[name].grad
 
 
-def step_gradients(prepared: Folders, config: TrainConfig, smil: SmilConfig) -> dict[str, Tensor]:
+def step_gradients(
+    prepared: Folders, config: TrainConfig, smil: SmilConfig, momentum: float = 0.1
+) -> dict[str, Tensor]:
     torch.manual_seed(0)
     net = SpeechNet(config.model)
     set_priors(net, prepared.talkers(False).values(), 0)
     with torch.no_grad():
         for value in net.parameters():
             value.add_(0.03 * torch.randn_like(value))
+    for norm in net.modules():
+        if isinstance(norm, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
+            norm.momentum = momentum
     faces, voices = first_row(config, prepared)
     torch.manual_seed(1)
     found = smil_step(net, faces, voices, LOSS_WEIGHTS, smil)
@@ -120,6 +125,14 @@ def test_with_whole_pictures_only_the_second_order_teaches_the_imputer(prepared:
     ]
     assert learned[0] == 0
     assert min(learned[1:]) > 1e-6
+
+
+def test_what_the_norms_gather_on_the_way_changes_no_gradient(prepared: Folders) -> None:
+    for order in (False, True):
+        moving, still = (step_gradients(prepared, settings(), SmilConfig(0.1, order), m) for m in (0.5, 0.0))
+        assert moving.keys() == still.keys()
+        for name, value in moving.items():
+            torch.testing.assert_close(value, still[name], rtol=1e-4, atol=1e-5, msg=name)
 
 
 def test_every_weight_learns_in_both_orders(prepared: Folders) -> None:

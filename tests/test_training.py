@@ -21,7 +21,7 @@ from avse.checkpoint import load_checkpoint, save_checkpoint
 from avse.data.augment import LipAugment
 from avse.data.dataset import Batch, Batches
 from avse.data.mixing import MixConfig
-from avse.errors import UsageError
+from avse.errors import AvseError, UsageError
 from avse.models.net import Output, SpeechNet
 from avse.records import Inputs
 from avse.training import loop
@@ -105,6 +105,31 @@ def test_losses_teach_what_they_are_named_for(prepared: Folders) -> None:
     assert losses["spec/magnitude"] < 1e-9
     assert losses["spec/complex"] < 1e-9
     assert losses["wave/si_sdr"] == -30
+
+
+def test_nobody_who_is_validated_on_is_trained_on(prepared: Folders) -> None:
+    same = replace(prepared, voices=prepared.faces, audio_only=prepared.faces)
+    for mixer in (same.mixer(settings(), False), same.audio_only_mixer(settings())):
+        assert not {*mixer.seen, *mixer.voices} & {"speaker0", "speaker2"}
+    hidden = same.audio_only_mixer(settings())
+    assert not any(hidden.example(0, index).seen.any() for index in range(20))
+
+
+def test_silence_teaches_nothing_and_harms_nothing(prepared: Folders) -> None:
+    batch = Batches(prepared.mixer(settings(), False), seed=1, batch_size=2, first=0, last=1)[0]
+    batch.mixture[0], batch.target[0] = 0, 0
+    losses = speech_step(SpeechNet(tiny()), batch)
+    assert all(value.isfinite() for value in losses.values())
+
+
+def test_scores_that_are_no_numbers_stop_the_run(prepared: Folders, tmp_path: Path) -> None:
+    trainer = Trainer(settings(), prepared, tmp_path)
+    with torch.no_grad():
+        next(trainer.average.module.parameters()).fill_(torch.nan)
+    with pytest.raises(AvseError, match="no numbers"):
+        trainer.validate()
+    trainer.close()
+    assert not (tmp_path / "last.pt").exists()
 
 
 def test_what_is_not_seen_teaches_the_lips_nothing(prepared: Folders) -> None:

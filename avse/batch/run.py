@@ -62,9 +62,10 @@ def states(items: Sequence[Item], settings: Settings, rows: Mapping[str, Mapping
     found: dict[str, State] = {}
     for item in items:
         name = printable(item.name)
-        is_scored = bool(rows.get(name, {}).get("scores")) or not settings.needs_scores
+        row = rows.get(name, {})
+        is_done = row.get("status") != "failed" and (bool(row.get("scores")) or not settings.needs_scores)
         is_own = owners.get(_shown(item, settings), name) == name
-        state: State = "taken" if not is_own else "done" if is_scored else "todo"
+        state: State = "taken" if not is_own else "done" if is_done else "todo"
         found[item.name] = state if item.output in existing else "todo"
     return found
 

@@ -67,7 +67,12 @@ def sources(tree: Path, cache: Path) -> list[tuple[Path, Path]]:
     if not found:
         raise UsageError(f"No recordings in {root}.", "Expected a folder for each speaker: SPEAKER/**/CLIP.mp4")
     parts = [path.relative_to(root).with_suffix("").parts for path in found]
-    return [(path, cache / part[0] / ("-".join(part[1:]) + ".npz")) for path, part in zip(found, parts, strict=True)]
+    pairs = [(path, cache / part[0] / ("-".join(part[1:]) + ".npz")) for path, part in zip(found, parts, strict=True)]
+    owners: dict[Path, Path] = {}
+    for path, target in pairs:
+        if owners.setdefault(target, path) is not path:
+            raise UsageError(f"{owners[target]} and {path} would become one clip.", "Rename one, or take one out.")
+    return pairs
 
 
 def prepare(tree: Path, cache: Path, num_jobs: int | None = None) -> Iterator[Outcome]:

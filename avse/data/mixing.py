@@ -83,7 +83,8 @@ class Mixer:
     def __init__(self, seen: Talkers, voices: Talkers, noises: Talkers, config: MixConfig) -> None:
         if not seen:
             raise UsageError("There are no talkers to train on.", "Give at least one prepared folder of talking faces.")
-        if len({*seen, *voices}) < 2 and any(config.num_talkers[1:]):
+        self._has_others = len({*seen, *voices}) > 1
+        if not self._has_others and any(config.num_talkers[1:]):
             raise UsageError(
                 f"There is nobody to talk over {next(iter(seen))}.",
                 "Give more speakers, or voices without picture, or set num_talkers to [1.0]: noise alone.",
@@ -146,7 +147,7 @@ class Mixer:
 
     def _noise(self, but: str, num_samples: int, rng: np.random.Generator) -> np.ndarray:
         """Babble, recorded noise where there is any, else, and one time in four, noise of a random colour."""
-        if rng.random() < self.config.babble_probability:
+        if rng.random() < self.config.babble_probability and self._has_others:
             voices = [scale_to(self._voice(but, rng), rng.uniform(-6.0, 0.0)) for _ in range(rng.integers(4, 7))]
             return np.stack(voices).sum(0, dtype=np.float32)
         if not self.noises or rng.random() < 0.25:

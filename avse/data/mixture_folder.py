@@ -81,7 +81,7 @@ def make_folder(order: Order, num_jobs: int | None = None, force: bool = False) 
             f"{order.source} has {len(clips)} speakers, and a mixture needs {order.config.num_speakers}.",
             "Expected a folder for each speaker: SPEAKER/**/CLIP.mp4",
         )
-    _settle(order, clips, force)
+    _settle(order, clips, noises, force)
     names = {item_name(order.config, clips, index): index for index in range(order.count)}
     done = {name: rows for name, rows in _rows_so_far(order.output).items() if _is_whole(order, name, rows)}
     for name in names:
@@ -158,11 +158,12 @@ def _kinds(noise: Path) -> dict[str, list[Path]]:
     return kinds
 
 
-def _settle(order: Order, clips: Clips, force: bool) -> None:
+def _settle(order: Order, clips: Clips, noises: Clips, force: bool) -> None:
     """Note what the folder is made of; UsageError if it holds, or was begun with, something else."""
     kept = order.output / "mixtures.json"
-    tree = "\n".join(path.relative_to(order.source).as_posix() for paths in clips.values() for path in paths)
-    told = {"layout": order.layout, "clips_sha256": hashlib.sha256(tree.encode()).hexdigest()} | asdict(order.config)
+    told = {"layout": order.layout, "clips_sha256": _names_sha256(order.source, clips)} | asdict(order.config)
+    if order.noise:
+        told["noises_sha256"] = _names_sha256(order.noise, noises)
     text = json.dumps(told, indent=2) + "\n"
     if not kept.exists() and order.output.is_dir() and any(order.output.iterdir()):
         raise UsageError(f"{order.output} is not empty, and holds no mixtures.", "Name another folder.")
@@ -173,6 +174,12 @@ def _settle(order: Order, clips: Clips, force: bool) -> None:
     order.output.mkdir(parents=True, exist_ok=True)
     with files.whole(kept) as partial_file:
         partial_file.write_text(text)
+
+
+def _names_sha256(root: Path, clips: Clips) -> str:
+    """Hash of the names of all clips, from their folder on."""
+    names = "\n".join(path.relative_to(root).as_posix() for paths in clips.values() for path in paths)
+    return hashlib.sha256(names.encode()).hexdigest()
 
 
 def _rows_so_far(folder: Path) -> dict[str, list[Row]]:

@@ -86,7 +86,7 @@ def evaluate(
     setup = Setup(request.output, tuple(methods), request.device, jobs, request.keep_estimates, request.with_dnsmos)
     began = time.perf_counter()
     with results.opened(request.output, _settings(request, found.layout, methods), force) as (kept, file):
-        before = {results.key(row): row for row in kept}
+        before = {results.key(row): row for row in kept if "dnsmos" in row["scores"] or not request.with_dnsmos}
         new = []
         for rows in _run(setup, list(_tasks(found, methods, before)), on_progress):
             results.append(file, rows)
@@ -124,7 +124,8 @@ def _run(setup: Setup, tasks: Sequence[Task], on_progress: Report) -> Iterator[l
 def _settings(request: Request, layout: str, methods: Sequence[Method]) -> dict[str, Any]:
     """What rows in one folder must have in common."""
     own = {method.label: asdict(method) | {"command": list(method.command)} for method in methods}
-    return {"folder": str(request.folder.resolve()), "layout": layout, "methods": own}
+    videos = str(request.videos.resolve()) if request.videos else None
+    return {"folder": str(request.folder.resolve()), "videos": videos, "layout": layout, "methods": own}
 
 
 def _write(request: Request, rows: list[Row], facts: dict[str, Any]) -> None:

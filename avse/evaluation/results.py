@@ -77,7 +77,7 @@ def _joined(kept: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings with the methods of earlier runs; UsageError if those were of something else under the same names."""
     if not kept.exists():
         return dict(settings)
-    before = json.loads(kept.read_text(encoding="utf-8"))
+    before = {"videos": None} | json.loads(kept.read_text(encoding="utf-8"))
     earlier, methods = before.pop("methods"), settings["methods"]
     others = {name: value for name, value in settings.items() if name != "methods"}
     if before != others or any(earlier.get(name, what) != what for name, what in methods.items()):

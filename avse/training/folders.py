@@ -34,12 +34,12 @@ class Folders:
         return Mixer(talkers, *self._interference(validation), config.mix)
 
     def audio_only_mixer(self, config: TrainConfig) -> Mixer:
-        """Training mixtures without picture: of speech that has none, or else of talking faces, hidden."""
-        if self.audio_only is None:
-            hidden = replace(config.mix, unseen_probability=1.0)
-            return Mixer(self.talkers(False), *self._interference(False), hidden)
+        """Training mixtures without picture: of speech that has none, or else of talking faces; pictures are hidden."""
+        hidden = replace(config.mix, unseen_probability=1.0)
         voices, noises = self._interference(False)
-        return Mixer(_share(find_clips(self.audio_only), False), voices or self.talkers(False), noises, config.mix)
+        if self.audio_only is None:
+            return Mixer(self.talkers(False), voices, noises, hidden)
+        return Mixer(self._share(self.audio_only, False), voices or self.talkers(False), noises, hidden)
 
     def talkers(self, validation: bool) -> dict[str, list[Path]]:
         """Clips of the talking faces to train on, or to validate on."""
@@ -50,8 +50,14 @@ class Folders:
 
     def _interference(self, validation: bool) -> tuple[Talkers, Talkers]:
         """Voices and noises."""
-        voices = _share(find_clips(self.voices), validation) if self.voices else {}
+        voices = self._share(self.voices, validation) if self.voices else {}
         return voices, find_clips(self.noises) if self.noises else {}
+
+    def _share(self, folder: Path, validation: bool) -> dict[str, list[Path]]:
+        """Every tenth speaker without picture is kept for validation; nobody who is validated on is trained on."""
+        clips = find_clips(folder)
+        share = {name: clips[name] for index, name in enumerate(clips) if (index % 10 == 0) == validation}
+        return share if validation else {name: share[name] for name in share if name not in self.validation_speakers}
 
 
 def training_mixers(config: TrainConfig, folders: Folders) -> dict[int, Mixer]:
@@ -68,8 +74,3 @@ def training_rows(config: TrainConfig, mixers: Mapping[int, Mixer], first: int =
     """Batches of all mixers from step ``first`` on, or the share of them that belongs to one of several devices."""
     part = config.batch_size, first, config.num_steps, rank, config.num_devices
     return Rows(*(Batches(mixer, seed, *part) for seed, mixer in mixers.items()))
-
-
-def _share(clips: dict[str, list[Path]], validation: bool) -> dict[str, list[Path]]:
-    """Every tenth speaker without picture is kept for validation."""
-    return {name: paths for index, (name, paths) in enumerate(clips.items()) if (index % 10 == 0) == validation}

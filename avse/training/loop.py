@@ -22,7 +22,7 @@ from avse.checkpoint import load_checkpoint, save_checkpoint
 from avse.config import ModelConfig, from_mapping
 from avse.data.augment import augment
 from avse.data.dataset import Batch, Batches, loader
-from avse.errors import UsageError
+from avse.errors import AvseError, UsageError
 from avse.models.net import SpeechNet
 from avse.training import devices
 from avse.training.curves import Curves
@@ -174,6 +174,8 @@ class Trainer:
         batches = [self.validation[index].to(self.fabric.device) for index in range(len(self.validation))]
         told = [scores(net, batch) for batch in batches]
         found = {f"validation/{name}": float(torch.stack([b[name] for b in told]).mean()) for name in told[0]}
+        if not all(map(math.isfinite, found.values())):
+            raise AvseError(f"The scores of step {self.step} are no numbers.", "Take a lower learning_rate.")
         self.curves.write(found, self.step)
         if self.config.stage != "lips":
             self.curves.write_sounds(net, batches[0], self.step)

@@ -88,7 +88,8 @@ def smil_step(
     """One meta step of the speech net: D^m are ``voices`` without picture, D^f talking ``faces``.
 
     A batch in which every mouth is made up has hardly any spread: its own statistics would blow it up, and would creep
-    into those in use. So the lip stream's batch norms take D^m as they do in use (ours).
+    into those in use. So the lip stream's batch norms take D^m as they do in use (ours); from a copy of what they
+    have gathered, which D^f changes before second-order gradients need it.
     """
 
     def loss(weights: Weights, batch: Batch) -> Tensor:
@@ -96,8 +97,9 @@ def smil_step(
         return total_loss(speech_losses(output, batch, net.config), loss_weights)
 
     def loss_unseen(weights: Weights) -> Tensor:
+        norms = {name: value.clone() for name, value in net.named_buffers() if name.startswith(("lips.", "fusions."))}
         with norms_as_in_use(net.lips, net.fusions):
-            return loss(weights, voices)
+            return loss({**weights, **norms}, voices)
 
     return meta_losses(dict(net.named_parameters()), loss_unseen, lambda weights: loss(weights, faces), config)
 

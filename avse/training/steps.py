@@ -10,7 +10,7 @@ from torch import Tensor
 from avse.audio import band_energies, istft, stft
 from avse.config import NUM_BANDS, SAMPLES_PER_FRAME, ModelConfig
 from avse.data.dataset import Batch
-from avse.features import LEVEL, WINDOW, prepare
+from avse.features import LEVEL, SILENT_RMS, WINDOW, prepare
 from avse.models.net import Output, SpeechNet
 from avse.records import Inputs
 from avse.training.losses import complex_loss, correlation, energy_targets, lost_loss, magnitude_loss, si_sdr
@@ -33,7 +33,7 @@ def speech_step(net: SpeechNet, batch: Batch) -> Losses:
 def speech_losses(output: Output, batch: Batch, config: ModelConfig) -> Losses:
     """What the whole net's output is worth on a batch of mixtures."""
     hop, power = config.hop, config.compression
-    reference = batch.target * (LEVEL / rms(batch.mixture))[:, None]
+    reference = batch.target * (LEVEL / rms(batch.mixture).clamp_min(SILENT_RMS))[:, None]
     clean = stft(reference, WINDOW, hop)
     losses = {
         "spec/magnitude": magnitude_loss(output.spectrum, clean, power),
@@ -78,7 +78,8 @@ def scores(net: SpeechNet, batch: Batch) -> dict[str, Tensor]:
         found[f"improvement_db/{name}"] = (si_sdr(estimate, batch.target) - before).mean()
     if net.lips is not None:
         truth = band_energies(batch.target, NUM_BANDS, SAMPLES_PER_FRAME)
-        found["lips/correlation"] = correlation(net.lips(inputs.lips), truth)
+        whole = batch.seen.all(-1) if bool(batch.seen.all(-1).any()) else slice(None)
+        found["lips/correlation"] = correlation(net.lips(inputs.lips)[whole], truth[whole])
     return found
 
 
