@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 
 from avse import files, media
 from avse.checkpoint import Checkpoint
 from avse.choice import meet
 from avse.crowd import Crowd
-from avse.enhance import check_recording, check_tracks, listen
-from avse.errors import AvseError, InputError, UsageError
+from avse.enhance import check_recording, check_strength, check_tracks, listen
+from avse.errors import InputError, UsageError
+from avse.output import open_sound, told_of_the_disk
 from avse.portrait import portrait
 from avse.progress import Report, silent
 from avse.registry import load_model
@@ -62,7 +62,7 @@ def enhance_each(
     recording: str | Path,
     folder: str | Path,
     *,
-    model: str | Checkpoint = "avse",
+    model: str | Path | Checkpoint = "avse",
     device: str = "auto",
     strength: float = 1.0,
     audio_track: int = 1,
@@ -81,7 +81,8 @@ def enhance_each(
     source, folder = Path(recording), Path(folder)
     check_recording(source)
     check_folder(folder, force)
-    checkpoint = load_model(model, device) if isinstance(model, str) else model
+    check_strength(strength)
+    checkpoint = model if isinstance(model, Checkpoint) else load_model(str(model), device)
     if checkpoint.net.lips is None:
         raise UsageError("A model that only listens cannot tell faces apart.", "Take one that looks at lips too.")
     seen = look_at(source, checkpoint, on_progress, audio_track=audio_track, limits=limits)
@@ -91,7 +92,7 @@ def enhance_each(
     names = [f"face-{k + 1}" for k in range(len(followed))]
     folder.mkdir(exist_ok=True)
     steps = separate_each(checkpoint.net, seen.tape, seen.loudness, followed, on_progress, strength)
-    with write_all([folder / f"{name}.wav" for name in names], seen.tape, steps):
+    with write_all([folder / f"{name}.wav" for name in names], seen.tape, seen.loudness.num_samples, steps):
         facts = [
             values
             | {"sound": f"{name}.wav", "thumbnail": _save_portrait(folder / f"{name}.png", seen.tape, face.track)}
@@ -99,6 +100,9 @@ def enhance_each(
         ]
     summary = {"recording": str(source), "faces": facts}
     files.write_json(folder / FACTS, summary)
+    for path in _of_faces(folder):
+        if path.stem not in names:
+            path.unlink()
     return summary
 
 
@@ -107,28 +111,30 @@ def check_folder(folder: Path, force: bool) -> None:
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file.", "Name a folder, in which every face gets a file.")
     if folder.is_dir():
-        files.check_output(folder / FACTS, force)
+        for path in [folder / FACTS, *_of_faces(folder)]:
+            files.check_output(path, force)
     else:
         files.check_output(folder, force)
 
 
+def _of_faces(folder: Path) -> list[Path]:
+    """Sounds and pictures of faces, of this recording or of an earlier one."""
+    return [path for path in sorted(folder.glob("face-*")) if re.fullmatch(r"face-[0-9]+\.(wav|png)", path.name)]
+
+
 @contextlib.contextmanager
-def write_all(paths: Sequence[Path], tape: media.Media, steps: Iterator[tuple[np.ndarray, ...]]) -> Iterator[None]:
+def write_all(
+    paths: Sequence[Path], tape: media.Media, num_samples: int, steps: Iterator[tuple[np.ndarray, ...]]
+) -> Iterator[None]:
     """Write one block after the other to several WAV files at once, all of which appear when all are whole."""
     assert tape.sound is not None
-    form = tape.sound.sample_rate, tape.sound.num_channels, "PCM_16"
     with contextlib.ExitStack() as stack:
         parts = [stack.enter_context(files.whole(path)) for path in paths]
-        try:
-            with contextlib.ExitStack() as open_files:
-                sounds = [
-                    open_files.enter_context(soundfile.SoundFile(os.fsencode(part), "w", *form)) for part in parts
-                ]
-                for blocks in steps:
-                    for sound, block in zip(sounds, blocks, strict=True):
-                        sound.write(np.clip(block, -1.0, 1.0))
-        except soundfile.SoundFileError as error:
-            raise AvseError(f"The sound cannot be written: {error}", "See that there is space on the disk.") from error
+        with told_of_the_disk(), contextlib.ExitStack() as open_files:
+            sounds = [open_files.enter_context(open_sound(part, tape.sound, num_samples)) for part in parts]
+            for blocks in steps:
+                for sound, block in zip(sounds, blocks, strict=True):
+                    sound.write(np.clip(block, -1.0, 1.0))
         yield
 
 

@@ -20,8 +20,8 @@ from avse.checkpoint import Checkpoint
 from avse.choice import Choice, check_wish, choose
 from avse.errors import InputError, UsageError
 from avse.features import SILENT_RMS
-from avse.loudness import Levels, normalised
-from avse.output import PICTURE_FILES, SOUND_FILES, deliver
+from avse.loudness import Levels, check_loudness, normalised
+from avse.output import FLAC_CHANNELS, PICTURE_FILES, SOUND_FILES, deliver
 from avse.portrait import portrait
 from avse.progress import Report, silent
 from avse.registry import load_model
@@ -68,7 +68,7 @@ def enhance(
     recording: str | Path | BinaryIO,
     output: str | Path | BinaryIO | None = None,
     *,
-    model: str | Checkpoint = "avse",
+    model: str | Path | Checkpoint = "avse",
     device: str = "auto",
     use_video: bool = True,
     speaker: str | int = "active",
@@ -108,11 +108,11 @@ def enhance(
     """
     started = time.perf_counter()
     target = Path(output) if isinstance(output, str | Path) else output
-    if not 0 <= strength <= 1:
-        raise UsageError(f"A strength of {strength:g} makes no sense.", "Give a number from 0 (nothing) to 1 (all).")
+    check_strength(strength)
+    check_loudness(loudness_lufs)
     with local_file(recording, limits) as source:
         check_paths(source, target, force)
-        checkpoint = load_model(model, device) if isinstance(model, str) else model
+        checkpoint = model if isinstance(model, Checkpoint) else load_model(str(model), device)
         check_wish(checkpoint.net, speaker)
         use_video = use_video and checkpoint.net.lips is not None
 
@@ -128,7 +128,7 @@ def enhance(
     return replace(
         result, input=source if isinstance(recording, str | Path) else Path("-"),
         output=target if isinstance(target, Path) else None,
-        model=str(checkpoint.about.get("name", model if isinstance(model, str) else "")),
+        model=str(checkpoint.about.get("name", "" if isinstance(model, Checkpoint) else model)),
         note=f"{result.note} {levels.describe()}" if levels else result.note,
         levels=levels, waveform=waveform, thumbnail=thumbnail, elapsed_seconds=time.perf_counter() - started,
     )  # fmt: skip
@@ -180,16 +180,26 @@ def check_recording(source: Path) -> None:
         raise UsageError(f"{source} is a folder.", "Name one recording in it.")
     if not source.exists():
         raise UsageError(f"There is no file {source}.", "Check the path.")
+    if not source.is_file():
+        raise UsageError(f"{source} is no file.", "Give - for the recording, and the stream on standard input.")
     if source.stat().st_size == 0:
         raise InputError(f"{source} is empty.", "Copy or download it again.")
 
 
+def check_strength(strength: float) -> None:
+    """UsageError for a strength that is none."""
+    if not 0 <= strength <= 1:
+        raise UsageError(f"A strength of {strength:g} makes no sense.", "Give a number from 0 (nothing) to 1 (all).")
+
+
 def check_tracks(tape: media.Media, target: Path | BinaryIO | None) -> None:
-    """InputError for a recording without sound, UsageError if a video is asked for where there is no picture."""
+    """InputError for sound that is not there or not fit for the output, UsageError for a video without a picture."""
     if tape.sound is None:
         raise InputError(f"{tape.path} has no sound.", "Give a recording with a sound track.")
     if isinstance(target, Path) and target.suffix.lower() in PICTURE_FILES and tape.picture is None:
         raise UsageError(f"{tape.path} has no picture to put into {target}.", "Write a sound file, such as clean.wav.")
+    if isinstance(target, Path) and target.suffix.lower() == ".flac" and tape.sound.num_channels > FLAC_CHANNELS:
+        raise InputError(f"A .flac file cannot hold {tape.sound.num_channels} channels.", "Write a .wav file.")
 
 
 def listen(tape: media.Media, report: Report) -> Loudness:
@@ -208,6 +218,9 @@ def listen(tape: media.Media, report: Report) -> Loudness:
     loudness = measure(told(), rate)
     if loudness.num_samples == 0:
         raise InputError(f"The sound of {tape.path} is empty.", "Check that it plays.")
+    if loudness.cancels:
+        hint = "Turn one over: ffmpeg -i FILE -af 'pan=stereo|c0=c0|c1=-1*c1' TURNED.wav"
+        raise InputError(f"The channels of {tape.path} cancel each other out.", hint)
     return loudness
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import soundfile
 
 from avse.errors import UsageError
+from avse.output import told_of_the_disk
 from avse.sandbox import ORDINARY, command, running, url
 
 CEILING_DB = -1.0
@@ -41,6 +42,12 @@ class Levels:
         return f"Loudness brought from {self.before_lufs:.1f} to {self.after_lufs:.1f} LUFS{held}."
 
 
+def check_loudness(target_lufs: float | None) -> None:
+    """UsageError for a loudness that no sound can have; None asks for none."""
+    if target_lufs is not None and not -70 < target_lufs < 0:
+        raise UsageError(f"A loudness of {target_lufs:g} LUFS makes no sense.", "Give one between -70 and 0, or keep.")
+
+
 @contextlib.contextmanager
 def normalised(
     blocks: Iterator[np.ndarray], sample_rate: int, num_channels: int, target_lufs: float | None, folder: Path | None
@@ -49,11 +56,10 @@ def normalised(
     if target_lufs is None:
         yield blocks, None
         return
-    if not -70 < target_lufs < 0:
-        raise UsageError(f"A loudness of {target_lufs:g} LUFS makes no sense.", "Give one between -70 and 0, or keep.")
+    form = sample_rate, num_channels
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".loudness.", suffix=".part.w64") as spool:
         name = os.fsencode(spool.name)
-        with soundfile.SoundFile(name, "w", sample_rate, num_channels, "FLOAT", format="W64") as file:
+        with told_of_the_disk(), soundfile.SoundFile(name, "w", *form, "FLOAT", format="W64") as file:
             for block in blocks:
                 file.write(block)
         levels = choose_gain(*measure(Path(spool.name)), target_lufs)

@@ -16,7 +16,7 @@ from avse import media, registry
 from avse.checkpoint import Checkpoint
 from avse.choice import check_wish, choose
 from avse.config import VIDEO_FPS
-from avse.enhance import listen
+from avse.enhance import check_strength, listen
 from avse.errors import UsageError
 from avse.progress import silent
 from avse.separation import separate
@@ -53,8 +53,7 @@ class Model(Checkpoint):
         Raises:
             UsageError: a shape, type or rate makes no sense. InputError: there is no sound.
         """
-        if not 0 <= strength <= 1:
-            raise UsageError(f"A strength of {strength:g} makes no sense.", "Give a number from 0 to 1.")
+        check_strength(strength)
         check_wish(self.net, speaker)
         recording = hold(_as_numpy(waveform), sample_rate, None if frames is None else _as_numpy(frames), fps)
         loudness = listen(recording, silent)
@@ -76,6 +75,7 @@ def hold(waveform: np.ndarray, sample_rate: int, frames: np.ndarray | None, fps:
     """Arrays as a recording; UsageError where they cannot be one."""
     sound = waveform[:, None] if waveform.ndim == 1 else waveform
     _check_sound(sound, sample_rate)
+    sample_rate = int(sample_rate)
     picture, pixels, order = None, np.zeros((0, 2, 2), np.uint8), np.zeros(0, int)
     if frames is not None:
         _check_frames(frames, fps)

@@ -5,6 +5,7 @@ Legend: `C` channels, `N` samples.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from avse.errors import AvseError
 
 SOUND_FILES = frozenset({".wav", ".flac"})
 PICTURE_FILES = frozenset({".mp4", ".mkv", ".mov"})
+FLAC_CHANNELS = 8
+"""More a .flac file cannot hold."""
 _UNKNOWN_SIZE = 0xFFFFFFFF
 
 
@@ -30,29 +33,45 @@ def deliver(
         return np.concatenate(list(blocks))
     if isinstance(target, Path):
         with files.whole(target) as partial:
-            write(partial, tape, blocks)
+            write(partial, tape, num_samples, blocks)
     else:
         write_stream(target, tape, num_samples, blocks)
     return None
 
 
-def write(target: Path, tape: media.Media, blocks: Iterator[np.ndarray]) -> None:
+def write(target: Path, tape: media.Media, num_samples: int, blocks: Iterator[np.ndarray]) -> None:
     """Write sound blocks to a sound file, or under the copied picture of the recording. AvseError if that fails."""
     assert tape.sound is not None
     is_sound = target.suffix.lower() in SOUND_FILES
     sound_file = target if is_sound else target.with_suffix(".wav")
     try:
-        name = os.fsencode(sound_file)  # which may hold any byte
-        with soundfile.SoundFile(name, "w", tape.sound.sample_rate, tape.sound.num_channels, "PCM_16") as file:
+        with told_of_the_disk(), open_sound(sound_file, tape.sound, num_samples) as file:
             for block in blocks:
                 file.write(np.clip(block, -1.0, 1.0))
         if not is_sound:
             media.replace_sound(tape, sound_file, target)
-    except soundfile.SoundFileError as error:
-        raise AvseError(f"The sound cannot be written: {error}", "See that there is space on the disk.") from error
     finally:
         if not is_sound:
             sound_file.unlink(missing_ok=True)
+
+
+def open_sound(path: Path, sound: media.Sound, num_samples: int) -> soundfile.SoundFile:
+    """A sound file to write 16 bits to, in the form of ``sound``; a .wav of 4 GB and more is RF64 inside (EBU 3306)."""
+    num_bytes = 2 * sound.num_channels * num_samples
+    is_long = path.suffix.lower() == ".wav" and num_bytes + 4096 > _UNKNOWN_SIZE
+    name = os.fsencode(path)  # which may hold any byte
+    return soundfile.SoundFile(
+        name, "w", sound.sample_rate, sound.num_channels, "PCM_16", format="RF64" if is_long else None
+    )
+
+
+@contextlib.contextmanager
+def told_of_the_disk() -> Iterator[None]:
+    """AvseError for a sound file that cannot be written."""
+    try:
+        yield
+    except soundfile.SoundFileError as error:
+        raise AvseError(f"The sound cannot be written: {error}", "See that there is space on the disk.") from error
 
 
 def write_stream(pipe: BinaryIO, tape: media.Media, num_samples: int, blocks: Iterator[np.ndarray]) -> None:

@@ -68,7 +68,8 @@ def _excess(tracks: Sequence[Track], together: np.ndarray) -> Likeness:
             if b > a and not together[a, b]:
                 needed = ONLY_FACE if a in alone and b in alone else ANYWHERE
                 needed = SAME_PLACE if _stayed(track, tracks[b]) else needed
-                found[a, int(b)] = float(best[b]) - needed
+                if best[b] - needed > -RIVAL_MARGIN:
+                    found[a, int(b)] = float(best[b]) - needed
     return found
 
 

@@ -58,6 +58,8 @@ class Limits:
 
 
 ORDINARY = Limits()
+_MOST_WORDS = 1 << 22
+"""Bytes of what ffmpeg says that are read: a broken file can make it say gigabytes."""
 _TO_STAND_INS = {0xDC00 + byte: 0x10FF00 + byte for byte in range(128, 256)}
 _FROM_STAND_INS = {stand_in: surrogate for surrogate, stand_in in _TO_STAND_INS.items()}
 
@@ -127,7 +129,7 @@ def running(arguments: list[str], limits: Limits, failure: str, hint: str = REPA
             yield io.BufferedReader(_Patient(process.stdout.fileno(), limits.patience_seconds, failure), 1 << 16)
             if process.wait(limits.patience_seconds) != 0:
                 words.seek(0)
-                raise InputError(f"{failure}: {last_words(words.read())}", hint)
+                raise InputError(f"{failure}: {last_words(words.read(_MOST_WORDS))}", hint)
         except subprocess.TimeoutExpired as error:
             raise _stalled(failure, limits.patience_seconds) from error
         finally:
@@ -139,14 +141,16 @@ def running(arguments: list[str], limits: Limits, failure: str, hint: str = REPA
 def run(arguments: list[str], limits: Limits, failure: str) -> tuple[str, str]:
     """Run ffmpeg to its end, however it ends: its standard output and its words."""
     _log.debug("%s", shlex.join(arguments))
-    try:
-        done = subprocess.run(
-            arguments, stdin=subprocess.DEVNULL, capture_output=True, check=False, start_new_session=True,
-            timeout=limits.patience_seconds,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired as error:
-        raise _stalled(failure, limits.patience_seconds) from error
-    return done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+    with tempfile.TemporaryFile() as told, tempfile.TemporaryFile() as words:
+        try:
+            subprocess.run(
+                arguments, stdin=subprocess.DEVNULL, stdout=told, stderr=words, check=False, start_new_session=True,
+                timeout=limits.patience_seconds,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired as error:
+            raise _stalled(failure, limits.patience_seconds) from error
+        told.seek(0), words.seek(0)
+        return told.read(_MOST_WORDS).decode(errors="replace"), words.read(_MOST_WORDS).decode(errors="replace")
 
 
 def last_words(stderr: str | bytes) -> str:

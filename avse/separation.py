@@ -25,32 +25,40 @@ from avse.tracks import Track
 WINDOW_FRAMES = 200
 OVERLAP_FRAMES = 25
 BLOCK_SECONDS = 4.0
+LEAST_POWER, CANCELLED = 1e-6, 1e-4
+"""Channels of -60 dBFS and more of which less than -40 dB is left in their mean cancel each other out."""
 
 
 @dataclass(frozen=True)
 class Loudness:
-    """What a first look at the sound tells: its length in samples at its own rate and in video frames, and its RMS."""
+    """What a first look at the sound tells: its length in samples at its own rate and in video frames, its RMS as the
+    net hears it, and whether its channels cancel each other out there."""
 
     num_samples: int
     num_frames: int
     rms: float
+    cancels: bool = False
 
 
 def measure(blocks: Iterable[np.ndarray], sample_rate: int) -> Loudness:
     """Go through a sound (N, C) once; its level is that of what the net will hear of it."""
-    num_samples, num_heard, energy = 0, 0, 0.0
+    num_samples, num_heard, energy, apart, together = 0, 0, 0.0, 0.0, 0.0
 
     def counted() -> Iterator[np.ndarray]:
-        nonlocal num_samples
+        nonlocal num_samples, apart, together
         for block in blocks:
+            speech = stream.speech_channels(block)
             num_samples += len(block)
+            apart += float(np.square(speech, dtype=np.float64).mean(1).sum())
+            together += float(np.square(speech.mean(1), dtype=np.float64).sum())
             yield block
 
     for block in stream.heard(counted(), sample_rate):
         num_heard += len(block)
         energy += float(np.square(block, dtype=np.float64).sum())
     num_frames = -(-num_samples * VIDEO_FPS // sample_rate)
-    return Loudness(num_samples, num_frames, math.sqrt(energy / max(num_heard, 1)))
+    cancels = apart > LEAST_POWER * num_samples and together < CANCELLED * apart
+    return Loudness(num_samples, num_frames, math.sqrt(energy / max(num_heard, 1)), cancels)
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,12 @@ def resampled(blocks: Iterable[np.ndarray], from_hz: int, to_hz: int) -> Iterato
 def downmixed(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """The mean of all channels that can carry speech, (N, 1)."""
     for block in blocks:
-        speech = np.delete(block, LOW_FREQUENCY_CHANNEL, axis=1) if block.shape[1] in (6, 8) else block
-        yield speech.mean(1, keepdims=True, dtype=np.float32)
+        yield speech_channels(block).mean(1, keepdims=True, dtype=np.float32)
+
+
+def speech_channels(block: np.ndarray) -> np.ndarray:
+    """The channels of (N, C) that can carry speech."""
+    return np.delete(block, LOW_FREQUENCY_CHANNEL, axis=1) if block.shape[1] in (6, 8) else block
 
 
 def heard(blocks: Iterable[np.ndarray], sample_rate: int) -> Iterator[np.ndarray]:

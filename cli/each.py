@@ -22,13 +22,13 @@ def each_folder(speaker: str, output: Path | None) -> Path | None:
     return output if speaker == "all" else None
 
 
-def check_each(recording: Path, asks_for_more: object) -> None:
+def check_each(recording: Path, folder: Path, asks_for_more: object) -> None:
     """UsageError, before any work, for what sounds of all faces do not have."""
     from avse.errors import UsageError
 
-    if asks_for_more or recording == PIPE:
+    if asks_for_more or PIPE in (recording, folder):
         raise UsageError(
-            "Sounds of all faces have no single score, report or loudness, and come from a file with a picture.",
+            "Sounds of all faces have no single score, report or loudness, come from a file, and go into a folder.",
             "Leave --reference, --report, --loudness and --no-video away, or name one speaker.",
         )
 

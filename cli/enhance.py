@@ -64,13 +64,13 @@ def enhance(
         "limits": Limits(max_seconds, max_megabytes), "force": force,
     }  # fmt: skip
     if folder := each_folder(speaker, output):
-        check_each(recording, no_video or reference or report or loudness != "keep")
+        check_each(recording, folder, no_video or reference or report or loudness != "keep")
         return enhance_all(recording, folder, quiet, as_json, **settings)
     assert output
     source, target = open_ends(recording, output)
     check_paths(source, target, force)
     _check_extras(recording, output, reference, report, force)
-    clean = read_reference(reference, recording) if reference else None
+    clean = read_reference(reference, recording, audio_track, settings["limits"]) if reference else None
     with progress(quiet) as show:
         result = run(
             source, target, use_video=not no_video, speaker=speaker, loudness_lufs=lufs(loudness), on_progress=show,
@@ -78,7 +78,7 @@ def enhance(
         )  # fmt: skip
         summary = result.as_dict()
         if clean is not None:
-            summary["scores"] = compare_files(clean, recording, output)
+            summary["scores"] = compare_files(clean, recording, output, audio_track, settings["limits"])
     if report:
         write_report(report, result, summary, recording, output, audio_track)
     _tell(result, summary, recording, output, quiet, as_json)

@@ -78,6 +78,11 @@ class Group(TyperGroup):
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
+        except OSError as error:
+            if ctx.params.get("debug"):
+                raise
+            typer.echo(f"avse: {printable(str(error))}\n      See to names, rights and space on the disk.", err=True)
+            sys.exit(1)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """List the commands under the names of their panels, in the order in which they were registered."""

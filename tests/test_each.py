@@ -25,7 +25,7 @@ def test_all_appear_when_all_are_whole_whatever_the_folder_is_called(tmp_path: P
     folder = tmp_path / os.fsdecode(b"\xff")
     folder.mkdir()
     paths = [folder / "face-1.wav", folder / "face-2.wav"]
-    with write_all(paths, TAPE, blocks(2)):
+    with write_all(paths, TAPE, 2, blocks(2)):
         assert not any(path.exists() for path in paths)
     assert sorted(folder.iterdir()) == paths
     tracks = make_tracks([("1", paths[0])], sample_rate=16000, played_seconds=1.0, num_columns=4)
@@ -37,6 +37,6 @@ def test_nothing_is_left_of_a_failure(tmp_path: Path) -> None:
         yield from blocks(1)
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt), write_all([tmp_path / "1.wav", tmp_path / "2.wav"], TAPE, broken()):
+    with pytest.raises(KeyboardInterrupt), write_all([tmp_path / "1.wav", tmp_path / "2.wav"], TAPE, 2, broken()):
         pass
     assert list(tmp_path.iterdir()) == []

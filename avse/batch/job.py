@@ -60,11 +60,11 @@ class EnhanceJob:
             )
             values = result.as_dict() | {"host": socket.gethostname()}
             if self.reference_dir:
-                values["scores"] = scores(self.reference_dir, item.name, source, target)
+                values["scores"] = scores(self.reference_dir, item.name, source, target, self.options)
         return values
 
 
-def scores(reference_dir: str, name: str, recording: Path, output: Path) -> dict[str, Any]:
+def scores(reference_dir: str, name: str, recording: Path, output: Path, options: Mapping[str, Any]) -> dict[str, Any]:
     """Scores before and after against the clean voice of that name, or the reason why there are none."""
     from avse.evaluation.compare import compare_files, read_reference
 
@@ -73,7 +73,8 @@ def scores(reference_dir: str, name: str, recording: Path, output: Path) -> dict
     if not found:
         return {"reason": f"There is no reference {stem}.wav."}
     try:
-        return compare_files(read_reference(found[0], recording), recording, output)
+        heard = {key: options[key] for key in ("audio_track", "limits") if key in options}
+        return compare_files(read_reference(found[0], recording, **heard), recording, output, **heard)
     except AvseError as error:
         return {"reason": error.message}
 

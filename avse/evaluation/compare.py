@@ -17,15 +17,16 @@ from avse import media
 from avse.config import SAMPLE_RATE, SAMPLES_PER_FRAME
 from avse.errors import InputError, UsageError
 from avse.evaluation.metrics import score
+from avse.sandbox import ORDINARY, Limits
 
 LABELS = {"pesq_wb": "PESQ (wide-band)", "stoi": "STOI", "estoi": "ESTOI", "si_sdr": "SI-SDR (dB)"}
 
 
-def read_reference(reference: Path, recording: Path) -> np.ndarray:
+def read_reference(reference: Path, recording: Path, audio_track: int = 1, limits: Limits = ORDINARY) -> np.ndarray:
     """The clean voice (N,) at 16 kHz; InputError if it is not as long as the recording."""
     if not reference.is_file():
         raise UsageError(f"There is no reference {reference}.", "Check the path, or leave --reference out.")
-    clean, mixed = _read(reference), _read(recording)
+    clean, mixed = _read(reference), _read(recording, audio_track, limits)
     if abs(len(clean) - len(mixed)) > SAMPLES_PER_FRAME:
         lengths = f"{len(clean) / SAMPLE_RATE:.2f} s and {len(mixed) / SAMPLE_RATE:.2f} s"
         raise InputError(
@@ -34,12 +35,15 @@ def read_reference(reference: Path, recording: Path) -> np.ndarray:
     return clean
 
 
-def compare_files(clean: np.ndarray, recording: Path, output: Path) -> dict[str, Any]:
+def compare_files(
+    clean: np.ndarray, recording: Path, output: Path, audio_track: int = 1, limits: Limits = ORDINARY
+) -> dict[str, Any]:
     """Scores of the recording ("before") and of the output ("after"), with reasons where there is no score.
 
     Ends that differ by less than a video frame (a codec's padding) are cut to the shortest.
     """
-    sounds = {"before": _read(recording), "after": _read(output)[_priming(recording, output) :]}
+    priming = _priming(media.probe(recording, audio_track, limits), media.probe(output))
+    sounds = {"before": _read(recording, audio_track, limits), "after": _read(output)[priming:]}
     length = min(len(clean), *(len(sound) for sound in sounds.values()))
     found = {name: score(clean[:length], sound[:length], SAMPLE_RATE) for name, sound in sounds.items()}
     scores: dict[str, Any] = {name: dict(item.values) for name, item in found.items()}
@@ -61,20 +65,21 @@ def _number(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.3f}"
 
 
-def _read(path: Path) -> np.ndarray:
-    tape = media.probe(path)
+def _read(path: Path, audio_track: int = 1, limits: Limits = ORDINARY) -> np.ndarray:
+    tape = media.probe(path, audio_track, limits)
     if tape.sound is None:
         raise InputError(f"{path} has no sound.", "Give a recording with a sound track.")
     with tempfile.TemporaryFile() as raw:
         for block in media.sound_blocks(tape, 10.0, SAMPLE_RATE, 1):
             raw.write(block.tobytes())
+            limits.check_seconds(path, raw.tell() / (4 * SAMPLE_RATE))
         return np.memmap(raw, np.float32, "r") if raw.tell() else np.zeros(0, np.float32)
 
 
-def _priming(recording: Path, output: Path) -> int:
+def _priming(recording: media.Media, output: media.Media) -> int:
     """Samples before the output's own first one: the 1024 of an AAC encoder, which stay in where sound starts late."""
     lags = []
-    for tape in (media.probe(recording), media.probe(output)):
+    for tape in (recording, output):
         if tape.sound is None or tape.picture is None:
             return 0
         lags.append(tape.sound.start_seconds - tape.picture.start_seconds)

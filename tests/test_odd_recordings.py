@@ -1,0 +1,154 @@
+"""Recordings that are broken in ways that are easily overlooked: each is mended, or refused in words, never garbled."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from recordings import coloured_noise, ffmpeg, write_recording
+from typer.testing import CliRunner
+
+import avse
+from avse import media
+from avse.data.synthetic import make_clip
+from avse.each import check_folder
+from avse.errors import InputError, UsageError
+from avse.evaluation.compare import compare_files, read_reference
+from avse.output import open_sound
+from avse.sandbox import Limits, last_words, run
+from avse_cli.main import app
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_sample_that_is_no_number_is_silence(see_through: Path, tmp_path: Path, value: float) -> None:
+    sound = coloured_noise(16000)
+    sound[5000] = value
+    soundfile.write(tmp_path / "in.wav", sound, 16000, "FLOAT")
+    result = avse.enhance(tmp_path / "in.wav", model=see_through)
+    assert result.waveform is not None
+    sound[5000] = 0
+    np.testing.assert_allclose(result.waveform, sound, atol=1e-3)
+
+
+def test_more_channels_than_flac_holds(see_through: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "in.wav", coloured_noise(16000, num_channels=10), 16000)
+    with pytest.raises(InputError, match="cannot hold 10 channels"):
+        avse.enhance(tmp_path / "in.wav", tmp_path / "out.flac", model=see_through)
+    avse.enhance(tmp_path / "in.wav", tmp_path / "out.wav", model=see_through)
+    assert soundfile.info(tmp_path / "out.wav").channels == 10
+
+
+def test_parts_joined_byte_by_byte_are_refused_with_a_remedy_that_works(see_through: Path, tmp_path: Path) -> None:
+    make_clip(tmp_path / "part.mkv", 6.0, size=(64, 64))
+    ffmpeg("-i", tmp_path / "part.mkv", "-c:v", "copy", "-c:a", "aac", tmp_path / "part.ts")
+    part = (tmp_path / "part.ts").read_bytes()
+    (tmp_path / "both.ts").write_bytes(part + part)
+    with pytest.raises(InputError, match="clock of the sound jumps back") as refused:
+        avse.enhance(tmp_path / "both.ts", model=see_through, use_video=False)
+    assert "ffmpeg -i FILE -c copy MENDED.mkv" in refused.value.hint
+    ffmpeg("-i", tmp_path / "both.ts", "-c", "copy", tmp_path / "mended.mkv")
+    result = avse.enhance(tmp_path / "mended.mkv", model=see_through, use_video=False)
+    assert result.duration_seconds == pytest.approx(12.0, abs=0.3)
+
+
+def test_hours_of_nothing_are_no_gap(see_through: Path, tmp_path: Path) -> None:
+    write_recording(tmp_path / "in.mkv", coloured_noise(32000))
+    late = "asetpts='if(gt(T,1),PTS+20000*SR,PTS)'"
+    ffmpeg("-i", tmp_path / "in.mkv", "-af", late, "-c:a", "pcm_s16le", tmp_path / "late.mkv")
+    with pytest.raises(InputError, match="jumps ahead"):
+        avse.enhance(tmp_path / "late.mkv", model=see_through)
+
+
+def test_channels_that_cancel_each_other_out(see_through: Path, tmp_path: Path) -> None:
+    sound = coloured_noise(32000)
+    soundfile.write(tmp_path / "in.wav", np.concatenate([sound, -sound], axis=1), 32000)
+    with pytest.raises(InputError, match="cancel each other out"):
+        avse.enhance(tmp_path / "in.wav", model=see_through)
+    ffmpeg("-i", tmp_path / "in.wav", "-af", "pan=stereo|c0=c0|c1=-1*c1", tmp_path / "turned.wav")
+    avse.enhance(tmp_path / "turned.wav", model=see_through)
+    soundfile.write(tmp_path / "wide.wav", np.concatenate([sound, -0.9 * sound], axis=1), 32000)
+    avse.enhance(tmp_path / "wide.wav", model=see_through)
+
+
+def test_wav_of_more_than_4_gb_says_how_long_it_is(tmp_path: Path) -> None:
+    sound = media.Sound(48000, 2, 0.0)
+    for num_samples, kind in ((1 << 20, b"RIFF"), (1 << 30, b"RF64")):
+        with open_sound(tmp_path / "out.wav", sound, num_samples) as file:
+            file.write(np.zeros((100, 2)))
+        assert (tmp_path / "out.wav").read_bytes()[:4] == kind
+        assert soundfile.info(tmp_path / "out.wav").frames == 100
+        assert len(media.read_sound(media.probe(tmp_path / "out.wav"), 48000)) == 100
+    with open_sound(tmp_path / "out.flac", sound, 1 << 30) as file:
+        file.write(np.zeros((100, 2)))
+
+
+def test_scores_are_of_the_track_that_was_enhanced(tmp_path: Path) -> None:
+    noise, voice = coloured_noise(32000), coloured_noise(32000)[::-1]
+    for name, sound in (("noise", noise), ("voice", voice)):
+        soundfile.write(tmp_path / f"{name}.wav", sound, 16000)
+    maps = ("-map", "0", "-map", "1", "-c:a", "pcm_s16le")
+    ffmpeg("-i", tmp_path / "noise.wav", "-i", tmp_path / "voice.wav", *maps, tmp_path / "both.mkv")
+    clean = read_reference(tmp_path / "voice.wav", tmp_path / "both.mkv", 2)
+    before = [
+        compare_files(clean, tmp_path / "both.mkv", tmp_path / "voice.wav", track)["before"]["si_sdr"]
+        for track in (1, 2)
+    ]
+    assert before[0] < 0 < 40 < before[1]
+    with pytest.raises(InputError, match="longer"):
+        read_reference(tmp_path / "voice.wav", tmp_path / "both.mkv", 2, Limits(max_seconds=1.0))
+
+
+def test_sounds_of_faces_that_are_there_already(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    check_folder(tmp_path, force=False)
+    (tmp_path / "face-1.wav").touch()
+    with pytest.raises(UsageError, match=r"face-1\.wav exists"):
+        check_folder(tmp_path, force=False)
+    check_folder(tmp_path, force=True)
+
+
+def test_senseless_loudness_is_told_before_any_work(see_through: Path, tmp_path: Path) -> None:
+    write_recording(tmp_path / "in.wav", coloured_noise(16000))
+    told: list[str] = []
+    with pytest.raises(UsageError, match="16 LUFS"):
+        avse.enhance(
+            tmp_path / "in.wav", model=see_through, loudness_lufs=16.0,
+            on_progress=lambda stage, done, total: told.append(stage),
+        )  # fmt: skip
+    assert told == []
+
+
+@pytest.mark.parametrize("typed", [["x" * 300 + ".mp4", "-o", "out.wav"], ["in.wav", "-o", "x" * 300 + ".wav"]])
+def test_name_that_no_file_can_have_is_two_lines(
+    typed: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_recording(tmp_path / "in.wav", coloured_noise(16000))
+    shown = CliRunner().invoke(app, ["enhance", *typed])
+    assert shown.exit_code == 1
+    assert shown.stderr.startswith("avse: ")
+    assert shown.stderr.count("\n") == 2
+
+
+def test_what_is_no_file_is_said_to_be_none(tmp_path: Path, see_through: Path) -> None:
+    with pytest.raises(UsageError, match="is no file"):
+        avse.enhance("/dev/null", tmp_path / "out.wav", model=see_through)
+
+
+def test_rate_that_is_a_whole_number_of_another_type(see_through: Path) -> None:
+    sound = coloured_noise(16000)[:, 0]
+    model = avse.load_model(str(see_through))
+    for rate in (16000.0, np.uint16(16000)):
+        np.testing.assert_allclose(model.enhance(sound, rate), sound, atol=1e-3)  # type: ignore[arg-type]
+
+
+def test_of_very_many_words_the_first_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("avse.sandbox._MOST_WORDS", 1000)
+    shell = shutil.which("sh")
+    assert shell
+    _, words = run([shell, "-c", "echo Error: first >&2; seq 100000 >&2"], Limits(), "It failed")
+    assert len(words) == 1000
+    assert last_words(words) == "Error: first"
