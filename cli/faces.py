@@ -7,7 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from .options import Device, Json, Model, Quiet
+from avse.sandbox import ORDINARY, Limits
+
+from .options import AudioTrack, Device, Json, MaxMegabytes, MaxSeconds, Model, Quiet
 from .progress import progress
 from .tables import write_table
 
@@ -19,6 +21,9 @@ def faces(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Contact sheet to write, .png.")] = None,
     model: Model = "avse",
     device: Device = "auto",
+    audio_track: AudioTrack = 1,
+    max_seconds: MaxSeconds = ORDINARY.max_seconds,
+    max_megabytes: MaxMegabytes = ORDINARY.max_megabytes,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace the sheet if it exists.")] = False,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -43,7 +48,8 @@ def faces(
         if output.suffix.lower() != ".png":
             raise UsageError(f"A contact sheet cannot be a '{output.suffix}' file.", "Name it .png.")
     with progress(quiet) as show:
-        look = look_at(recording, load_model(model, device), show)
+        limits = Limits(max_seconds, max_megabytes)
+        look = look_at(recording, load_model(model, device), show, audio_track=audio_track, limits=limits)
         facts = look.facts()
         if output and facts:
             write_sheet(output, look.tape, look.crowd.tracks, facts)

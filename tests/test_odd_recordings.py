@@ -110,6 +110,13 @@ def test_sounds_of_faces_that_are_there_already(tmp_path: Path) -> None:
     check_folder(tmp_path, force=True)
 
 
+@pytest.mark.parametrize("typed", [["--max-seconds", "0.5"], ["--audio-track", "2"], ["--max-megabytes", "0.001"]])
+def test_faces_are_looked_for_within_the_same_limits(clip: Path, tiny_model: Path, typed: list[str]) -> None:
+    shown = CliRunner().invoke(app, ["faces", str(clip), "--model", str(tiny_model), *typed])
+    assert shown.exit_code in (1, 2)
+    assert shown.stderr.count("\n") == 2
+
+
 def test_senseless_loudness_is_told_before_any_work(see_through: Path, tmp_path: Path) -> None:
     write_recording(tmp_path / "in.wav", coloured_noise(16000))
     told: list[str] = []
