@@ -200,6 +200,8 @@ def check_tracks(tape: media.Media, target: Path | BinaryIO | None) -> None:
         raise UsageError(f"{tape.path} has no picture to put into {target}.", "Write a sound file, such as clean.wav.")
     if isinstance(target, Path) and target.suffix.lower() == ".flac" and tape.sound.num_channels > FLAC_CHANNELS:
         raise InputError(f"A .flac file cannot hold {tape.sound.num_channels} channels.", "Write a .wav file.")
+    if isinstance(target, Path) and target.suffix.lower() in PICTURE_FILES:
+        media.check_picture_fits(tape, target.suffix)
 
 
 def listen(tape: media.Media, report: Report) -> Loudness:

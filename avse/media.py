@@ -7,6 +7,7 @@ ffprobe is needed and nothing is held in memory. The options are those that ffmp
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -142,10 +143,22 @@ def replace_sound(media: Media, sound: Path, output: Path) -> None:
     picture = source(media.path, media.limits, itsoffset=f"{-begin:.6f}")
     speech = ffmpeg.input(url(sound), itsoffset=f"{media.sound.start_seconds - begin:.6f}")
     codec = {"acodec": "flac"} if output.suffix.lower() == ".mkv" else {"acodec": "aac", "audio_bitrate": "192k"}
-    joined = ffmpeg.output(picture["V:0"], speech["a:0"], url(output), vcodec="copy", progress="pipe:1", **codec)
+    _copy_picture(media, output, picture["V:0"], speech["a:0"], **codec)
+
+
+def check_picture_fits(media: Media, suffix: str) -> None:
+    """InputError where files of that kind cannot hold that picture: a frame of it is tried."""
+    with tempfile.TemporaryDirectory(prefix="avse-") as folder:
+        _copy_picture(media, Path(folder, f"frame{suffix}"), source(media.path, media.limits)["V:0"], vframes=1)
+
+
+def _copy_picture(media: Media, output: Path, *tracks: Any, **options: object) -> None:
+    import ffmpeg
+
+    copied = ffmpeg.output(*tracks, url(output), vcodec="copy", progress="pipe:1", **options)
     failure = f"The picture of {media.path} cannot be put into a {output.suffix} file"
     hint = "Use .mkv, which holds any picture, and see that there is space on the disk."
-    with running(command(joined.overwrite_output(), *_QUIET), media.limits, failure, hint) as told:
+    with running(command(copied.overwrite_output(), *_QUIET), media.limits, failure, hint) as told:
         for _ in told:
             pass
 

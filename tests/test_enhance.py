@@ -212,9 +212,14 @@ def test_progress_is_told_for_every_stage_to_its_end(clip: Path, tiny_model: Pat
 
 def test_video_that_cannot_hold_the_picture_leaves_nothing(tiny_model: Path, tmp_path: Path) -> None:
     source = write_recording(tmp_path / "in.mkv", coloured_noise(16000), GREY, "-c:v", "wmv2")
+    told: list[str] = []
     with pytest.raises(InputError, match=r"\.mkv"):
-        avse.enhance(source, tmp_path / "out.mp4", model=str(tiny_model))
+        avse.enhance(
+            source, tmp_path / "out.mp4", model=str(tiny_model),
+            on_progress=lambda stage, done, total: told.append(stage),
+        )  # fmt: skip
     assert list(tmp_path.iterdir()) == [source]
+    assert told == []
 
 
 @pytest.mark.parametrize("name", ["out.wav", "out.flac", "out.mkv"])
