@@ -173,7 +173,7 @@ def page(
     typed = " ".join(f'"{name}=PATH"' for name in nets)
     parts = [
         "# The paper's table",
-        f"Made by `python benchmarks/table3.py MIXTURES {typed}` on {facts['date']}, {machine}; "
+        f"Made by `python benchmarks/table3.py MIXTURES {typed} --output {options.output}` on {facts['date']}, {machine}; "
         f"{facts['num_failed']} rows failed; bootstrap seed {facts['seed']}; {versions}.",
         facts["protocol"],
         f"The paper's own figures are means over other recordings ({PAPER_SOURCE}) and are given beside the list "
