@@ -173,8 +173,8 @@ def page(
     typed = " ".join(f'"{name}=PATH"' for name in nets)
     parts = [
         "# The paper's table",
-        f"Made by `python benchmarks/table3.py MIXTURES {typed} --output {options.output}` on {facts['date']}, {machine}; "
-        f"{facts['num_failed']} rows failed; bootstrap seed {facts['seed']}; {versions}.",
+        f"Made by `python benchmarks/table3.py MIXTURES {typed} --output {options.output}` on {facts['date']}, "
+        f"{machine}; {facts['num_failed']} rows failed; bootstrap seed {facts['seed']}; {versions}.",
         facts["protocol"],
         f"The paper's own figures are means over other recordings ({PAPER_SOURCE}) and are given beside the list "
         f"`{options.paper_list}` alone, which is made to be as hard as its mixtures. Its MMTM squeezes globally.",
