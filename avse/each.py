@@ -13,7 +13,7 @@ import numpy as np
 
 from avse import files, media
 from avse.checkpoint import Checkpoint
-from avse.choice import meet
+from avse.choice import check_wish, meet
 from avse.crowd import Crowd
 from avse.enhance import check_recording, check_strength, check_tracks, listen
 from avse.errors import InputError, UsageError
@@ -83,8 +83,7 @@ def enhance_each(
     check_folder(folder, force)
     check_strength(strength)
     checkpoint = model if isinstance(model, Checkpoint) else load_model(str(model), device)
-    if checkpoint.net.lips is None:
-        raise UsageError("A model that only listens cannot tell faces apart.", "Take one that looks at lips too.")
+    check_wish(checkpoint.net, 1)
     seen = look_at(source, checkpoint, on_progress, audio_track=audio_track, limits=limits)
     if not seen.crowd.tracks:
         raise InputError(f"There is no face in {source}.", "Without --speaker the sound alone is used.")

@@ -99,9 +99,8 @@ def score_recording(recording: Path, done: set[str]) -> list[Row]:
     return rows
 
 
-def evaluate(options: argparse.Namespace, models: dict[str, str], rows: Path) -> list[Row]:
+def evaluate(options: argparse.Namespace, models: dict[str, str], hashes: dict[str, str], rows: Path) -> list[Row]:
     """Score all items of all lists; what ``rows`` holds of these very checkpoints is not done again."""
-    hashes = {name: sha256(registry.find(path)) for name, path in models.items()}
     length, told = files.read_lines(rows)
     found: list[Row] = [row for row in told if hashes.get(row["method"]) == row["sha256"]]
     folders = sorted(options.mixtures.glob("*/mix"))
@@ -173,10 +172,11 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="items of each list")
     options = parser.parse_args()
     models = dict(entry.split("=", 1) for entry in options.models)
-    rows = evaluate(options, models, options.output.with_suffix(".jsonl"))
-    hashes = ", ".join(f"{name} {sha256(registry.find(path))[:12]}" for name, path in models.items())
+    hashes = {name: sha256(registry.find(path)) for name, path in models.items()}
+    rows = evaluate(options, models, hashes, options.output.with_suffix(".jsonl"))
+    told = ", ".join(f"{name} {value[:12]}" for name, value in hashes.items())
     made = (
-        f"Made by `benchmarks/missing.py` on {date.today()}, torch {torch.__version__}, {platform.machine()}: {hashes}."
+        f"Made by `benchmarks/missing.py` on {date.today()}, torch {torch.__version__}, {platform.machine()}: {told}."
         " The lists are those of [Scores on mixtures](mixtures.md)."
         " How the nets of this project were trained: [step 5 of training](training.md#what-was-trained)."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -74,10 +75,16 @@ def train(
 
         def on_step(step: int, values: dict[str, float]) -> None:
             show("training", step, settings.num_steps)
-            if not quiet and any(name.startswith("validation/") for name in values):
-                found = "  ".join(f"{name.split('/', 1)[1]} {value:.3f}" for name, value in values.items())
-                typer.echo(f"step {step}: {found}", err=True)
+            if not quiet:
+                _tell_scores(step, values)
 
         best = run_training(settings, folders, run, start_from or [], max_hours, on_step)
     if not quiet:
         typer.echo(best)
+
+
+def _tell_scores(step: int, values: Mapping[str, float]) -> None:
+    """The scores of a validation, if these are some."""
+    if any(name.startswith("validation/") for name in values):
+        found = "  ".join(f"{name.split('/', 1)[1]} {value:.3f}" for name, value in values.items())
+        typer.echo(f"step {step}: {found}", err=True)

@@ -26,7 +26,7 @@ def read_reference(reference: Path, recording: Path, audio_track: int = 1, limit
     """The clean voice (N,) at 16 kHz; InputError if it is not as long as the recording."""
     if not reference.is_file():
         raise UsageError(f"There is no reference {reference}.", "Check the path, or leave --reference out.")
-    clean, mixed = _read(reference), _read(recording, audio_track, limits)
+    clean, mixed = _read(media.probe(reference)), _read(media.probe(recording, audio_track, limits))
     if abs(len(clean) - len(mixed)) > SAMPLES_PER_FRAME:
         lengths = f"{len(clean) / SAMPLE_RATE:.2f} s and {len(mixed) / SAMPLE_RATE:.2f} s"
         raise InputError(
@@ -42,8 +42,8 @@ def compare_files(
 
     Ends that differ by less than a video frame (a codec's padding) are cut to the shortest.
     """
-    priming = _priming(media.probe(recording, audio_track, limits), media.probe(output))
-    sounds = {"before": _read(recording, audio_track, limits), "after": _read(output)[priming:]}
+    before, after = media.probe(recording, audio_track, limits), media.probe(output)
+    sounds = {"before": _read(before), "after": _read(after)[_priming(before, after) :]}
     length = min(len(clean), *(len(sound) for sound in sounds.values()))
     found = {name: score(clean[:length], sound[:length], SAMPLE_RATE) for name, sound in sounds.items()}
     scores: dict[str, Any] = {name: dict(item.values) for name, item in found.items()}
@@ -65,14 +65,13 @@ def _number(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.3f}"
 
 
-def _read(path: Path, audio_track: int = 1, limits: Limits = ORDINARY) -> np.ndarray:
-    tape = media.probe(path, audio_track, limits)
+def _read(tape: media.Media) -> np.ndarray:
     if tape.sound is None:
-        raise InputError(f"{path} has no sound.", "Give a recording with a sound track.")
+        raise InputError(f"{tape.path} has no sound.", "Give a recording with a sound track.")
     with tempfile.TemporaryFile() as raw:
         for block in media.sound_blocks(tape, 10.0, SAMPLE_RATE, 1):
             raw.write(block.tobytes())
-            limits.check_seconds(path, raw.tell() / (4 * SAMPLE_RATE))
+            tape.limits.check_seconds(tape.path, raw.tell() / (4 * SAMPLE_RATE))
         return np.memmap(raw, np.float32, "r") if raw.tell() else np.zeros(0, np.float32)
 
 
