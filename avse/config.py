@@ -34,6 +34,8 @@ class ModelConfig:
     """Power to which the magnitude is raised before the network sees it."""
     audio_channels: tuple[int, ...] = (16, 32, 48, 64, 96, 128)
     """Channels of the audio encoder's stages, each of which halves the number of frequency bins."""
+    attention_heads: int = 0
+    """Heads of the bottleneck's attention over time, which reaches as far as the window does; 0: none."""
     lip_width: int = 16
     """Channels of the lip ResNet-18's first stage (64 in the original), doubled at each of the three others."""
     lip_side: int = 44
@@ -63,6 +65,11 @@ class ModelConfig:
                 raise UsageError(f"Unknown {name} {getattr(self, name)!r}.", f"Use one of: {', '.join(known)}.")
         if self.fusion == "none" and self.imputer != "none":
             raise UsageError("An audio-only net has no lips to fill in.", "Use another fusion, or imputer none.")
+        if self.attention_heads < 0 or (self.attention_heads and 2 * self.audio_channels[-1] % self.attention_heads):
+            raise UsageError(
+                f"{2 * self.audio_channels[-1]} channels cannot be shared among {self.attention_heads} heads.",
+                "Set attention_heads to a divisor of twice the last audio channel, or to 0.",
+            )
         if self.num_priors < 1:
             raise UsageError(f"num_priors is {self.num_priors}.", "Use 1 or more.")
         if not 4 <= len(self.audio_channels) <= 6:

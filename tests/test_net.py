@@ -148,3 +148,26 @@ def test_an_unknown_fusion_lists_the_known_ones() -> None:
     with pytest.raises(UsageError, match="glue") as caught:
         SpeechNet(tiny("glue"))
     assert all(name in caught.value.hint for name in FUSIONS)
+
+
+def without(net: SpeechNet, part: str) -> dict[str, Tensor]:
+    return {name: value for name, value in net.state_dict().items() if part not in name}
+
+
+def test_attention_over_time_adds_nothing_at_first() -> None:
+    net = SpeechNet(tiny("mmtm", attention_heads=2)).eval()
+    plain = SpeechNet(tiny("mmtm")).eval()
+    plain.load_state_dict(without(net, "recall"))
+    inputs = made_inputs(net.config)
+    assert torch.equal(net(inputs).mask, plain(inputs).mask)
+
+
+@pytest.mark.parametrize(("heads", "reaches"), [(0, False), (2, True)])
+def test_only_attention_hears_what_is_seconds_away(heads: int, reaches: bool) -> None:
+    net = stirred(tiny("none", attention_heads=heads)).eval()
+    inputs = made_inputs(net.config, num_frames=100)
+    inputs.spectrum[..., -20:] *= 3
+    changed = net(inputs).mask
+    inputs.spectrum[..., -20:] /= 3
+    far = (net(inputs).mask - changed)[..., :40].abs().max()
+    assert (far > 1e-5) == reaches

@@ -28,3 +28,22 @@ class TemporalContext(nn.Module):
         for layer in self.layers:
             x = x + layer(x)
         return x
+
+
+class TimeAttention(nn.Module):
+    """Self-attention over all steps, around which the input is carried; it adds nothing at first: shape unchanged.
+
+    What convolutions cannot reach: how the same voice sounded a second ago, or will (ours).
+    """
+
+    def __init__(self, channels: int, num_heads: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(channels)
+        self.attention = nn.MultiheadAttention(channels, num_heads, batch_first=True)
+        nn.init.zeros_(self.attention.out_proj.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, L) -> (B, C, L)."""
+        steps = self.norm(x.transpose(1, 2))
+        answer, _ = self.attention(steps, steps, steps)
+        return x + answer.transpose(1, 2)

@@ -68,7 +68,8 @@ class SpeechNet(nn.Module):
         super().__init__()
         self.config = config
         num_bins = SAMPLES_PER_FRAME // 2
-        self.audio = AudioUNet(num_bins, config.audio_channels, 1 if config.mask == "magnitude" else 2)
+        num_masks = 1 if config.mask == "magnitude" else 2
+        self.audio = AudioUNet(num_bins, config.audio_channels, num_masks, config.attention_heads)
         self.lips = None if config.fusion == "none" else LipStream(config.lip_width, config.stem_frames)
         self.fusions = nn.ModuleList(self._fusion(depth) for depth in range(5))
         self.imputer, self.regulariser = self._imputer(), self._regulariser()

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from avse.models.blocks import TemporalContext
+from avse.models.blocks import TemporalContext, TimeAttention
 
 
 class AudioUNet(nn.Module):
@@ -20,14 +20,15 @@ class AudioUNet(nn.Module):
         num_bins: F of the input, divisible by 2 ** len(channels).
         channels: of the encoder's stages.
         num_masks: channels of the output.
+        attention_heads: of the bottleneck's attention over time; 0: none.
     """
 
-    def __init__(self, num_bins: int, channels: Sequence[int], num_masks: int) -> None:
+    def __init__(self, num_bins: int, channels: Sequence[int], num_masks: int, attention_heads: int = 0) -> None:
         super().__init__()
         inputs = [1, *channels[:-1]]
         self.norm = nn.BatchNorm1d(num_bins)
         self.encoder = nn.ModuleList(_down(i, o, 5 if i == 1 else 3) for i, o in zip(inputs, channels, strict=True))
-        self.bottleneck = Bottleneck(channels[-1], num_bins >> len(channels))
+        self.bottleneck = Bottleneck(channels[-1], num_bins >> len(channels), attention_heads)
         outputs = [channels[0], *channels[:-1]]
         self.decoder = nn.ModuleList(Up(i, o) for i, o in zip(channels, outputs, strict=True))
         self.mask = nn.Conv2d(channels[0], num_masks, 3, padding=1)
@@ -53,17 +54,18 @@ class AudioUNet(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """What is left of each frame as one vector, seen in the context of about a second; shape unchanged."""
+    """What is left of each frame as one vector, seen in the context of about a second, or of all; shape unchanged."""
 
-    def __init__(self, channels: int, num_bins: int) -> None:
+    def __init__(self, channels: int, num_bins: int, attention_heads: int = 0) -> None:
         super().__init__()
         self.gather = nn.Conv1d(channels * num_bins, 2 * channels, 1)
         self.context = TemporalContext(2 * channels, dilations=(1, 2, 4, 8, 16))
+        self.recall = TimeAttention(2 * channels, attention_heads) if attention_heads else nn.Identity()
         self.spread = nn.Conv1d(2 * channels, channels * num_bins, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, F, T) -> (B, C, F, T)."""
-        answer = self.spread(self.context(self.gather(x.flatten(1, 2))))
+        answer = self.spread(self.recall(self.context(self.gather(x.flatten(1, 2)))))
         return x + answer.unflatten(1, x.shape[1:3])
 
 
