@@ -1,4 +1,4 @@
-"""What a camera may do to a mouth, for whole batches: shift, size, tilt, mirror, contrast, blur, cover.
+"""What a camera may do to a mouth, for whole batches: shift, size, tilt, mirror, contrast, blur, cover, and delay.
 
 Legend: `B` batch, `V` video frames, `H W` pixels.
 """
@@ -32,6 +32,8 @@ class LipAugment:
     """How often something covers a part of the mouth."""
     blur_probability: float = 0.2
     """How often the picture is out of focus."""
+    jitter_frames: int = 0
+    """Furthest that the picture comes too early or too late for its sound."""
 
 
 def augment(crops: Tensor, settings: LipAugment, generator: torch.Generator) -> Tensor:
@@ -50,6 +52,19 @@ def augment(crops: Tensor, settings: LipAugment, generator: torch.Generator) -> 
     for clip in torch.nonzero(torch.rand(num_clips, generator=generator) < settings.cover_probability)[:, 0]:
         _cover(bright[clip], generator)
     return bright
+
+
+def stagger(crops: Tensor, seen: Tensor, limit: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Move each clip's picture by up to ``limit`` frames against its sound; the first or last frame stands in.
+
+    ``crops`` (B, V, H, W) and ``seen`` (B, V) move together. With a limit of 0 nothing is drawn.
+    """
+    if limit == 0:
+        return crops, seen
+    lags = torch.randint(-limit, limit + 1, (len(crops), 1), generator=generator)
+    clips, frames = torch.arange(len(crops))[:, None], torch.arange(crops.shape[1])
+    moved = (frames - lags).clamp(0, crops.shape[1] - 1)
+    return crops[clips, moved], seen[clips, moved]
 
 
 def _move(crops: Tensor, draw: Callable[[float], Tensor], settings: LipAugment) -> Tensor:

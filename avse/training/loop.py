@@ -20,7 +20,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from avse import files
 from avse.checkpoint import load_checkpoint, save_checkpoint
 from avse.config import ModelConfig, from_mapping
-from avse.data.augment import augment
+from avse.data.augment import augment, stagger
 from avse.data.dataset import Batch, Batches, loader
 from avse.errors import AvseError, UsageError
 from avse.models.net import SpeechNet
@@ -130,11 +130,10 @@ class Trainer:
         """One step on one batch, for SMIL with one of examples without picture; returns its losses."""
         self.net.train()
         self._seed_step()
-        looks = self.config.model.fusion != "none"
-        crops = augment(batch.crops, self.config.augment, self.generator) if looks else batch.crops
+        crops, seen = self._filmed(batch)
         for group in self.optimiser.param_groups:
             group["lr"] = self.config.learning_rate * self._rate()
-        moved = Batch(batch.mixture, batch.target, crops, batch.seen).to(self.fabric.device)
+        moved = Batch(batch.mixture, batch.target, crops, seen).to(self.fabric.device)
         with self.fabric.autocast():
             objective, losses = self._losses(moved, audio_only)
         self.optimiser.zero_grad()
@@ -148,6 +147,14 @@ class Trainer:
         if self.curves is not None and self.step % 20 == 0:
             self.curves.write(found, self.step)
         return found
+
+    def _filmed(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Mouths as another camera would have shown them, and where they are seen."""
+        if self.config.model.fusion == "none":
+            return batch.crops, batch.seen
+        settings = self.config.augment
+        crops, seen = stagger(batch.crops, batch.seen, settings.jitter_frames, self.generator)
+        return augment(crops, settings, self.generator), seen
 
     def _losses(self, batch: Batch, audio_only: Batch | None) -> tuple[Tensor, Losses]:
         """What to differentiate, and what to tell."""
