@@ -12,14 +12,16 @@ from .options import Json, Quiet
 from .style import App
 from .tables import write_table
 
-models = App(name="models", cls=TyperGroup, help="List, show, check and convert trained nets.", rich_markup_mode=None)
+models = App(
+    name="models", cls=TyperGroup, help="List, show, check, convert and narrow trained nets.", rich_markup_mode=None
+)
 
 Name = Annotated[str, typer.Argument(help="Name of a model, or path of a .safetensors checkpoint.")]
 
 
 @models.callback(invoke_without_command=True)
 def default(ctx: typer.Context, as_json: Json = False) -> None:
-    """List, show, check and convert trained nets. Without a command: list."""
+    """List, show, check, convert and narrow trained nets. Without a command: list."""
     if ctx.invoked_subcommand is None:
         list_models(as_json)
 
@@ -108,6 +110,37 @@ def convert(
     if not quiet:
         after = "nothing was written" if dry_run else f"{output}  ({read_header(output).num_bytes / 1e6:.1f} MB)"
         typer.echo(f"{trained}  ({before / 1e6:.1f} MB) -> {after}")
+
+
+@models.command()
+def narrow(
+    trained: Annotated[Path, typer.Argument(help="Checkpoint of a run, or a model's file.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write; a .safetensors file.")],
+    audio_channels: Annotated[str, typer.Option(help="Channels of the audio stages, such as 8,16,24,32,48,64.")],
+    lip_width: Annotated[int, typer.Option(help="Channels of the lip stream's first stage.", min=1)],
+    force: Annotated[bool, typer.Option("--force", "-f", help="Replace the output if it exists.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Take from a trained MMTM net the channels that count most: a start for a smaller one, to be trained further.
+
+    Example: avse models narrow runs/mmtm/best.safetensors -o start.safetensors --audio-channels 8,16,24,32,48,64 --lip-width 8
+    avse train --config configs/small.yaml --start-from start.safetensors --data cache/faces --val-speakers id1,id2 --run runs/small
+    """  # noqa: E501
+    from avse import files, registry
+    from avse.checkpoint import load_checkpoint, save_checkpoint
+    from avse.errors import UsageError
+    from avse.training.narrow import narrow as narrower
+
+    files.check_output(output, force, [trained])
+    try:
+        channels = [int(word) for word in audio_channels.split(",")]
+    except ValueError:
+        raise UsageError(f"--audio-channels {audio_channels} are no numbers.", "Such as: 8,16,24,32,48,64") from None
+    checkpoint = load_checkpoint(registry.find(str(trained)))
+    save_checkpoint(output, narrower(checkpoint.net, channels, lip_width), {"start": checkpoint.sha256, "step": 0})
+    if not quiet:
+        before, after = trained.stat().st_size, output.stat().st_size
+        typer.echo(f"{trained}  ({before / 1e6:.1f} MB) -> {output}  ({after / 1e6:.1f} MB)")
 
 
 def _facts(header: Any) -> dict[str, Any]:
