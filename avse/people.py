@@ -74,8 +74,8 @@ def _excess(tracks: Sequence[Track], together: np.ndarray) -> Likeness:
 
 
 def _stayed(earlier: Track, later: Track) -> bool:
-    is_near = overlap(earlier.faces[-1].box, later.faces[0].box) >= 0.3
-    return is_near and later.frames[0] - earlier.frames[-1] <= ABSENCE_FRAMES
+    is_soon = later.frames[0] - earlier.frames[-1] <= ABSENCE_FRAMES
+    return is_soon and overlap(earlier.faces[-1].box, later.faces[0].box) >= 0.3
 
 
 def _has_rival(a: int, b: int, value: float, excess: Likeness, together: np.ndarray) -> bool:

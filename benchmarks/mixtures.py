@@ -49,12 +49,10 @@ def table(summary: Mapping[str, Any]) -> str:
 def page(summary: Mapping[str, Any], options: argparse.Namespace) -> str:
     """The page, with all that is needed to make it again."""
     command = "python benchmarks/mixtures.py MIXTURES" + (" --rivals" if options.rivals else "")
-    command += f" --output {options.output}"
-    weights = summary["methods"]["avse"]["sha256"][:12]
+    command += "".join(f" --also {model}" for model in options.also) + f" --output {options.output}"
+    hashes = [f"{name} {summary['methods'][name]['sha256'][:12]}" for name in ("avse", *options.also)]
     versions = ", ".join(f"{name} {version}" for name, version in summary["versions"].items())
-    made = (
-        f"Made by `{command}` on {summary['date']}; model {weights}; {summary['num_failed']} rows failed; {versions}."
-    )
+    made = f"Made by `{command}` on {summary['date']}; {', '.join(hashes)}; {summary['num_failed']} rows failed; {versions}."
     return f"# Scores on mixtures\n\n{made}\n\n{summary['protocol']}\n\n{LISTS}\n\n{table(summary)}\n"
 
 
@@ -63,6 +61,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("mixtures", type=Path)
     parser.add_argument("--model", default="avse")
+    parser.add_argument("--also", action="append", default=[], metavar="MODEL", help="another model, beside it")
     parser.add_argument("--output", type=Path, required=True, help="Markdown page; all scores go beside it as .csv")
     parser.add_argument("--results", type=Path, default=Path("out/mixtures"), help="rows, estimates and report")
     parser.add_argument("--rivals", action="store_true", help="also run RNNoise (pip install pyrnnoise)")
@@ -70,6 +69,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="items of each list")
     options = parser.parse_args()
     methods = [f"avse={options.model}", f"avse without picture={options.model}:no-video"]
+    methods += [f"{model}={model}" for model in options.also]
     methods += [f"RNNoise=external:{RNNOISE}"] if options.rivals else []
     done = evaluate(Request(options.mixtures, options.results, methods, limit=options.limit), options.jobs)
     text = page(done.summary, options)
