@@ -50,9 +50,9 @@ def page(summary: Mapping[str, Any], options: argparse.Namespace) -> str:
     """The page, with all that is needed to make it again."""
     command = "python benchmarks/mixtures.py MIXTURES" + (" --rivals" if options.rivals else "")
     command += "".join(f" --also {model}" for model in options.also) + f" --output {options.output}"
-    hashes = [f"{name} {summary['methods'][name]['sha256'][:12]}" for name in ("avse", *options.also)]
+    weights = ", ".join(f"{name} {summary['methods'][name]['sha256'][:12]}" for name in ("avse", *options.also))
     versions = ", ".join(f"{name} {version}" for name, version in summary["versions"].items())
-    made = f"Made by `{command}` on {summary['date']}; {', '.join(hashes)}; {summary['num_failed']} rows failed; {versions}."
+    made = f"Made by `{command}` on {summary['date']}; {weights}; {summary['num_failed']} rows failed; {versions}."
     return f"# Scores on mixtures\n\n{made}\n\n{summary['protocol']}\n\n{LISTS}\n\n{table(summary)}\n"
 
 
