@@ -69,6 +69,7 @@ def test_attention_keeps_its_heads_and_the_imputer_is_left_out() -> None:
         ({}, (4, 4, 6), 3, "3 audio channels for 4 stages"),
         ({}, (4, 4, 6, 17), 3, "become wider"),
         ({}, NARROW, 7, "become wider"),
+        ({}, (4, 0, 6, 8), 3, "lose all channels"),
     ],
 )
 def test_what_cannot_be(settings: dict[str, str], audio_channels: tuple[int, ...], lip_width: int, words: str) -> None:

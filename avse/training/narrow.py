@@ -25,7 +25,7 @@ def narrow(net: SpeechNet, audio_channels: Sequence[int], lip_width: int) -> Spe
 
     SMIL's imputer and regulariser are left out: a run of stage smil makes them anew.
 
-    Raises UsageError for a fusion other than MMTM or none, another number of stages, or sizes that are not smaller.
+    Raises UsageError for a fusion other than MMTM or none, another number of stages, or sizes that are larger.
     """
     config = net.config
     if config.fusion not in FUSIONS:
@@ -34,9 +34,10 @@ def narrow(net: SpeechNet, audio_channels: Sequence[int], lip_width: int) -> Spe
         raise UsageError(
             f"{len(audio_channels)} audio channels for {len(config.audio_channels)} stages.", "Give one for each stage."
         )
-    if lip_width > config.lip_width or any(map(int.__gt__, audio_channels, config.audio_channels)):
-        wide = f"audio_channels {list(config.audio_channels)}, lip_width {config.lip_width}"
-        raise UsageError("The net would become wider.", f"It has {wide}: give less.")
+    wide, narrower = (*config.audio_channels, config.lip_width), (*audio_channels, lip_width)
+    if not all(1 <= new <= old for new, old in zip(narrower, wide, strict=True)):
+        has = f"audio_channels {list(config.audio_channels)}, lip_width {config.lip_width}"
+        raise UsageError("The net would become wider, or lose all channels of a stage.", f"It has {has}: give less.")
     sizes = {"audio_channels": tuple(audio_channels), "lip_width": lip_width, "imputer": "none", "regulariser": "none"}
     small = SpeechNet(replace(config, **sizes))  # type: ignore[arg-type]
     channels = _Channels(net.state_dict(), small.state_dict())
