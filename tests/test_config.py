@@ -19,7 +19,7 @@ from avse.training.smil import SmilConfig
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 PRESETS = sorted(CONFIGS.glob("*.yaml"))
-WAYS_TO_TRAIN = ("lips", "dropout", "smil", "table3")
+WAYS_TO_TRAIN = ("lips", "dropout", "long", "smil", "small", "table3")
 
 
 def written(folder: Path, text: str) -> Path:
@@ -57,6 +57,13 @@ def test_the_presets_for_missing_pictures() -> None:
     assert dropout.mix.gap_probability > 0
     assert smil == read_config(CONFIGS / "smil.yaml", stage="smil")
     assert (smil.stage, smil.model.imputer, smil.model.regulariser) == ("smil", "blended", "multiply")
+
+
+def test_longer_examples_and_smil_teach_the_same_net() -> None:
+    long, smil, small = (read_config(CONFIGS / f"{name}.yaml") for name in ("long", "smil", "small"))
+    assert long.model == smil.model
+    assert (long.mix.num_frames, smil.mix.num_frames, small.mix.num_frames) == (75, 75, 56)
+    assert (long.stage, small.stage, small.model.attention_heads) == ("speech", "speech", long.model.attention_heads)
 
 
 def test_the_nets_of_the_table_differ_in_their_fusion_alone() -> None:
