@@ -99,17 +99,15 @@ def convert(
     from avse import files, registry
     from avse.checkpoint import convert as write
     from avse.errors import UsageError
-    from avse.header import read_header
 
     if output.suffix != ".safetensors":
         raise UsageError(f"{output} would not be found as a model.", "Give it the suffix .safetensors.")
     files.check_output(output, force, [trained])
-    before = registry.verify(str(trained)).stat().st_size
+    registry.verify(str(trained))
     if not dry_run:
         write(trained, output, {"name": name, "data": data, "licence": licence})
     if not quiet:
-        after = "nothing was written" if dry_run else f"{output}  ({read_header(output).num_bytes / 1e6:.1f} MB)"
-        typer.echo(f"{trained}  ({before / 1e6:.1f} MB) -> {after}")
+        typer.echo(f"{_sized(trained)} -> {'nothing was written' if dry_run else _sized(output)}")
 
 
 @models.command()
@@ -131,16 +129,20 @@ def narrow(
     from avse.errors import UsageError
     from avse.training.narrow import narrow as narrower
 
-    files.check_output(output, force, [trained])
+    path = registry.find(str(trained))
+    files.check_output(output, force, [path])
     try:
         channels = [int(word) for word in audio_channels.split(",")]
     except ValueError:
         raise UsageError(f"--audio-channels {audio_channels} are no numbers.", "Such as: 8,16,24,32,48,64") from None
-    checkpoint = load_checkpoint(registry.find(str(trained)))
+    checkpoint = load_checkpoint(path)
     save_checkpoint(output, narrower(checkpoint.net, channels, lip_width), {"start": checkpoint.sha256, "step": 0})
     if not quiet:
-        before, after = trained.stat().st_size, output.stat().st_size
-        typer.echo(f"{trained}  ({before / 1e6:.1f} MB) -> {output}  ({after / 1e6:.1f} MB)")
+        typer.echo(f"{_sized(path)} -> {_sized(output)}")
+
+
+def _sized(path: Path) -> str:
+    return f"{path}  ({path.stat().st_size / 1e6:.1f} MB)"
 
 
 def _facts(header: Any) -> dict[str, Any]:

@@ -30,10 +30,10 @@ def silence_half(net: SpeechNet) -> None:
             if name.endswith(("bottleneck.gather", "squeeze")):
                 assert isinstance(part, nn.Conv1d | nn.Linear)
                 part.weight[::2] = 0
-                part.bias[::2] = 0  # type: ignore[index]
+                part.bias[::2] = 0
         spread, num_channels = net.audio.bottleneck.spread, net.config.audio_channels[-1]
         for value in (spread.weight, spread.bias):
-            value.unflatten(0, (num_channels, -1))[::2] = 0  # type: ignore[union-attr]
+            value.unflatten(0, (num_channels, -1))[::2] = 0
 
 
 @pytest.mark.parametrize("fusion", ["none", "mmtm", "mmtm-global"])
@@ -93,6 +93,14 @@ def test_the_command_writes_a_start(tmp_path: Path) -> None:
 def test_the_settings_of_the_small_net_fit_what_narrowing_gives() -> None:
     from avse.training.settings import read_config
 
-    small = read_config(Path("configs/small.yaml")).model
+    small = read_config(Path(__file__).parents[1] / "configs/small.yaml").model
     wide = SpeechNet(ModelConfig(attention_heads=small.attention_heads))
     assert narrow(wide, small.audio_channels, small.lip_width).config == small
+
+
+def test_a_shipped_model_can_be_named(tmp_path: Path) -> None:
+    start = tmp_path / "start.safetensors"
+    arguments = ["models", "narrow", "avse", "-o", str(start), "--lip-width", "8"]
+    done = CliRunner().invoke(app, [*arguments, "--audio-channels", "8,16,24,32,48,64"])
+    assert done.exit_code == 0, done.output
+    assert f"-> {start}" in done.stdout

@@ -58,6 +58,7 @@ class _Channels:
         self._big, self._small = big, small
         self._groups: list[tuple[Tensor, int]] = []
         self._axes: dict[str, tuple[Tensor | None, ...]] = {}
+        self._layers: dict[str, tuple[Tensor | None, Tensor | None]] = {}
         self._norms: dict[str, Tensor] = {}
 
     def group(self, weight: str, parts: int = 1) -> Tensor:
@@ -69,7 +70,7 @@ class _Channels:
 
     def layer(self, weight: str, outputs: Tensor | None, inputs: Tensor | None) -> None:
         """A convolution or a linear map; None for what keeps its size."""
-        self._axes[weight] = outputs, inputs
+        self._layers[weight] = self._axes[weight] = outputs, inputs
         self._axes[weight.removesuffix("weight") + "bias"] = (outputs,)
 
     def norm(self, name: str, numbers: Tensor) -> None:
@@ -100,8 +101,8 @@ class _Channels:
         for name, own in self._norms.items():
             has_norm[own] = True
             normed.index_add_(0, own, self._big[f"{name}.weight"].abs() + self._big[f"{name}.bias"].relu())
-        for name, axes in self._axes.items():
-            for total, axis, numbers in zip((written, read), (0, 1), axes if len(axes) == 2 else (), strict=False):
+        for name, ends in self._layers.items():
+            for axis, (total, numbers) in enumerate(zip((written, read), ends, strict=True)):
                 if numbers is not None:
                     total.index_add_(0, numbers, self._big[name].transpose(0, axis).flatten(1).norm(dim=1))
         return torch.where(has_norm, normed, written) * torch.where(read > 0, read, 1.0)
