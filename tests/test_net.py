@@ -101,9 +101,17 @@ def test_masks() -> None:
     gain = SpeechNet(tiny()).eval()(made_inputs(tiny())).mask
     assert 0 < gain.min() < gain.max() < 1
     config = tiny(mask="complex")
-    turn = SpeechNet(config).eval()(made_inputs(config)).mask
+    turn = stirred(config).eval()(made_inputs(config)).mask
     assert turn.abs().max() < 1
     assert turn.angle().abs().max() > 1e-3
+
+
+def test_a_complex_mask_starts_as_the_magnitude_mask() -> None:
+    plain, turning = stirred(tiny()).eval(), SpeechNet(tiny(mask="complex")).eval()
+    missing, unexpected = turning.load_state_dict(plain.state_dict(), strict=False)
+    assert (missing, unexpected) == (["audio.turn.weight", "audio.turn.bias"], [])
+    inputs = made_inputs(tiny())
+    assert torch.allclose(turning(inputs).spectrum, plain(inputs).spectrum, atol=1e-6)
 
 
 def test_the_mask_is_what_is_applied() -> None:

@@ -68,8 +68,7 @@ class SpeechNet(nn.Module):
         super().__init__()
         self.config = config
         num_bins = SAMPLES_PER_FRAME // 2
-        num_masks = 1 if config.mask == "magnitude" else 2
-        self.audio = AudioUNet(num_bins, config.audio_channels, num_masks, config.attention_heads)
+        self.audio = AudioUNet(num_bins, config.audio_channels, config.mask == "complex", config.attention_heads)
         self.lips = None if config.fusion == "none" else LipStream(config.lip_width, config.stem_frames)
         self.fusions = nn.ModuleList(self._fusion(depth) for depth in range(5))
         self.imputer, self.regulariser = self._imputer(), self._regulariser()
@@ -101,7 +100,8 @@ class SpeechNet(nn.Module):
         if self.regulariser is not None:
             x, divergence = self.regulariser(x, before)
             divergences.append(divergence)
-        mask = self._mask(self.audio.decode(self.audio.bottleneck(x), skips))
+        mask = self.audio.decode(self.audio.bottleneck(x), skips)
+        mask = torch.cat([mask, mask[:, -1:]], dim=1)  # the bin at 8 kHz follows its neighbour
         return Output(inputs.spectrum * mask, mask, energies, sum(divergences) if divergences else None)
 
     def _fusion(self, depth: int) -> nn.Module:
@@ -124,12 +124,3 @@ class SpeechNet(nn.Module):
         channels = self.config.audio_channels[-1]
         kind = self.config.regulariser
         return None if kind == "none" else FeatureRegulariser(channels, channels, cast(Kind, kind))
-
-    def _mask(self, raw: Tensor) -> Tensor:
-        """A gain in (0, 1), or (DCCRN's form E) a gain and a phase; the bin at 8 kHz follows its neighbour."""
-        raw = torch.cat([raw, raw[:, :, -1:]], dim=2)
-        if self.config.mask == "magnitude":
-            return torch.sigmoid(raw[:, 0])
-        turn = torch.complex(1 + raw[:, 0], raw[:, 1])
-        size = turn.abs().clamp_min(1e-6)
-        return turn * (torch.tanh(size) / size)

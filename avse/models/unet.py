@@ -5,7 +5,9 @@ Legend: `B` batch, `C` channels, `F` frequency bins, `T` STFT frames.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -19,11 +21,11 @@ class AudioUNet(nn.Module):
     Args:
         num_bins: F of the input, divisible by 2 ** len(channels).
         channels: of the encoder's stages.
-        num_masks: channels of the output.
+        is_complex: whether the mask has a phase too.
         attention_heads: of the bottleneck's attention over time; 0: none.
     """
 
-    def __init__(self, num_bins: int, channels: Sequence[int], num_masks: int, attention_heads: int = 0) -> None:
+    def __init__(self, num_bins: int, channels: Sequence[int], is_complex: bool, attention_heads: int = 0) -> None:
         super().__init__()
         inputs = [1, *channels[:-1]]
         self.norm = nn.BatchNorm1d(num_bins)
@@ -31,7 +33,11 @@ class AudioUNet(nn.Module):
         self.bottleneck = Bottleneck(channels[-1], num_bins >> len(channels), attention_heads)
         outputs = [channels[0], *channels[:-1]]
         self.decoder = nn.ModuleList(Up(i, o) for i, o in zip(channels, outputs, strict=True))
-        self.mask = nn.Conv2d(channels[0], num_masks, 3, padding=1)
+        self.mask = nn.Conv2d(channels[0], 1, 3, padding=1)
+        self.turn = nn.Conv2d(channels[0], 1, 3, padding=1) if is_complex else None
+        if self.turn is not None:
+            nn.init.zeros_(self.turn.weight)
+            nn.init.zeros_(cast(Tensor, self.turn.bias))
 
     def start(self, magnitude: Tensor) -> Tensor:
         """Normalise every frequency bin: (B, F, T) -> (B, 1, F, T)."""
@@ -43,14 +49,19 @@ class AudioUNet(nn.Module):
         return answer
 
     def decode(self, x: Tensor, skips: Sequence[Tensor]) -> Tensor:
-        """Decoder stages, deepest first; ``skips`` are what the encoder stages gave, after fusion. (B, masks, F, T)."""
+        """Decoder stages, deepest first; ``skips`` are what the encoder stages gave, after fusion.
+
+        Returns the mask (B, F, T) in (0, 1); if complex, with a phase, which is 0 everywhere in a net not trained yet.
+        """
         x = x + skips[-1]
         for index in reversed(range(len(self.decoder))):
             x = self.decoder[index](x)
             if index > 0:
                 x = x + skips[index - 1]
-        mask: Tensor = self.mask(x)
-        return mask
+        gain = torch.sigmoid(self.mask(x)[:, 0])
+        if self.turn is None:
+            return gain
+        return torch.polar(gain.float(), math.pi * torch.tanh(self.turn(x)[:, 0].float()))
 
 
 class Bottleneck(nn.Module):

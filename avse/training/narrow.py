@@ -119,6 +119,8 @@ def _audio(channels: _Channels, net: AudioUNet) -> list[Tensor]:
         channels.layer(f"audio.decoder.{index}.conv.weight", outputs.repeat(2), stage)
         channels.norm(f"audio.decoder.{index}.norm", outputs)
     channels.layer("audio.mask.weight", None, lowest)
+    if net.turn is not None:
+        channels.layer("audio.turn.weight", None, lowest)
     _bottleneck(channels, net.bottleneck, stages[-1])
     return stages
 
