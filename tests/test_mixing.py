@@ -129,6 +129,31 @@ def test_the_same_person_among_the_voices_is_left_out_too(world: Path) -> None:
         assert (match / norms).max() > 0.999
 
 
+@pytest.mark.parametrize("probability", [0.0, 0.2, 1.0])
+def test_how_often_another_talker_is_a_stranger(
+    make: Make, monkeypatch: pytest.MonkeyPatch, probability: float
+) -> None:
+    mixer, drawn = make(voices=True, num_talkers=(0.0, 1.0), stranger_probability=probability), []
+    original = mixer._voice
+    monkeypatch.setattr(mixer, "_voice", lambda but, rng: drawn.append(original(but, rng)) or drawn[-1])
+    examples(mixer, 200)
+    reader = load_clip(mixer.voices["reader"][0]).sound.tobytes()
+    strange = np.mean([voice[:640].tobytes() in reader for voice in drawn])
+    assert strange == pytest.approx(probability, abs=0.0 if probability in (0, 1) else 0.08)
+
+
+def test_each_voice_has_its_own_microphone_and_the_target_is_heard_through_it(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = []
+    monkeypatch.setattr(mixing, "colour", lambda sound, range_db, rng: heard.append((range_db, rng.random())) or -sound)
+    settings = {"num_talkers": (0.0, 1.0), "noise_probability": 0.0, "gain_db": (0.0, 0.0)}
+    plain, coloured = (make(**settings, colour_db=range_db).example(5, 0) for range_db in (0.0, 6.0))
+    assert [range_db for range_db, _ in heard] == [6.0, 6.0]
+    assert heard[0][1] != heard[1][1]
+    np.testing.assert_allclose(coloured.target, -plain.target, atol=1e-6)
+
+
 def test_without_a_talker_there_is_always_noise(make: Make) -> None:
     for example in examples(make(num_talkers=(1.0,), noise_probability=0.0, noise_db=(-3.0, -3.0)), 20):
         assert rms_db(example.mixture - example.target) - rms_db(example.target) == pytest.approx(-3, abs=0.05)

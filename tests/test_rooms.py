@@ -1,11 +1,11 @@
-"""Rooms and lines: what reverberation and a narrow band do to sounds that are known."""
+"""Rooms, microphones and lines: what reverberation, a colour and a narrow band do to sounds that are known."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from avse.data.rooms import narrow, reverberate
+from avse.data.rooms import colour, narrow, reverberate
 
 
 def click(num_samples: int = 16000, place: int = 1000) -> np.ndarray:
@@ -40,6 +40,24 @@ def test_rooms_are_drawn() -> None:
     first, again, other = (reverberate(voice, np.random.default_rng(seed)) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert not np.allclose(first, other, atol=1e-2)
+
+
+@pytest.mark.parametrize("num_samples", [16000, 16001])
+def test_a_microphone_has_smooth_gains_within_its_range(num_samples: int) -> None:
+    seen = []
+    for seed in range(8):
+        heard = colour(click(num_samples), 6.0, np.random.default_rng(seed))
+        assert (heard.shape, heard.dtype) == ((num_samples,), np.float32)
+        gains_db = 20 * np.log10(np.abs(np.fft.rfft(heard.astype(np.float64))))
+        assert np.abs(gains_db).max() < 6.01
+        assert np.abs(np.diff(gains_db[200:])).max() < 0.1
+        np.testing.assert_allclose(gains_db[:50], gains_db[0], atol=0.01)
+        seen.append(gains_db)
+    assert np.std(seen, axis=0).mean() > 1.0
+
+
+def test_a_microphone_of_no_range_changes_nothing() -> None:
+    np.testing.assert_allclose(colour(click(), 0.0, np.random.default_rng(0)), click(), atol=1e-6)
 
 
 @pytest.mark.parametrize("highest_hz", [3400.0, 5000.0, 7000.0])

@@ -14,7 +14,7 @@ import numpy as np
 
 from avse.config import SAMPLES_PER_FRAME
 from avse.data.cache import Clip, load_clip
-from avse.data.rooms import narrow, reverberate
+from avse.data.rooms import colour, narrow, reverberate
 from avse.errors import UsageError
 from avse.lips import CROP
 
@@ -29,6 +29,9 @@ class MixConfig:
     """Length of an example in video frames (25 per second)."""
     num_talkers: tuple[float, ...] = (0.2, 0.45, 0.25, 0.1)
     """Probabilities of 0, 1, 2, ... interfering talkers."""
+    stranger_probability: float = 0.5
+    """How often such a talker is a voice without picture, where there are any: those may be told by how they were
+    recorded; another of the talking faces only by voice and lips."""
     talker_db: tuple[float, float] = (-18.0, 5.0)
     """Range of the level of each interfering talker."""
     noise_probability: float = 0.4
@@ -53,6 +56,8 @@ class MixConfig:
     """How often the noise is babble: four to six voices at once."""
     room_probability: float = 0.0
     """How often each voice stands in a room of its own; the target keeps its reverberation."""
+    colour_db: float = 0.0
+    """Each voice passes a microphone of its own, whose gains lie within this range, up and down; 0: none."""
     narrow_probability: float = 0.0
     """How often mixture and target lack what lies above 3.4 to 7 kHz."""
     max_speaker_clips: int = 120
@@ -98,9 +103,9 @@ class Mixer:
         rng = np.random.default_rng((seed, index))
         config = self.config
         speaker, clip = self._target(rng)
-        target = scale_to(self._in_room(clip.sound, rng), 0.0)
+        target = scale_to(self._recorded(clip.sound, rng), 0.0)
         num_talkers = int(rng.choice(len(config.num_talkers), p=config.num_talkers))
-        others = [self._in_room(self._voice(speaker, rng), rng) for _ in range(num_talkers)]
+        others = [self._recorded(self._voice(speaker, rng), rng) for _ in range(num_talkers)]
         mixture = target + sum((scale_to(other, rng.uniform(*config.talker_db)) for other in others), np.float32(0))
         if num_talkers == 0 or rng.random() < config.noise_probability:
             mixture = mixture + scale_to(self._noise(speaker, len(target), rng), rng.uniform(*config.noise_db))
@@ -135,12 +140,15 @@ class Mixer:
             kept[max(first, 0) : first + length] = False
         return clip.lips * kept[:, None, None], kept
 
-    def _in_room(self, voice: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return reverberate(voice, rng) if rng.random() < self.config.room_probability else voice
+    def _recorded(self, voice: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """The voice in a room, by a microphone."""
+        if rng.random() < self.config.room_probability:
+            voice = reverberate(voice, rng)
+        return colour(voice, self.config.colour_db, rng) if self.config.colour_db else voice
 
     def _voice(self, but: str, rng: np.random.Generator) -> np.ndarray:
-        """Someone else's voice, half the time from the recordings without picture where there are any."""
-        heard_first = bool(self.voices) and rng.random() < 0.5
+        """Someone else's voice."""
+        heard_first = bool(self.voices) and rng.random() < self.config.stranger_probability
         pools = (self.voices, self.seen) if heard_first else (self.seen, self.voices)
         others = next(found for pool in pools if (found := [clips for name, clips in pool.items() if name != but]))
         return segment(others[int(rng.integers(len(others)))], self.config.num_frames, rng, with_lips=False).sound

@@ -1,4 +1,4 @@
-"""What lies between a mouth and a file: a room's reverberation, a line's narrow band.
+"""What lies between a mouth and a file: a room's reverberation, a microphone's colour, a line's narrow band.
 
 Legend: `N` samples at 16 kHz.
 """
@@ -25,6 +25,14 @@ def reverberate(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     size = len(sound) + len(response)
     answer = np.fft.irfft(np.fft.rfft(sound, size) * np.fft.rfft(response, size), size)
     return answer[: len(sound)].astype(np.float32)
+
+
+def colour(sound: np.ndarray, range_db: float, rng: np.random.Generator) -> np.ndarray:
+    """Sound (N,) through a made-up microphone: gains within +-``range_db`` at every octave from 62 Hz to 8 kHz."""
+    spectrum = np.fft.rfft(sound)
+    octaves = np.log2(np.linspace(0, SAMPLE_RATE / 2, len(spectrum)).clip(62.5) / 62.5)
+    gains_db = np.interp(octaves, np.arange(8), rng.uniform(-range_db, range_db, 8))
+    return np.fft.irfft(spectrum * 10 ** (gains_db / 20), len(sound)).astype(np.float32)
 
 
 def narrow(sound: np.ndarray, highest_hz: float) -> np.ndarray:
