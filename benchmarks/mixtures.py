@@ -1,7 +1,9 @@
 """The page of scores on mixtures: what `avse evaluate` says of a folder of mixture lists, as Markdown and as CSV.
 
 The same model with the picture and without, beside the unprocessed mixture and, with ``--rivals``, RNNoise on the same
-items. Rows, estimates and the report stay in the folder of results; run it again to go on where it stopped.
+items; where MIXTURES/mixtures.csv says who talks (columns list, item, target_speaker, interference), a second table
+parts the items by whether the other talkers come from the target's own collection of recordings. Rows, estimates and
+the report stay in the folder of results; run it again to go on where it stopped.
 
     python benchmarks/mixtures.py MIXTURES --rivals --output docs/mixtures.md
 """
@@ -9,14 +11,20 @@ items. Rows, estimates and the report stay in the folder of results; run it agai
 from __future__ import annotations
 
 import argparse
+import csv
+import json
+import re
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from avse.evaluation.evaluate import Request, evaluate
+from avse.evaluation.results import ROWS
 
 SCORES = {
     "pesq": ("PESQ-wb", ".3f"),
@@ -29,6 +37,11 @@ LISTS = (
     "each; `three-talkers-paper`: two more talkers, -17 dB each, so that the mixture has the STOI of the MMTM paper's; "
     "`noise-5db`: noise at -5 dB; `talker-and-noise`: a second talker at 0 dB and noise at -10 dB. Their recordings "
     "may not be passed on; a folder of your own holds LIST/mix/ITEM.mkv and LIST/s1/ITEM.flac for each list."
+)
+ORIGIN = (
+    "Where do the other talkers come from? Voices of another collection (read speech here, beside broadcasts) can be "
+    "told by how they were recorded, even without a picture; in the recordings that people bring, all voices share "
+    "microphone and room, as those do that come from the same recordings."
 )
 RNNOISE = shlex.join([sys.executable, str(Path(__file__).with_name("rnnoise.py"))]) + " {wav} {out}"
 
@@ -43,6 +56,36 @@ def table(summary: Mapping[str, Any]) -> str:
         gain = line["improvement"].get("si_sdr")
         cells.append(f"{gain['mean']:+.2f} ({gain['low']:+.2f} to {gain['high']:+.2f})" if gain else "")
         lines.append(f"| {line['subset']} | {line['n']} | {line['method']} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def origins(index: Path) -> dict[tuple[str, str], str]:
+    """Where the other talkers of (list, item) come from; items without any are left out."""
+    found = {}
+    with index.open(newline="") as file:
+        for row in csv.DictReader(file):
+            collections = re.findall(r"\b([a-z]+)\d+@", row["interference"])  # a noise's name begins with a capital
+            if collections:
+                own = re.match("[a-z]*", row["target_speaker"])
+                is_same = own is not None and set(collections) == {own[0]}
+                found[row["list"], row["item"]] = "the same recordings" if is_same else "elsewhere, one at least"
+    return found
+
+
+def table_by_origin(rows: Sequence[Mapping[str, Any]], origin: Mapping[tuple[str, str], str]) -> str:
+    """Means by list, by where the other talkers come from, and by method."""
+    before = {(row["subset"], row["item"]): row["scores"]["si_sdr"] for row in rows if row["method"] == "mixed"}
+    groups: dict[tuple[str, str, str], list[tuple[float, ...]]] = defaultdict(list)
+    for row in rows:
+        key = row["subset"], row["item"]
+        if row["status"] == "ok" and key in origin:
+            scores = row["scores"]
+            gain = scores["si_sdr"] - before[key]
+            groups[key[0], origin[key], row["method"]].append((scores["pesq"], scores["stoi"], gain))
+    lines = ["| list | other talkers from | method | items | PESQ-wb | STOI | SI-SDR gain dB |", "|---" * 7 + "|"]
+    for (subset, source, method), values in sorted(groups.items()):
+        pesq, stoi, gain = map(mean, zip(*values, strict=True))
+        lines.append(f"| {subset} | {source} | {method} | {len(values)} | {pesq:.3f} | {stoi:.3f} | {gain:+.2f} |")
     return "\n".join(lines)
 
 
@@ -73,6 +116,10 @@ def main() -> None:
     methods += [f"RNNoise=external:{RNNOISE}"] if options.rivals else []
     done = evaluate(Request(options.mixtures, options.results, methods, limit=options.limit), options.jobs)
     text = page(done.summary, options)
+    index = options.mixtures / "mixtures.csv"
+    if index.exists():
+        rows = [json.loads(line) for line in (options.results / ROWS).read_text().splitlines()]
+        text += f"\n{ORIGIN}\n\n{table_by_origin(rows, origins(index))}\n"
     options.output.write_text(text)
     shutil.copyfile(options.results / "scores.csv", options.output.with_suffix(".csv"))
     print(text)
