@@ -138,8 +138,30 @@ def test_how_often_another_talker_is_a_stranger(
     monkeypatch.setattr(mixer, "_voice", lambda but, rng: drawn.append(original(but, rng)) or drawn[-1])
     examples(mixer, 200)
     reader = load_clip(mixer.voices["reader"][0]).sound.tobytes()
-    strange = np.mean([voice[:640].tobytes() in reader for voice in drawn])
+    strange = np.mean([voice.sound[:640].tobytes() in reader for voice in drawn])
     assert strange == pytest.approx(probability, abs=0.0 if probability in (0, 1) else 0.08)
+
+
+def test_turnabout_hears_the_same_and_looks_at_somebody_else(make: Make) -> None:
+    settings = {"num_talkers": (0.0, 1.0), "noise_probability": 0.0, "unseen_probability": 0.0, "room_probability": 0.5}
+    mixer = make(**settings, turnabout=True, colour_db=6.0, narrow_probability=0.5)
+    for index in range(0, 20, 2):
+        one, other = mixer.example(5, index), mixer.example(5, index + 1)
+        np.testing.assert_array_equal(one.mixture, other.mixture)
+        np.testing.assert_allclose(one.target + other.target, one.mixture, atol=1e-5)
+        assert not np.array_equal(one.lips, other.lips)
+        assert other.lips.any()
+        assert other.seen.all()
+
+
+@pytest.mark.parametrize(
+    "settings", [{"num_talkers": (1.0,)}, {"num_talkers": (0.0, 1.0), "stranger_probability": 1.0}]
+)
+def test_where_nobody_else_is_seen_there_is_no_turnabout(make: Make, settings: dict[str, Any]) -> None:
+    plain, turning = (make(voices=True, **settings, turnabout=value) for value in (False, True))
+    for index in range(6):
+        np.testing.assert_array_equal(turning.example(5, index).mixture, plain.example(5, index).mixture)
+        np.testing.assert_array_equal(turning.example(5, index).lips, plain.example(5, index).lips)
 
 
 def test_each_voice_has_its_own_microphone_and_the_target_is_heard_through_it(
@@ -312,7 +334,7 @@ def test_babble_is_four_to_six_other_voices(make: Make, monkeypatch: pytest.Monk
     heard: list[str] = []
     original = mixer._voice
 
-    def counted(but: str, rng: np.random.Generator) -> np.ndarray:
+    def counted(but: str, rng: np.random.Generator) -> Clip:
         heard.append(but)
         return original(but, rng)
 
@@ -338,9 +360,10 @@ def test_how_often_there_is_a_room_or_a_narrow_band(
     monkeypatch.setattr(mixing, name, lambda sound, rest: calls.append(rest) or sound)
     field = "room_probability" if name == "reverberate" else "narrow_probability"
     examples(make(num_talkers=(0.0, 1.0), **{field: probability}), 200)
-    assert len(calls) / 400 == pytest.approx(probability, abs=0.08)
+    num_sounds = 3 if name == "narrow" else 2  # the mixture and both voices, or both voices
+    assert len(calls) / (200 * num_sounds) == pytest.approx(probability, abs=0.08)
     if name == "narrow":
-        assert calls[::2] == calls[1::2]
+        assert calls[::3] == calls[1::3] == calls[2::3]
         assert 3400 <= min(calls) < 3800
         assert 6600 < max(calls) <= 7000
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -32,6 +33,9 @@ class MixConfig:
     stranger_probability: float = 0.5
     """How often such a talker is a voice without picture, where there are any: those may be told by how they were
     recorded; another of the talking faces only by voice and lips."""
+    turnabout: bool = False
+    """Every second example is the mixture before it once more, the target being another talker who is seen: nothing but
+    the lips tells whom to follow."""
     talker_db: tuple[float, float] = (-18.0, 5.0)
     """Range of the level of each interfering talker."""
     noise_probability: float = 0.4
@@ -82,6 +86,14 @@ class Example:
     seen: np.ndarray
 
 
+class Scene(NamedTuple):
+    """A mixture (N,), the voices in it (N,) as loud as they are there, and the clips that they come from."""
+
+    mixture: np.ndarray
+    voices: list[np.ndarray]
+    clips: list[Clip]
+
+
 class Mixer:
     """Draws examples: talkers that one sees, voices and noise to lay over them. Nobody interferes with themselves."""
 
@@ -100,21 +112,35 @@ class Mixer:
 
     def example(self, seed: int, index: int) -> Example:
         """The example that belongs to (seed, index)."""
+        if self.config.turnabout and index % 2:
+            scene, rng = self._scene(seed, index - 1)
+            if len(scene.clips) > 1 and scene.clips[1].lips is not None:
+                return self._seen_from(scene, 1, rng)
+        scene, rng = self._scene(seed, index)
+        return self._seen_from(scene, 0, rng)
+
+    def _scene(self, seed: int, index: int) -> tuple[Scene, np.random.Generator]:
+        """Who talks, and what is heard of them; and the generator, for what is drawn after that."""
         rng = np.random.default_rng((seed, index))
         config = self.config
         speaker, clip = self._target(rng)
-        target = scale_to(self._recorded(clip.sound, rng), 0.0)
-        num_talkers = int(rng.choice(len(config.num_talkers), p=config.num_talkers))
-        others = [self._recorded(self._voice(speaker, rng), rng) for _ in range(num_talkers)]
-        mixture = target + sum((scale_to(other, rng.uniform(*config.talker_db)) for other in others), np.float32(0))
-        if num_talkers == 0 or rng.random() < config.noise_probability:
-            mixture = mixture + scale_to(self._noise(speaker, len(target), rng), rng.uniform(*config.noise_db))
+        clips, heard = [clip], [self._recorded(clip.sound, rng)]
+        for _ in range(int(rng.choice(len(config.num_talkers), p=config.num_talkers))):
+            clips.append(self._voice(speaker, rng))
+            heard.append(self._recorded(clips[-1].sound, rng))
+        levels = [0.0, *(rng.uniform(*config.talker_db) for _ in clips[1:])]
+        voices = [scale_to(voice, level) for voice, level in zip(heard, levels, strict=True)]
+        mixture = np.stack(voices).sum(0)
+        if len(clips) == 1 or rng.random() < config.noise_probability:
+            mixture = mixture + scale_to(self._noise(speaker, len(mixture), rng), rng.uniform(*config.noise_db))
         if rng.random() < config.narrow_probability:
             highest_hz = rng.uniform(3400.0, 7000.0)
-            mixture, target = narrow(mixture, highest_hz), narrow(target, highest_hz)
+            mixture, voices = narrow(mixture, highest_hz), [narrow(voice, highest_hz) for voice in voices]
         gain = np.float32(0.1 * 10 ** (rng.uniform(*config.gain_db) / 20))
-        crops, seen = self._picture(clip, rng)
-        return Example(mixture * gain, target * gain, crops, seen)
+        return Scene(mixture * gain, [voice * gain for voice in voices], clips), rng
+
+    def _seen_from(self, scene: Scene, target: int, rng: np.random.Generator) -> Example:
+        return Example(scene.mixture, scene.voices[target], *self._picture(scene.clips[target], rng))
 
     def _target(self, rng: np.random.Generator) -> tuple[str, Clip]:
         """Somebody one sees, or somebody one only hears."""
@@ -146,18 +172,18 @@ class Mixer:
             voice = reverberate(voice, rng)
         return colour(voice, self.config.colour_db, rng) if self.config.colour_db else voice
 
-    def _voice(self, but: str, rng: np.random.Generator) -> np.ndarray:
-        """Someone else's voice."""
+    def _voice(self, but: str, rng: np.random.Generator) -> Clip:
+        """Someone else."""
         heard_first = bool(self.voices) and rng.random() < self.config.stranger_probability
         pools = (self.voices, self.seen) if heard_first else (self.seen, self.voices)
         others = next(found for pool in pools if (found := [clips for name, clips in pool.items() if name != but]))
-        return segment(others[int(rng.integers(len(others)))], self.config.num_frames, rng, with_lips=False).sound
+        return segment(others[int(rng.integers(len(others)))], self.config.num_frames, rng, self.config.turnabout)
 
     def _noise(self, but: str, num_samples: int, rng: np.random.Generator) -> np.ndarray:
         """Babble, recorded noise where there is any, else, and one time in four, noise of a random colour."""
         if rng.random() < self.config.babble_probability and self._has_others:
-            voices = [scale_to(self._voice(but, rng), rng.uniform(-6.0, 0.0)) for _ in range(rng.integers(4, 7))]
-            return np.stack(voices).sum(0, dtype=np.float32)
+            crowd = [self._voice(but, rng).sound for _ in range(rng.integers(4, 7))]
+            return np.stack([scale_to(voice, rng.uniform(-6.0, 0.0)) for voice in crowd]).sum(0, dtype=np.float32)
         if not self.noises or rng.random() < 0.25:
             return coloured_noise(num_samples, rng)
         kinds = list(self.noises)
