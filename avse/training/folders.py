@@ -35,7 +35,7 @@ class Folders:
 
     def audio_only_mixer(self, config: TrainConfig) -> Mixer:
         """Training mixtures without picture: of speech that has none, or else of talking faces; pictures are hidden."""
-        hidden = replace(config.mix, unseen_probability=1.0)
+        hidden = replace(config.mix, unseen_probability=1.0, turnabout=False)  # no lips would tell who is meant
         voices, noises = self._interference(False)
         if self.audio_only is None:
             return Mixer(self.talkers(False), voices, noises, hidden)
