@@ -19,7 +19,7 @@ from avse.training.smil import SmilConfig
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 PRESETS = sorted(CONFIGS.glob("*.yaml"))
-WAYS_TO_TRAIN = ("lips", "dropout", "long", "smil", "small", "table3")
+WAYS_TO_TRAIN = ("lips", "dropout", "long", "smil", "small", "table3", "turnabout")
 
 
 def written(folder: Path, text: str) -> Path:
