@@ -24,6 +24,7 @@ from statistics import mean
 from typing import Any
 
 from avse.evaluation.evaluate import Request, evaluate
+from avse.evaluation.methods import MIXED
 from avse.evaluation.results import ROWS
 
 SCORES = {
@@ -60,10 +61,13 @@ def table(summary: Mapping[str, Any]) -> str:
 
 
 def origins(index: Path) -> dict[tuple[str, str], str]:
-    """Where the other talkers of (list, item) come from; items without any are left out."""
+    """Where the other talkers of (list, item) come from, where there are any; nothing from an index of another form."""
     found = {}
     with index.open(newline="") as file:
-        for row in csv.DictReader(file):
+        told = csv.DictReader(file)
+        if not {"list", "item", "target_speaker", "interference"} <= set(told.fieldnames or ()):
+            return {}
+        for row in told:
             collections = re.findall(r"\b([a-z]+)\d+@", row["interference"])  # a noise's name begins with a capital
             if collections:
                 own = re.match("[a-z]*", row["target_speaker"])
@@ -74,11 +78,15 @@ def origins(index: Path) -> dict[tuple[str, str], str]:
 
 def table_by_origin(rows: Sequence[Mapping[str, Any]], origin: Mapping[tuple[str, str], str]) -> str:
     """Means by list, by where the other talkers come from, and by method."""
-    before = {(row["subset"], row["item"]): row["scores"]["si_sdr"] for row in rows if row["method"] == "mixed"}
+    before = {
+        (row["subset"], row["item"]): row["scores"]["si_sdr"]
+        for row in rows
+        if row["method"] == MIXED and row["status"] == "ok"
+    }
     groups: dict[tuple[str, str, str], list[tuple[float, ...]]] = defaultdict(list)
     for row in rows:
         key = row["subset"], row["item"]
-        if row["status"] == "ok" and key in origin:
+        if row["status"] == "ok" and key in origin and key in before:
             scores = row["scores"]
             gain = scores["si_sdr"] - before[key]
             groups[key[0], origin[key], row["method"]].append((scores["pesq"], scores["stoi"], gain))
@@ -117,9 +125,9 @@ def main() -> None:
     done = evaluate(Request(options.mixtures, options.results, methods, limit=options.limit), options.jobs)
     text = page(done.summary, options)
     index = options.mixtures / "mixtures.csv"
-    if index.exists():
+    if index.exists() and (origin := origins(index)):
         rows = [json.loads(line) for line in (options.results / ROWS).read_text().splitlines()]
-        text += f"\n{ORIGIN}\n\n{table_by_origin(rows, origins(index))}\n"
+        text += f"\n{ORIGIN}\n\n{table_by_origin(rows, origin)}\n"
     options.output.write_text(text)
     shutil.copyfile(options.results / "scores.csv", options.output.with_suffix(".csv"))
     print(text)
