@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
+import math
 import re
 import shlex
 import shutil
@@ -24,8 +24,7 @@ from statistics import mean
 from typing import Any
 
 from avse.evaluation.evaluate import Request, evaluate
-from avse.evaluation.methods import MIXED
-from avse.evaluation.results import ROWS
+from avse.evaluation.report.study import Study, score_of
 
 SCORES = {
     "pesq": ("PESQ-wb", ".3f"),
@@ -78,18 +77,13 @@ def origins(index: Path) -> dict[tuple[str, str], str]:
 
 def table_by_origin(rows: Sequence[Mapping[str, Any]], origin: Mapping[tuple[str, str], str]) -> str:
     """Means by list, by where the other talkers come from, and by method."""
-    before = {
-        (row["subset"], row["item"]): row["scores"]["si_sdr"]
-        for row in rows
-        if row["method"] == MIXED and row["status"] == "ok"
-    }
+    study = Study(rows)
     groups: dict[tuple[str, str, str], list[tuple[float, ...]]] = defaultdict(list)
     for row in rows:
-        key = row["subset"], row["item"]
-        if row["status"] == "ok" and key in origin and key in before:
-            scores = row["scores"]
-            gain = scores["si_sdr"] - before[key]
-            groups[key[0], origin[key], row["method"]].append((scores["pesq"], scores["stoi"], gain))
+        key, gain = (row["subset"], row["item"]), study.gain(row, "si_sdr")
+        if key in origin and math.isfinite(gain):
+            scores = score_of(row, "pesq"), score_of(row, "stoi"), gain
+            groups[key[0], origin[key], row["method"]].append(scores)
     lines = ["| list | other talkers from | method | items | PESQ-wb | STOI | SI-SDR gain dB |", "|---" * 7 + "|"]
     for (subset, source, method), values in sorted(groups.items()):
         pesq, stoi, gain = map(mean, zip(*values, strict=True))
@@ -126,8 +120,7 @@ def main() -> None:
     text = page(done.summary, options)
     index = options.mixtures / "mixtures.csv"
     if index.exists() and (origin := origins(index)):
-        rows = [json.loads(line) for line in (options.results / ROWS).read_text().splitlines()]
-        text += f"\n{ORIGIN}\n\n{table_by_origin(rows, origin)}\n"
+        text += f"\n{ORIGIN}\n\n{table_by_origin(done.rows, origin)}\n"
     options.output.write_text(text)
     shutil.copyfile(options.results / "scores.csv", options.output.with_suffix(".csv"))
     print(text)

@@ -103,11 +103,11 @@ def convert(
     if output.suffix != ".safetensors":
         raise UsageError(f"{output} would not be found as a model.", "Give it the suffix .safetensors.")
     files.check_output(output, force, [trained])
-    registry.verify(str(trained))
+    path = registry.verify(str(trained))
     if not dry_run:
-        write(trained, output, {"name": name, "data": data, "licence": licence})
+        write(path, output, {"name": name, "data": data, "licence": licence})
     if not quiet:
-        typer.echo(f"{_sized(trained)} -> {'nothing was written' if dry_run else _sized(output)}")
+        typer.echo(f"{_sized(path)} -> {'nothing was written' if dry_run else _sized(output)}")
 
 
 @models.command()

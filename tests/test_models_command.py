@@ -123,6 +123,7 @@ def test_convert_writes_nothing_where_it_must_not(run: Path, tmp_path: Path) -> 
     names = ["--name", "mine", "--data", "drawn", "--licence", "CC0"]
     before = run.read_bytes()
     assert avse("convert", run, "-o", tmp_path / "dry.safetensors", *names, "--dry-run").exit_code == 0
+    assert avse("convert", "avse", "-o", tmp_path / "dry.safetensors", *names, "--dry-run").exit_code == 0
     assert avse("convert", run, "-o", run, *names, "--force").exit_code == 2
     assert avse("convert", run, "-o", tmp_path / "mine.pt", *names).exit_code == 2
     assert avse("convert", run, "-o", tmp_path / "mine.safetensors").exit_code == 2

@@ -86,12 +86,12 @@ class Example:
     seen: np.ndarray
 
 
-class Scene(NamedTuple):
-    """A mixture (N,), the voices in it (N,) as loud as they are there, and the clips that they come from."""
+class Talking(NamedTuple):
+    """Who talks: the first one's name, the clip of each, and what is heard of each (N,), at its level."""
 
-    mixture: np.ndarray
-    voices: list[np.ndarray]
+    speaker: str
     clips: list[Clip]
+    voices: list[np.ndarray]
 
 
 class Mixer:
@@ -113,34 +113,36 @@ class Mixer:
     def example(self, seed: int, index: int) -> Example:
         """The example that belongs to (seed, index)."""
         if self.config.turnabout and index % 2:
-            scene, rng = self._scene(seed, index - 1)
-            if len(scene.clips) > 1 and scene.clips[1].lips is not None:
-                return self._seen_from(scene, 1, rng)
-        scene, rng = self._scene(seed, index)
-        return self._seen_from(scene, 0, rng)
-
-    def _scene(self, seed: int, index: int) -> tuple[Scene, np.random.Generator]:
-        """Who talks, and what is heard of them; and the generator, for what is drawn after that."""
+            rng = np.random.default_rng((seed, index - 1))
+            talking = self._talking(rng)
+            if len(talking.clips) > 1 and talking.clips[1].lips is not None:
+                return self._mixed(talking, 1, rng)
         rng = np.random.default_rng((seed, index))
+        return self._mixed(self._talking(rng), 0, rng)
+
+    def _talking(self, rng: np.random.Generator) -> Talking:
+        """Somebody, and who talks over them."""
         config = self.config
         speaker, clip = self._target(rng)
-        clips, heard = [clip], [self._recorded(clip.sound, rng)]
+        clips, voices = [clip], [self._recorded(clip.sound, rng)]
         for _ in range(int(rng.choice(len(config.num_talkers), p=config.num_talkers))):
             clips.append(self._voice(speaker, rng))
-            heard.append(self._recorded(clips[-1].sound, rng))
+            voices.append(self._recorded(clips[-1].sound, rng))
         levels = [0.0, *(rng.uniform(*config.talker_db) for _ in clips[1:])]
-        voices = [scale_to(voice, level) for voice, level in zip(heard, levels, strict=True)]
-        mixture = np.stack(voices).sum(0)
-        if len(clips) == 1 or rng.random() < config.noise_probability:
+        return Talking(speaker, clips, [scale_to(*voice) for voice in zip(voices, levels, strict=True)])
+
+    def _mixed(self, talking: Talking, index: int, rng: np.random.Generator) -> Example:
+        """All who talk, with noise, one of them being seen and the target."""
+        config = self.config
+        speaker, clips, voices = talking
+        mixture, target = np.stack(voices).sum(0), voices[index]
+        if len(voices) == 1 or rng.random() < config.noise_probability:
             mixture = mixture + scale_to(self._noise(speaker, len(mixture), rng), rng.uniform(*config.noise_db))
         if rng.random() < config.narrow_probability:
             highest_hz = rng.uniform(3400.0, 7000.0)
-            mixture, voices = narrow(mixture, highest_hz), [narrow(voice, highest_hz) for voice in voices]
+            mixture, target = narrow(mixture, highest_hz), narrow(target, highest_hz)
         gain = np.float32(0.1 * 10 ** (rng.uniform(*config.gain_db) / 20))
-        return Scene(mixture * gain, [voice * gain for voice in voices], clips), rng
-
-    def _seen_from(self, scene: Scene, target: int, rng: np.random.Generator) -> Example:
-        return Example(scene.mixture, scene.voices[target], *self._picture(scene.clips[target], rng))
+        return Example(mixture * gain, target * gain, *self._picture(clips[index], rng))
 
     def _target(self, rng: np.random.Generator) -> tuple[str, Clip]:
         """Somebody one sees, or somebody one only hears."""

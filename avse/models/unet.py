@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -36,8 +35,8 @@ class AudioUNet(nn.Module):
         self.mask = nn.Conv2d(channels[0], 1, 3, padding=1)
         self.turn = nn.Conv2d(channels[0], 1, 3, padding=1) if is_complex else None
         if self.turn is not None:
-            nn.init.zeros_(self.turn.weight)
-            nn.init.zeros_(cast(Tensor, self.turn.bias))
+            for value in self.turn.parameters():
+                nn.init.zeros_(value)
 
     def start(self, magnitude: Tensor) -> Tensor:
         """Normalise every frequency bin: (B, F, T) -> (B, 1, F, T)."""
