@@ -24,7 +24,9 @@ def train(
         str, typer.Option(help="Speakers kept for validation, with commas between; none: scored on those trained on.")
     ] = "",
     config: Annotated[Path | None, typer.Option(help="Settings as YAML, such as configs/mmtm.yaml.")] = None,
-    preset: Annotated[str | None, typer.Option(help="Fusion: none, cwc, mmtm, mmtm-global, msaf or asym.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Fusion: none, cwc, mmtm, mmtm-global, mmtm-audio, msaf or asym.")
+    ] = None,
     stage: Annotated[str | None, typer.Option(help="lips: the lip stream alone; speech: the whole net; smil.")] = None,
     smil: Annotated[bool, typer.Option("--smil", help="Stage smil: learn to do without the picture, too.")] = False,
     audio_only_data: Annotated[

@@ -19,7 +19,7 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"),
 
 JOINING = sorted(set(FUSIONS) - {"none"})
 ANSWERING = ["mmtm", "mmtm-global", "msaf", "asym"]
-FOLLOWING_TIME = ["cwc", "mmtm", "asym"]
+FOLLOWING_TIME = ["cwc", "mmtm", "mmtm-audio", "asym"]
 
 
 def made_streams(batch: int = 2, num_bins: int = 6, num_frames: int = 20) -> tuple[Tensor, Tensor]:
@@ -105,6 +105,10 @@ def test_cwc_is_a_matrix_on_concatenated_channels() -> None:
 def test_the_nets_choices() -> None:
     assert set(SITES) == set(FUSIONS)
     assert {name for name, site in SITES.items() if site == "bottleneck"} == {"none", "cwc"}
+    one_way = build_fusion("mmtm-audio", 64, 40)
+    assert isinstance(one_way, MMTM)
+    assert one_way.keeps_time
+    assert one_way.gated == [0]
     timed, plain, split = (build_fusion(name, 64, 40) for name in ("mmtm", "mmtm-global", "msaf"))
     assert isinstance(timed, MMTM)
     assert isinstance(plain, MMTM)

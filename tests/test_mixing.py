@@ -14,7 +14,7 @@ from small_world import write_cache, write_clip
 from avse.data import mixing
 from avse.data.cache import Clip, find_clips, load_clip
 from avse.data.dataset import Batches, loader
-from avse.data.mixing import Example, MixConfig, Mixer, coloured_noise, scale_to, segment
+from avse.data.mixing import Example, MixConfig, Mixer, coloured_noise, played, scale_to, segment
 from avse.errors import UsageError
 
 Make = Callable[..., Mixer]
@@ -377,10 +377,51 @@ def test_mixture_and_target_share_room_and_band(make: Make) -> None:
         assert spectrum[-200:].sum() < 1e-4 * spectrum.sum()
 
 
-@pytest.mark.parametrize("name", ["gap_frames", "still_frames", "noise_db"])
+@pytest.mark.parametrize("name", ["gap_frames", "still_frames", "noise_db", "speed"])
 def test_a_range_the_wrong_way_round(name: str) -> None:
     with pytest.raises(UsageError, match=name):
         MixConfig(**{name: (5, 3)})
+
+
+@pytest.mark.parametrize("speed", [(0.4, 1.0), (1.0, 2.1)])
+def test_a_speed_that_is_no_voice_any_more(speed: tuple[float, float]) -> None:
+    with pytest.raises(UsageError, match="Stay within"):
+        MixConfig(speed=speed)
+
+
+@pytest.mark.parametrize(("length", "num_frames"), [(60, 50), (40, 50), (50, 50), (1, 4)])
+def test_played_faster_or_slower_sound_and_picture_stay_together(length: int, num_frames: int) -> None:
+    """A tone's pitch and a pulse's place move as they should, and so does a picture that grows brighter."""
+    times = np.arange(640 * length) / 16000
+    sound = np.sin(2 * np.pi * 400 * times).astype(np.float32)
+    lips = np.broadcast_to(np.linspace(10, 200, length)[:, None, None], (length, 88, 88)).astype(np.uint8)
+    made = played(Clip(sound, lips, np.ones(length, bool)), num_frames)
+    assert (made.sound.shape, made.sound.dtype) == ((640 * num_frames,), np.float32)
+    assert (made.lips.shape, made.lips.dtype) == ((num_frames, 88, 88), np.uint8)
+    assert made.seen.all()
+    peak_hz = np.argmax(np.abs(np.fft.rfft(made.sound))) * 16000 / len(made.sound)
+    assert peak_hz == pytest.approx(400 * length / num_frames, rel=0.03)
+    middles = (np.arange(num_frames) + 0.5) / num_frames
+    expected = np.interp(middles, (np.arange(length) + 0.5) / length, np.linspace(10, 200, length))
+    np.testing.assert_allclose(made.lips[:, 0, 0], expected, atol=1.5)
+
+
+def test_a_picture_lost_stays_lost_at_another_speed() -> None:
+    seen = np.ones(20, bool)
+    seen[8:12] = False
+    made = played(Clip(np.zeros(20 * 640, np.float32), None, seen), 10)
+    assert made.lips is None
+    np.testing.assert_array_equal(np.flatnonzero(~made.seen), [4, 5])
+
+
+def test_everybody_is_played_at_a_speed_of_their_own(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths = []
+    monkeypatch.setattr(mixing, "played", lambda clip, count: lengths.append(len(clip.seen)) or played(clip, count))
+    for example in examples(make(num_talkers=(0.0, 1.0), noise_probability=0.0, speed=(0.7, 1.5)), 60):
+        assert example.lips.shape == (10, 88, 88)
+        assert example.mixture.shape == (6400,)
+    assert (min(lengths), max(lengths)) == (7, 15)
+    assert np.mean(np.array(lengths[::2]) != lengths[1::2]) > 0.7
 
 
 def test_scale() -> None:

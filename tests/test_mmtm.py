@@ -140,6 +140,21 @@ def test_every_gate_changes_its_output_and_gets_gradient(squeeze: str) -> None:
             excite.bias -= 1
 
 
+@pytest.mark.parametrize("squeeze", ["global", "time"])
+def test_a_modality_without_a_gate_tells_and_passes_as_it_is(squeeze: str) -> None:
+    torch.manual_seed(0)
+    whole, partial = (MMTM(CHANNELS, gated=gated, squeeze=squeeze).double() for gated in (None, [0, 2]))  # type: ignore[arg-type]
+    assert {name.split(".")[1] for name in partial.state_dict() if name.startswith("excite")} == {"0", "2"}
+    partial.load_state_dict({name: value for name, value in whole.state_dict().items() if name in partial.state_dict()})
+    features = made_features(SHAPES)
+    answers, expected = partial(*features), whole(*features)
+    assert [answer is x for answer, x in zip(answers, features, strict=True)] == [False, True, False, True]
+    assert torch.equal(answers[0], expected[0])
+    assert torch.equal(answers[2], expected[2])
+    louder = partial(features[0], features[1] + 1, *features[2:])
+    assert not torch.allclose(louder[0], answers[0])
+
+
 def test_every_modality_is_heard_by_every_other() -> None:
     torch.manual_seed(0)
     module, features = MMTM(CHANNELS).double(), made_features(SHAPES)
@@ -173,10 +188,12 @@ def test_wrong_arguments() -> None:
         lambda: MMTM([1, 1]),
         lambda: MMTM([8, 0]),
         lambda: MMTM([8, 8], reduction=0),
+        lambda: MMTM([8, 8], gated=[]),
+        lambda: MMTM([8, 8], gated=[0, 2]),
         lambda: MMTM([8, 8], squeeze="space"),  # type: ignore[arg-type]
         lambda: MMTM([8, 8], time_axes=[2]),
     ):
-        with pytest.raises(ValueError, match=r"cannot join|squeeze is|time axes"):
+        with pytest.raises(ValueError, match=r"cannot join|to be gated|squeeze is|time axes"):
             build()
 
 

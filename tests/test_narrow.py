@@ -36,7 +36,7 @@ def silence_half(net: SpeechNet) -> None:
             value.unflatten(0, (num_channels, -1))[::2] = 0
 
 
-@pytest.mark.parametrize("fusion", ["none", "mmtm", "mmtm-global"])
+@pytest.mark.parametrize("fusion", ["none", "mmtm", "mmtm-global", "mmtm-audio"])
 def test_silent_channels_go_and_the_answer_stays(fusion: str) -> None:
     net = stirred(tiny(fusion, **WIDE)).eval()
     silence_half(net)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import soxr
 
 from avse.config import SAMPLES_PER_FRAME
 from avse.data.cache import Clip, load_clip
@@ -36,6 +37,8 @@ class MixConfig:
     turnabout: bool = False
     """Every second example is the mixture before it once more, the target being another talker who is seen: nothing but
     the lips tells whom to follow."""
+    speed: tuple[float, float] = (1.0, 1.0)
+    """Range of how fast each voice is played, its picture with it: other voices and other mouths of the same people."""
     talker_db: tuple[float, float] = (-18.0, 5.0)
     """Range of the level of each interfering talker."""
     noise_probability: float = 0.4
@@ -70,10 +73,12 @@ class MixConfig:
     def __post_init__(self) -> None:
         if not np.isclose(sum(self.num_talkers), 1) or min(self.num_talkers) < 0:
             raise UsageError(f"num_talkers {list(self.num_talkers)} are no probabilities.", "Let them add up to 1.")
-        for name in ("talker_db", "noise_db", "gain_db", "gap_frames", "still_frames"):
+        for name in ("speed", "talker_db", "noise_db", "gain_db", "gap_frames", "still_frames"):
             low, high = getattr(self, name)
             if low > high:
                 raise UsageError(f"{name} goes from {low} to {high}.", "Give the lower end first.")
+        if self.speed[0] < 0.5 or self.speed[1] > 2:
+            raise UsageError(f"speed goes from {self.speed[0]} to {self.speed[1]}.", "Stay within 0.5 and 2.")
 
 
 @dataclass(frozen=True)
@@ -149,9 +154,9 @@ class Mixer:
         config = self.config
         if self.voices and rng.random() < config.voice_probability:
             speaker = list(self.voices)[rng.integers(len(self.voices))]
-            return speaker, segment(self.voices[speaker], config.num_frames, rng)
+            return speaker, self._stretch(self.voices[speaker], rng)
         speaker = list(self.seen)[rng.choice(len(self.seen), p=self._weights)]
-        clip = segment(self.seen[speaker], config.num_frames, rng)
+        clip = self._stretch(self.seen[speaker], rng)
         if clip.lips is not None and rng.random() < config.still_probability:
             clip = with_pause(clip, int(rng.integers(config.still_frames[0], config.still_frames[1] + 1)), rng)
         return speaker, clip
@@ -179,7 +184,13 @@ class Mixer:
         heard_first = bool(self.voices) and rng.random() < self.config.stranger_probability
         pools = (self.voices, self.seen) if heard_first else (self.seen, self.voices)
         others = next(found for pool in pools if (found := [clips for name, clips in pool.items() if name != but]))
-        return segment(others[int(rng.integers(len(others)))], self.config.num_frames, rng, self.config.turnabout)
+        return self._stretch(others[int(rng.integers(len(others)))], rng, self.config.turnabout)
+
+    def _stretch(self, clips: Sequence[Path], rng: np.random.Generator, with_lips: bool = True) -> Clip:
+        """A random stretch of somebody, as fast as it may be."""
+        (slowest, fastest), num_frames = self.config.speed, self.config.num_frames
+        speed = rng.uniform(slowest, fastest) if slowest < fastest else slowest
+        return played(segment(clips, max(1, round(num_frames * speed)), rng, with_lips), num_frames)
 
     def _noise(self, but: str, num_samples: int, rng: np.random.Generator) -> np.ndarray:
         """Babble, recorded noise where there is any, else, and one time in four, noise of a random colour."""
@@ -206,6 +217,22 @@ def segment(clips: Sequence[Path], num_frames: int, rng: np.random.Generator, wi
         missing -= len(parts[-1].seen)
     sound, seen = (np.concatenate([getattr(part, name) for part in parts]) for name in ("sound", "seen"))
     return Clip(sound, _join_lips(parts), seen)
+
+
+def played(clip: Clip, num_frames: int) -> Clip:
+    """The whole clip in ``num_frames`` frames, faster or slower: its pitch changes, and neighbouring pictures blend."""
+    length = len(clip.seen)
+    if length == num_frames:
+        return clip
+    sound = soxr.resample(clip.sound, length, num_frames, "HQ")
+    places = ((np.arange(num_frames) + 0.5) * length / num_frames - 0.5).clip(0, length - 1)
+    before = places.astype(int)
+    after = np.minimum(before + 1, length - 1)
+    share = (places - before).astype(np.float32)[:, None, None]
+    lips = None
+    if clip.lips is not None:
+        lips = np.rint(clip.lips[before] * (1 - share) + clip.lips[after] * share).astype(np.uint8)
+    return Clip(sound, lips, clip.seen[before] & clip.seen[after])
 
 
 def with_pause(clip: Clip, num_frames: int, rng: np.random.Generator) -> Clip:

@@ -17,7 +17,7 @@ from avse.models.blocks import TimeAttention
 from avse.models.net import LipStream, SpeechNet
 from avse.models.unet import AudioUNet, Bottleneck
 
-FUSIONS = ("none", "mmtm", "mmtm-global")
+FUSIONS = ("none", "mmtm", "mmtm-global", "mmtm-audio")
 
 
 def narrow(net: SpeechNet, audio_channels: Sequence[int], lip_width: int) -> SpeechNet:
@@ -60,6 +60,10 @@ class _Channels:
         self._axes: dict[str, tuple[Tensor | None, ...]] = {}
         self._layers: dict[str, tuple[Tensor | None, Tensor | None]] = {}
         self._norms: dict[str, Tensor] = {}
+
+    def has(self, weight: str) -> bool:
+        """Whether the net has this weight at all."""
+        return weight in self._big
 
     def group(self, weight: str, parts: int = 1) -> Tensor:
         """New numbers for the outputs of a weight, or for one of several equal parts of them."""
@@ -182,4 +186,5 @@ def _fusions(channels: _Channels, audio: Sequence[Tensor], lips: Sequence[Tensor
         joined = channels.group(f"{name}.squeeze.weight")
         channels.layer(f"{name}.squeeze.weight", joined, torch.cat([sound, picture]))
         channels.layer(f"{name}.excite.0.weight", sound, joined)
-        channels.layer(f"{name}.excite.1.weight", picture, joined)
+        if channels.has(f"{name}.excite.1.weight"):
+            channels.layer(f"{name}.excite.1.weight", picture, joined)

@@ -42,6 +42,9 @@ FUSIONS: dict[str, Callable[[int, int], nn.Module]] = {
     "cwc": CWC,
     "mmtm": lambda audio_channels, video_channels: MMTM([audio_channels, video_channels], squeeze="time"),
     "mmtm-global": lambda audio_channels, video_channels: MMTM.paper([audio_channels, video_channels]),
+    "mmtm-audio": lambda audio_channels, video_channels: MMTM(
+        [audio_channels, video_channels], gated=[0], squeeze="time"
+    ),
     "msaf": _speech_msaf,
     "asym": AsymSpeechFusion,
 }
@@ -52,6 +55,7 @@ SITES: dict[str, Literal["all", "bottleneck"]] = {
     "cwc": "bottleneck",
     "mmtm": "all",
     "mmtm-global": "all",
+    "mmtm-audio": "all",
     "msaf": "all",
     "asym": "all",
 }

@@ -41,12 +41,14 @@ class MMTM(nn.Module):
         reduction: how many times narrower than all channels together Z is.
         gate_scale: 2 in the paper (E = 0 leaves the features as they are), 1 in its released code.
         activation: a ReLU on Z, as in the released code.
+        gated: which modalities get a gate, counted from 0; the others only tell, and pass as they are. Default: all.
         squeeze: mean over everything ("global", the paper's) or over everything but time ("time").
         time_axes: for "time", each modality's time axis, None for one without time. Default: axis 2 of 5-d
             `(B, C, V, H, W)` tensors and the last axis of others; `(B, C)` vectors never have time.
 
     Raises:
-        ValueError: fewer than two modalities, an empty Z, an unknown squeeze, or as many time axes as do not fit.
+        ValueError: fewer than two modalities, an empty Z, nothing to be gated or what is not there, an unknown squeeze,
+            or as many time axes as do not fit.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class MMTM(nn.Module):
         reduction: float = 4,
         gate_scale: float = 2.0,
         activation: bool = False,
+        gated: Sequence[int] | None = None,
         squeeze: Literal["global", "time"] = "global",
         time_axes: TimeAxes | None = None,
     ) -> None:
@@ -62,6 +65,9 @@ class MMTM(nn.Module):
         hidden = int(sum(channels) / reduction) if reduction > 0 else 0
         if len(channels) < 2 or min(channels) < 1 or hidden < 1:
             raise ValueError(f"cannot join channels {list(channels)} with reduction {reduction}")
+        self.gated = list(range(len(channels)) if gated is None else gated)
+        if not set() < set(self.gated) <= set(range(len(channels))):
+            raise ValueError(f"there are {len(channels)} modalities to be gated, counted from 0, not {self.gated}")
         if squeeze not in ("global", "time"):
             raise ValueError(f"squeeze is 'global' or 'time', not {squeeze!r}")
         self.channels = list(channels)
@@ -70,7 +76,9 @@ class MMTM(nn.Module):
         self.keeps_time = squeeze == "time"
         self.time_axes = check_time_axes(time_axes, len(channels))
         self.squeeze = nn.Linear(sum(channels), hidden)
-        self.excite = nn.ModuleList(nn.Linear(hidden, count) for count in channels)
+        self.excite = nn.ModuleList(
+            nn.Linear(hidden, count) if m in self.gated else nn.Identity() for m, count in enumerate(channels)
+        )
 
     @classmethod
     def paper(cls, channels: Sequence[int]) -> MMTM:
@@ -94,8 +102,10 @@ class MMTM(nn.Module):
         hidden = self.squeeze(joined.transpose(1, 2))  # (B, L, C_Z)
         if self.activation:
             hidden = torch.relu(hidden)
-        streams = zip(features, axes, self.excite, strict=True)
-        return tuple(self._gate(x, axis, excite(hidden).transpose(1, 2)) for x, axis, excite in streams)
+        answers = list(features)
+        for m in self.gated:
+            answers[m] = self._gate(features[m], axes[m], self.excite[m](hidden).transpose(1, 2))
+        return tuple(answers)
 
     def _gate(self, x: Tensor, axis: int | None, excitation: Tensor) -> Tensor:
         """Gate x by its excitation `(B, C_m, L)`, brought to x's own length."""
