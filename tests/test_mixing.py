@@ -13,8 +13,9 @@ from small_world import write_cache, write_clip
 
 from avse.data import mixing
 from avse.data.cache import Clip, find_clips, load_clip
+from avse.data.clips import played, segment
 from avse.data.dataset import Batches, loader
-from avse.data.mixing import Example, MixConfig, Mixer, coloured_noise, played, scale_to, segment
+from avse.data.mixing import Example, MixConfig, Mixer, coloured_noise, scale_to
 from avse.errors import UsageError
 
 Make = Callable[..., Mixer]
@@ -217,36 +218,6 @@ def test_speakers_come_as_often_as_they_have_clips_up_to_a_limit(world: Path) ->
         np.testing.assert_allclose(mixer._weights, [share, 1 - share])
 
 
-@pytest.mark.parametrize("num_frames", [1, 19, 20, 21, 50])
-def test_clips_of_one_speaker_are_joined_to_the_length_asked_for(world: Path, num_frames: int) -> None:
-    clips = find_clips(world / "faces")["speaker0"]
-    made = segment(clips, num_frames, np.random.default_rng(1))
-    assert (len(made.sound), len(made.lips), len(made.seen)) == (640 * num_frames, num_frames, num_frames)
-    whole = [load_clip(path) for path in clips]
-    assert any(clip.sound.tobytes().find(made.sound[:640].tobytes()) >= 0 for clip in whole)
-
-
-def test_sound_and_lips_are_cut_at_the_same_place(world: Path) -> None:
-    clip = load_clip(find_clips(world / "faces")["speaker0"][0])
-    for seed in range(10):
-        made = segment(find_clips(world / "faces")["speaker0"][:1], 7, np.random.default_rng(seed))
-        (first,) = [i for i in range(14) if np.array_equal(clip.lips[i : i + 7], made.lips)]
-        np.testing.assert_array_equal(made.sound, clip.sound[first * 640 : (first + 7) * 640])
-
-
-def test_a_clip_without_picture_among_others_is_black_there(tmp_path: Path) -> None:
-    clips = [
-        write_clip(tmp_path, "mixed", "shown", num_frames=6),
-        write_clip(tmp_path, "mixed", "heard", num_frames=6, with_lips=False),
-    ]
-    made = [segment(clips, 24, np.random.default_rng(seed)) for seed in range(8)]
-    mixed = [clip for clip in made if 0 < clip.seen.mean() < 1]
-    assert len(mixed) > 3
-    for clip in mixed:
-        assert clip.lips.shape == (24, 88, 88)
-        np.testing.assert_array_equal(clip.lips.any((1, 2)), clip.seen)
-
-
 def test_a_speaker_never_seen_can_be_a_target_by_sound_alone(tmp_path: Path) -> None:
     write_clip(tmp_path, "heard", "clip", with_lips=False)
     example = Mixer(find_clips(tmp_path), {}, {}, MixConfig(num_frames=10, num_talkers=(1.0,))).example(0, 0)
@@ -308,25 +279,24 @@ def test_a_talker_who_pauses_is_silent_with_a_mouth_at_rest(make: Make) -> None:
     assert all((np.square(e.target.reshape(20, -1)).mean(1) > 0).all() for e in plain)
 
 
-def test_the_pause_takes_the_mouth_of_the_quietest_frame(world: Path) -> None:
-    clip = load_clip(find_clips(world / "faces")["speaker0"][0])
-    made = mixing.with_pause(clip, 8, np.random.default_rng(0))
-    changed = (made.lips != clip.lips).any((1, 2))
-    quietest = int(np.argmin(np.square(clip.sound.reshape(20, -1)).mean(1)))
-    assert 4 <= changed.sum() <= 8
-    assert np.ptp(np.flatnonzero(changed)) == changed.sum() - 1
-    for index in np.flatnonzero(changed):
-        shifts = [
-            np.roll(clip.lips[quietest], (down, right), (0, 1)) for down in range(-3, 4) for right in range(-3, 4)
-        ]
-        assert min(np.abs(made.lips[index].astype(int) - shifted).max() for shifted in shifts) <= 2
-    silent = np.square(made.sound.reshape(20, -1)).mean(1)
-    middle = np.flatnonzero(changed)[1:-1]
-    assert silent[middle].max() == 0
-    untouched = ~np.convolve(changed, [1, 1, 1], "same").astype(bool)
-    kept = made.sound.reshape(20, -1)[untouched]
-    np.testing.assert_allclose(kept, clip.sound.reshape(20, -1)[untouched], rtol=1e-4)
-    np.testing.assert_array_equal(made.seen, clip.seen)
+@pytest.mark.parametrize("turnabout", [False, True])
+def test_people_take_turns(make: Make, turnabout: bool) -> None:
+    settings = {"num_talkers": (0.0, 1.0), "num_frames": 40, "unseen_probability": 0.0, "noise_probability": 0.0}
+    first = []
+    for example in examples(make(turns_probability=1.0, turnabout=turnabout, **settings), 30):
+        target, other = (
+            np.square(sound.reshape(40, -1)).mean(1) > 1e-9
+            for sound in (example.target, example.mixture - example.target)
+        )
+        assert (target | other).all()
+        assert 0 <= (target & other).sum() <= 14
+        assert min(target.sum(), other.sum()) >= 4
+        openings = (example.lips > 120).mean((1, 2))
+        assert np.ptp(openings[~target]) < 0.1
+        first.append(target[0])
+    assert 5 < sum(first) < 25
+    at_once = examples(make(**settings), 5)
+    assert all((np.square(e.target.reshape(40, -1)).mean(1) > 1e-9).all() for e in at_once)
 
 
 def test_babble_is_four_to_six_other_voices(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -387,31 +357,6 @@ def test_a_range_the_wrong_way_round(name: str) -> None:
 def test_a_speed_that_is_no_voice_any_more(speed: tuple[float, float]) -> None:
     with pytest.raises(UsageError, match="Stay within"):
         MixConfig(speed=speed)
-
-
-@pytest.mark.parametrize(("length", "num_frames"), [(60, 50), (40, 50), (50, 50), (1, 4)])
-def test_played_faster_or_slower_sound_and_picture_stay_together(length: int, num_frames: int) -> None:
-    """A tone's pitch and a pulse's place move as they should, and so does a picture that grows brighter."""
-    times = np.arange(640 * length) / 16000
-    sound = np.sin(2 * np.pi * 400 * times).astype(np.float32)
-    lips = np.broadcast_to(np.linspace(10, 200, length)[:, None, None], (length, 88, 88)).astype(np.uint8)
-    made = played(Clip(sound, lips, np.ones(length, bool)), num_frames)
-    assert (made.sound.shape, made.sound.dtype) == ((640 * num_frames,), np.float32)
-    assert (made.lips.shape, made.lips.dtype) == ((num_frames, 88, 88), np.uint8)
-    assert made.seen.all()
-    peak_hz = np.argmax(np.abs(np.fft.rfft(made.sound))) * 16000 / len(made.sound)
-    assert peak_hz == pytest.approx(400 * length / num_frames, rel=0.03)
-    middles = (np.arange(num_frames) + 0.5) / num_frames
-    expected = np.interp(middles, (np.arange(length) + 0.5) / length, np.linspace(10, 200, length))
-    np.testing.assert_allclose(made.lips[:, 0, 0], expected, atol=1.5)
-
-
-def test_a_picture_lost_stays_lost_at_another_speed() -> None:
-    seen = np.ones(20, bool)
-    seen[8:12] = False
-    made = played(Clip(np.zeros(20 * 640, np.float32), None, seen), 10)
-    assert made.lips is None
-    np.testing.assert_array_equal(np.flatnonzero(~made.seen), [4, 5])
 
 
 def test_everybody_is_played_at_a_speed_of_their_own(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import soxr
 
-from avse.config import SAMPLES_PER_FRAME
-from avse.data.cache import Clip, load_clip
+from avse.data.cache import Clip
+from avse.data.clips import played, segment, take_turns, with_pause
 from avse.data.rooms import colour, narrow, reverberate
 from avse.errors import UsageError
 from avse.lips import CROP
@@ -59,6 +57,8 @@ class MixConfig:
     """How often the face that one sees is silent, its mouth still, for a stretch."""
     still_frames: tuple[int, int] = (8, 24)
     """Length of such a stretch, shortest and longest."""
+    turns_probability: float = 0.0
+    """How often the target and another talker take turns, instead of talking at once."""
     babble_probability: float = 0.0
     """How often the noise is babble: four to six voices at once."""
     room_probability: float = 0.0
@@ -133,6 +133,8 @@ class Mixer:
         for _ in range(int(rng.choice(len(config.num_talkers), p=config.num_talkers))):
             clips.append(self._voice(speaker, rng))
             voices.append(self._recorded(clips[-1].sound, rng))
+        if config.turns_probability and len(clips) > 1 and rng.random() < config.turns_probability:
+            clips[:2], voices[:2] = take_turns(clips[:2], voices[:2], rng)
         levels = [0.0, *(rng.uniform(*config.talker_db) for _ in clips[1:])]
         return Talking(speaker, clips, [scale_to(*voice) for voice in zip(voices, levels, strict=True)])
 
@@ -158,7 +160,9 @@ class Mixer:
         speaker = list(self.seen)[rng.choice(len(self.seen), p=self._weights)]
         clip = self._stretch(self.seen[speaker], rng)
         if clip.lips is not None and rng.random() < config.still_probability:
-            clip = with_pause(clip, int(rng.integers(config.still_frames[0], config.still_frames[1] + 1)), rng)
+            length = int(rng.integers(config.still_frames[0], config.still_frames[1] + 1))
+            first = int(rng.integers(1 - length // 2, len(clip.seen) - length // 2))
+            clip = with_pause(clip, first, first + length, rng)
         return speaker, clip
 
     def _picture(self, clip: Clip, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -203,66 +207,6 @@ class Mixer:
         return segment(self.noises[kinds[rng.integers(len(kinds))]], self.config.num_frames, rng, with_lips=False).sound
 
 
-def segment(clips: Sequence[Path], num_frames: int, rng: np.random.Generator, with_lips: bool = True) -> Clip:
-    """A random stretch of ``num_frames`` out of one speaker's clips, joined where one is too short."""
-    parts: list[Clip] = []
-    missing = num_frames
-    while missing > 0:
-        clip = _load(clips[int(rng.integers(len(clips)))])
-        length = len(clip.seen)
-        first = int(rng.integers(length - missing + 1)) if length > missing else 0
-        part = slice(first, first + missing)
-        sound = clip.sound[part.start * SAMPLES_PER_FRAME : part.stop * SAMPLES_PER_FRAME]
-        parts.append(Clip(sound, clip.lips[part] if clip.lips is not None and with_lips else None, clip.seen[part]))
-        missing -= len(parts[-1].seen)
-    sound, seen = (np.concatenate([getattr(part, name) for part in parts]) for name in ("sound", "seen"))
-    return Clip(sound, _join_lips(parts), seen)
-
-
-def played(clip: Clip, num_frames: int) -> Clip:
-    """The whole clip in ``num_frames`` frames, faster or slower: its pitch changes, and neighbouring pictures blend."""
-    length = len(clip.seen)
-    if length == num_frames:
-        return clip
-    sound = soxr.resample(clip.sound, length, num_frames, "HQ")
-    places = ((np.arange(num_frames) + 0.5) * length / num_frames - 0.5).clip(0, length - 1)
-    before = places.astype(int)
-    after = np.minimum(before + 1, length - 1)
-    share = (places - before).astype(np.float32)[:, None, None]
-    lips = None
-    if clip.lips is not None:
-        lips = np.rint(clip.lips[before] * (1 - share) + clip.lips[after] * share).astype(np.uint8)
-    return Clip(sound, lips, clip.seen[before] & clip.seen[after])
-
-
-def with_pause(clip: Clip, num_frames: int, rng: np.random.Generator) -> Clip:
-    """The clip with a stretch of silence, in which the mouth rests as in the clip's quietest frame, and only sways."""
-    assert clip.lips is not None
-    first = int(rng.integers(1 - num_frames // 2, len(clip.seen) - num_frames // 2))
-    pause = np.zeros(len(clip.seen), bool)
-    pause[max(first, 0) : first + num_frames] = True
-    loudness = np.where(clip.seen, np.square(clip.sound.reshape(len(pause), -1)).mean(1), np.inf)
-    rest = clip.lips[int(np.argmin(loudness))].astype(np.int16)
-    sway = np.clip(np.rint(np.cumsum(rng.normal(0.0, 0.25, (len(pause), 2)), axis=0)), -3, 3).astype(int)
-    lips = clip.lips.copy()
-    for index in np.flatnonzero(pause & clip.seen):
-        grain = rng.integers(-2, 3, rest.shape)
-        lips[index] = np.clip(np.roll(rest, tuple(sway[index]), (0, 1)) + grain, 1, 255)
-    switched = np.pad(np.repeat(~pause, SAMPLES_PER_FRAME), 80, "edge")
-    heard = np.convolve(switched, np.ones(161) / 161, "valid").astype(np.float32)
-    return Clip(clip.sound * heard, lips, clip.seen)
-
-
-def _join_lips(parts: Sequence[Clip]) -> np.ndarray | None:
-    """Lips of all parts, black where one has none; None where none has any."""
-    if all(part.lips is None for part in parts):
-        return None
-    sizes = [(len(part.seen), CROP, CROP) for part in parts]
-    return np.concatenate(
-        [np.zeros(size, np.uint8) if part.lips is None else part.lips for part, size in zip(parts, sizes, strict=True)]
-    )
-
-
 def scale_to(sound: np.ndarray, level_db: float) -> np.ndarray:
     """Sound brought to an RMS of ``level_db`` (0 dB is 1); silence stays silence."""
     rms = max(float(np.sqrt(np.mean(np.square(sound)))), 1e-4)
@@ -275,9 +219,3 @@ def coloured_noise(num_samples: int, rng: np.random.Generator) -> np.ndarray:
     slope = rng.uniform(0.0, 1.5)
     spectrum *= np.maximum(np.arange(len(spectrum)), 4.0) ** -slope
     return np.fft.irfft(spectrum, num_samples).astype(np.float32)
-
-
-@lru_cache(maxsize=2048)
-def _load(path: Path) -> Clip:
-    """Clips stay in memory once read: about 9 kB for every video frame."""
-    return load_clip(path)

@@ -1,0 +1,102 @@
+"""What is done to talkers before they are mixed: cut and joined, played faster or slower, made to pause.
+
+Legend: `N` samples, `V` video frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import soxr
+
+from avse.config import SAMPLES_PER_FRAME
+from avse.data.cache import Clip, load_clip
+from avse.lips import CROP
+
+
+def segment(clips: Sequence[Path], num_frames: int, rng: np.random.Generator, with_lips: bool = True) -> Clip:
+    """A random stretch of ``num_frames`` out of one speaker's clips, joined where one is too short."""
+    parts: list[Clip] = []
+    missing = num_frames
+    while missing > 0:
+        clip = _load(clips[int(rng.integers(len(clips)))])
+        length = len(clip.seen)
+        first = int(rng.integers(length - missing + 1)) if length > missing else 0
+        part = slice(first, first + missing)
+        sound = clip.sound[part.start * SAMPLES_PER_FRAME : part.stop * SAMPLES_PER_FRAME]
+        parts.append(Clip(sound, clip.lips[part] if clip.lips is not None and with_lips else None, clip.seen[part]))
+        missing -= len(parts[-1].seen)
+    sound, seen = (np.concatenate([getattr(part, name) for part in parts]) for name in ("sound", "seen"))
+    return Clip(sound, _join_lips(parts), seen)
+
+
+def played(clip: Clip, num_frames: int) -> Clip:
+    """The whole clip in ``num_frames`` frames, faster or slower: its pitch changes, and neighbouring pictures blend."""
+    length = len(clip.seen)
+    if length == num_frames:
+        return clip
+    sound = soxr.resample(clip.sound, length, num_frames, "HQ")
+    places = ((np.arange(num_frames) + 0.5) * length / num_frames - 0.5).clip(0, length - 1)
+    before = places.astype(int)
+    after = np.minimum(before + 1, length - 1)
+    share = (places - before).astype(np.float32)[:, None, None]
+    lips = None
+    if clip.lips is not None:
+        lips = np.rint(clip.lips[before] * (1 - share) + clip.lips[after] * share).astype(np.uint8)
+    return Clip(sound, lips, clip.seen[before] & clip.seen[after])
+
+
+def take_turns(
+    clips: Sequence[Clip], voices: Sequence[np.ndarray], rng: np.random.Generator
+) -> tuple[list[Clip], list[np.ndarray]]:
+    """Two talkers and what is heard of them (N,): one after the other, with half a second in common or less."""
+    num_frames = len(clips[0].seen)
+    change, overlap = int(rng.uniform(0.25, 0.75) * num_frames), int(rng.integers(0, 7))
+    pauses = [(0, change - overlap), (change + overlap, num_frames)]
+    rng.shuffle(pauses)
+    paused = [
+        with_pause(Clip(voice, clip.lips, clip.seen), *pause, rng)
+        for clip, voice, pause in zip(clips, voices, pauses, strict=True)
+    ]
+    return paused, [clip.sound for clip in paused]
+
+
+def with_pause(clip: Clip, first: int, last: int, rng: np.random.Generator) -> Clip:
+    """The clip, silent from frame ``first`` to before ``last``: the mouth rests as in its quietest frame, and sways."""
+    pause = np.zeros(len(clip.seen), bool)
+    pause[max(first, 0) : max(last, 0)] = True
+    switched = np.pad(np.repeat(~pause, SAMPLES_PER_FRAME), 80, "edge")
+    heard = np.convolve(switched, np.ones(161) / 161, "valid").astype(np.float32)
+    return Clip(clip.sound * heard, None if clip.lips is None else _at_rest(clip, pause, rng), clip.seen)
+
+
+def _at_rest(clip: Clip, pause: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Lips (V, 88, 88) that do not talk in a pause (V,)."""
+    assert clip.lips is not None
+    loudness = np.where(clip.seen, np.square(clip.sound.reshape(len(pause), -1)).mean(1), np.inf)
+    rest = clip.lips[int(np.argmin(loudness))].astype(np.int16)
+    sway = np.clip(np.rint(np.cumsum(rng.normal(0.0, 0.25, (len(pause), 2)), axis=0)), -3, 3).astype(int)
+    lips = clip.lips.copy()
+    for index in np.flatnonzero(pause & clip.seen):
+        grain = rng.integers(-2, 3, rest.shape)
+        lips[index] = np.clip(np.roll(rest, tuple(sway[index]), (0, 1)) + grain, 1, 255)
+    return lips
+
+
+def _join_lips(parts: Sequence[Clip]) -> np.ndarray | None:
+    """Lips of all parts, black where one has none; None where none has any."""
+    if all(part.lips is None for part in parts):
+        return None
+    sizes = [(len(part.seen), CROP, CROP) for part in parts]
+    return np.concatenate(
+        [np.zeros(size, np.uint8) if part.lips is None else part.lips for part, size in zip(parts, sizes, strict=True)]
+    )
+
+
+@lru_cache(maxsize=2048)
+def _load(path: Path) -> Clip:
+    """Clips stay in memory once read: about 9 kB for every video frame."""
+    return load_clip(path)
