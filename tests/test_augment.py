@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -99,6 +101,15 @@ def test_size_and_tilt() -> None:
     turn = torch.atan2(tilted[:, 0], tilted[:, 1]) - torch.atan2(*place(spots(1))[0])
     assert -0.32 < turn.min() < -0.2
     assert 0.2 < turn.max() < 0.32
+
+
+def test_a_head_that_turns_aside_makes_the_mouth_narrower_not_lower() -> None:
+    up, right = place(spots(1))[0]
+    turned = place(changed(spots(64), only(yaw_radians=0.9)))
+    assert torch.allclose(turned[:, 0], up.expand(64), atol=0.1)
+    widths = turned[:, 1] / right
+    assert widths.max() == pytest.approx(1.0, abs=0.02)
+    assert math.cos(0.9) - 0.02 < widths.min() < 0.7
 
 
 def test_what_comes_in_from_outside_repeats_the_border() -> None:

@@ -1,4 +1,4 @@
-"""What a camera may do to a mouth, for whole batches: shift, size, tilt, mirror, contrast, blur, cover, and delay.
+"""What a camera may do to a mouth, for whole batches: shift, size, tilt, yaw, mirror, contrast, blur, cover, and delay.
 
 Legend: `B` batch, `V` video frames, `H W` pixels.
 """
@@ -24,6 +24,8 @@ class LipAugment:
     """Largest change of size."""
     tilt_radians: float = 0.12
     """Largest rotation."""
+    yaw_radians: float = 0.0
+    """Furthest that a head turns aside: the mouth becomes as much narrower."""
     mirror_probability: float = 0.5
     """How often left and right are swapped."""
     gamma: float = 0.35
@@ -68,13 +70,14 @@ def stagger(crops: Tensor, seen: Tensor, limit: int, generator: torch.Generator)
 
 
 def _move(crops: Tensor, draw: Callable[[float], Tensor], settings: LipAugment) -> Tensor:
-    """Shift, size, tilt and mirror, all by one affine map; what comes in from outside repeats the border."""
+    """Shift, size, tilt, yaw and mirror, all by one affine map; what comes in from outside repeats the border."""
     tilt, scale = draw(settings.tilt_radians), torch.exp(draw(settings.scale))
     mirror = torch.where(draw(1.0) > 2 * settings.mirror_probability - 1, 1.0, -1.0)
+    width = mirror / torch.cos(draw(settings.yaw_radians)) if settings.yaw_radians else mirror
     cosine, sine = torch.cos(tilt) * scale, torch.sin(tilt) * scale
     rows = [
-        torch.stack([cosine * mirror, -sine, draw(2 * settings.shift)], 1),
-        torch.stack([sine * mirror, cosine, draw(2 * settings.shift)], 1),
+        torch.stack([cosine * width, -sine, draw(2 * settings.shift)], 1),
+        torch.stack([sine * width, cosine, draw(2 * settings.shift)], 1),
     ]
     grid = F.affine_grid(torch.stack(rows, 1), [len(crops), 1, *crops.shape[-2:]], align_corners=False)
     return F.grid_sample(crops, grid, mode="bilinear", padding_mode="border", align_corners=False)
