@@ -1,4 +1,4 @@
-"""Does the picture matter? Two talkers as loud as each other, and the right lips, late lips, somebody else's, none.
+"""Does the picture matter? Two talkers as loud as each other; right lips, late lips, narrow lips, somebody else's.
 
     python benchmarks/lips.py cache/faces --speakers id1,id2 [--model avse] [--items 192]
 
@@ -8,10 +8,12 @@ Mixtures of prepared clips of the speakers named (who should not have been train
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from avse.audio import istft
@@ -35,6 +37,19 @@ def shifted(num_frames: int) -> Change:
     return lambda batch: batch_with(batch, batch.crops.roll(num_frames, 1), batch.seen.roll(num_frames, 1))
 
 
+def turned(degrees: float) -> Change:
+    """A head turned aside: the mouth as much narrower, what comes in from outside repeats the border."""
+    stretch = torch.tensor([[1 / math.cos(math.radians(degrees)), 0.0, 0.0], [0.0, 1.0, 0.0]])
+
+    def change(batch: Batch) -> Batch:
+        num_clips, _, height, width = batch.crops.shape
+        grid = F.affine_grid(stretch.expand(num_clips, 2, 3), [num_clips, 1, height, width], align_corners=False)
+        crops = F.grid_sample(batch.crops.float(), grid, padding_mode="border", align_corners=False)
+        return batch_with(batch, crops, batch.seen)
+
+    return change
+
+
 def batch_with(batch: Batch, crops: Tensor, seen: Tensor) -> Batch:
     return Batch(batch.mixture, batch.target, crops, seen)
 
@@ -45,6 +60,8 @@ CHANGES: dict[str, Change] = {
     "2 frames late": shifted(2),
     "5 frames late": shifted(5),
     "5 frames early": shifted(-5),
+    "right, head turned by 40 degrees": turned(40),
+    "right, head turned by 50 degrees": turned(50),
     "somebody else's": lambda batch: batch_with(batch, batch.crops.roll(1, 0), batch.seen.roll(1, 0)),
     "one still picture": lambda batch: batch_with(batch, batch.crops[:, :1].expand_as(batch.crops), batch.seen),
     "none": lambda batch: batch_with(batch, torch.zeros_like(batch.crops), torch.zeros_like(batch.seen)),
