@@ -69,7 +69,7 @@ def test_the_sound_matters_to_what_the_lips_tell_where_the_fusion_answers(fusion
     inputs = made_inputs(net.config)
     others = inputs._replace(spectrum=torch.randn_like(inputs.spectrum))
     same = torch.equal(net(inputs).energies, net(others).energies)
-    assert same == (fusion == "cwc")
+    assert same == (fusion in ("cwc", "mmtm-audio"))
 
 
 def test_all_share_one_audio_stream_and_one_lip_stream() -> None:

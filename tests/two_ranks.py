@@ -20,7 +20,7 @@ from avse.training.folders import Folders, training_mixers, training_rows
 from avse.training.loop import Trainer
 from avse.training.settings import TrainConfig
 
-STILL = LipAugment(0, 0, 0, 0, 0, 0, 0)
+STILL = LipAugment(*[0] * 8)
 BASIS = TrainConfig(
     num_steps=2, batch_size=4, warmup_steps=1, num_validation_batches=1, learning_rate=2e-3, augment=STILL,
     model=tiny(), mix=MixConfig(num_frames=6, unseen_probability=0.0),

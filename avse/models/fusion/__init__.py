@@ -43,7 +43,7 @@ FUSIONS: dict[str, Callable[[int, int], nn.Module]] = {
     "mmtm": lambda audio_channels, video_channels: MMTM([audio_channels, video_channels], squeeze="time"),
     "mmtm-global": lambda audio_channels, video_channels: MMTM.paper([audio_channels, video_channels]),
     "mmtm-audio": lambda audio_channels, video_channels: MMTM(
-        [audio_channels, video_channels], gated=[0], squeeze="time"
+        [audio_channels, video_channels], squeeze="time", gated=[0]
     ),
     "msaf": _speech_msaf,
     "asym": AsymSpeechFusion,

@@ -41,10 +41,10 @@ class MMTM(nn.Module):
         reduction: how many times narrower than all channels together Z is.
         gate_scale: 2 in the paper (E = 0 leaves the features as they are), 1 in its released code.
         activation: a ReLU on Z, as in the released code.
-        gated: which modalities get a gate, counted from 0; the others only tell, and pass as they are. Default: all.
         squeeze: mean over everything ("global", the paper's) or over everything but time ("time").
         time_axes: for "time", each modality's time axis, None for one without time. Default: axis 2 of 5-d
             `(B, C, V, H, W)` tensors and the last axis of others; `(B, C)` vectors never have time.
+        gated: which modalities get a gate, counted from 0; the others only tell, and pass as they are. Default: all.
 
     Raises:
         ValueError: fewer than two modalities, an empty Z, nothing to be gated or what is not there, an unknown squeeze,
@@ -57,9 +57,9 @@ class MMTM(nn.Module):
         reduction: float = 4,
         gate_scale: float = 2.0,
         activation: bool = False,
-        gated: Sequence[int] | None = None,
         squeeze: Literal["global", "time"] = "global",
         time_axes: TimeAxes | None = None,
+        gated: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         hidden = int(sum(channels) / reduction) if reduction > 0 else 0
