@@ -13,10 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from avse.audio import istft
+from avse.data.augment import warp
 from avse.data.cache import find_clips
 from avse.data.dataset import Batch, Batches
 from avse.data.mixing import MixConfig, Mixer
@@ -40,14 +40,9 @@ def shifted(num_frames: int) -> Change:
 def turned(degrees: float) -> Change:
     """A head turned aside: the mouth as much narrower, what comes in from outside repeats the border."""
     stretch = torch.tensor([[1 / math.cos(math.radians(degrees)), 0.0, 0.0], [0.0, 1.0, 0.0]])
-
-    def change(batch: Batch) -> Batch:
-        num_clips, _, height, width = batch.crops.shape
-        grid = F.affine_grid(stretch.expand(num_clips, 2, 3), [num_clips, 1, height, width], align_corners=False)
-        crops = F.grid_sample(batch.crops.float(), grid, padding_mode="border", align_corners=False)
-        return batch_with(batch, crops, batch.seen)
-
-    return change
+    return lambda batch: batch_with(
+        batch, warp(batch.crops.float(), stretch.expand(len(batch.crops), 2, 3)), batch.seen
+    )
 
 
 def batch_with(batch: Batch, crops: Tensor, seen: Tensor) -> Batch:

@@ -79,7 +79,12 @@ def _move(crops: Tensor, draw: Callable[[float], Tensor], settings: LipAugment) 
         torch.stack([cosine * width, -sine, draw(2 * settings.shift)], 1),
         torch.stack([sine * width, cosine, draw(2 * settings.shift)], 1),
     ]
-    grid = F.affine_grid(torch.stack(rows, 1), [len(crops), 1, *crops.shape[-2:]], align_corners=False)
+    return warp(crops, torch.stack(rows, 1))
+
+
+def warp(crops: Tensor, maps: Tensor) -> Tensor:
+    """Crops (B, V, H, W) through one affine map each (B, 2, 3), from where a pixel goes to where it comes from."""
+    grid = F.affine_grid(maps, [len(crops), 1, *crops.shape[-2:]], align_corners=False)
     return F.grid_sample(crops, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 

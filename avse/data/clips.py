@@ -49,19 +49,13 @@ def played(clip: Clip, num_frames: int) -> Clip:
     return Clip(sound, lips, clip.seen[before] & clip.seen[after])
 
 
-def take_turns(
-    clips: Sequence[Clip], voices: Sequence[np.ndarray], rng: np.random.Generator
-) -> tuple[list[Clip], list[np.ndarray]]:
-    """Two talkers and what is heard of them (N,): one after the other, with half a second in common or less."""
+def take_turns(clips: Sequence[Clip], rng: np.random.Generator) -> list[Clip]:
+    """Two talkers, one after the other, with half a second in common or less."""
     num_frames = len(clips[0].seen)
     change, overlap = int(rng.uniform(0.25, 0.75) * num_frames), int(rng.integers(0, 7))
     pauses = [(0, change - overlap), (change + overlap, num_frames)]
     rng.shuffle(pauses)
-    paused = [
-        with_pause(Clip(voice, clip.lips, clip.seen), *pause, rng)
-        for clip, voice, pause in zip(clips, voices, pauses, strict=True)
-    ]
-    return paused, [clip.sound for clip in paused]
+    return [with_pause(clip, *pause, rng) for clip, pause in zip(clips, pauses, strict=True)]
 
 
 def with_pause(clip: Clip, first: int, last: int, rng: np.random.Generator) -> Clip:

@@ -129,14 +129,13 @@ class Mixer:
         """Somebody, and who talks over them."""
         config = self.config
         speaker, clip = self._target(rng)
-        clips, voices = [clip], [self._recorded(clip.sound, rng)]
+        clips = [self._recorded(clip, rng)]
         for _ in range(int(rng.choice(len(config.num_talkers), p=config.num_talkers))):
-            clips.append(self._voice(speaker, rng))
-            voices.append(self._recorded(clips[-1].sound, rng))
+            clips.append(self._recorded(self._voice(speaker, rng), rng))
         if config.turns_probability and len(clips) > 1 and rng.random() < config.turns_probability:
-            clips[:2], voices[:2] = take_turns(clips[:2], voices[:2], rng)
+            clips[:2] = take_turns(clips[:2], rng)
         levels = [0.0, *(rng.uniform(*config.talker_db) for _ in clips[1:])]
-        return Talking(speaker, clips, [scale_to(*voice) for voice in zip(voices, levels, strict=True)])
+        return Talking(speaker, clips, [scale_to(clip.sound, level) for clip, level in zip(clips, levels, strict=True)])
 
     def _mixed(self, talking: Talking, index: int, rng: np.random.Generator) -> Example:
         """All who talk, with noise, one of them being seen and the target."""
@@ -177,11 +176,14 @@ class Mixer:
             kept[max(first, 0) : first + length] = False
         return clip.lips * kept[:, None, None], kept
 
-    def _recorded(self, voice: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """The voice in a room, by a microphone."""
+    def _recorded(self, clip: Clip, rng: np.random.Generator) -> Clip:
+        """The clip with its voice in a room, by a microphone."""
+        voice = clip.sound
         if rng.random() < self.config.room_probability:
             voice = reverberate(voice, rng)
-        return colour(voice, self.config.colour_db, rng) if self.config.colour_db else voice
+        if self.config.colour_db:
+            voice = colour(voice, self.config.colour_db, rng)
+        return Clip(voice, clip.lips, clip.seen)
 
     def _voice(self, but: str, rng: np.random.Generator) -> Clip:
         """Someone else."""
