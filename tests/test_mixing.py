@@ -155,6 +155,20 @@ def test_turnabout_hears_the_same_and_looks_at_somebody_else(make: Make) -> None
         assert other.seen.all()
 
 
+def test_faint_talkers_are_as_faint_as_they_should_be_and_never_the_target(make: Make) -> None:
+    settings = {"num_talkers": (0.0, 1.0), "noise_probability": 0.0, "talker_db": (0.0, 5.0), "turnabout": True}
+    levels = [
+        rms_db(example.mixture - example.target) - rms_db(example.target)
+        for example in examples(make(faint_probability=0.5, faint_db=(-20.0, -13.0), **settings), 200)
+    ]
+    faint = np.array([level for level in levels if level < -10])
+    assert ((faint > -20.1) & (faint < -12.9)).all()
+    assert len(faint) / 200 == pytest.approx((0.5 + 0.5 * 0.5) / 2, abs=0.1)  # after a faint one, a new one is drawn
+    assert np.abs([level for level in levels if level > -10]).max() < 5.1
+    with pytest.raises(UsageError, match="faint_db"):
+        make(faint_db=(-13.0, -20.0))
+
+
 @pytest.mark.parametrize(
     "settings", [{"num_talkers": (1.0,)}, {"num_talkers": (0.0, 1.0), "stranger_probability": 1.0}]
 )

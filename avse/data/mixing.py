@@ -39,6 +39,11 @@ class MixConfig:
     """Range of how fast each voice is played, its picture with it: other voices and other mouths of the same people."""
     talker_db: tuple[float, float] = (-18.0, 5.0)
     """Range of the level of each interfering talker."""
+    faint_probability: float = 0.0
+    """How often all interfering talkers are fainter than that; such a mixture is never turned about: the other talker
+    would be lost in it."""
+    faint_db: tuple[float, float] = (-20.0, -13.0)
+    """Range of the level of each of those."""
     noise_probability: float = 0.4
     """How often there is noise besides interfering talkers; without any talker there is always noise."""
     noise_db: tuple[float, float] = (-20.0, 3.0)
@@ -73,7 +78,7 @@ class MixConfig:
     def __post_init__(self) -> None:
         if not np.isclose(sum(self.num_talkers), 1) or min(self.num_talkers) < 0:
             raise UsageError(f"num_talkers {list(self.num_talkers)} are no probabilities.", "Let them add up to 1.")
-        for name in ("speed", "talker_db", "noise_db", "gain_db", "gap_frames", "still_frames"):
+        for name in ("speed", "talker_db", "faint_db", "noise_db", "gain_db", "gap_frames", "still_frames"):
             low, high = getattr(self, name)
             if low > high:
                 raise UsageError(f"{name} goes from {low} to {high}.", "Give the lower end first.")
@@ -97,6 +102,7 @@ class Talking(NamedTuple):
     speaker: str
     clips: list[Clip]
     voices: list[np.ndarray]
+    faint: bool
 
 
 class Mixer:
@@ -120,7 +126,7 @@ class Mixer:
         if self.config.turnabout and index % 2:
             rng = np.random.default_rng((seed, index - 1))
             talking = self._talking(rng)
-            if len(talking.clips) > 1 and talking.clips[1].lips is not None:
+            if len(talking.clips) > 1 and talking.clips[1].lips is not None and not talking.faint:
                 return self._mixed(talking, 1, rng)
         rng = np.random.default_rng((seed, index))
         return self._mixed(self._talking(rng), 0, rng)
@@ -134,13 +140,15 @@ class Mixer:
             clips.append(self._recorded(self._voice(speaker, rng), rng))
         if config.turns_probability and len(clips) > 1 and rng.random() < config.turns_probability:
             clips[:2] = take_turns(clips[:2], rng)
-        levels = [0.0, *(rng.uniform(*config.talker_db) for _ in clips[1:])]
-        return Talking(speaker, clips, [scale_to(clip.sound, level) for clip, level in zip(clips, levels, strict=True)])
+        faint = bool(config.faint_probability) and rng.random() < config.faint_probability
+        levels = [0.0, *(rng.uniform(*(config.faint_db if faint else config.talker_db)) for _ in clips[1:])]
+        voices = [scale_to(clip.sound, level) for clip, level in zip(clips, levels, strict=True)]
+        return Talking(speaker, clips, voices, faint)
 
     def _mixed(self, talking: Talking, index: int, rng: np.random.Generator) -> Example:
         """All who talk, with noise, one of them being seen and the target."""
         config = self.config
-        speaker, clips, voices = talking
+        speaker, clips, voices = talking.speaker, talking.clips, talking.voices
         mixture, target = np.stack(voices).sum(0), voices[index]
         if len(voices) == 1 or rng.random() < config.noise_probability:
             mixture = mixture + scale_to(self._noise(speaker, len(mixture), rng), rng.uniform(*config.noise_db))

@@ -14,6 +14,7 @@ from avse.features import LEVEL, SILENT_RMS, WINDOW, prepare
 from avse.models.net import Output, SpeechNet
 from avse.records import Inputs
 from avse.training.losses import complex_loss, correlation, energy_targets, lost_loss, magnitude_loss, si_sdr
+from avse.training.perceptual import disturbance
 
 Losses = dict[str, Tensor]
 
@@ -35,11 +36,13 @@ def speech_losses(output: Output, batch: Batch, config: ModelConfig) -> Losses:
     hop, power = config.hop, config.compression
     reference = batch.target * (LEVEL / rms(batch.mixture).clamp_min(SILENT_RMS))[:, None]
     clean = stft(reference, WINDOW, hop)
+    estimate = istft(output.spectrum, WINDOW, hop)
     losses = {
         "spec/magnitude": magnitude_loss(output.spectrum, clean, power),
         "spec/lost": lost_loss(output.spectrum, clean, power),
         "spec/complex": complex_loss(output.spectrum, clean, power),
-        "wave/si_sdr": -si_sdr(istft(output.spectrum, WINDOW, hop), reference).clamp(-30, 30).mean(),
+        "wave/si_sdr": -si_sdr(estimate, reference).clamp(-30, 30).mean(),
+        "wave/disturbance": disturbance(estimate, reference).mean(),
     }
     if output.energies is not None and bool(batch.seen.any()):
         losses["lips/energy"] = _energy_loss(output.energies, batch)

@@ -1,0 +1,70 @@
+"""The disturbance of speech, beside the PESQ whose loss it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from pesq import pesq
+from torch import Tensor
+
+from avse.data.synthetic_speech import speak
+from avse.training.perceptual import disturbance
+
+
+@pytest.fixture(scope="module")
+def speech() -> Tensor:
+    """Two talkers (2, N), three seconds."""
+    voices = [speak(3.0, seed=seed, pitch_hz=pitch).waveform for seed, pitch in ((1, 110.0), (2, 200.0))]
+    return torch.from_numpy(np.stack(voices))
+
+
+def damaged(speech: Tensor) -> list[Tensor]:
+    """What may be wrong with it, from hardly to badly: another voice, hiss, faint parts taken away, a dull sound."""
+    hiss = torch.randn(speech.shape, generator=torch.Generator().manual_seed(0)) * speech.std()
+    dull = torch.nn.functional.avg_pool1d(speech, 5, stride=1, padding=2)
+    found = [torch.lerp(speech, dull, 0.5), dull]
+    for amount in (0.03, 0.1, 0.3, 1.0):
+        gated = speech.sign() * (speech.abs() - amount * speech.std()).clamp_min(0)
+        found += [speech + amount * speech.flip(0), speech + amount * hiss, gated]
+    return found
+
+
+def test_it_tells_what_pesq_tells(speech: Tensor) -> None:
+    """P.862.2 maps the raw score, 4.5 less the disturbance, to an opinion."""
+    told, truth = [], []
+    for estimate in damaged(speech):
+        raw = 4.5 - disturbance(estimate, speech)
+        told += (0.999 + 4 / (1 + torch.exp(3.8224 - 1.3669 * raw))).tolist()
+        truth += [pesq(16000, *(x.numpy() for x in pair), "wb") for pair in zip(speech, estimate, strict=True)]
+    assert np.corrcoef(told, truth)[0, 1] > 0.98
+    assert np.abs(np.subtract(told, truth)).mean() < 0.2
+
+
+@pytest.mark.parametrize("gain", [0.1, 1.0, 10.0])
+def test_the_same_at_any_level_is_not_wrong(speech: Tensor, gain: float) -> None:
+    assert disturbance(gain * speech, speech).max() < 1e-2
+
+
+def test_it_shows_the_way_to_better_speech(speech: Tensor) -> None:
+    estimate = (speech + 0.3 * speech.flip(0)).requires_grad_()
+    before = disturbance(estimate, speech).sum()
+    before.backward()
+    step = 0.1 * speech.norm() * estimate.grad / estimate.grad.norm()
+    assert disturbance((estimate - 0.1 * step).detach(), speech).sum() < before
+
+
+@pytest.mark.parametrize("num_samples", [512, 5000, 48000])
+def test_silence_is_no_trouble(speech: Tensor, num_samples: int) -> None:
+    """A silent reference teaches nothing, a silent estimate is as wrong as can be; the gradient is always finite."""
+    spoken, silent = speech[:, :num_samples], torch.zeros(2, num_samples)
+    for estimate, reference in ((spoken, silent), (silent, spoken), (silent, silent), (spoken, spoken)):
+        estimate = estimate.clone().requires_grad_()
+        found = disturbance(estimate, reference)
+        found.sum().backward()
+        assert found.shape == (2,)
+        assert found.isfinite().all()
+        assert estimate.grad.isfinite().all()
+        if reference is silent:
+            assert not found.any()
+            assert not estimate.grad.any()
