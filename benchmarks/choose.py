@@ -1,0 +1,116 @@
+"""Which weights? Gains on mixtures of speakers that were not trained on, under conditions that pull apart.
+
+    python benchmarks/choose.py cache/faces --speakers id1,id2 --voices cache/voices --noises cache/noises \
+        plain=runs/plain/best.safetensors mean=mean.safetensors [--items 64] [--jobs 2]
+
+Mixtures of 3 s with the picture, the same for all; gains in wide-band PESQ, STOI (in hundredths) and SI-SDR in dB.
+Every tenth of the voices is used: those that `avse train` keeps for validation. Where two take turns, the last figure
+says by how much the other one falls, in dB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from avse.audio import istft
+from avse.config import SAMPLE_RATE, SAMPLES_PER_FRAME
+from avse.data.cache import find_clips
+from avse.data.dataset import Batch, Batches
+from avse.data.mixing import MixConfig, Mixer
+from avse.evaluation.metrics import score
+from avse.features import LEVEL, WINDOW
+from avse.models.net import SpeechNet
+from avse.registry import load_model
+from avse.training.steps import prepare_batch, rms
+
+BATCH_SIZE = 16
+METRICS = {"pesq_wb": 1, "stoi": 100, "si_sdr": 1}
+one, two = (0.0, 1.0), (0.0, 0.0, 1.0)
+same, stranger = {"stranger_probability": 0.0}, {"stranger_probability": 1.0}
+CONDITIONS: dict[str, dict[str, object]] = {
+    "same": {"num_talkers": one, "talker_db": (0.0, 0.0)} | same,
+    "stranger": {"num_talkers": one, "talker_db": (0.0, 0.0)} | stranger,
+    "two, -6 dB": {"num_talkers": two, "talker_db": (-6.0, -6.0)},
+    "two, -17 dB": {"num_talkers": two, "talker_db": (-17.0, -17.0)},
+    "noise, -5 dB": {"num_talkers": (1.0,), "noise_db": (-5.0, -5.0)},
+    "babble, 0 dB": {"num_talkers": (1.0,), "noise_db": (0.0, 0.0), "babble_probability": 1.0, "room_probability": 1.0},
+    "turns": {"num_talkers": one, "talker_db": (-2.0, 2.0), "turns_probability": 1.0, "room_probability": 0.5} | same,
+}
+
+
+def sounds(batch: Batch, answer: torch.Tensor) -> Iterator[tuple[np.ndarray, ...]]:
+    """Target, mixture and estimate (N,) of each example."""
+    return zip(batch.target.numpy(), batch.mixture.numpy(), answer.numpy(), strict=True)
+
+
+@torch.inference_mode()
+def enhanced(net: SpeechNet, batch: Batch) -> torch.Tensor:
+    """The net's answer (B, N), at the level of the mixture."""
+    answer = istft(net(prepare_batch(net, batch)).spectrum, WINDOW, net.config.hop)
+    return answer * (rms(batch.mixture) / LEVEL)[:, None]
+
+
+def gained(target: np.ndarray, mixture: np.ndarray, estimate: np.ndarray) -> list[float]:
+    """What each metric gained."""
+    before, after = (score(target, sound, SAMPLE_RATE, METRICS).values for sound in (mixture, estimate))
+    return [(after[name] - before[name]) * unit for name, unit in METRICS.items()]
+
+
+def fallen(target: np.ndarray, mixture: np.ndarray, estimate: np.ndarray) -> float:
+    """By how many dB the mixture fell where somebody else talks alone."""
+    own, others, before, after = (
+        np.square(sound.reshape(-1, SAMPLES_PER_FRAME)).mean(1)
+        for sound in (target, mixture - target, mixture, estimate)
+    )
+    alone = (own < 1e-9) & (others > 1e-6)
+    return float(10 * np.log10((before[alone].sum() + 1e-9) / (after[alone].sum() + 1e-9)))
+
+
+def told(model: str, options: argparse.Namespace) -> list[str]:
+    """What is said of one model under each condition."""
+    torch.set_num_threads(1)
+    net = load_model(model, "cpu").net
+    names = options.speakers.split(",")
+    faces = {name: clips for name, clips in find_clips(options.cache).items() if name in names}
+    voices = dict(list(find_clips(options.voices).items())[::10])
+    cells = []
+    for condition, settings in CONDITIONS.items():
+        values = {"num_frames": 75, "unseen_probability": 0.0, "noise_probability": 0.0} | settings
+        mixer = Mixer(faces, voices, find_clips(options.noises), MixConfig(**values))  # type: ignore[arg-type]
+        batches = Batches(mixer, 7, BATCH_SIZE, 0, options.items // BATCH_SIZE)
+        items = [item for batch in batches for item in sounds(batch, enhanced(net, batch))]
+        pesq, stoi, si_sdr = np.mean([gained(*item) for item in items], 0)
+        cells.append(f"{pesq:.2f} / {stoi:.1f} / {si_sdr:.2f}")
+        if condition == "turns":
+            cells[-1] += f" / {np.mean([fallen(*item) for item in items]):.0f}"
+    return cells
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cache", type=Path)
+    parser.add_argument("models", nargs="+", metavar="NAME=MODEL")
+    for name in ("--voices", "--noises"):
+        parser.add_argument(name, type=Path, required=True)
+    parser.add_argument("--speakers", required=True)
+    parser.add_argument("--items", type=int, default=64)
+    parser.add_argument("--jobs", type=int, default=1)
+    options = parser.parse_args()
+    models = dict(model.split("=", 1) for model in options.models)
+    print(f"| weights | {' | '.join(CONDITIONS)} |\n|---|{'---|' * len(CONDITIONS)}")
+    with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as pool:
+        for name, cells in zip(models, pool.map(partial(told, options=options), models.values()), strict=True):
+            print(f"| {name} | {' | '.join(cells)} |", flush=True)
+    print(f"\nPESQ-wb / STOI x 100 / SI-SDR in dB, gained; means over {options.items} mixtures of 3 s each.")
+
+
+if __name__ == "__main__":
+    main()
