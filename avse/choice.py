@@ -17,6 +17,9 @@ from avse.separation import Followed, Loudness
 from avse.sync import in_time
 from avse.tracks import Track
 
+LEAST_AGREEMENT = 0.03
+"""Over 20 s, one's own lips go better with one's voice than that, and most strangers' do not (docs/recordings.md)."""
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -35,6 +38,20 @@ class Choice:
     def late_seconds(self) -> float:
         """By how much its picture comes later than the sound; earlier if negative."""
         return (self.followed.lag_frames or 0) / VIDEO_FPS if self.followed else 0.0
+
+    @property
+    def agreement(self) -> float | None:
+        """How well the lips of an only face go with the sound: a correlation; None where that was not measured."""
+        return self.followed.agreement if self.followed else None
+
+    @property
+    def remarks(self) -> str:
+        """What was put right about its picture, and what is to be doubted."""
+        late = self.late_seconds
+        told = f" The picture is {abs(late):.2f} s {'late' if late > 0 else 'early'}; put right." if late else ""
+        if self.agreement is not None and self.agreement < LEAST_AGREEMENT:
+            told += " The lips hardly go with the sound: compare with --no-video."
+        return told
 
 
 def choose(

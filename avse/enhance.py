@@ -54,6 +54,8 @@ class Result:
     """When the face that was followed was seen: begins and ends."""
     picture_late_seconds: float = 0.0
     """By how much the picture came later than the sound, which was put right; earlier if negative."""
+    mouth_with_sound: float | None = None
+    """How well the lips of an only face, seen for 20 s or more, go with the sound: a correlation, 0 by chance."""
     thumbnail: bytes | None = field(default=None, repr=False, compare=False)
     """That face as PNG, where it was asked for."""
 
@@ -142,9 +144,9 @@ def summarise(tape: media.Media, loudness: Loudness, choice: Choice, use_video: 
     return Result(
         tape.path, None, "", loudness.num_samples / tape.sound.sample_rate, tape.sound.sample_rate,
         tape.sound.num_channels, len(crowd.tracks), share, 0.0,
-        describe(tape, loudness, use_video, share, crowd.describe(index), choice.late_seconds),
+        describe(tape, loudness, use_video, share, crowd.describe(index), choice.remarks),
         speaker=0 if index is None else index + 1, seen_seconds=crowd.seen_seconds(index, loudness.num_frames),
-        picture_late_seconds=choice.late_seconds,
+        picture_late_seconds=choice.late_seconds, mouth_with_sound=choice.agreement,
     )  # fmt: skip
 
 
@@ -227,7 +229,7 @@ def listen(tape: media.Media, report: Report) -> Loudness:
 
 
 def describe(
-    tape: media.Media, loudness: Loudness, use_video: bool, share: float, who: str = "Face", late_seconds: float = 0.0
+    tape: media.Media, loudness: Loudness, use_video: bool, share: float, who: str = "Face", remarks: str = ""
 ) -> str:
     """A sentence or two on what there was to hear and to see; ``share`` of the time that a face was seen."""
     if loudness.rms < SILENT_RMS:
@@ -238,6 +240,5 @@ def describe(
         return "The picture was not looked at; the sound alone was used."
     if share == 0:
         return "There is no face in the picture; the sound alone was used."
-    late = f" The picture is {abs(late_seconds):.2f} s {'late' if late_seconds > 0 else 'early'}; put right."
     seen = f"{who} seen {share:.0%} of the time" + ("." if share > 0.995 else "; the sound alone elsewhere.")
-    return seen + (late if late_seconds else "")
+    return seen + remarks

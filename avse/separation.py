@@ -65,13 +65,14 @@ def measure(blocks: Iterable[np.ndarray], sample_rate: int) -> Loudness:
 class Followed:
     """Whom one follows: a face, a gain (V,) to lay over its mask, and by how many frames the picture is late.
 
-    ``lag_frames`` is None where that was not looked for. ``mouths``, where they are being decoded already, are those
-    of `avse.lips.crops_of`.
+    ``lag_frames`` and ``agreement``, how well lips and sound go together, are None where that was not looked for.
+    ``mouths``, where they are being decoded already, are those of `avse.lips.crops_of`.
     """
 
     track: Track
     gain: np.ndarray | None = None
     lag_frames: int | None = None
+    agreement: float | None = None
     mouths: Iterator[np.ndarray] | None = None
 
 

@@ -24,6 +24,7 @@ from avse.separation import BLOCK_SECONDS, WINDOW_FRAMES, Followed, Loudness
 MAX_LAG_FRAMES = 8
 LOOK_FRAMES = 1500
 SEARCH_FRAMES = 7500
+AGREE_FRAMES = 500
 
 
 def in_time(
@@ -32,13 +33,15 @@ def in_time(
     """A face whose lag is not known yet, with its lag, and its mouths as they are decoded: the picture is read once.
 
     The lag is that of the first minute in which the face is seen, if that lies in the first five; else it counts as 0.
+    How well its lips agree with the sound is found there too.
     """
     if net.lips is None or followed is None or followed.lag_frames is not None:
         return followed
     mouths = lips.crops_of(tape, [followed.track], loudness.num_frames)
     head = list(_first_minute(mouths, on_frame))
     on_frame(loudness.num_frames)
-    return replace(followed, lag_frames=_lag(net, tape, head), mouths=chain(head, mouths))
+    lag_frames, agreement = _compared(net, tape, head)
+    return replace(followed, lag_frames=lag_frames, agreement=agreement, mouths=chain(head, mouths))
 
 
 def find_lag(told: np.ndarray, energies: np.ndarray, seen: np.ndarray) -> int:
@@ -51,6 +54,15 @@ def find_lag(told: np.ndarray, energies: np.ndarray, seen: np.ndarray) -> int:
     sums = {lag: _summed_match(told, shifted(energies, lag), seen) for lag in lags}
     best = max(lags, key=lambda lag: sums[lag])
     return best if sums[best] > 4.0 and sums[best] - sums[0] > 2.5 else 0
+
+
+def agree(told: np.ndarray, energies: np.ndarray, seen: np.ndarray) -> float:
+    """Correlation of what lips tell with what is heard, both (V, bands), over all bands and the frames seen (V,)."""
+    both = own = other = 0.0
+    for a, b in bands(told[seen], energies[seen]):
+        a, b = a - a.mean(), b - b.mean()
+        both, own, other = both + float(a @ b), own + float(a @ a), other + float(b @ b)
+    return float(both / np.sqrt(own * other + 1e-9))
 
 
 def shifted(values: np.ndarray, frames: int) -> np.ndarray:
@@ -93,8 +105,8 @@ def _first_minute(mouths: Iterator[np.ndarray], on_frame: Callable[[int], None])
             return
 
 
-def _lag(net: SpeechNet, tape: media.Media, head: list[np.ndarray]) -> int:
-    """Lag of the mouths with which a recording begins."""
+def _compared(net: SpeechNet, tape: media.Media, head: list[np.ndarray]) -> tuple[int, float | None]:
+    """Lag of the mouths with which a recording begins; their agreement with the sound, if they are seen for 20 s."""
     assert tape.sound is not None
     blocks = media.sound_blocks(tape, BLOCK_SECONDS, tape.sound.sample_rate, tape.sound.num_channels)
     heard = stream.regrouped(stream.heard(blocks, tape.sound.sample_rate), WINDOW_FRAMES * SAMPLES_PER_FRAME)
@@ -106,18 +118,18 @@ def _lag(net: SpeechNet, tape: media.Media, head: list[np.ndarray]) -> int:
             told.append(read_lips(net, torch.from_numpy(mouths).transpose(0, 1).contiguous()).numpy())
             energies.append(hear(torch.from_numpy(mono[: num_frames * SAMPLES_PER_FRAME, 0].copy())).numpy())
             seen.append(lips.seen(mouths[:, 0]))
-    return find_lag(np.concatenate(told), np.concatenate(energies), np.concatenate(seen)[None]) if told else 0
+    if not told:
+        return 0, None
+    mouth, sound, shown = (np.concatenate(parts) for parts in (told, energies, seen))
+    lag = find_lag(mouth, sound, shown[None])
+    return lag, agree(mouth[:, 0], shifted(sound, lag), shown) if shown.sum() >= AGREE_FRAMES else None
 
 
 def _summed_match(told: np.ndarray, energies: np.ndarray, seen: np.ndarray) -> float:
     """Correlation over all the time, summed over the faces, in units of what it is by chance."""
-    total = 0.0
-    for k, mask in enumerate(seen):
-        if not mask.any():
-            continue
-        both = own = other = 0.0
-        for a, b in bands(told[mask, k], energies[mask]):
-            a, b = a - a.mean(), b - b.mean()
-            both, own, other = both + float(a @ b), own + float(a @ a), other + float(b @ b)
-        total += both / np.sqrt(own * other + 1e-9) / (0.07 * np.sqrt(125 / mask.sum()))
-    return float(total / np.sqrt(len(seen)))
+    units = [
+        agree(told[:, k], energies, mask) / (0.07 * np.sqrt(125 / mask.sum()))
+        for k, mask in enumerate(seen)
+        if mask.any()
+    ]
+    return float(sum(units) / np.sqrt(len(seen)))

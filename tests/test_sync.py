@@ -107,3 +107,29 @@ def test_model_on_arrays_puts_it_right_too(
     monkeypatch.setattr(sync, "MAX_LAG_FRAMES", 0)
     left_late = net.enhance(sound, 16000, late, 25)[INSIDE]
     assert si_sdr(expected, found) > si_sdr(expected, left_late) + 6
+
+
+@pytest.mark.usefixtures("telling")
+def test_lips_that_do_not_go_with_the_sound_are_told(talker: Path, net: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mouth that opens with the sound, and one that closes whenever there is any."""
+    too_short = avse.enhance(talker, model=net)
+    monkeypatch.setattr(sync, "AGREE_FRAMES", 200)
+    own = avse.enhance(talker, model=net)
+    telling = sync.read_lips
+    monkeypatch.setattr(sync, "read_lips", lambda net, pictures: -telling(net, pictures))
+    against = avse.enhance(talker, model=net)
+    assert too_short.mouth_with_sound is None
+    assert own.mouth_with_sound > 0.3
+    assert against.mouth_with_sound < 0
+    doubt = "The lips hardly go with the sound: compare with --no-video."
+    assert [doubt in result.note for result in (too_short, own, against)] == [False, False, True]
+
+
+def test_agreement_of_the_frames_that_are_seen() -> None:
+    energies = np.random.default_rng(0).standard_normal((400, 20)).astype(np.float32)
+    told, seen = energies * 3 + 5, np.arange(400) < 300
+    told[300:] = 99
+    assert sync.agree(told, energies, seen) == pytest.approx(1, abs=1e-5)
+    assert sync.agree(-told, energies, seen) == pytest.approx(-1, abs=1e-5)
+    assert sync.agree(told, energies, ~seen) == 0
+    assert abs(sync.agree(told, energies[::-1], seen)) < 0.1
