@@ -54,6 +54,12 @@ def test_it_shows_the_way_to_better_speech(speech: Tensor) -> None:
     assert disturbance((estimate - 0.1 * step).detach(), speech).sum() < before
 
 
+def test_mixed_precision_changes_nothing(speech: Tensor) -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        found = disturbance(speech + 0.3 * speech.flip(0), speech)
+    torch.testing.assert_close(found, disturbance(speech + 0.3 * speech.flip(0), speech))
+
+
 @pytest.mark.parametrize("num_samples", [512, 5000, 48000])
 def test_silence_is_no_trouble(speech: Tensor, num_samples: int) -> None:
     """A silent reference teaches nothing, a silent estimate is as wrong as can be; the gradient is always finite."""

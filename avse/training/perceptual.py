@@ -61,7 +61,9 @@ def _bands(waveform: Tensor) -> Tensor:
     spectrum = torch.stft(waveform.float(), 512, 256, window=window, center=False, return_complex=True)
     power = spectrum.real.square() + spectrum.imag.square()
     level = power[:, 11:105].sum(1, keepdim=True).mean(-1, keepdim=True) * (2 / 512 / window.square().sum())
-    return _shares(waveform.device) @ power * (1e7 * DENSITY / (level + 1e-6))
+    with torch.autocast(waveform.device.type, enabled=False):
+        shared = _shares(waveform.device) @ power
+    return shared * (1e7 * DENSITY / (level + 1e-6))
 
 
 @lru_cache(maxsize=4)
