@@ -155,6 +155,22 @@ def test_turnabout_hears_the_same_and_looks_at_somebody_else(make: Make) -> None
         assert other.seen.all()
 
 
+@pytest.mark.parametrize(
+    ("settings", "strays"), [({"num_talkers": (1.0,)}, True), ({"num_talkers": (0.0, 1.0)}, False)]
+)
+def test_somebody_elses_lips_where_sound_tells_who_is_meant(make: Make, settings: dict[str, Any], strays: bool) -> None:
+    plain, stray = (
+        examples(make(unseen_probability=0.0, stray_probability=chance, **settings), 20) for chance in (0.0, 1.0)
+    )
+    num_strays = 0
+    for own, other in zip(plain, stray, strict=True):
+        np.testing.assert_array_equal(own.mixture, other.mixture)
+        np.testing.assert_array_equal(own.target, other.target)
+        assert other.seen.any()
+        num_strays += not np.array_equal(own.lips, other.lips)
+    assert num_strays > 15 if strays else num_strays == 0
+
+
 def test_faint_talkers_are_as_faint_as_they_should_be_and_never_the_target(make: Make) -> None:
     settings = {"num_talkers": (0.0, 1.0), "noise_probability": 0.0, "talker_db": (0.0, 5.0), "turnabout": True}
     levels = [

@@ -52,6 +52,9 @@ class MixConfig:
     """Range of the gain of the whole mixture."""
     unseen_probability: float = 0.15
     """How often the picture is missing for the whole example."""
+    stray_probability: float = 0.0
+    """How often the lips are somebody else's where sound alone tells who is meant (nobody else talks, or faintly): a
+    picture that is not to be believed."""
     gap_probability: float = 0.0
     """How often a picture that is there is lost for a stretch."""
     gap_frames: tuple[int, int] = (2, 20)
@@ -148,7 +151,7 @@ class Mixer:
     def _mixed(self, talking: Talking, index: int, rng: np.random.Generator) -> Example:
         """All who talk, with noise, one of them being seen and the target."""
         config = self.config
-        speaker, clips, voices = talking.speaker, talking.clips, talking.voices
+        speaker, voices = talking.speaker, talking.voices
         mixture, target = np.stack(voices).sum(0), voices[index]
         if len(voices) == 1 or rng.random() < config.noise_probability:
             mixture = mixture + scale_to(self._noise(speaker, len(mixture), rng), rng.uniform(*config.noise_db))
@@ -156,7 +159,7 @@ class Mixer:
             highest_hz = rng.uniform(3400.0, 7000.0)
             mixture, target = narrow(mixture, highest_hz), narrow(target, highest_hz)
         gain = np.float32(0.1 * 10 ** (rng.uniform(*config.gain_db) / 20))
-        return Example(mixture * gain, target * gain, *self._picture(clips[index], rng))
+        return Example(mixture * gain, target * gain, *self._picture(self._shown(talking, index, rng), rng))
 
     def _target(self, rng: np.random.Generator) -> tuple[str, Clip]:
         """Somebody one sees, or somebody one only hears."""
@@ -171,6 +174,15 @@ class Mixer:
             first = int(rng.integers(1 - length // 2, len(clip.seen) - length // 2))
             clip = with_pause(clip, first, first + length, rng)
         return speaker, clip
+
+    def _shown(self, talking: Talking, index: int, rng: np.random.Generator) -> Clip:
+        """Whose picture is given: the target's, or that of somebody who is not heard."""
+        clip, chance = talking.clips[index], self.config.stray_probability
+        others = [clips for name, clips in self.seen.items() if name != talking.speaker]
+        told_by_sound = len(talking.voices) == 1 or talking.faint
+        if clip.lips is None or not (others and told_by_sound and chance and rng.random() < chance):
+            return clip
+        return self._stretch(others[int(rng.integers(len(others)))], rng)
 
     def _picture(self, clip: Clip, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Lips (V, 88, 88) and whether they are seen (V,): all, all but a stretch, or none."""
