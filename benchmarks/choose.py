@@ -22,13 +22,14 @@ import torch
 
 from avse.audio import istft
 from avse.config import SAMPLE_RATE, SAMPLES_PER_FRAME
-from avse.data.cache import find_clips
 from avse.data.dataset import Batch, Batches
-from avse.data.mixing import MixConfig, Mixer
+from avse.data.mixing import MixConfig
 from avse.evaluation.metrics import score
 from avse.features import LEVEL, WINDOW
 from avse.models.net import SpeechNet
 from avse.registry import load_model
+from avse.training.folders import Folders
+from avse.training.settings import TrainConfig
 from avse.training.steps import prepare_batch, rms
 
 BATCH_SIZE = 16
@@ -78,14 +79,12 @@ def told(model: str, options: argparse.Namespace) -> list[str]:
     """What is said of one model under each condition."""
     torch.set_num_threads(1)
     net = load_model(model, "cpu").net
-    names = options.speakers.split(",")
-    faces = {name: clips for name, clips in find_clips(options.cache).items() if name in names}
-    voices = dict(list(find_clips(options.voices).items())[::10])
+    folders = Folders(options.cache, options.voices, options.noises, tuple(options.speakers.split(",")))
     cells = []
     for condition, settings in CONDITIONS.items():
         values = {"num_frames": 75, "unseen_probability": 0.0, "noise_probability": 0.0} | settings
-        mixer = Mixer(faces, voices, find_clips(options.noises), MixConfig(**values))  # type: ignore[arg-type]
-        batches = Batches(mixer, 7, BATCH_SIZE, 0, options.items // BATCH_SIZE)
+        config = TrainConfig(mix=MixConfig(**values))  # type: ignore[arg-type]
+        batches = Batches(folders.mixer(config, validation=True), 7, BATCH_SIZE, 0, options.items // BATCH_SIZE)
         items = [item for batch in batches for item in sounds(batch, enhanced(net, batch))]
         pesq, stoi, si_sdr = np.mean([gained(*item) for item in items], 0)
         cells.append(f"{pesq:.2f} / {stoi:.1f} / {si_sdr:.2f}")

@@ -17,12 +17,12 @@ from torch import Tensor
 
 from avse.audio import istft
 from avse.data.augment import warp
-from avse.data.cache import find_clips
 from avse.data.dataset import Batch, Batches
 from avse.data.mixing import MixConfig, Mixer
 from avse.features import WINDOW
 from avse.models.net import SpeechNet
 from avse.registry import load_model
+from avse.training.folders import Folders
 from avse.training.losses import si_sdr
 from avse.training.steps import prepare_batch
 
@@ -77,8 +77,7 @@ def main() -> None:
     parser.add_argument("--model", action="append")
     parser.add_argument("--items", type=int, default=192)
     options = parser.parse_args()
-    names = options.speakers.split(",")
-    talkers = {name: clips for name, clips in find_clips(options.cache).items() if name in names}
+    talkers = Folders(options.cache, validation_speakers=tuple(options.speakers.split(","))).talkers(True)
     one_more = MixConfig(
         num_frames=NUM_FRAMES,
         num_talkers=(0.0, 1.0),

@@ -176,13 +176,12 @@ class Mixer:
         return speaker, clip
 
     def _shown(self, talking: Talking, index: int, rng: np.random.Generator) -> Clip:
-        """Whose picture is given: the target's, or that of somebody who is not heard."""
+        """Whose picture is given: the target's, or somebody else's."""
         clip, chance = talking.clips[index], self.config.stray_probability
-        others = [clips for name, clips in self.seen.items() if name != talking.speaker]
-        told_by_sound = len(talking.voices) == 1 or talking.faint
-        if clip.lips is None or not (others and told_by_sound and chance and rng.random() < chance):
+        possible = clip.lips is not None and len(self.seen) > 1 and (len(talking.voices) == 1 or talking.faint)
+        if not chance or not possible or rng.random() >= chance:
             return clip
-        return self._stretch(others[int(rng.integers(len(others)))], rng)
+        return self._someone(talking.speaker, (self.seen,), rng)
 
     def _picture(self, clip: Clip, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Lips (V, 88, 88) and whether they are seen (V,): all, all but a stretch, or none."""
@@ -209,8 +208,12 @@ class Mixer:
         """Someone else."""
         heard_first = bool(self.voices) and rng.random() < self.config.stranger_probability
         pools = (self.voices, self.seen) if heard_first else (self.seen, self.voices)
+        return self._someone(but, pools, rng, self.config.turnabout)
+
+    def _someone(self, but: str, pools: Sequence[Talkers], rng: np.random.Generator, with_lips: bool = True) -> Clip:
+        """A stretch of someone else, out of the first pool that holds anyone."""
         others = next(found for pool in pools if (found := [clips for name, clips in pool.items() if name != but]))
-        return self._stretch(others[int(rng.integers(len(others)))], rng, self.config.turnabout)
+        return self._stretch(others[int(rng.integers(len(others)))], rng, with_lips)
 
     def _stretch(self, clips: Sequence[Path], rng: np.random.Generator, with_lips: bool = True) -> Clip:
         """A random stretch of somebody, as fast as it may be."""
