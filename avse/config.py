@@ -36,6 +36,8 @@ class ModelConfig:
     """Channels of the audio encoder's stages, each of which halves the number of frequency bins."""
     attention_heads: int = 0
     """Heads of the bottleneck's attention over time, which reaches as far as the window does; 0: none."""
+    bottleneck_rounds: int = 1
+    """How many times the bottleneck looks at what is around each frame: convolutions in time, then attention."""
     lip_width: int = 16
     """Channels of the lip ResNet-18's first stage (64 in the original), doubled at each of the three others."""
     lip_side: int = 44
@@ -70,8 +72,9 @@ class ModelConfig:
                 f"{2 * self.audio_channels[-1]} channels cannot be shared among {self.attention_heads} heads.",
                 "Set attention_heads to a divisor of twice the last audio channel, or to 0.",
             )
-        if self.num_priors < 1:
-            raise UsageError(f"num_priors is {self.num_priors}.", "Use 1 or more.")
+        for name in ("num_priors", "bottleneck_rounds"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} is {getattr(self, name)}.", "Use 1 or more.")
         if not 4 <= len(self.audio_channels) <= 6:
             raise UsageError(
                 f"audio_channels names {len(self.audio_channels)} stages.",

@@ -93,6 +93,7 @@ def test_stage_smil_brings_its_parts_unless_told_otherwise(tmp_path: Path) -> No
         ({"fusion": "none", "imputer": "paper"}, "no lips to fill in"),
         ({"num_priors": 0}, "num_priors is 0"),
         ({"attention_heads": 3}, "cannot be shared among 3 heads"),
+        ({"bottleneck_rounds": 0}, "bottleneck_rounds is 0"),
     ],
 )
 def test_what_a_net_for_missing_pictures_cannot_be(settings: dict[str, Any], words: str) -> None:

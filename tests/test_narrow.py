@@ -36,9 +36,11 @@ def silence_half(net: SpeechNet) -> None:
             value.unflatten(0, (num_channels, -1))[::2] = 0
 
 
-@pytest.mark.parametrize("fusion", ["none", "mmtm", "mmtm-global", "mmtm-audio"])
-def test_silent_channels_go_and_the_answer_stays(fusion: str) -> None:
-    net = stirred(tiny(fusion, **WIDE)).eval()
+@pytest.mark.parametrize(
+    ("fusion", "rounds"), [("none", 1), ("none", 3), ("mmtm", 1), ("mmtm-global", 1), ("mmtm-audio", 2)]
+)
+def test_silent_channels_go_and_the_answer_stays(fusion: str, rounds: int) -> None:
+    net = stirred(tiny(fusion, bottleneck_rounds=rounds, **WIDE)).eval()
     silence_half(net)
     small = narrow(net, NARROW, 3).eval()
     inputs = made_inputs(net.config)
@@ -49,15 +51,16 @@ def test_silent_channels_go_and_the_answer_stays(fusion: str) -> None:
 
 
 def test_the_same_sizes_give_the_same_net() -> None:
-    net = stirred(tiny("mmtm", attention_heads=2, **WIDE))
+    net = stirred(tiny("mmtm", attention_heads=2, bottleneck_rounds=2, **WIDE))
     small = narrow(net, WIDE["audio_channels"], WIDE["lip_width"])
     assert all(map(torch.equal, small.state_dict().values(), net.state_dict().values()))
 
 
 def test_attention_keeps_its_heads_and_the_imputer_is_left_out() -> None:
-    net = stirred(tiny("mmtm", attention_heads=2, imputer="paper", num_priors=3, **WIDE))
+    net = stirred(tiny("mmtm", attention_heads=2, bottleneck_rounds=3, imputer="paper", num_priors=3, **WIDE))
     small = narrow(net, NARROW, 3)
-    assert small.audio.bottleneck.recall.attention.num_heads == 2
+    rounds = small.audio.bottleneck, *small.audio.bottleneck.further
+    assert [each.recall.attention.num_heads for each in rounds] == [2, 2, 2]
     assert (small.imputer, small.config.audio_channels, small.config.lip_width) == (None, NARROW, 3)
     assert small(made_inputs(small.config)).mask.isfinite().all()
 

@@ -170,6 +170,21 @@ def test_attention_over_time_adds_nothing_at_first() -> None:
     assert torch.equal(net(inputs).mask, plain(inputs).mask)
 
 
+def test_further_rounds_say_little_at_first_and_can_learn() -> None:
+    net, plain = (
+        SpeechNet(tiny("mmtm", attention_heads=2, bottleneck_rounds=3)).eval(),
+        SpeechNet(tiny("mmtm", attention_heads=2)).eval(),
+    )
+    plain.load_state_dict(without(net, "further"))
+    inputs = made_inputs(net.config)
+    mask = net(inputs).mask
+    assert 0 < (mask - plain(inputs).mask).abs().max() < 0.05
+    mask.sum().backward()
+    learnt = [value.grad for name, value in net.named_parameters() if "further" in name and "layers" in name]
+    assert len(learnt) == 2 * 5 * 3
+    assert all(gradient.abs().max() > 0 for gradient in learnt)
+
+
 @pytest.mark.parametrize(("heads", "reaches"), [(0, False), (2, True)])
 def test_only_attention_hears_what_is_seconds_away(heads: int, reaches: bool) -> None:
     net = stirred(tiny("none", attention_heads=heads)).eval()

@@ -68,7 +68,8 @@ class SpeechNet(nn.Module):
         super().__init__()
         self.config = config
         num_bins = SAMPLES_PER_FRAME // 2
-        self.audio = AudioUNet(num_bins, config.audio_channels, config.mask == "complex", config.attention_heads)
+        time = config.attention_heads, config.bottleneck_rounds
+        self.audio = AudioUNet(num_bins, config.audio_channels, config.mask == "complex", *time)
         self.lips = None if config.fusion == "none" else LipStream(config.lip_width, config.stem_frames)
         self.fusions = nn.ModuleList(self._fusion(depth) for depth in range(5))
         self.imputer, self.regulariser = self._imputer(), self._regulariser()

@@ -22,14 +22,17 @@ class AudioUNet(nn.Module):
         channels: of the encoder's stages.
         is_complex: whether the mask has a phase too.
         attention_heads: of the bottleneck's attention over time; 0: none.
+        rounds: how many times the bottleneck looks at what is around each frame.
     """
 
-    def __init__(self, num_bins: int, channels: Sequence[int], is_complex: bool, attention_heads: int = 0) -> None:
+    def __init__(
+        self, num_bins: int, channels: Sequence[int], is_complex: bool, attention_heads: int = 0, rounds: int = 1
+    ) -> None:
         super().__init__()
         inputs = [1, *channels[:-1]]
         self.norm = nn.BatchNorm1d(num_bins)
         self.encoder = nn.ModuleList(_down(i, o, 5 if i == 1 else 3) for i, o in zip(inputs, channels, strict=True))
-        self.bottleneck = Bottleneck(channels[-1], num_bins >> len(channels), attention_heads)
+        self.bottleneck = Bottleneck(channels[-1], num_bins >> len(channels), attention_heads, rounds)
         outputs = [channels[0], *channels[:-1]]
         self.decoder = nn.ModuleList(Up(i, o) for i, o in zip(channels, outputs, strict=True))
         self.mask = nn.Conv2d(channels[0], 1, 3, padding=1)
@@ -63,19 +66,42 @@ class AudioUNet(nn.Module):
         return torch.polar(gain.float(), math.pi * torch.tanh(self.turn(x)[:, 0].float()))
 
 
-class Bottleneck(nn.Module):
-    """What is left of each frame as one vector, seen in the context of about a second, or of all; shape unchanged."""
+class Round(nn.Module):
+    """A look at what is around each frame, a second of it, and then at all there is: (B, C, T) -> (B, C, T)."""
 
-    def __init__(self, channels: int, num_bins: int, attention_heads: int = 0) -> None:
+    def __init__(self, channels: int, attention_heads: int) -> None:
         super().__init__()
+        self.context = TemporalContext(channels, dilations=(1, 2, 4, 8, 16))
+        self.recall = TimeAttention(channels, attention_heads) if attention_heads else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the round."""
+        answer: Tensor = self.recall(self.context(x))
+        return answer
+
+    def quiet(self) -> Round:
+        """The same, saying hardly anything yet: so it can be added to a trained net."""
+        for norm in self.context.modules():
+            if isinstance(norm, nn.BatchNorm1d):
+                nn.init.constant_(norm.weight, 0.05)
+        return self
+
+
+class Bottleneck(Round):
+    """What is left of each frame as one vector, seen in its context for one round or more; shape unchanged."""
+
+    def __init__(self, channels: int, num_bins: int, attention_heads: int = 0, rounds: int = 1) -> None:
+        super().__init__(2 * channels, attention_heads)
         self.gather = nn.Conv1d(channels * num_bins, 2 * channels, 1)
-        self.context = TemporalContext(2 * channels, dilations=(1, 2, 4, 8, 16))
-        self.recall = TimeAttention(2 * channels, attention_heads) if attention_heads else nn.Identity()
+        self.further = nn.ModuleList(Round(2 * channels, attention_heads).quiet() for _ in range(rounds - 1))
         self.spread = nn.Conv1d(2 * channels, channels * num_bins, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, F, T) -> (B, C, F, T)."""
-        answer = self.spread(self.recall(self.context(self.gather(x.flatten(1, 2)))))
+        seen = super().forward(self.gather(x.flatten(1, 2)))
+        for look in self.further:
+            seen = look(seen)
+        answer: Tensor = self.spread(seen)
         return x + answer.unflatten(1, x.shape[1:3])
 
 

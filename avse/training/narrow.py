@@ -136,17 +136,21 @@ def _bottleneck(channels: _Channels, bottleneck: Bottleneck, deepest: Tensor) ->
     every_bin = deepest.repeat_interleave(bottleneck.gather.in_channels // len(deepest))
     channels.layer(f"{name}.gather.weight", wide, every_bin)
     channels.layer(f"{name}.spread.weight", every_bin, wide)
-    _context(channels, f"{name}.context", wide, len(bottleneck.context.layers))
-    if isinstance(bottleneck.recall, TimeAttention):
-        name += ".recall"
-        channels.norm(f"{name}.norm", wide)
-        heads = range(bottleneck.recall.attention.num_heads)
-        compared, told = (
-            torch.cat([channels.group(f"{name}.attention.out_proj.weight", len(heads)) for _ in heads])
-            for _ in range(2)
-        )
-        channels.layer(f"{name}.attention.in_proj_weight", torch.cat([compared, compared, told]), wide)
-        channels.layer(f"{name}.attention.out_proj.weight", wide, told)
+    for part in (name, *(f"{name}.further.{index}" for index in range(len(bottleneck.further)))):
+        _context(channels, f"{part}.context", wide, len(bottleneck.context.layers))
+        if isinstance(bottleneck.recall, TimeAttention):
+            _attention(channels, f"{part}.recall", wide, bottleneck.recall.attention.num_heads)
+
+
+def _attention(channels: _Channels, name: str, wide: Tensor, num_heads: int) -> None:
+    """Attention over time; what its heads compare and tell stays within each."""
+    channels.norm(f"{name}.norm", wide)
+    compared, told = (
+        torch.cat([channels.group(f"{name}.attention.out_proj.weight", num_heads) for _ in range(num_heads)])
+        for _ in range(2)
+    )
+    channels.layer(f"{name}.attention.in_proj_weight", torch.cat([compared, compared, told]), wide)
+    channels.layer(f"{name}.attention.out_proj.weight", wide, told)
 
 
 def _context(channels: _Channels, name: str, numbers: Tensor, num_layers: int) -> None:
