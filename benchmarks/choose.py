@@ -4,8 +4,8 @@
         plain=runs/plain/best.safetensors mean=mean.safetensors [--items 64] [--jobs 2]
 
 Mixtures of 3 s with the picture, the same for all; gains in wide-band PESQ, STOI (in hundredths) and SI-SDR in dB.
-Every tenth of the voices is used: those that `avse train` keeps for validation. Where two take turns, the last figure
-says by how much the other one falls, in dB.
+Every tenth of the voices is used: those that `avse train` keeps for validation. Stray lips are somebody else's. Where
+two take turns, the last figure says by how much the other one falls, in dB.
 """
 
 from __future__ import annotations
@@ -35,13 +35,15 @@ from avse.training.steps import prepare_batch, rms
 BATCH_SIZE = 16
 METRICS = {"pesq_wb": 1, "stoi": 100, "si_sdr": 1}
 one, two = (0.0, 1.0), (0.0, 0.0, 1.0)
-same, stranger = {"stranger_probability": 0.0}, {"stranger_probability": 1.0}
+same, stranger, stray = {"stranger_probability": 0.0}, {"stranger_probability": 1.0}, {"stray_probability": 1.0}
 CONDITIONS: dict[str, dict[str, object]] = {
     "same": {"num_talkers": one, "talker_db": (0.0, 0.0)} | same,
     "stranger": {"num_talkers": one, "talker_db": (0.0, 0.0)} | stranger,
     "two, -6 dB": {"num_talkers": two, "talker_db": (-6.0, -6.0)},
     "two, -17 dB": {"num_talkers": two, "talker_db": (-17.0, -17.0)},
     "noise, -5 dB": {"num_talkers": (1.0,), "noise_db": (-5.0, -5.0)},
+    "two, -17 dB, stray lips": {"num_talkers": two, "faint_probability": 1.0, "faint_db": (-17.0, -17.0)} | stray,
+    "noise, -5 dB, stray lips": {"num_talkers": (1.0,), "noise_db": (-5.0, -5.0)} | stray,
     "babble, 0 dB": {"num_talkers": (1.0,), "noise_db": (0.0, 0.0), "babble_probability": 1.0, "room_probability": 1.0},
     "turns": {"num_talkers": one, "talker_db": (-2.0, 2.0), "turns_probability": 1.0, "room_probability": 0.5} | same,
 }

@@ -19,6 +19,7 @@ LOSS_WEIGHTS = {
     "spec/complex": 10.0,
     "wave/si_sdr": 0.1,
     "wave/disturbance": 0.0,
+    "wave/confusion": 0.0,
     "lips/energy": 1.0,
     "smil/kl": 0.0,
 }

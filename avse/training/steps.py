@@ -13,6 +13,7 @@ from avse.data.dataset import Batch
 from avse.features import LEVEL, SILENT_RMS, WINDOW, prepare
 from avse.models.net import Output, SpeechNet
 from avse.records import Inputs
+from avse.training.intelligibility import confusion
 from avse.training.losses import complex_loss, correlation, energy_targets, lost_loss, magnitude_loss, si_sdr
 from avse.training.perceptual import disturbance
 
@@ -43,6 +44,7 @@ def speech_losses(output: Output, batch: Batch, config: ModelConfig) -> Losses:
         "spec/complex": complex_loss(output.spectrum, clean, power),
         "wave/si_sdr": -si_sdr(estimate, reference).clamp(-30, 30).mean(),
         "wave/disturbance": disturbance(estimate, reference).mean(),
+        "wave/confusion": confusion(estimate, reference).mean(),
     }
     if output.energies is not None and bool(batch.seen.any()):
         losses["lips/energy"] = _energy_loss(output.energies, batch)
