@@ -13,7 +13,10 @@ from .style import App
 from .tables import write_table
 
 models = App(
-    name="models", cls=TyperGroup, help="List, show, check, convert and narrow trained nets.", rich_markup_mode=None
+    name="models",
+    cls=TyperGroup,
+    help="List, show, check, convert, narrow and average trained nets.",
+    rich_markup_mode=None,
 )
 
 Name = Annotated[str, typer.Argument(help="Name of a model, or path of a .safetensors checkpoint.")]
@@ -21,7 +24,7 @@ Name = Annotated[str, typer.Argument(help="Name of a model, or path of a .safete
 
 @models.callback(invoke_without_command=True)
 def default(ctx: typer.Context, as_json: Json = False) -> None:
-    """List, show, check, convert and narrow trained nets. Without a command: list."""
+    """List, show, check, convert, narrow and average trained nets. Without a command: list."""
     if ctx.invoked_subcommand is None:
         list_models(as_json)
 
@@ -139,6 +142,39 @@ def narrow(
     save_checkpoint(output, narrower(checkpoint.net, channels, lip_width), {"start": checkpoint.sha256, "step": 0})
     if not quiet:
         typer.echo(f"{_sized(path)} -> {_sized(output)}")
+
+
+@models.command()
+def mean(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Nets: names of models, or checkpoints.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write; a .safetensors file.")],
+    shares: Annotated[str | None, typer.Option(help="Share of each, such as 0.4,0.6; equal ones if left out.")] = None,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Replace the output if it exists.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Average the weights of nets that began alike, such as a run's and those it started from: often better than each.
+
+    The header of what is written names each file's SHA-256 with its share, and the settings of the first.
+
+    Example: avse models mean runs/a/best.safetensors runs/b/best.safetensors -o mean.safetensors --shares 0.4,0.6
+    """
+    from avse import files, registry
+    from avse.checkpoint import load_checkpoint, save_checkpoint
+    from avse.errors import UsageError
+    from avse.training.mean import mean as averaged
+
+    paths = [registry.find(name) for name in names]
+    files.check_output(output, force, paths)
+    try:
+        weights = [float(word) for word in shares.split(",")] if shares else [1 / len(paths)] * len(paths)
+    except ValueError:
+        raise UsageError(f"--shares {shares} are no numbers.", "Such as: 0.4,0.6") from None
+    found = [load_checkpoint(path) for path in paths]
+    parts = {one.sha256: share for one, share in zip(found, weights, strict=False)}
+    training = {key: value for key, value in found[0].about.items() if key in ("training", "step")}
+    save_checkpoint(output, averaged([one.net for one in found], weights), {**training, "mean": parts})
+    if not quiet:
+        typer.echo(f"{len(paths)} nets -> {_sized(output)}")
 
 
 def _sized(path: Path) -> str:
