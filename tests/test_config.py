@@ -62,7 +62,7 @@ def test_the_presets_for_missing_pictures() -> None:
 def test_longer_examples_and_smil_teach_the_same_net() -> None:
     long, smil, small = (read_config(CONFIGS / f"{name}.yaml") for name in ("long", "smil", "small"))
     assert long.model == smil.model
-    assert (long.mix.num_frames, smil.mix.num_frames, small.mix.num_frames) == (75, 75, 56)
+    assert (long.mix.num_frames, smil.mix.num_frames, small.mix.num_frames) == (75, 75, 75)
     assert (long.stage, small.stage, small.model.attention_heads) == ("speech", "speech", long.model.attention_heads)
 
 

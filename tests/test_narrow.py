@@ -97,7 +97,7 @@ def test_the_settings_of_the_small_net_fit_what_narrowing_gives() -> None:
     from avse.training.settings import read_config
 
     small = read_config(Path(__file__).parents[1] / "configs/small.yaml").model
-    wide = SpeechNet(ModelConfig(attention_heads=small.attention_heads))
+    wide = SpeechNet(ModelConfig(fusion="mmtm-audio", attention_heads=small.attention_heads))
     assert narrow(wide, small.audio_channels, small.lip_width).config == small
 
 
