@@ -1,9 +1,9 @@
 """The page of scores on mixtures: what `avse evaluate` says of a folder of mixture lists, as Markdown and as CSV.
 
-The same model with the picture and without, beside the unprocessed mixture and, with ``--rivals``, RNNoise on the same
-items; where MIXTURES/mixtures.csv says who talks (columns list, item, target_speaker, interference), a second table
-parts the items by whether the other talkers come from the target's own collection of recordings. Rows, estimates and
-the report stay in the folder of results; run it again to go on where it stopped.
+The same model with the picture and without, beside the unprocessed mixture and, with ``--rivals``, RNNoise and
+noisereduce on the same items; where MIXTURES/mixtures.csv says who talks (columns list, item, target_speaker,
+interference), a second table parts the items by whether the other talkers come from the target's own collection of
+recordings. Rows, estimates and the report stay in the folder of results; run it again to go on where it stopped.
 
     python benchmarks/mixtures.py MIXTURES --rivals --output docs/mixtures.md
 """
@@ -43,7 +43,7 @@ ORIGIN = (
     "told by how they were recorded, even without a picture; in the recordings that people bring, all voices share "
     "microphone and room, as those do that come from the same recordings."
 )
-RNNOISE = shlex.join([sys.executable, str(Path(__file__).with_name("rnnoise.py"))]) + " {wav} {out}"
+RIVALS = {"RNNoise": "rnnoise.py", "noisereduce": "spectral_gate.py"}
 
 
 def table(summary: Mapping[str, Any]) -> str:
@@ -109,13 +109,15 @@ def main() -> None:
     parser.add_argument("--also", action="append", default=[], metavar="MODEL", help="another model, beside it")
     parser.add_argument("--output", type=Path, required=True, help="Markdown page; all scores go beside it as .csv")
     parser.add_argument("--results", type=Path, default=Path("out/mixtures"), help="rows, estimates and report")
-    parser.add_argument("--rivals", action="store_true", help="also run RNNoise (pip install pyrnnoise)")
+    parser.add_argument("--rivals", action="store_true", help="also run RNNoise and noisereduce (extra rivals)")
     parser.add_argument("--jobs", type=int, help="processes; one per core by default")
     parser.add_argument("--limit", type=int, help="items of each list")
     options = parser.parse_args()
     methods = [f"avse={options.model}", f"avse without picture={options.model}:no-video"]
     methods += [f"{model}={model}" for model in options.also]
-    methods += [f"RNNoise=external:{RNNOISE}"] if options.rivals else []
+    for name, script in RIVALS.items() if options.rivals else ():
+        command = shlex.join([sys.executable, str(Path(__file__).with_name(script))])
+        methods.append(f"{name}=external:{command} {{wav}} {{out}}")
     done = evaluate(Request(options.mixtures, options.results, methods, limit=options.limit), options.jobs)
     text = page(done.summary, options)
     index = options.mixtures / "mixtures.csv"
