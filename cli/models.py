@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from typer.core import TyperGroup
@@ -18,6 +19,8 @@ models = App(
     help="List, show, check, convert, narrow and average trained nets.",
     rich_markup_mode=None,
 )
+
+Number = TypeVar("Number", int, float)
 
 Name = Annotated[str, typer.Argument(help="Name of a model, or path of a .safetensors checkpoint.")]
 
@@ -129,15 +132,11 @@ def narrow(
     """  # noqa: E501
     from avse import files, registry
     from avse.checkpoint import load_checkpoint, save_checkpoint
-    from avse.errors import UsageError
     from avse.training.narrow import narrow as narrower
 
     path = registry.find(str(trained))
     files.check_output(output, force, [path])
-    try:
-        channels = [int(word) for word in audio_channels.split(",")]
-    except ValueError:
-        raise UsageError(f"--audio-channels {audio_channels} are no numbers.", "Such as: 8,16,24,32,48,64") from None
+    channels = _numbers("--audio-channels", audio_channels, int, "8,16,24,32,48,64")
     checkpoint = load_checkpoint(path)
     save_checkpoint(output, narrower(checkpoint.net, channels, lip_width), {"start": checkpoint.sha256, "step": 0})
     if not quiet:
@@ -160,21 +159,27 @@ def mean(
     """
     from avse import files, registry
     from avse.checkpoint import load_checkpoint, save_checkpoint
-    from avse.errors import UsageError
     from avse.training.mean import mean as averaged
 
     paths = [registry.find(name) for name in names]
     files.check_output(output, force, paths)
-    try:
-        weights = [float(word) for word in shares.split(",")] if shares else [1 / len(paths)] * len(paths)
-    except ValueError:
-        raise UsageError(f"--shares {shares} are no numbers.", "Such as: 0.4,0.6") from None
+    weights = _numbers("--shares", shares, float, "0.4,0.6") if shares else [1 / len(paths)] * len(paths)
     found = [load_checkpoint(path) for path in paths]
     parts = {one.sha256: share for one, share in zip(found, weights, strict=False)}
     training = {key: value for key, value in found[0].about.items() if key in ("training", "step")}
     save_checkpoint(output, averaged([one.net for one in found], weights), {**training, "mean": parts})
     if not quiet:
         typer.echo(f"{len(paths)} nets -> {_sized(output)}")
+
+
+def _numbers(option: str, words: str, kind: Callable[[str], Number], example: str) -> list[Number]:
+    """Numbers typed with commas between."""
+    from avse.errors import UsageError
+
+    try:
+        return [kind(word) for word in words.split(",")]
+    except ValueError:
+        raise UsageError(f"{option} {words} are no numbers.", f"Such as: {example}") from None
 
 
 def _sized(path: Path) -> str:

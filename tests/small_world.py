@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -64,3 +65,19 @@ def write_cache(cache: Path, speakers: int = 4, clips: int = 2, **settings: Any)
         for clip in range(clips):
             write_clip(cache, f"speaker{speaker}", f"clip{clip}", **settings)
     return cache
+
+
+def check_silence(loss: Callable[[Tensor, Tensor], Tensor], spoken: Tensor, too_short: bool = False) -> None:
+    """A silent reference, or one too short, teaches nothing; loss and gradient are finite whatever is silent."""
+    silent = torch.zeros_like(spoken)
+    for estimate, reference in ((spoken, silent), (silent, spoken), (silent, silent), (spoken, spoken)):
+        estimate = estimate.clone().requires_grad_()
+        found = loss(estimate, reference)
+        found.sum().backward()
+        assert found.shape == (len(spoken),)
+        assert found.isfinite().all()
+        assert estimate.grad is not None
+        assert estimate.grad.isfinite().all()
+        if reference is silent or too_short:
+            assert not found.any()
+            assert not estimate.grad.any()

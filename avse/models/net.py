@@ -68,8 +68,10 @@ class SpeechNet(nn.Module):
         super().__init__()
         self.config = config
         num_bins = SAMPLES_PER_FRAME // 2
-        time = config.attention_heads, config.bottleneck_rounds
-        self.audio = AudioUNet(num_bins, config.audio_channels, config.mask == "complex", *time)
+        is_complex = config.mask == "complex"
+        self.audio = AudioUNet(
+            num_bins, config.audio_channels, is_complex, config.attention_heads, config.bottleneck_rounds
+        )
         self.lips = None if config.fusion == "none" else LipStream(config.lip_width, config.stem_frames)
         self.fusions = nn.ModuleList(self._fusion(depth) for depth in range(5))
         self.imputer, self.regulariser = self._imputer(), self._regulariser()
