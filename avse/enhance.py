@@ -24,7 +24,7 @@ from avse.loudness import Levels, check_loudness, normalised
 from avse.output import FLAC_CHANNELS, PICTURE_FILES, SOUND_FILES, deliver
 from avse.portrait import portrait
 from avse.progress import Report, silent
-from avse.registry import load_model
+from avse.registry import for_sound_alone, load_model
 from avse.sandbox import ORDINARY, Limits, local_file
 from avse.separation import BLOCK_SECONDS, Loudness, measure, separate
 from avse.tracks import Track
@@ -86,7 +86,8 @@ def enhance(
     """Enhance a recording into ``output``: .wav or .flac, or .mp4, .mkv or .mov with the picture copied untouched.
 
     The sound keeps its rate, its channels, its length to the sample and its place under the picture. One face is
-    followed; where there is no picture, or no face, the sound alone must do, and ``Result.note`` says so.
+    followed; where there is no picture, or no face, the sound alone must do, and ``Result.note`` says so (`avse` then
+    leaves it to `avse-audio`, which listens better; ``Result.model`` says that).
 
     Args:
         recording: a file, or an open binary stream, which is stored in a temporary file first.
@@ -122,6 +123,7 @@ def enhance(
         check_tracks(tape, target)
         loudness = listen(tape, on_progress)
         choice = choose(tape, loudness, checkpoint.net, speaker, on_progress, tracks) if use_video else Choice()
+        checkpoint = checkpoint if choice.followed else for_sound_alone(checkpoint)
         blocks = separate(checkpoint.net, tape, loudness, choice.followed, on_progress, strength)
         waveform, levels = render(tape, loudness, blocks, target, loudness_lufs)
         thumbnail = portrait(tape, choice.track) if with_thumbnail and choice.track else None

@@ -58,7 +58,8 @@ class Model(Checkpoint):
         recording = hold(_as_numpy(waveform), sample_rate, None if frames is None else _as_numpy(frames), fps)
         loudness = listen(recording, silent)
         choice = choose(recording, loudness, self.net, speaker, silent)
-        blocks = separate(self.net, recording, loudness, choice.followed, silent, strength)
+        net = (self if choice.followed else registry.for_sound_alone(self)).net
+        blocks = separate(net, recording, loudness, choice.followed, silent, strength)
         result = np.concatenate(list(blocks)).reshape(waveform.shape)
         if isinstance(waveform, Tensor):
             return torch.from_numpy(result).to(waveform)

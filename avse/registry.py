@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from functools import lru_cache
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from avse.checkpoint import Checkpoint
 
-DEFAULT = "avse"
+DEFAULT, LISTENER = "avse", "avse-audio"
 SUMS = "SHA256SUMS"
 _log = logging.getLogger(__name__)
 
@@ -79,6 +80,19 @@ def load_model(name: str = DEFAULT, device: str = "auto") -> Checkpoint:
     checkpoint.net.to(target)
     _log.info("model %s on %s, sha256 %s", find(name), target, checkpoint.sha256[:12])
     return checkpoint
+
+
+def for_sound_alone(checkpoint: Checkpoint) -> Checkpoint:
+    """The net for a recording without any face: for `avse`, the one that only listens, which does that better
+    (docs/missing.md); any other net does it itself."""
+    if checkpoint.about.get("name") != DEFAULT or LISTENER not in names():
+        return checkpoint
+    return _loaded_once(str(find(LISTENER)), next(checkpoint.net.parameters()).device.type)
+
+
+@lru_cache(maxsize=1)
+def _loaded_once(path: str, device: str) -> Checkpoint:
+    return load_model(path, device)
 
 
 def pick_device(device: str) -> torch.device:

@@ -94,6 +94,32 @@ def test_the_pause_takes_the_mouth_of_the_quietest_frame(world: Path) -> None:
     np.testing.assert_array_equal(made.seen, clip.seen)
 
 
+def test_the_mouth_of_a_listener_moves_slowly_through_its_own_frames(world: Path) -> None:
+    clip = load_clip(find_clips(world / "faces")["speaker0"][0])
+    clip = Clip(clip.sound, np.repeat(np.arange(1, 21, dtype=np.uint8) * 12, 88 * 88).reshape(20, 88, 88), clip.seen)
+    speeds = []
+    for seed in range(20):
+        made = with_pause(clip, 5, 17, np.random.default_rng(seed), listening=1.0)
+        grey = made.lips[:, 0, 0].astype(float)
+        np.testing.assert_array_equal(np.delete(made.lips, range(5, 17), 0), np.delete(clip.lips, range(5, 17), 0))
+        steps = np.diff(grey[5:17])
+        assert steps.min() >= 0
+        assert steps.max() <= 0.5 * 12
+        speeds.append((grey[16] - grey[5]) / (11 * 12))
+        assert np.abs(made.sound.reshape(20, -1)[6:16]).max() == 0
+    assert 0.05 < min(speeds) < max(speeds) < 0.45
+
+
+def test_a_listener_who_is_not_seen_throughout_rests(world: Path) -> None:
+    clip = load_clip(find_clips(world / "faces")["speaker0"][0])
+    seen = np.arange(20) % 2 == 0
+    clip = Clip(clip.sound, clip.lips * seen[:, None, None], seen)
+    still, listening = (with_pause(clip, 5, 17, np.random.default_rng(0), share) for share in (0.0, 1.0))
+    assert listening.seen.tolist() == seen.tolist()
+    assert not listening.lips[~seen].any()
+    assert np.abs(listening.lips[seen].astype(int) - still.lips[seen]).mean() < 12
+
+
 def test_turns_of_voices_that_nobody_sees(world: Path) -> None:
     voice = Clip(np.ones(640 * 20, np.float32), None, np.zeros(20, bool))
     for seed in range(20):

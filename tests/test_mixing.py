@@ -329,6 +329,15 @@ def test_people_take_turns(make: Make, turnabout: bool) -> None:
     assert all((np.square(e.target.reshape(40, -1)).mean(1) > 1e-9).all() for e in at_once)
 
 
+def test_how_often_a_silent_face_listens(make: Make) -> None:
+    settings = {"num_talkers": (0.0, 1.0), "num_frames": 40, "unseen_probability": 0.0, "noise_probability": 0.0}
+    moving = []
+    for example in examples(make(turns_probability=1.0, listening_probability=0.5, **settings), 60):
+        silent = np.square(example.target.reshape(40, -1)).mean(1) <= 1e-9
+        moving.append(np.ptp((example.lips > 120).mean((1, 2))[silent]) >= 0.1)
+    assert 0.15 < np.mean(moving) < 0.7
+
+
 def test_babble_is_four_to_six_other_voices(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     mixer = make(voices=True, num_talkers=(1.0,), babble_probability=1.0, noise_db=(-5.0, -5.0))
     heard: list[str] = []

@@ -38,6 +38,17 @@ def test_load_by_name_by_path_and_by_default(shipped: Path) -> None:
     assert not by_path.net.training
 
 
+def test_the_default_leaves_sound_alone_to_the_net_that_only_listens(shipped: Path) -> None:
+    default, small = registry.load_model("avse", "cpu"), registry.load_model("small", "cpu")
+    assert registry.for_sound_alone(default) is default
+    save_checkpoint(shipped / "avse-audio.safetensors", stirred(tiny("none")), {"name": "avse-audio"})
+    listener = registry.for_sound_alone(default)
+    assert listener.about["name"] == "avse-audio"
+    assert registry.for_sound_alone(default) is listener
+    assert registry.for_sound_alone(small) is small
+    assert registry.for_sound_alone(listener) is listener
+
+
 @pytest.mark.parametrize("name", ["avsee", "", "../avse", "avse.md"])
 def test_an_unknown_name_lists_the_known_ones(shipped: Path, name: str) -> None:
     with pytest.raises(UsageError) as caught:

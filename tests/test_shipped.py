@@ -7,12 +7,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from recordings import coloured_noise, write_recording
 from small_world import stirred, tiny
 from typer.testing import CliRunner
 
 from avse import doctor, faces, registry
 from avse.checkpoint import save_checkpoint
+from avse.evaluation.methods import parse_methods
+from avse.model import load_model
 from avse_cli.main import app
 
 FUSIONS = {"avse": "mmtm", "avse-audio": "none", "avse-small": "cwc"}
@@ -102,6 +106,32 @@ def test_it_cannot_be_asked_for_a_face(shipped: Path, clip: Path, tmp_path: Path
 def test_the_small_one_follows_the_face(shipped: Path, clip: Path, tmp_path: Path) -> None:
     done = avse("enhance", clip, "-o", tmp_path / "clean.wav", "--model", "avse-small", "--json")
     assert (json.loads(done.stdout)["model"], json.loads(done.stdout)["num_faces"]) == ("avse-small", 1)
+
+
+def test_the_default_hands_over_to_it_where_there_is_no_face(shipped: Path, clip: Path, tmp_path: Path) -> None:
+    sound = write_recording(tmp_path / "sound.wav", coloured_noise(16000))
+    used = {}
+    for name in FUSIONS:
+        for source, options in ((clip, []), (clip, ["--no-video"]), (sound, [])):
+            done = avse("enhance", source, "-o", tmp_path / "out.wav", "--model", name, "--force", "--json", *options)
+            used.setdefault(name, []).append(json.loads(done.stdout)["model"])
+    assert used == {
+        "avse": ["avse", "avse-audio", "avse-audio"],
+        "avse-audio": ["avse-audio"] * 3,
+        "avse-small": ["avse-small"] * 3,
+    }
+
+
+def test_scores_without_the_picture_name_the_net_that_gave_them(shipped: Path) -> None:
+    _, seen, unseen, listener = parse_methods(["avse", "avse:no-video", "avse-audio"])
+    assert seen.sha256 != unseen.sha256 == listener.sha256
+
+
+def test_arrays_without_frames_are_handed_over_too(shipped: Path) -> None:
+    noise = coloured_noise(16000)
+    default, listener, small = (load_model(name, "cpu").enhance(noise, 16000) for name in sorted(FUSIONS))
+    np.testing.assert_array_equal(default, listener)
+    assert np.abs(default - small).max() > 1e-3
 
 
 def test_what_really_ships_is_small_and_whole() -> None:

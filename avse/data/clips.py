@@ -39,36 +39,48 @@ def played(clip: Clip, num_frames: int) -> Clip:
     if length == num_frames:
         return clip
     sound = soxr.resample(clip.sound, length, num_frames, "HQ")
-    places = ((np.arange(num_frames) + 0.5) * length / num_frames - 0.5).clip(0, length - 1)
-    before = places.astype(int)
-    after = np.minimum(before + 1, length - 1)
-    share = (places - before).astype(np.float32)[:, None, None]
-    lips = None
-    if clip.lips is not None:
-        lips = np.rint(clip.lips[before] * (1 - share) + clip.lips[after] * share).astype(np.uint8)
+    lips = None if clip.lips is None else _replayed(clip.lips, num_frames)
+    before, after = _neighbours(length, num_frames)[:2]
     return Clip(sound, lips, clip.seen[before] & clip.seen[after])
 
 
-def take_turns(clips: Sequence[Clip], rng: np.random.Generator) -> list[Clip]:
-    """Two talkers, one after the other, with half a second in common or less."""
+def take_turns(clips: Sequence[Clip], rng: np.random.Generator, listening: float = 0.0) -> list[Clip]:
+    """Two talkers, one after the other, with half a second in common or less; ``listening`` as in `with_pause`."""
     num_frames = len(clips[0].seen)
     change, overlap = int(rng.uniform(0.25, 0.75) * num_frames), int(rng.integers(0, 7))
     pauses = [(0, change - overlap), (change + overlap, num_frames)]
     rng.shuffle(pauses)
-    return [with_pause(clip, *pause, rng) for clip, pause in zip(clips, pauses, strict=True)]
+    return [with_pause(clip, *pause, rng, listening) for clip, pause in zip(clips, pauses, strict=True)]
 
 
-def with_pause(clip: Clip, first: int, last: int, rng: np.random.Generator) -> Clip:
-    """The clip, silent from frame ``first`` to before ``last``: the mouth rests as in its quietest frame, and sways."""
+def with_pause(clip: Clip, first: int, last: int, rng: np.random.Generator, listening: float = 0.0) -> Clip:
+    """The clip, silent from frame ``first`` to before ``last``, its mouth at rest or, so often, that of a listener."""
     pause = np.zeros(len(clip.seen), bool)
     pause[max(first, 0) : max(last, 0)] = True
     switched = np.pad(np.repeat(~pause, SAMPLES_PER_FRAME), 80, "edge")
     heard = np.convolve(switched, np.ones(161) / 161, "valid").astype(np.float32)
-    return Clip(clip.sound * heard, None if clip.lips is None else _at_rest(clip, pause, rng), clip.seen)
+    if clip.lips is None:
+        return Clip(clip.sound * heard, None, clip.seen)
+    silent_lips = _listening if listening and rng.random() < listening else _at_rest
+    return Clip(clip.sound * heard, silent_lips(clip, pause, rng), clip.seen)
+
+
+def _listening(clip: Clip, pause: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Lips (V, 88, 88) that move in a pause (V,), but more slowly than a talker's: a stretch of the clip, drawn out."""
+    assert clip.lips is not None
+    length = max(2, round(pause.sum() * rng.uniform(0.1, 0.4)))
+    first = int(rng.integers(len(pause) - length + 1))
+    stretch = slice(first, first + length)
+    if not clip.seen[stretch].all():
+        return _at_rest(clip, pause, rng)
+    lips = clip.lips.copy()
+    lips[pause] = _replayed(clip.lips[stretch], int(pause.sum()))
+    lips[~clip.seen] = 0
+    return lips
 
 
 def _at_rest(clip: Clip, pause: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Lips (V, 88, 88) that do not talk in a pause (V,)."""
+    """Lips (V, 88, 88) that stay as in the clip's quietest frame, and sway, in a pause (V,)."""
     assert clip.lips is not None
     loudness = np.where(clip.seen, np.square(clip.sound.reshape(len(pause), -1)).mean(1), np.inf)
     rest = clip.lips[int(np.argmin(loudness))].astype(np.int16)
@@ -78,6 +90,20 @@ def _at_rest(clip: Clip, pause: np.ndarray, rng: np.random.Generator) -> np.ndar
         grain = rng.integers(-2, 3, rest.shape)
         lips[index] = np.clip(np.roll(rest, tuple(sway[index]), (0, 1)) + grain, 1, 255)
     return lips
+
+
+def _replayed(lips: np.ndarray, num_frames: int) -> np.ndarray:
+    """Lips (V, 88, 88) in ``num_frames`` frames, neighbours blended."""
+    before, after, share = _neighbours(len(lips), num_frames)
+    share = share[:, None, None]
+    return np.rint(lips[before] * (1 - share) + lips[after] * share).astype(np.uint8)
+
+
+def _neighbours(length: int, num_frames: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Between which two of ``length`` frames each of ``num_frames`` lies, and how near to the second (0 to 1)."""
+    places = ((np.arange(num_frames) + 0.5) * length / num_frames - 0.5).clip(0, length - 1)
+    before = places.astype(int)
+    return before, np.minimum(before + 1, length - 1), (places - before).astype(np.float32)
 
 
 def _join_lips(parts: Sequence[Clip]) -> np.ndarray | None:

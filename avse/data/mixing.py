@@ -67,6 +67,9 @@ class MixConfig:
     """Length of such a stretch, shortest and longest."""
     turns_probability: float = 0.0
     """How often the target and another talker take turns, instead of talking at once."""
+    listening_probability: float = 0.0
+    """How often a face that is silent for a stretch or for the other's turn moves its mouth as a listener does, instead
+    of keeping it still."""
     babble_probability: float = 0.0
     """How often the noise is babble: four to six voices at once."""
     room_probability: float = 0.0
@@ -142,7 +145,7 @@ class Mixer:
         for _ in range(int(rng.choice(len(config.num_talkers), p=config.num_talkers))):
             clips.append(self._recorded(self._voice(speaker, rng), rng))
         if config.turns_probability and len(clips) > 1 and rng.random() < config.turns_probability:
-            clips[:2] = take_turns(clips[:2], rng)
+            clips[:2] = take_turns(clips[:2], rng, config.listening_probability)
         faint = bool(config.faint_probability) and rng.random() < config.faint_probability
         levels = [0.0, *(rng.uniform(*(config.faint_db if faint else config.talker_db)) for _ in clips[1:])]
         voices = [scale_to(clip.sound, level) for clip, level in zip(clips, levels, strict=True)]
@@ -172,7 +175,7 @@ class Mixer:
         if clip.lips is not None and rng.random() < config.still_probability:
             length = int(rng.integers(config.still_frames[0], config.still_frames[1] + 1))
             first = int(rng.integers(1 - length // 2, len(clip.seen) - length // 2))
-            clip = with_pause(clip, first, first + length, rng)
+            clip = with_pause(clip, first, first + length, rng, config.listening_probability)
         return speaker, clip
 
     def _shown(self, talking: Talking, index: int, rng: np.random.Generator) -> Clip:

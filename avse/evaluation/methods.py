@@ -68,9 +68,10 @@ def _parse(spec: str) -> Method:
     from avse import registry  # loads torch, which takes seconds and is for nets alone
     from avse.checkpoint import load_checkpoint
 
-    model = what.removesuffix(NO_VIDEO)
-    sha256 = load_checkpoint(registry.find(model)).sha256
-    return Method(label or what, what, model=model, use_video=not what.endswith(NO_VIDEO), sha256=sha256)
+    model, use_video = what.removesuffix(NO_VIDEO), not what.endswith(NO_VIDEO)
+    checkpoint = load_checkpoint(registry.find(model))
+    sha256 = (checkpoint if use_video else registry.for_sound_alone(checkpoint)).sha256
+    return Method(label or what, what, model=model, use_video=use_video, sha256=sha256)
 
 
 def _split(typed: str) -> list[str]:
