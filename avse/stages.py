@@ -178,15 +178,16 @@ def prepare(
     level = torch.tensor([loudness.rms], device=device)
     given = []
     for mono, seen in zip(heard, mouthed, strict=True):
-        waveform, crops, present = (torch.from_numpy(each.copy())[None] for each in (mono[:, 0], seen, lips.seen(seen)))
+        waveform = torch.from_numpy(separation.on_two_grids(mono[:, 0], net.config.hop))
+        crops, present = (torch.from_numpy(np.stack([each] * len(waveform))) for each in (seen, lips.seen(seen)))
         parts = waveform.to(device), crops.to(device), present.to(device)
         given.append(features.prepare(*parts, level, net.config))
     return given
 
 
 def answer(net: SpeechNet, inputs: list[Inputs], clock: Clock) -> list[Tensor]:
-    """The masks (F, T). The lip stream also runs by itself; what the net takes beyond that is sound and fusion."""
-    masks = clock.time(NET, lambda: [net(each).mask[0].cpu() for each in inputs])
+    """The masks (2, F, T). The lip stream also runs by itself; what the net takes beyond that is sound and fusion."""
+    masks = clock.time(NET, lambda: [net(each).mask.cpu() for each in inputs])
     if (lip_stream := net.lips) is not None:
         clock.time(LIPS, lambda: [lip_stream(each.lips) for each in inputs])
     return masks

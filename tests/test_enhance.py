@@ -17,7 +17,7 @@ from avse import media
 from avse.checkpoint import load_checkpoint
 from avse.enhance import Result
 from avse.errors import AvseError, InputError, UsageError
-from avse.separation import apply_mask, working_rate
+from avse.separation import apply_mask, on_two_grids, working_rate
 from avse.stream import exactly
 
 separation = importlib.import_module("avse.separation")
@@ -78,13 +78,37 @@ def test_stitched_windows_agree_with_one(tmp_path: Path, tiny_model: Path, monke
 
 
 def test_mask_above_8_khz_is_the_gain_of_its_last_quarter() -> None:
-    mask = torch.ones(321, 50)
-    mask[280:] = 0.25
+    mask = torch.ones(2, 321, 50)
+    mask[:, 280:] = 0.25
     stage = coloured_noise(48000)
     output = apply_mask(stage, mask, per_frame=1920, hop=320)
     gain = np.abs(np.fft.rfft(output[:, 0])) / np.abs(np.fft.rfft(stage[:, 0]))
     np.testing.assert_allclose(np.median(gain[1000:6500]), 1.0, atol=0.01)  # bins of 1 Hz
     np.testing.assert_allclose(np.median(gain[8500:20000]), 0.25, atol=0.01)
+
+
+@pytest.mark.parametrize("per_frame", [640, 882, 1764])
+def test_both_grids_lie_on_the_same_sound_and_count_half(per_frame: int) -> None:
+    """What the mask of either keeps is half of the sound, to the sample; the last half hop has one grid alone."""
+    stage, end = coloured_noise(25 * per_frame, 2), -(per_frame // 4)
+    punctual = torch.zeros(2, 321, 50)
+    punctual[0] = 1.0
+    kept = [apply_mask(stage, masks, per_frame, hop=320) for masks in (punctual, 1 - punctual)]
+    for half, share in zip(kept, (1.0, 0.0), strict=True):
+        np.testing.assert_allclose(half[:end], stage[:end] / 2, atol=1e-5)
+        np.testing.assert_allclose(half[end:], stage[end:] * share, atol=1e-5)
+
+
+def test_the_late_grid_is_half_a_hop_late() -> None:
+    sound = np.arange(12.0).reshape(6, 2)
+    plain, late = on_two_grids(sound, 4)
+    np.testing.assert_array_equal(plain, sound)
+    np.testing.assert_array_equal(late[2:], sound[:-2])
+    gate = torch.zeros(2, 321, 50)
+    gate[1, :, 25:] = 1.0
+    heard = np.square(apply_mask(np.ones((25 * 640, 1), np.float32), gate, 640, 320)[:, 0] * 2)
+    opens = int(np.argmax(heard > 0.25))
+    assert opens == pytest.approx(25 * 320 - 160, abs=20)
 
 
 @pytest.mark.parametrize(("sample_rate", "hop", "expected"), [

@@ -47,7 +47,7 @@ def given_to(net: SpeechNet, heard: Tensor, crops: Tensor, level: float) -> tupl
         caught.append((arguments[0], output.mask))
 
     handle = net.register_forward_hook(keep)
-    compute_mask(net, heard.numpy(), crops.numpy(), level)
+    compute_mask(net, heard[None].numpy(), crops.numpy(), level)
     handle.remove()
     return caught[0]
 
