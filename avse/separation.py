@@ -20,6 +20,7 @@ from avse.audio import istft, stft
 from avse.config import SAMPLES_PER_FRAME, VIDEO_FPS
 from avse.models.net import SpeechNet
 from avse.progress import Report
+from avse.records import Inputs
 from avse.tracks import Track
 
 WINDOW_FRAMES = 200
@@ -185,15 +186,20 @@ def on_two_grids(sound: np.ndarray, hop: int) -> np.ndarray:
 
 @torch.inference_mode()
 def compute_mask(net: SpeechNet, heard: np.ndarray, crops: np.ndarray, rms: float) -> Tensor:
-    """The net's masks (B, F, T) for sounds (B, N) at 16 kHz under the same mouths (V, 88, 88); ``rms`` is the level of
-    the whole recording."""
+    """The net's masks (B, F, T) for what `inputs_of` takes."""
+    return net(inputs_of(net, heard, crops, rms)).mask.cpu()
+
+
+def inputs_of(net: SpeechNet, heard: np.ndarray, crops: np.ndarray, rms: float) -> Inputs:
+    """What the net is given for sounds (B, N) at 16 kHz under the same mouths (V, 88, 88); ``rms`` is the level of the
+    whole recording."""
     device = next(net.parameters()).device
     pictures, seen = (
         torch.from_numpy(values.copy()).to(device).expand(len(heard), *values.shape)
         for values in (crops, lips.seen(crops))
     )
     waveform, level = torch.from_numpy(heard.copy()).to(device), torch.tensor([rms], device=device)
-    return net(features.prepare(waveform, pictures, seen, level, net.config)).mask.cpu()
+    return features.prepare(waveform, pictures, seen, level, net.config)
 
 
 @torch.inference_mode()

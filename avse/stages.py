@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avse import faces, features, lips, media, output, overlap, separation, speakers, stream, sync
+from avse import faces, lips, media, output, overlap, separation, speakers, stream, sync
 from avse.config import SAMPLES_PER_FRAME, VIDEO_FPS
 from avse.models.net import SpeechNet
 from avse.records import Inputs
@@ -172,17 +172,12 @@ def prepare(
     net: SpeechNet, blocks: list[np.ndarray], sample_rate: int, mouths: list[np.ndarray], loudness: Loudness
 ) -> list[Inputs]:
     """What the net is given, window by window."""
-    device = next(net.parameters()).device
     heard = separation.windows(stream.heard(blocks, sample_rate), loudness.num_frames, SAMPLES_PER_FRAME)
     mouthed = separation.windows(iter(mouths), loudness.num_frames, 1)
-    level = torch.tensor([loudness.rms], device=device)
-    given = []
-    for mono, seen in zip(heard, mouthed, strict=True):
-        waveform = torch.from_numpy(separation.on_two_grids(mono[:, 0], net.config.hop))
-        crops, present = (torch.from_numpy(np.stack([each] * len(waveform))) for each in (seen, lips.seen(seen)))
-        parts = waveform.to(device), crops.to(device), present.to(device)
-        given.append(features.prepare(*parts, level, net.config))
-    return given
+    return [
+        separation.inputs_of(net, separation.on_two_grids(mono[:, 0], net.config.hop), crops, loudness.rms)
+        for mono, crops in zip(heard, mouthed, strict=True)
+    ]
 
 
 def answer(net: SpeechNet, inputs: list[Inputs], clock: Clock) -> list[Tensor]:
