@@ -105,7 +105,7 @@ def bench(
         path = beginning(tape, seconds, folder)
         walked, clock = _walk(checkpoint, path, folder, repeat, report)
         rate = floors.macs_per_second(clock.device)
-        least = _floors(checkpoint, walked, rate, repeat)
+        least = _floors(walked, rate, repeat)
         report()
         whole = run_whole(path, folder, model, device, num_threads, repeat)
         report()
@@ -113,8 +113,8 @@ def bench(
     picture = walked.tape.picture
     return Bench(
         str(recording), walked.duration_seconds, (picture.width, picture.height) if picture else None,
-        walked.num_faces, str(checkpoint.about.get("name", model)), _name(clock.device), num_threads, repeat, rate,
-        [Stage(name, taken, *least.get(name, (None, ""))) for name, taken in clock.stages().items()],
+        walked.num_faces, str(walked.checkpoint.about.get("name", model)), _name(clock.device), num_threads, repeat,
+        rate, [Stage(name, taken, *least.get(name, (None, ""))) for name, taken in clock.stages().items()],
         clock.seconds[stages.FEATURES] + clock.seconds[stages.NET], whole, start,
     )  # fmt: skip
 
@@ -141,16 +141,14 @@ def _walk(
     clock = stages.Clock(next(checkpoint.net.parameters()).device)
     for _ in range(repeat + (clock.device.type == "cuda")):  # a GPU is slow at first
         (folder / stages.ANSWER).unlink(missing_ok=True)
-        walked = stages.walk(checkpoint.net, path, folder, clock)
+        walked = stages.walk(checkpoint, path, folder, clock)
         report()
     return walked, clock
 
 
-def _floors(
-    checkpoint: Checkpoint, walked: stages.Walked, rate: float, repeat: int
-) -> dict[str, tuple[float, str]]:  # fmt: skip
+def _floors(walked: stages.Walked, rate: float, repeat: int) -> dict[str, tuple[float, str]]:
     """For each stage that has one the seconds that it would take at best, and by what reckoning."""
-    tape, net = walked.tape, checkpoint.net
+    tape, net = walked.tape, walked.checkpoint.net
 
     def decoding(track: str) -> tuple[float, str]:
         return min(floors.decode_seconds(tape, track) for _ in range(repeat)), "ffmpeg -f null"
@@ -159,7 +157,7 @@ def _floors(
         return macs / rate, f"{macs / walked.duration_seconds / 1e9:.2g} GMAC/s of recording"
 
     found = {stages.SOUND: decoding("a:0")}
-    if tape.picture is not None and net.lips is not None:
+    if walked.detected_shapes:
         found |= dict.fromkeys((stages.SMALL, stages.NEAR), decoding("V:0"))
         macs = sum(floors.num_detector_macs(*shape) for shape in walked.detected_shapes)
         found[stages.DETECT] = computing(macs, floors.macs_per_second(torch.device("cpu")))  # where it always runs

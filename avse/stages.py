@@ -19,9 +19,11 @@ import torch
 from torch import Tensor
 
 from avse import faces, lips, media, output, overlap, separation, speakers, stream, sync
+from avse.checkpoint import Checkpoint
 from avse.config import SAMPLES_PER_FRAME, VIDEO_FPS
 from avse.models.net import SpeechNet
 from avse.records import Inputs
+from avse.registry import for_sound_alone
 from avse.separation import BLOCK_SECONDS, OVERLAP_FRAMES, Loudness
 from avse.tracks import Face, Track
 
@@ -83,13 +85,15 @@ class TimedDetector:
 
 @dataclass(frozen=True)
 class Walked:
-    """What there was on the way: the recording, its length, its faces, what the detector and the net were given."""
+    """What there was on the way: the recording, its length, its faces, what the detector and the net were given, and
+    which net that was."""
 
     tape: media.Media
     loudness: Loudness
     num_faces: int
     detected_shapes: list[tuple[int, ...]]
     inputs: list[Inputs]
+    checkpoint: Checkpoint
 
     @property
     def duration_seconds(self) -> float:
@@ -99,8 +103,9 @@ class Walked:
 
 
 @torch.inference_mode()
-def walk(net: SpeechNet, path: Path, folder: Path, clock: Clock) -> Walked:
+def walk(checkpoint: Checkpoint, path: Path, folder: Path, clock: Clock) -> Walked:
     """All stages that this recording and this net need, once. The answer is left in ``folder``."""
+    net = checkpoint.net
     tape = clock.time(PROBE, lambda: media.probe(path))
     assert tape.sound is not None
     rate, num_channels = tape.sound.sample_rate, tape.sound.num_channels
@@ -112,13 +117,16 @@ def walk(net: SpeechNet, path: Path, folder: Path, clock: Clock) -> Walked:
     mouths = list(lips.no_crops(loudness.num_frames))
     if number is not None:
         mouths = cut_mouths(tape, tracks[number], loudness.num_frames, clock)
+    else:
+        checkpoint = for_sound_alone(checkpoint)
+        net = checkpoint.net
     if len(tracks) == 1:
         clock.time(SYNC, lambda: compare(net, blocks, rate, mouths))
     inputs = clock.time(FEATURES, lambda: prepare(net, blocks, rate, mouths, loudness))
     masks = answer(net, inputs, clock)
     enhanced = clock.time(STITCH, lambda: stitch(net, blocks, rate, masks, loudness))
     clock.time(WRITE, lambda: output.deliver(folder / ANSWER, tape, loudness.num_samples, iter(enhanced)))
-    return Walked(tape, loudness, len(tracks), shapes, inputs)
+    return Walked(tape, loudness, len(tracks), shapes, inputs, checkpoint)
 
 
 def find_faces(tape: media.Media, num_frames: int, clock: Clock) -> tuple[list[Track], list[tuple[int, ...]]]:

@@ -173,7 +173,7 @@ def test_a_process_that_fails_says_why(clip: Path, tmp_path: Path) -> None:
 def test_the_stages_do_what_enhance_does(clip: Path, tiny_model: Path, tmp_path: Path) -> None:
     checkpoint = load_model(str(tiny_model), "cpu")
     clock = stages.Clock(torch.device("cpu"))
-    walked = stages.walk(checkpoint.net, clip, tmp_path, clock)
+    walked = stages.walk(checkpoint, clip, tmp_path, clock)
     enhance(clip, tmp_path / "whole.wav", model=checkpoint)
     own, whole = (soundfile.read(tmp_path / name)[0] for name in (stages.ANSWER, "whole.wav"))
     assert len(own) == len(whole) == walked.loudness.num_samples
@@ -184,7 +184,7 @@ def test_of_several_faces_the_mouths_are_watched(clip: Path, tiny_model: Path, t
     pair = tmp_path / "pair.mkv"
     ffmpeg("-i", clip, "-filter_complex", "[0:v][0:v]hstack", "-c:a", "copy", pair)
     clock = stages.Clock(torch.device("cpu"))
-    walked = stages.walk(load_model(str(tiny_model), "cpu").net, pair, tmp_path, clock)
+    walked = stages.walk(load_model(str(tiny_model), "cpu"), pair, tmp_path, clock)
     assert walked.num_faces == 2
     assert list(clock.stages()) == [name for name in stages.ORDER if name != stages.SYNC]
 

@@ -66,12 +66,15 @@ def with_pause(clip: Clip, first: int, last: int, rng: np.random.Generator, list
 
 
 def _listening(clip: Clip, pause: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Lips (V, 88, 88) that move in a pause (V,), but more slowly than a talker's: a stretch of the clip, drawn out."""
+    """Lips (V, 88, 88) that move in a pause (V,), but more slowly than a talker's: a stretch of the clip, drawn out.
+
+    They rest where the stretch is too short to move in, or is not seen throughout.
+    """
     assert clip.lips is not None
-    length = max(2, round(pause.sum() * rng.uniform(0.1, 0.4)))
+    length = round(pause.sum() * rng.uniform(0.1, 0.4))
     first = int(rng.integers(len(pause) - length + 1))
     stretch = slice(first, first + length)
-    if not clip.seen[stretch].all():
+    if length < 2 or not clip.seen[stretch].all():
         return _at_rest(clip, pause, rng)
     lips = clip.lips.copy()
     lips[pause] = _replayed(clip.lips[stretch], int(pause.sum()))
