@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from recordings import coloured_noise, write_recording
 from small_world import stirred, tiny
 from typer.testing import CliRunner
 
-from avse import doctor, faces, registry
+from avse import doctor, faces, registry, stages
 from avse.checkpoint import save_checkpoint
 from avse.evaluation.methods import parse_methods
 from avse.model import load_model
@@ -132,6 +133,12 @@ def test_arrays_without_frames_are_handed_over_too(shipped: Path) -> None:
     default, listener, small = (load_model(name, "cpu").enhance(noise, 16000) for name in sorted(FUSIONS))
     np.testing.assert_array_equal(default, listener)
     assert np.abs(default - small).max() > 1e-3
+
+
+def test_stages_are_measured_of_the_net_that_is_used(shipped: Path, tmp_path: Path) -> None:
+    sound = write_recording(tmp_path / "sound.wav", coloured_noise(16000))
+    walked = stages.walk(registry.load_model("avse", "cpu"), sound, tmp_path, stages.Clock(torch.device("cpu")))
+    assert walked.checkpoint.about["name"] == "avse-audio"
 
 
 def test_what_really_ships_is_small_and_whole() -> None:
