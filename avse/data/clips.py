@@ -39,8 +39,8 @@ def played(clip: Clip, num_frames: int) -> Clip:
     if length == num_frames:
         return clip
     sound = soxr.resample(clip.sound, length, num_frames, "HQ")
-    lips = None if clip.lips is None else _replayed(clip.lips, num_frames)
-    before, after = _neighbours(length, num_frames)[:2]
+    before, after, share = _neighbours(length, num_frames)
+    lips = None if clip.lips is None else _blended(clip.lips, before, after, share)
     return Clip(sound, lips, clip.seen[before] & clip.seen[after])
 
 
@@ -77,7 +77,7 @@ def _listening(clip: Clip, pause: np.ndarray, rng: np.random.Generator) -> np.nd
     if length < 2 or not clip.seen[stretch].all():
         return _at_rest(clip, pause, rng)
     lips = clip.lips.copy()
-    lips[pause] = _replayed(clip.lips[stretch], int(pause.sum()))
+    lips[pause] = _blended(clip.lips[stretch], *_neighbours(length, int(pause.sum())))
     lips[~clip.seen] = 0
     return lips
 
@@ -95,9 +95,8 @@ def _at_rest(clip: Clip, pause: np.ndarray, rng: np.random.Generator) -> np.ndar
     return lips
 
 
-def _replayed(lips: np.ndarray, num_frames: int) -> np.ndarray:
-    """Lips (V, 88, 88) in ``num_frames`` frames, neighbours blended."""
-    before, after, share = _neighbours(len(lips), num_frames)
+def _blended(lips: np.ndarray, before: np.ndarray, after: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Lips (V, 88, 88) at places between two frames each, as `_neighbours` tells them."""
     share = share[:, None, None]
     return np.rint(lips[before] * (1 - share) + lips[after] * share).astype(np.uint8)
 
