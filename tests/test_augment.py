@@ -160,3 +160,24 @@ def test_no_jitter_draws_nothing() -> None:
     moved = stagger(crops, seen, 0, generator)
     assert (moved[0] is crops, moved[1] is seen) == (True, True)
     assert torch.equal(generator.get_state(), torch.Generator().manual_seed(0).get_state())
+
+
+def test_a_far_face_has_few_pixels_in_all_frames_alike_and_keeps_its_brightness() -> None:
+    crops = torch.randint(0, 256, (16, 2, 88, 88), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    crops[:, 1] = crops[:, 0]
+    far = changed(crops, only(far_probability=0.5, far_pixels=(11, 11)))
+    is_far = (far - crops.float()).abs().amax((1, 2, 3)) > 1
+    assert 4 <= is_far.sum() <= 12
+    squares = crops[is_far].float().unflatten(2, (11, 8)).unflatten(4, (11, 8)).mean((3, 5))
+    # Between the middles of two squares a stretched picture is a straight line; next to a middle it is all but there.
+    near = far[is_far].unflatten(2, (11, 8)).unflatten(4, (11, 8))[:, :, :, 3:5, :, 3:5].mean((3, 5))
+    inner = (slice(None), slice(None), slice(1, -1), slice(1, -1))
+    assert torch.corrcoef(torch.stack([near[inner].flatten(), squares[inner].flatten()]))[0, 1] > 0.99
+    assert torch.equal(far[is_far][:, 0], far[is_far][:, 1])
+    assert torch.allclose(far.mean((1, 2, 3)), crops.float().mean((1, 2, 3)), atol=1.0)
+
+
+def test_distance_leaves_the_other_changes_as_they_were() -> None:
+    crops = pictures()
+    as_near = LipAugment(far_probability=1.0, far_pixels=(88, 88))
+    assert torch.allclose(changed(crops, LipAugment()), changed(crops, as_near), atol=0.01)

@@ -16,6 +16,7 @@ from small_world import tiny, write_cache, write_clip
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 
+from avse import files
 from avse.audio import stft
 from avse.checkpoint import load_checkpoint, save_checkpoint
 from avse.data.augment import LipAugment
@@ -235,6 +236,13 @@ def test_the_best_by_validation_is_what_is_kept(
     assert best.about["training"]["model"]["fusion"] == "mmtm"
     assert state_of(tmp_path)["step"] == 3
     assert state_of(tmp_path)["best"] == 5.0
+
+
+def test_a_run_that_is_under_way_is_left_alone(prepared: Folders, tmp_path: Path) -> None:
+    with files.locked(tmp_path), pytest.raises(UsageError, match="being written to already"):
+        train(settings(), prepared, tmp_path)
+    assert not (tmp_path / "last.pt").exists()
+    assert train(settings(num_steps=1), prepared, tmp_path).exists()
 
 
 def test_what_is_kept_is_the_moving_average(prepared: Folders, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a camera may do to a mouth, for whole batches: shift, size, tilt, yaw, mirror, contrast, blur, cover, and delay.
+"""What a camera may do to a mouth, for whole batches: shift, size, tilt, yaw, mirror, contrast, blur, cover, far, late.
 
 Legend: `B` batch, `V` video frames, `H W` pixels.
 """
@@ -34,6 +34,10 @@ class LipAugment:
     """How often something covers a part of the mouth."""
     blur_probability: float = 0.2
     """How often the picture is out of focus."""
+    far_probability: float = 0.0
+    """How often a face is far away: its mouth was recorded on no more than `far_pixels` a side."""
+    far_pixels: tuple[int, int] = (10, 40)
+    """Range of that many pixels, fewest and most."""
     jitter_frames: int = 0
     """Furthest that the picture comes too early or too late for its sound."""
 
@@ -53,6 +57,9 @@ def augment(crops: Tensor, settings: LipAugment, generator: torch.Generator) -> 
         bright[blurred] = F.avg_pool2d(bright[blurred], 5, stride=1, padding=2, count_include_pad=False)
     for clip in torch.nonzero(torch.rand(num_clips, generator=generator) < settings.cover_probability)[:, 0]:
         _cover(bright[clip], generator)
+    if settings.far_probability:
+        for clip in torch.nonzero(torch.rand(num_clips, generator=generator) < settings.far_probability)[:, 0]:
+            bright[clip] = _far(bright[clip], settings.far_pixels, generator)
     return bright
 
 
@@ -94,3 +101,10 @@ def _cover(clip: Tensor, generator: torch.Generator) -> None:
     width, height = (int(side * math.sqrt(float(share))) for share in torch.rand(2, generator=generator) / 6 + 0.01)
     left, top = (int(float(place) * side) for place in torch.rand(2, generator=generator) * 0.9)
     clip[:, top : top + height, left : left + width] = 255 * float(torch.rand(1, generator=generator))
+
+
+def _far(clip: Tensor, pixels: tuple[int, int], generator: torch.Generator) -> Tensor:
+    """One clip (V, H, W) as a camera has it that stands far off: on few pixels, stretched again."""
+    side = int(torch.randint(pixels[0], pixels[1] + 1, (), generator=generator))
+    few = F.interpolate(clip[:, None], (side, side), mode="area")
+    return F.interpolate(few, clip.shape[-2:], mode="bilinear", align_corners=False)[:, 0]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ def train(
     Args:
         config: the settings; must be those of the run that is resumed. Under ``torchrun`` the number of devices is its.
         folders: what to train and validate on.
-        run: folder for last.pt (to resume), best.safetensors and TensorBoard's curves and sounds.
+        run: folder for last.pt (to resume), best.safetensors and TensorBoard's curves and sounds; held alone.
         start_from: checkpoints whose weights, as far as they fit by name and shape, are where a new run starts; the
             later ones lie over the earlier ones.
         max_hours: stop in good order after this time.
@@ -63,7 +63,7 @@ def train(
     mixers = training_mixers(config, folders)
     trainer = Trainer(config, folders, run, start_from)
     report = on_step if on_step and trainer.is_first else (lambda step, values: None)
-    with closing(trainer):
+    with closing(trainer), files.locked(run) if trainer.is_first else nullcontext():
         rows = training_rows(config, mixers, trainer.step, trainer.fabric.global_rank)
         for row in loader(rows, config.num_workers):
             losses = trainer.learn(*row)
