@@ -21,7 +21,7 @@ from avse.config import NUM_BANDS, SAMPLES_PER_FRAME
 from avse.errors import UsageError
 from avse.models.net import SpeechNet
 from avse.separation import BLOCK_SECONDS, OVERLAP_FRAMES, Loudness, windows
-from avse.sync import bands, find_lag, hear, read_lips, shifted
+from avse.sync import find_lag, hear, quick, read_lips, shifted
 from avse.tracks import Track
 
 WORDS = ("active", "largest", "left", "right")
@@ -131,8 +131,8 @@ def watch(
 def compare(told: np.ndarray, energies: np.ndarray, change: np.ndarray, seen: np.ndarray) -> Watched:
     """From what the lips tell (V, K, bands), what is heard (V, bands), and change (K, V) of the mouths seen (K, V)."""
     lag = find_lag(told, energies, seen)
-    aligned = shifted(energies, lag)
-    match = np.stack([_sliding_match(told[:, k], aligned, mask) for k, mask in enumerate(seen)])
+    sound = shifted(quick(energies), lag)
+    match = np.stack([_sliding_match(quick(told[:, k], mask), sound, mask) for k, mask in enumerate(seen)])
     motion = maximum_filter1d(uniform_filter1d(change, 9, axis=1), 21, axis=1)
     back = [shifted(values.T, -lag).T for values in (seen, motion, match)]
     return Watched(back[0], back[1], back[2], lag)
@@ -198,13 +198,11 @@ def _movements(pictures: torch.Tensor) -> torch.Tensor:
     return torch.stack([down, right, turned, larger, pictures, torch.ones_like(pictures)], -3)
 
 
-def _sliding_match(told: np.ndarray, energies: np.ndarray, seen: np.ndarray) -> np.ndarray:
+def _sliding_match(mouth: np.ndarray, sound: np.ndarray, seen: np.ndarray) -> np.ndarray:
     """Correlation (V,) over all bands (V, bands), of the frames seen within 3 s around each."""
-    weight = seen.astype(np.float32)
-    count = np.maximum(uniform_filter1d(weight, MATCH_FRAMES, mode="constant"), 1e-6)
-    both, own, other = (np.zeros(len(seen), np.float32) for _ in range(3))
-    for a, b in bands(told, energies):
-        mean_a, mean_b = (uniform_filter1d(x * weight, MATCH_FRAMES, mode="constant") / count for x in (a, b))
-        for total, x, y, mean in ((both, a, b, mean_a * mean_b), (own, a, a, mean_a**2), (other, b, b, mean_b**2)):
-            total += uniform_filter1d(x * y * weight, MATCH_FRAMES, mode="constant") / count - mean
+    count = uniform_filter1d(seen.astype(np.float32), MATCH_FRAMES, mode="constant")
+    both, own, other = (
+        uniform_filter1d((a * b).sum(1) * seen, MATCH_FRAMES, mode="constant") / np.maximum(count, 1e-6)
+        for a, b in ((mouth, sound), (mouth, mouth), (sound, sound))
+    )
     return np.asarray(both / np.sqrt(np.maximum(own, 1e-3) * np.maximum(other, 1.0)))
