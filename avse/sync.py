@@ -76,13 +76,13 @@ def quick(values: np.ndarray, seen: np.ndarray | None = None) -> np.ndarray:
     How loud a sentence is on the whole, lips do not tell; left in, that blurs when its syllables come.
     """
     weight = np.ones((len(values), 1), np.float32) if seen is None else seen[:, None].astype(np.float32)
-    total, count = (uniform_filter1d(x, QUICK_FRAMES, axis=0) for x in (values * weight, weight))
+    total, count = (uniform_filter1d(x, QUICK_FRAMES, axis=0, mode="constant") for x in (values * weight, weight))
     return np.asarray((values - total / np.maximum(count, 1e-6)) * weight, np.float32)
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Correlation of two that vary about 0."""
-    return float((a * b).sum() / np.sqrt(np.square(a).sum() * np.square(b).sum() + 1e-9))
+    """Correlation of two that vary about 0; 0 where one hardly varies at all."""
+    return float((a * b).sum() / np.sqrt(np.square(a).sum() * np.square(b).sum() + 1.0))
 
 
 def shifted(values: np.ndarray, frames: int) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from recordings import ffmpeg, si_sdr
+from scipy.ndimage import uniform_filter1d
 
 import avse
 from avse import lips, media, sync
@@ -131,5 +132,28 @@ def test_agreement_of_the_frames_that_are_seen() -> None:
     told[300:] = 99
     assert sync.agree(told, energies, seen) == pytest.approx(1, abs=1e-5)
     assert sync.agree(-told, energies, seen) == pytest.approx(-1, abs=1e-5)
-    assert sync.agree(told, energies, ~seen) == 0
+    assert sync.agree(told, energies, ~seen) == pytest.approx(0, abs=1e-3)
     assert abs(sync.agree(told, energies[::-1], seen)) < 0.1
+
+
+def test_slow_drifts_and_still_faces_hide_no_lag() -> None:
+    """Each sentence has a loudness of its own, which no mouth shows; somebody else just sits there."""
+    rng = np.random.default_rng(0)
+    syllables, noise, loudness, drift = rng.standard_normal((4, 375, 20)).astype(np.float32)
+    energies = uniform_filter1d(syllables, 3, axis=0) + 20 * uniform_filter1d(loudness, 75, axis=0)
+    told = np.stack([syllables + noise, np.zeros_like(noise)], 1) + 20 * uniform_filter1d(drift, 75, axis=0)[:, None]
+    seen = np.ones((2, 375), bool)
+    for late in (-6, 0, 5):
+        assert sync.find_lag(sync.shifted(told, late), energies, seen) == late
+    assert sync.find_lag(told[::-1], energies, seen) == 0
+
+
+def test_what_is_quick_is_left_where_it_is_seen() -> None:
+    values = np.sin(np.arange(200) * 2 * np.pi / 6)[:, None] + np.linspace(0, 9, 200)[:, None]
+    seen = np.arange(200) % 50 < 40
+    values[~seen] = 99
+    found = sync.quick(values, seen)
+    assert found.dtype == np.float32
+    assert np.all(found[~seen] == 0)
+    inside = uniform_filter1d(seen.astype(float), sync.QUICK_FRAMES, mode="constant") > 0.99
+    assert np.abs(found[inside, 0] - np.sin(np.arange(200) * 2 * np.pi / 6)[inside]).max() < 0.1

@@ -1,0 +1,117 @@
+"""Do these lips go with this sound, and by how much are they late? How surely that is told.
+
+    python benchmarks/in_time.py cache/faces --speakers id1,id2,id3 [--model avse] [--items 60]
+
+Prepared clips of the speakers named (three at least, whose lips are in time with their voices, and who should not have
+been trained on), those of one speaker joined. Another voice and strange lips are those of two others of them; noise is
+white. A picture is moved by 2 to 5 frames, early and late.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from avse import sync
+from avse.choice import LEAST_AGREEMENT
+from avse.config import VIDEO_FPS
+from avse.data.clips import segment
+from avse.data.mixing import Talkers, scale_to
+from avse.models.net import SpeechNet
+from avse.registry import load_model
+from avse.training.folders import Folders
+
+LENGTHS = (2, 5, 10, 20)
+MOVES = (-5, -4, -3, -2, 2, 3, 4, 5)
+ALONE = "another voice alone"
+SOUNDS = ("clean", "and another voice as loud", "and noise as loud", ALONE)
+
+
+class Scene(NamedTuple):
+    """What somebody's lips tell (V, bands), what strange ones tell, and the energies (V, bands) of each sound."""
+
+    own: np.ndarray
+    strange: np.ndarray
+    heard: Mapping[str, np.ndarray]
+
+
+def scenes(net: SpeechNet, talkers: Talkers, num_frames: int, num_items: int) -> list[Scene]:
+    """Each speaker in turn, with another one's voice and a third one's lips."""
+    names, rng, found = list(talkers), np.random.default_rng(0), []
+    for index in range(num_items):
+        speaker = names[index % len(names)]
+        others = rng.permutation([name for name in names if name != speaker])[:2]
+        own, other, third = (segment(talkers[name], num_frames, rng) for name in (speaker, *others))
+        voice, second = scale_to(own.sound, -20.0), scale_to(other.sound, -20.0)
+        noise = scale_to(rng.standard_normal(len(voice)).astype(np.float32), -20.0)
+        sounds = (voice, voice + second, voice + noise, second)
+        heard = {name: energies(sound) for name, sound in zip(SOUNDS, sounds, strict=True)}
+        found.append(Scene(tell(net, own.lips), tell(net, third.lips), heard))
+    return found
+
+
+def energies(sound: np.ndarray) -> np.ndarray:
+    """Band energies (V, bands) of sound (N,)."""
+    return sync.hear(torch.from_numpy(sound)).numpy()
+
+
+def tell(net: SpeechNet, lips: np.ndarray | None) -> np.ndarray:
+    """What mouths (V, 88, 88) tell: (V, bands)."""
+    assert lips is not None
+    return sync.read_lips(net, torch.from_numpy(lips.copy())[None])[:, 0].numpy()
+
+
+def lag(told: np.ndarray, heard: np.ndarray) -> int:
+    """By how many frames the picture is late, as `avse enhance` finds it."""
+    return sync.find_lag(told[:, None], heard, np.ones((1, len(told)), bool))
+
+
+def agreement_rows(length: str, found: Sequence[Scene]) -> Iterator[str]:
+    """One's own lips, strange ones, and how often one's own go better with the sound."""
+    seen = np.ones(len(found[0].own), bool)
+    for sound in SOUNDS[:-1]:
+        own = np.array([sync.agree(scene.own, scene.heard[sound], seen) for scene in found])
+        strange = np.array([sync.agree(scene.strange, scene.heard[sound], seen) for scene in found])
+        both = [f"{x.mean():.2f} ± {x.std():.2f} | {np.mean(x < LEAST_AGREEMENT):.0%}" for x in (own, strange)]
+        yield f"| {length} | {sound} | {' | '.join(both)} | {np.mean(own > strange):.0%} |"
+
+
+def lag_rows(length: str, found: Sequence[Scene]) -> Iterator[str]:
+    """What becomes of a picture that is in time, and of one that is moved."""
+    for sound in SOUNDS:
+        kept = np.mean([lag(scene.own, scene.heard[sound]) == 0 for scene in found])
+        after = np.array(
+            [abs(move - lag(sync.shifted(scene.own, move), scene.heard[sound])) for scene in found for move in MOVES]
+        )
+        before = np.abs(np.tile(MOVES, len(found)))
+        shares = (after == 0, after == 1, (after > 1) & (after < before), after == before, after > before)
+        told = " | ".join(f"{share.mean():.0%}" for share in shares)
+        yield f"| {length} | {sound} | {kept:.0%} | {told if sound != ALONE else ' | | | |'} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cache", type=Path)
+    parser.add_argument("--speakers", required=True)
+    parser.add_argument("--model", default="avse")
+    parser.add_argument("--items", type=int, default=60)
+    options = parser.parse_args()
+    net = load_model(options.model, "cpu").net
+    talkers = Folders(options.cache, validation_speakers=tuple(options.speakers.split(","))).talkers(True)
+    found = {f"{length} s": scenes(net, talkers, length * VIDEO_FPS, options.items) for length in LENGTHS}
+    below = f"below {LEAST_AGREEMENT}"
+    print(f"| length | sound | own lips | {below} | strange lips | {below} | own are better |\n|{'---|' * 7}")
+    print("\n".join(row for length, part in found.items() for row in agreement_rows(length, part)))
+    print("\n| length | sound | in time: left alone | moved: found | one frame off | better | as it was | worse |")
+    print("|" + "---|" * 8)
+    print("\n".join(row for length, part in found.items() for row in lag_rows(length, part)))
+    print(f"\n{options.items} scenes of each length.")
+
+
+if __name__ == "__main__":
+    main()
