@@ -27,9 +27,9 @@ LOOK_FRAMES = 1500
 SEARCH_FRAMES = 7500
 AGREE_FRAMES = 500
 QUICK_FRAMES = 13
-CHANCE, CLEAR, CLEARER = 0.09, 3.5, 2.5
-"""By chance (people who say other things) a correlation over 5 s is off by 0.09, and by less the longer one looks. A
-lag must be so many times clearer than that, and by so many times clearer than none (docs/recordings.md)."""
+CHANCE, CLEAR, CLEAR_TOGETHER = 0.09, 2.5, 7.5
+"""By chance (people who say other things) a correlation over 5 s is off by 0.09, and by less the longer one looks. So
+many times that are asked of a lag at least, of its lead over none at least, and of both together."""
 
 
 def in_time(
@@ -62,7 +62,8 @@ def find_lag(told: np.ndarray, energies: np.ndarray, seen: np.ndarray) -> int:
             found = np.array([_correlation(mouth, shifted(sound, lag)[mask]) for lag in lags])
             clear += found / (CHANCE * np.sqrt(125 / mask.sum())) / np.sqrt(len(seen))
     best = int(np.argmax(clear))
-    return lags[best] if clear[best] > CLEAR and clear[best] - clear[MAX_LAG_FRAMES] > CLEARER else 0
+    lead = clear[best] - clear[MAX_LAG_FRAMES]
+    return lags[best] if min(clear[best], lead) > CLEAR and clear[best] + lead > CLEAR_TOGETHER else 0
 
 
 def agree(told: np.ndarray, energies: np.ndarray, seen: np.ndarray) -> float:
