@@ -128,6 +128,7 @@ def test_empty_sections_are_defaults(tmp_path: Path) -> None:
         ("num_stepps: 3", "num_stepps"),
         ("mix: {volume: 3}", "volume"),
         ("augment: {colour: 1}", "colour"),
+        ("augment: {far_pixels: [40, 10]}", "far_pixels"),
         ("model: {depth: 3}", "depth"),
         ("weights: {spec/phase: 1}", "spec/phase"),
         ("stage: nose", "nose"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import io
 from collections.abc import Mapping
 from dataclasses import replace
@@ -242,6 +244,14 @@ def test_a_run_that_is_under_way_is_left_alone(prepared: Folders, tmp_path: Path
     with files.locked(tmp_path), pytest.raises(UsageError, match="being written to already"):
         train(settings(), prepared, tmp_path)
     assert not (tmp_path / "last.pt").exists()
+    assert train(settings(num_steps=1), prepared, tmp_path).exists()
+
+
+def test_a_disk_without_locks_will_do(prepared: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def without(file: object, how: int) -> None:
+        raise OSError(errno.ENOTSUP, "not supported")
+
+    monkeypatch.setattr(fcntl, "flock", without)
     assert train(settings(num_steps=1), prepared, tmp_path).exists()
 
 

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from avse.errors import UsageError
+
 
 @dataclass(frozen=True)
 class LipAugment:
@@ -40,6 +42,10 @@ class LipAugment:
     """Range of that many pixels, fewest and most."""
     jitter_frames: int = 0
     """Furthest that the picture comes too early or too late for its sound."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.far_pixels[0] <= self.far_pixels[1]:
+            raise UsageError(f"far_pixels are {list(self.far_pixels)}.", "Give 1 or more, the lower end first.")
 
 
 def augment(crops: Tensor, settings: LipAugment, generator: torch.Generator) -> Tensor:

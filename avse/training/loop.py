@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing, nullcontext
+from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from avse.checkpoint import load_checkpoint, save_checkpoint
 from avse.config import ModelConfig, from_mapping
 from avse.data.augment import augment, stagger
 from avse.data.dataset import Batch, Batches, loader
-from avse.errors import AvseError, UsageError
+from avse.errors import AvseError, MissingError, UsageError
 from avse.models.net import SpeechNet
 from avse.training import devices
 from avse.training.curves import Curves
@@ -63,7 +63,7 @@ def train(
     mixers = training_mixers(config, folders)
     trainer = Trainer(config, folders, run, start_from)
     report = on_step if on_step and trainer.is_first else (lambda step, values: None)
-    with closing(trainer), files.locked(run) if trainer.is_first else nullcontext():
+    with closing(trainer), held(run, trainer.is_first):
         rows = training_rows(config, mixers, trainer.step, trainer.fabric.global_rank)
         for row in loader(rows, config.num_workers):
             losses = trainer.learn(*row)
@@ -75,6 +75,15 @@ def train(
             if finished:
                 break
     return trainer.best_path
+
+
+def held(run: Path, is_first: bool) -> ExitStack:
+    """The run's folder, held by the first process alone where its disk knows locks; UsageError if another holds it."""
+    lock = ExitStack()
+    if is_first:
+        with suppress(MissingError):
+            lock.enter_context(files.locked(run))
+    return lock
 
 
 class Trainer:
