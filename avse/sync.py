@@ -27,9 +27,10 @@ LOOK_FRAMES = 1500
 SEARCH_FRAMES = 7500
 AGREE_FRAMES = 500
 QUICK_FRAMES = 13
-CHANCE, CLEAR, CLEAR_TOGETHER = 0.09, 2.5, 7.5
-"""By chance (people who say other things) a correlation over 5 s is off by 0.09, and by less the longer one looks. So
-many times that are asked of a lag at least, of its lead over none at least, and of both together."""
+CHANCE = 0.09
+"""What strange lips' correlation over 5 s is off by, at the worst (docs/recordings.md); over longer times less."""
+CLEAR, CLEAR_TOGETHER = 2.5, 7.5
+"""A lag counts whose correlation, and whose lead over no lag, are so many times chance each, and so many in sum."""
 
 
 def in_time(
@@ -82,7 +83,7 @@ def quick(values: np.ndarray, seen: np.ndarray | None = None) -> np.ndarray:
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Correlation of two that vary about 0; 0 where one hardly varies at all."""
+    """Correlation of two that vary about 0; about 0 where one hardly varies at all."""
     return float((a * b).sum() / np.sqrt(np.square(a).sum() * np.square(b).sum() + 1.0))
 
 

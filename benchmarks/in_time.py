@@ -103,6 +103,8 @@ def main() -> None:
     options = parser.parse_args()
     net = load_model(options.model, "cpu").net
     talkers = Folders(options.cache, validation_speakers=tuple(options.speakers.split(","))).talkers(True)
+    if len(talkers) < 3 or options.items < 1:
+        parser.error("three speakers, and one item, are the least")
     found = {f"{length} s": scenes(net, talkers, length * VIDEO_FPS, options.items) for length in LENGTHS}
     below = f"below {LEAST_AGREEMENT}"
     print(f"| length | sound | own lips | {below} | strange lips | {below} | own are better |\n|{'---|' * 7}")

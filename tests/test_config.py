@@ -129,6 +129,7 @@ def test_empty_sections_are_defaults(tmp_path: Path) -> None:
         ("mix: {volume: 3}", "volume"),
         ("augment: {colour: 1}", "colour"),
         ("augment: {far_pixels: [40, 10]}", "far_pixels"),
+        ("augment: {far_pixels: [10]}", "far_pixels"),
         ("model: {depth: 3}", "depth"),
         ("weights: {spec/phase: 1}", "spec/phase"),
         ("stage: nose", "nose"),

@@ -44,8 +44,9 @@ class LipAugment:
     """Furthest that the picture comes too early or too late for its sound."""
 
     def __post_init__(self) -> None:
-        if not 1 <= self.far_pixels[0] <= self.far_pixels[1]:
-            raise UsageError(f"far_pixels are {list(self.far_pixels)}.", "Give 1 or more, the lower end first.")
+        whole = all(isinstance(number, int) and number > 0 for number in self.far_pixels)
+        if not whole or len(self.far_pixels) != 2 or self.far_pixels[0] > self.far_pixels[1]:
+            raise UsageError(f"far_pixels are {list(self.far_pixels)}.", "Give two whole numbers, the lower one first.")
 
 
 def augment(crops: Tensor, settings: LipAugment, generator: torch.Generator) -> Tensor:

@@ -61,9 +61,8 @@ def train(
     deadline = time.monotonic() + (math.inf if max_hours is None else max_hours * 3600)
     config = replace(config, num_devices=devices.num_started() or config.num_devices)
     mixers = training_mixers(config, folders)
-    trainer = Trainer(config, folders, run, start_from)
-    report = on_step if on_step and trainer.is_first else (lambda step, values: None)
-    with closing(trainer), held(run, trainer.is_first):
+    with held(run, devices.is_first()), closing(Trainer(config, folders, run, start_from)) as trainer:
+        report = on_step if on_step and trainer.is_first else (lambda step, values: None)
         rows = training_rows(config, mixers, trainer.step, trainer.fabric.global_rank)
         for row in loader(rows, config.num_workers):
             losses = trainer.learn(*row)
