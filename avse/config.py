@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from avse.errors import UsageError
 
@@ -87,10 +87,23 @@ class ModelConfig:
 def from_mapping(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
     """Build settings from a mapping; UsageError names a key that they do not have, or a value of another type."""
     defaults = {field.name: field.default for field in fields(kind)}  # type: ignore[arg-type]
+    hints = get_type_hints(kind)
     if unknown := sorted(set(values) - set(defaults)):
         raise UsageError(f"{kind.__name__} has no {', '.join(unknown)}.", f"It has: {', '.join(sorted(defaults))}.")
     for name, value in values.items():
         default = defaults[name]
-        if default is not MISSING and not isinstance(value, _ACCEPTED.get(type(default), type(default))):
+        if default is not MISSING and not (_is_a(value, type(default)) and _has_parts(value, hints[name])):
             raise UsageError(f"{name} is {value!r}.", f"Give it in the form of its default, {default!r}.")
     return kind(**values)
+
+
+def _is_a(value: Any, kind: type) -> bool:
+    return isinstance(value, _ACCEPTED.get(kind, kind))
+
+
+def _has_parts(value: Any, hint: Any) -> bool:
+    """Whether a tuple of a fixed length, such as a range, has that many parts of those types; anything else has."""
+    parts = get_args(hint)
+    if get_origin(hint) is not tuple or Ellipsis in parts:
+        return True
+    return len(value) == len(parts) and all(map(_is_a, value, parts))

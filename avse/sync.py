@@ -28,7 +28,7 @@ SEARCH_FRAMES = 7500
 AGREE_FRAMES = 500
 QUICK_FRAMES = 13
 CHANCE = 0.09
-"""What strange lips' correlation over 5 s is off by, at the worst (docs/recordings.md); over longer times less."""
+"""A little more than strange lips' correlation over 5 s is off by (docs/recordings.md); over longer times less."""
 CLEAR, CLEAR_TOGETHER = 2.5, 7.5
 """A lag counts whose correlation, and whose lead over no lag, are so many times chance each, and so many in sum."""
 
@@ -78,13 +78,14 @@ def quick(values: np.ndarray, seen: np.ndarray | None = None) -> np.ndarray:
     How loud a sentence is on the whole, lips do not tell; left in, that blurs when its syllables come.
     """
     weight = np.ones((len(values), 1), np.float32) if seen is None else seen[:, None].astype(np.float32)
+    values = values - (values * weight).sum(0) / max(weight.sum(), 1)  # what never changes leaves exactly nothing
     total, count = (uniform_filter1d(x, QUICK_FRAMES, axis=0, mode="constant") for x in (values * weight, weight))
     return np.asarray((values - total / np.maximum(count, 1e-6)) * weight, np.float32)
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Correlation of two that vary about 0; about 0 where one hardly varies at all."""
-    return float((a * b).sum() / np.sqrt(np.square(a).sum() * np.square(b).sum() + 1.0))
+    """Correlation of two that vary about 0; 0 where one does not vary."""
+    return float((a * b).sum() / np.sqrt(np.square(a).sum() * np.square(b).sum() + 1e-9))
 
 
 def shifted(values: np.ndarray, frames: int) -> np.ndarray:

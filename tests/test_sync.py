@@ -112,18 +112,19 @@ def test_model_on_arrays_puts_it_right_too(
 
 @pytest.mark.usefixtures("telling")
 def test_lips_that_do_not_go_with_the_sound_are_told(talker: Path, net: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A mouth that opens with the sound, and one that says something else."""
+    """A mouth that opens with the sound, and one that closes whenever there is any."""
+    monkeypatch.setattr(sync, "MAX_LAG_FRAMES", 0)  # made-up syllables come so evenly that half of one later all fits
     too_short = avse.enhance(talker, model=net)
     monkeypatch.setattr(sync, "AGREE_FRAMES", 200)
     own = avse.enhance(talker, model=net)
-    else_said = torch.from_numpy(np.random.default_rng(3).standard_normal((1500, 1, 20)).astype(np.float32))
-    monkeypatch.setattr(sync, "read_lips", lambda net, pictures: else_said[: pictures.shape[1]])
-    strange = avse.enhance(talker, model=net)
+    telling = sync.read_lips
+    monkeypatch.setattr(sync, "read_lips", lambda net, pictures: -telling(net, pictures))
+    against = avse.enhance(talker, model=net)
     assert too_short.mouth_with_sound is None
     assert own.mouth_with_sound > 0.3
-    assert abs(strange.mouth_with_sound) < 0.03
+    assert against.mouth_with_sound < 0
     doubt = "The lips hardly go with the sound: compare with --no-video."
-    assert [doubt in result.note for result in (too_short, own, strange)] == [False, False, True]
+    assert [doubt in result.note for result in (too_short, own, against)] == [False, False, True]
 
 
 def test_agreement_of_the_frames_that_are_seen() -> None:
@@ -132,7 +133,7 @@ def test_agreement_of_the_frames_that_are_seen() -> None:
     told[300:] = 99
     assert sync.agree(told, energies, seen) == pytest.approx(1, abs=1e-5)
     assert sync.agree(-told, energies, seen) == pytest.approx(-1, abs=1e-5)
-    assert sync.agree(told, energies, ~seen) == pytest.approx(0, abs=1e-3)
+    assert sync.agree(told, energies, ~seen) == 0
     assert abs(sync.agree(told, energies[::-1], seen)) < 0.1
 
 

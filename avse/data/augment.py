@@ -44,9 +44,9 @@ class LipAugment:
     """Furthest that the picture comes too early or too late for its sound."""
 
     def __post_init__(self) -> None:
-        whole = all(isinstance(number, int) and number > 0 for number in self.far_pixels)
-        if not whole or len(self.far_pixels) != 2 or self.far_pixels[0] > self.far_pixels[1]:
-            raise UsageError(f"far_pixels are {list(self.far_pixels)}.", "Give two whole numbers, the lower one first.")
+        fewest, most = self.far_pixels
+        if not 1 <= fewest <= most:
+            raise UsageError(f"far_pixels goes from {fewest} to {most}.", "Give 1 or more, the lower end first.")
 
 
 def augment(crops: Tensor, settings: LipAugment, generator: torch.Generator) -> Tensor:
@@ -56,17 +56,19 @@ def augment(crops: Tensor, settings: LipAugment, generator: torch.Generator) -> 
     def draw(limit: float) -> Tensor:
         return (torch.rand(num_clips, generator=generator) * 2 - 1) * limit
 
+    def chosen(probability: float) -> Tensor:
+        return torch.nonzero(torch.rand(num_clips, generator=generator) < probability)[:, 0]
+
     moved = _move(crops.float(), draw, settings)
     gamma = torch.exp(draw(settings.gamma))[:, None, None, None]
     bright = 255 * (moved / 255).clamp(0, 1) ** gamma
-    blurred = torch.rand(num_clips, generator=generator) < settings.blur_probability
-    if blurred.any():
+    blurred = chosen(settings.blur_probability)
+    if len(blurred):
         bright[blurred] = F.avg_pool2d(bright[blurred], 5, stride=1, padding=2, count_include_pad=False)
-    for clip in torch.nonzero(torch.rand(num_clips, generator=generator) < settings.cover_probability)[:, 0]:
+    for clip in chosen(settings.cover_probability):
         _cover(bright[clip], generator)
-    if settings.far_probability:
-        for clip in torch.nonzero(torch.rand(num_clips, generator=generator) < settings.far_probability)[:, 0]:
-            bright[clip] = _far(bright[clip], settings.far_pixels, generator)
+    for clip in chosen(settings.far_probability):
+        bright[clip] = _far(bright[clip], settings.far_pixels, generator)
     return bright
 
 
