@@ -102,8 +102,10 @@ def _is_a(value: Any, kind: type) -> bool:
 
 
 def _has_parts(value: Any, hint: Any) -> bool:
-    """Whether a tuple of a fixed length, such as a range, has that many parts of those types; anything else has."""
-    parts = get_args(hint)
-    if get_origin(hint) is not tuple or Ellipsis in parts:
+    """Whether a tuple has parts of those types, and as many where that is fixed, as in a range; anything else has."""
+    if get_origin(hint) is not tuple:
         return True
+    parts = get_args(hint)
+    if parts[-1] is Ellipsis:
+        parts = parts[:1] * len(value)
     return len(value) == len(parts) and all(map(_is_a, value, parts))

@@ -147,6 +147,10 @@ def test_empty_sections_are_defaults(tmp_path: Path) -> None:
         ("mix: 3", "mix"),
         ("learning_rate: 1e-3", "learning_rate"),  # without a dot, YAML takes it for a word
         ("num_steps: many", "num_steps"),
+        ("start_parts: [audio, nose]", "nose"),
+        ("start_parts: audio", "start_parts"),
+        ("start_parts: [1]", "start_parts"),
+        ("model: {audio_channels: [8, 8, 8, wide]}", "audio_channels"),
         ("num_steps: 2.5", "num_steps"),
         ("mix: {talker_db: 3}", "talker_db"),
         ("model: {audio_channels: 16}", "audio_channels"),

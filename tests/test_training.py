@@ -297,6 +297,25 @@ def test_a_new_run_takes_over_the_weights_that_fit(prepared: Folders, tmp_path: 
     assert load_matching(SpeechNet(tiny()), theirs) == len(fitting)
 
 
+def test_a_new_run_takes_over_the_parts_that_are_named_and_no_others(prepared: Folders, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    given = SpeechNet(tiny())
+    save_checkpoint(tmp_path / "given.safetensors", given, {})
+    config = settings(start_parts=("audio", "lips"))
+    trainers = [
+        Trainer(config, prepared, tmp_path / name, start)
+        for name, start in {"begun": [tmp_path / "given.safetensors"], "anew": []}.items()
+    ]
+    for trainer in trainers:
+        trainer.curves.close()
+    begun, anew = (trainer.net.module.state_dict() for trainer in trainers)
+    theirs = given.state_dict()
+    assert {name.split(".")[0] for name in begun} == {"audio", "lips", "fusions"}
+    for name, value in begun.items():
+        assert torch.equal(value, (anew if name.startswith("fusions.") else theirs)[name])
+    assert any(not torch.equal(anew[name], theirs[name]) for name in theirs if name.startswith("fusions."))
+
+
 def test_of_several_starts_the_later_ones_go_first(prepared: Folders, tmp_path: Path) -> None:
     lips, audio = tmp_path / "lips.safetensors", tmp_path / "audio.safetensors"
     nets = {lips: SpeechNet(tiny()), audio: SpeechNet(tiny("none"))}

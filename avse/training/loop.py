@@ -53,7 +53,7 @@ def train(
         folders: what to train and validate on.
         run: folder for last.pt (to resume), best.safetensors and TensorBoard's curves and sounds; held alone.
         start_from: checkpoints whose weights, as far as they fit by name and shape, are where a new run starts; the
-            later ones lie over the earlier ones.
+            later ones lie over the earlier ones. ``config.start_parts`` may name the parts that are taken over.
         max_hours: stop in good order after this time.
         on_step: called with the step and its losses after each step (on several devices those of the first one's
             share), and with scores after each validation; by the first process only.
@@ -101,7 +101,7 @@ class Trainer:
         if stored is None and start_from:
             given = [load_checkpoint(path) for path in start_from]
             for checkpoint in given:
-                load_matching(net, checkpoint.net.state_dict())
+                load_matching(net, checkpoint.net.state_dict(), config.start_parts)
             self.start = " + ".join(checkpoint.sha256 for checkpoint in given)
         if stored is None:
             set_priors(net, folders.talkers(False).values(), config.seed)
@@ -253,9 +253,10 @@ class Trainer:
         return {"stage": self.config.stage, "model": asdict(self.config.model)}
 
 
-def load_matching(net: SpeechNet, state: Mapping[str, Tensor]) -> int:
-    """Take over the weights that fit by name and shape; returns how many did."""
+def load_matching(net: SpeechNet, state: Mapping[str, Tensor], parts: Sequence[str] = ()) -> int:
+    """Take over the weights that fit by name and shape, of these parts of the net or of all; returns how many did."""
     own = net.state_dict()
-    fitting = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
+    wanted = {name: value for name, value in state.items() if not parts or name.split(".")[0] in parts}
+    fitting = {name: value for name, value in wanted.items() if name in own and own[name].shape == value.shape}
     net.load_state_dict(own | fitting)
     return len(fitting)

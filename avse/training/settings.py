@@ -24,6 +24,8 @@ LOSS_WEIGHTS = {
     "smil/kl": 0.0,
 }
 STAGES = ("lips", "speech", "smil")
+PARTS = ("audio", "lips", "fusions", "imputer", "regulariser")
+"""What a net is made of, by the names of its weights."""
 SMIL_MODEL = {"imputer": "reference", "regulariser": "multiply"}
 """What stage smil gives the net where the settings say nothing about it."""
 
@@ -52,6 +54,8 @@ class TrainConfig:
     num_devices: int = 1
     """GPUs, or processes where there is none; under torchrun as many as it started."""
     precision: str = "32-true"
+    start_parts: tuple[str, ...] = ()
+    """What a new run takes over from the checkpoints it starts from, such as audio and lips; all parts if empty."""
     seed: int = 0
     weights: Mapping[str, float] = field(default_factory=lambda: dict(LOSS_WEIGHTS))
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -74,6 +78,8 @@ class TrainConfig:
                 f"A batch of {self.batch_size} has no equal shares for {self.num_devices} devices.",
                 f"Set batch_size to a multiple of {self.num_devices}.",
             )
+        if unknown := sorted(set(self.start_parts) - set(PARTS)):
+            raise UsageError(f"A net has no {', '.join(unknown)}.", f"Its parts are: {', '.join(PARTS)}.")
         if unknown := sorted(set(self.weights) - set(LOSS_WEIGHTS)):
             raise UsageError(f"Unknown losses: {', '.join(unknown)}.", f"There are: {', '.join(LOSS_WEIGHTS)}.")
 
