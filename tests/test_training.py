@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import io
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -91,6 +92,20 @@ def test_one_batch_is_learned_by_heart(prepared: Folders, tmp_path: Path, stage:
     )
     for name in names:
         assert course[-1][name] < course[0][name], name
+    trainer.curves.close()
+
+
+def test_mixed_precision_computes_in_half_and_keeps_the_weights_whole(prepared: Folders, tmp_path: Path) -> None:
+    trainer = Trainer(settings(precision="bf16-mixed"), prepared, tmp_path)
+    kinds: set[torch.dtype] = set()
+    for net in (trainer.net.module, trainer.average.module):
+        net.audio.encoder[0][0].register_forward_hook(lambda module, given, answer: kinds.add(answer.dtype))
+    losses = trainer.learn(Batches(prepared.mixer(settings(), False), seed=1, batch_size=2, first=0, last=1)[0])
+    assert kinds == {torch.bfloat16}
+    assert all(map(math.isfinite, losses.values()))
+    assert {value.dtype for value in trainer.net.parameters()} == {torch.float32}
+    trainer.validate()  # at full precision, as it is used
+    assert kinds == {torch.bfloat16, torch.float32}
     trainer.curves.close()
 
 
