@@ -28,6 +28,9 @@ class ModelConfig:
 
     fusion: str = "mmtm"
     """How sound and picture are joined: a name in `avse.models.fusion.FUSIONS`; "none" is the audio-only twin."""
+    fusion_depths: tuple[int, ...] = (0, 1, 2, 3, 4)
+    """Where they are joined: after these of the last four stages, 0 to 3, and before the bottleneck, 4; there alone
+    for a fusion that has one site."""
     hop: int = 320
     """STFT hop in samples at 16 kHz, 160 or 320; the window is 640, one video frame."""
     compression: float = 0.3
@@ -55,7 +58,12 @@ class ModelConfig:
     """SMIL's noise on the fused features, in training: "add" or "multiply"; "none"."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "audio_channels", tuple(self.audio_channels))
+        for name in ("fusion_depths", "audio_channels"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        if not self.fusion_depths or not set(self.fusion_depths) <= set(range(5)):
+            raise UsageError(
+                f"fusion_depths is {list(self.fusion_depths)}.", "Name some of 0 to 3 (stages) and 4 (bottleneck)."
+            )
         if self.hop not in (160, 320):
             raise UsageError(
                 f"Windows of a video frame (640 samples) cannot lie hop {self.hop} apart.", "Use 160 or 320."

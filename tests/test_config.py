@@ -180,6 +180,8 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         ({"audio_channels": (8, 8, 8)}, "3 stages"),
         ({"audio_channels": (8,) * 7}, "7 stages"),
         ({"stem_frames": 4}, "stem_frames"),
+        ({"fusion_depths": ()}, "fusion_depths"),
+        ({"fusion_depths": (3, 5)}, "fusion_depths"),
     ],
 )
 def test_nets_that_cannot_be(settings: dict[str, Any], named: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -37,10 +38,18 @@ def silence_half(net: SpeechNet) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fusion", "rounds"), [("none", 1), ("none", 3), ("mmtm", 1), ("mmtm-global", 1), ("mmtm-audio", 2)]
+    ("fusion", "settings"),
+    [
+        ("none", {}),
+        ("none", {"bottleneck_rounds": 3}),
+        ("mmtm", {}),
+        ("mmtm", {"fusion_depths": (1, 4)}),
+        ("mmtm-global", {}),
+        ("mmtm-audio", {"bottleneck_rounds": 2}),
+    ],
 )
-def test_silent_channels_go_and_the_answer_stays(fusion: str, rounds: int) -> None:
-    net = stirred(tiny(fusion, bottleneck_rounds=rounds, **WIDE)).eval()
+def test_silent_channels_go_and_the_answer_stays(fusion: str, settings: dict[str, Any]) -> None:
+    net = stirred(tiny(fusion, **settings, **WIDE)).eval()
     silence_half(net)
     small = narrow(net, NARROW, 3).eval()
     inputs = made_inputs(net.config)

@@ -84,8 +84,12 @@ def test_all_share_one_audio_stream_and_one_lip_stream() -> None:
 
 
 def test_where_the_fusions_sit() -> None:
-    assert [bool(list(block.parameters())) for block in SpeechNet(tiny("mmtm")).fusions] == [True] * 5
-    assert [bool(list(block.parameters())) for block in SpeechNet(tiny("cwc")).fusions] == [False] * 4 + [True]
+    def sites(config: ModelConfig) -> list[int]:
+        return [depth for depth, block in enumerate(SpeechNet(config).fusions) if list(block.parameters())]
+
+    assert sites(tiny("mmtm")) == [0, 1, 2, 3, 4]
+    assert sites(tiny("mmtm", fusion_depths=[2, 4])) == [2, 4]
+    assert sites(tiny("cwc")) == sites(tiny("cwc", fusion_depths=[1])) == [4]
 
 
 @pytest.mark.parametrize("depth", range(5))

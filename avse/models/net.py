@@ -109,7 +109,8 @@ class SpeechNet(nn.Module):
 
     def _fusion(self, depth: int) -> nn.Module:
         """The block after encoder stage ``depth`` of the last four, or (4) before the bottleneck."""
-        if depth < 4 and SITES.get(self.config.fusion) == "bottleneck":
+        sites = (4,) if SITES.get(self.config.fusion) == "bottleneck" else self.config.fusion_depths
+        if depth not in sites:
             return NoFusion()
         stage = min(depth, 3)
         return build_fusion(self.config.fusion, self.config.audio_channels[stage - 4], self.config.lip_width * 2**stage)
