@@ -14,7 +14,7 @@ from avse.data.mixing import MixConfig
 from avse.errors import UsageError
 from avse.models.fusion import FUSIONS
 from avse.models.net import SpeechNet
-from avse.training.settings import LOSS_WEIGHTS, TrainConfig, as_mapping, read_config
+from avse.training.settings import LOSS_WEIGHTS, PARTS, TrainConfig, as_mapping, read_config
 from avse.training.smil import SmilConfig
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -71,6 +71,11 @@ def test_the_nets_of_the_table_differ_in_their_fusion_alone() -> None:
     assert {config.model.fusion for config in found} == set(FUSIONS)
     assert all(replace(config, model=found[0].model) == found[0] for config in found)
     assert all(replace(config.model, fusion=found[0].model.fusion) == found[0].model for config in found)
+
+
+def test_the_parts_to_start_with_are_those_that_a_net_has() -> None:
+    net = SpeechNet(read_config(None, stage="smil").model)
+    assert {name for name, _ in net.named_children()} == set(PARTS)
 
 
 def test_stage_smil_brings_its_parts_unless_told_otherwise(tmp_path: Path) -> None:
