@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
 import shutil
@@ -80,7 +81,8 @@ def test_table_and_summary(run: tuple[Path, Any], tiny_model: Path) -> None:
     summary = json.loads((run[0] / "summary.json").read_text())
     assert {"protocol", "date", "seed", "versions", "machine", "folder", "layout", "time"} <= set(summary)
     assert {"avse", "python", "torch", "pesq", "pystoi"} <= set(summary["versions"])
-    assert len(summary["methods"]["tiny"]["sha256"]) == 64
+    weights = summary["methods"]["tiny"]
+    assert weights["sha256"] == weights["sha256_without_face"] == hashlib.sha256(tiny_model.read_bytes()).hexdigest()
     tiny = next(line for line in summary["scores"] if line["method"] == "tiny")
     assert (tiny["n"], tiny["failed"], tiny["without_picture"]) == (3, 0, 3)
     values = [float(row["pesq"]) for row in table if row["method"] == "tiny"]

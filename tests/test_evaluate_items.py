@@ -17,6 +17,8 @@ import soundfile
 from evaluating import COPY, RATE, assert_failed, rows, write_pair, write_pairs
 from recordings import si_sdr
 
+from avse import registry
+from avse.checkpoint import load_checkpoint
 from avse.data import sounds
 from avse.data.field_layouts import LAYOUTS
 from avse.data.layouts import Item, Recipe, recognise
@@ -251,6 +253,14 @@ def test_methods_as_they_are_typed(tiny_model: Path) -> None:
     assert (blind.label, blind.use_video, blind.sha256) == (f"{tiny_model}:no-video", False, plain.sha256)
     assert (named.label, named.model) == ("my net", str(tiny_model))
     assert (other.label, other.command) == ("external:cp", ("cp", "{in}", "{out}"))
+    assert (plain.sha256_without_face, other.sha256) == (plain.sha256, None)
     with pytest.raises(UsageError):
         parse_methods(["external:"])
     assert isinstance(mixed, Method)
+
+
+def test_the_weights_that_listen_where_no_face_is_seen_are_named_too() -> None:
+    shipped, blind = parse_methods(["avse", "avse:no-video"])[1:]
+    listener = load_checkpoint(registry.find("avse-audio")).sha256
+    assert {shipped.sha256_without_face, blind.sha256, blind.sha256_without_face} == {listener}
+    assert shipped.sha256 == load_checkpoint(registry.find("avse")).sha256 != listener

@@ -43,6 +43,9 @@ class Method:
     use_video: bool = True
     command: tuple[str, ...] = ()
     sha256: str | None = None
+    """Of the weights that look, or of those that only listen where the picture is to be ignored."""
+    sha256_without_face: str | None = None
+    """Of the weights that take over where no face is seen."""
 
 
 def parse_methods(specs: Sequence[str]) -> list[Method]:
@@ -70,8 +73,9 @@ def _parse(spec: str) -> Method:
 
     model, use_video = what.removesuffix(NO_VIDEO), not what.endswith(NO_VIDEO)
     checkpoint = load_checkpoint(registry.find(model))
-    sha256 = (checkpoint if use_video else registry.for_sound_alone(checkpoint)).sha256
-    return Method(label or what, what, model=model, use_video=use_video, sha256=sha256)
+    listener = registry.for_sound_alone(checkpoint).sha256
+    sha256 = checkpoint.sha256 if use_video else listener
+    return Method(label or what, what, model, use_video, sha256=sha256, sha256_without_face=listener)
 
 
 def _split(typed: str) -> list[str]:

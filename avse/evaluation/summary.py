@@ -33,7 +33,7 @@ def summarise(rows: Sequence[Mapping[str, Any]], methods: Sequence[Method], seed
         "seed": seed,
         "versions": {"avse": __version__, "python": platform.python_version()} | _versions(),
         "machine": _machine(),
-        "methods": {method.label: {"spec": method.spec, "sha256": method.sha256} for method in methods},
+        "methods": {method.label: _weights(method) for method in methods},
         "num_items": study.num_items,
         "num_failed": sum(row["status"] != "ok" for row in rows),
         "scores": [line for line in table if line["n"]],
@@ -53,6 +53,10 @@ def times(rows: Sequence[Mapping[str, Any]], wall_seconds: float, num_jobs: int)
         "files_share": (busy - sum(stages.values())) / given,
         "idle_share": 1 - busy / given,
     }
+
+
+def _weights(method: Method) -> dict[str, Any]:
+    return {"spec": method.spec, "sha256": method.sha256, "sha256_without_face": method.sha256_without_face}
 
 
 def _line(study: Study, subset: str, method: str, seed: int) -> dict[str, Any]:
