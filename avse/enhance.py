@@ -87,7 +87,7 @@ def enhance(
 
     The sound keeps its rate, its channels, its length to the sample and its place under the picture. One face is
     followed; where there is no picture, or no face, the sound alone must do, and ``Result.note`` says so (`avse` then
-    leaves it to `avse-audio`, which listens better; ``Result.model`` says that).
+    leaves it to `avse-audio`, which only listens; ``Result.model`` says that).
 
     Args:
         recording: a file, or an open binary stream, which is stored in a temporary file first.

@@ -84,7 +84,7 @@ def load_model(name: str = DEFAULT, device: str = "auto") -> Checkpoint:
 
 def for_sound_alone(checkpoint: Checkpoint) -> Checkpoint:
     """The net for a recording without any face: for `avse` as it was shipped, the one that only listens, which does
-    that better (docs/missing.md); any other net does it itself."""
+    that no worse, and sooner (docs/missing.md); any other net does it itself."""
     if checkpoint.sha256 != shipped_sums().get(f"{DEFAULT}.safetensors") or LISTENER not in names():
         return checkpoint
     return _loaded_once(str(find(LISTENER)), next(checkpoint.net.parameters()).device.type)
