@@ -2,8 +2,9 @@
 
 Trains nothing. Evaluates checkpoints as `avse evaluate` does, on every list of a folder of mixture lists, and writes a
 page: scores with their intervals beside the unprocessed mixture and beside the paper, how far one net lies above each
-of the others item by item, and the recipe of each net as its file tells it. Rows and estimates stay in the folder of
-results; run it again to go on where it stopped, or to add a net.
+of the others item by item, and the recipe of each net as its file tells it. A name given several times, with nets that
+were taught with other seeds, is one row: the mean of its nets, item by item; the page ends with each seed by itself.
+Rows and estimates stay in the folder of results; run it again to go on where it stopped, or to add a net.
 
     python benchmarks/table3.py MIXTURES AO=runs/ao/best.safetensors CWC=runs/cwc/best.safetensors \
         "MMTM global=runs/mmtm-global/best.safetensors" "MMTM time=runs/mmtm/best.safetensors" --output docs/table3.md
@@ -12,6 +13,7 @@ results; run it again to go on where it stopped, or to add a net.
 from __future__ import annotations
 
 import argparse
+import itertools
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,7 +25,7 @@ from avse import registry
 from avse.errors import AvseError, UsageError
 from avse.evaluation.evaluate import Request, evaluate
 from avse.evaluation.methods import MIXED
-from avse.evaluation.report.study import Mean, Study, mean_of, score_of
+from avse.evaluation.report.study import Mean, Study, mean_of, score_of, subset_of
 from avse.header import Header, read_header, sha256
 
 SCORES = {"pesq": ("PESQ-wb", 2), "stoi": ("STOI", 3), "estoi": ("ESTOI", 3), "si_sdr": ("SI-SDR dB", 2)}
@@ -44,17 +46,60 @@ PAPER_ROWS = {MIXED: "Mixed", "none": "AO baseline", "cwc": "AV baseline (CWC)",
 IN_PAPER = ("pesq", "stoi")
 SETTINGS = ("stage", "batch_size", "learning_rate", "num_steps", "seed")
 Fusions = Mapping[str, str]
+Nets = Mapping[str, Mapping[str, Header]]
+"""Headers by the name of a row and, within it, by what each of its nets is called."""
 
 
-def read_nets(typed: Sequence[str]) -> dict[str, Header]:
-    """Checkpoints by the names they were given; UsageError for one that is not there, or has no name of its own."""
-    nets: dict[str, Header] = {}
+def read_nets(typed: Sequence[str]) -> dict[str, dict[str, Header]]:
+    """Checkpoints by the names they were given; UsageError for one that is not there, or is not a net of its own.
+
+    Of several with one name the first is called by it, each of the others by name and seed.
+    """
+    nets: dict[str, dict[str, Header]] = {}
     for entry in typed:
         name, equals, path = entry.partition("=")
-        if not equals or name in nets:
-            raise UsageError(f"{entry!r} gives no net a name of its own.", "Write NAME=PATH, each name once.")
-        nets[name] = read_header(registry.find(path))
+        header = read_header(registry.find(path)) if equals else None
+        taken = nets.get(name, {})
+        if header is None or not is_another_seed(header, list(taken.values())):
+            raise UsageError(
+                f"{entry!r} gives no net a name of its own.",
+                "Write NAME=PATH, each name once, or again for the same fusion taught with another seed.",
+            )
+        nets[name] = taken | {f"{name} seed {seed_of(header)}" if taken else name: header}
     return nets
+
+
+def is_another_seed(header: Header, others: Sequence[Header]) -> bool:
+    """Whether a net can stand in one row with these: the same fusion, and a seed that none of them has."""
+    return all(header.fusion == other.fusion and seed_of(header) != seed_of(other) for other in others)
+
+
+def seed_of(header: Header) -> Any:
+    """The seed of its training."""
+    return header.about.get("training", {}).get("seed")
+
+
+def over_seeds(rows: Sequence[Mapping[str, Any]], nets: Nets) -> list[dict[str, Any]]:
+    """Rows in which the nets of one name are one method: its score of an item is the mean of all of theirs.
+
+    A score that one of them lacks is left out.
+    """
+    names = {method: name for name, members in nets.items() for method in members}
+    together: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        name = names.get(row["method"], row["method"])
+        together.setdefault((subset_of(row), str(row["item"]), name), []).append(row)
+    return [
+        {"subset": subset, "item": item, "method": name, "scores": mean_scores(group)}
+        for (subset, item, name), group in together.items()
+        if len(group) == len(nets.get(name, [name]))
+    ]
+
+
+def mean_scores(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """The mean of each score that all the rows have."""
+    values = {metric: [score_of(row, metric) for row in rows] for metric in SCORES}
+    return {metric: float(np.mean(found)) for metric, found in values.items() if np.isfinite(found).all()}
 
 
 def scores_table(study: Study, subset: str, fusions: Fusions, with_paper: bool) -> str:
@@ -107,6 +152,19 @@ def spread(mean: Mean, metric: str, sign: str = "") -> str:
     digits = SCORES[metric][1]
     value, low, high = (f"{number:{sign}.{digits}f}" for number in (mean.value, mean.low, mean.high))
     return f"{value} ({low} to {high})"
+
+
+def seeds_table(study: Study, nets: Nets, ours: str) -> str:
+    """The nets of ``ours`` beside those of each other name of as many, the first with the first and so on."""
+    heads = ["list", "net", "minus", "items", *(f"{heading} (95 %)" for heading, _ in SCORES.values())]
+    others = [name for name in nets if name != ours and len(nets[name]) == len(nets[ours])]
+    rows = []
+    for subset, other in itertools.product(study.subsets, others):
+        for mine, beside in zip(nets[ours], nets[other], strict=True):
+            means = {name: difference(study, subset, name, mine, beside) for name in SCORES}
+            num_items = str(max(mean.num_items for mean in means.values()))
+            rows.append([subset, mine, beside, num_items, *(spread(mean, name, "+") for name, mean in means.items())])
+    return markdown(heads, rows)
 
 
 def recipes_table(nets: Mapping[str, Header]) -> str:
@@ -162,15 +220,14 @@ def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in [heads, ["---"] * len(heads), *rows])
 
 
-def page(
-    rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any], nets: Mapping[str, Header], options: argparse.Namespace
-) -> str:
+def page(rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any], nets: Nets, options: argparse.Namespace) -> str:
     """The page, with all that is needed to make it again."""
-    study = Study(rows, facts["seed"])
-    fusions = {MIXED: MIXED} | {name: header.fusion for name, header in nets.items()}
+    study = Study(over_seeds(rows, nets), facts["seed"])
+    alone = {method: header for members in nets.values() for method, header in members.items()}
+    fusions = {MIXED: MIXED} | {name: alone[name].fusion for name in nets}
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
     machine = f"{facts['machine']['platform']}, {facts['machine']['num_cores']} cores, GPU: {facts['machine']['gpu']}"
-    typed = " ".join(f'"{name}=PATH"' for name in nets)
+    typed = " ".join(f'"{name}=PATH"' for name, members in nets.items() for _ in members)
     parts = [
         "# The paper's table",
         f"Made by `python benchmarks/table3.py MIXTURES {typed} --output {options.output}` on {facts['date']}, "
@@ -184,10 +241,12 @@ def page(
         parts += [f"## {subset}", scores_table(study, subset, fusions, with_paper)]
         if options.ours in nets:
             parts += [differences_table(study, subset, options.ours, fusions, with_paper)]
+    if len(nets.get(options.ours, ())) > 1:
+        parts += ["## Each seed by itself", seeds_table(Study(rows, facts["seed"]), nets, options.ours)]
     parts += [
         "## How the nets were trained",
-        differing_settings(nets),
-        recipes_table(nets),
+        differing_settings(alone),
+        recipes_table(alone),
         "## The table in the paper",
         PAPER_SOURCE + ".",
         paper_table(),
@@ -202,7 +261,8 @@ def run(options: argparse.Namespace) -> str:
         raise UsageError(
             f"There is no net called {options.ours!r}.", f"Name it with --ours; there are: {', '.join(nets)}."
         )
-    request = Request(options.mixtures, options.results, options.nets, limit=options.limit, seed=options.seed)
+    methods = [f"{method}={header.path}" for members in nets.values() for method, header in members.items()]
+    request = Request(options.mixtures, options.results, methods, limit=options.limit, seed=options.seed)
     done = evaluate(request, options.jobs)
     text = page(done.rows, done.summary, nets, options)
     options.output.write_text(text)
@@ -214,7 +274,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Read the command line, evaluate, write the page; a checkpoint that is not there is two lines and exit code 2."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("mixtures", type=Path)
-    parser.add_argument("nets", nargs="+", metavar="NAME=PATH", help="checkpoints and what to call them")
+    parser.add_argument(
+        "nets", nargs="+", metavar="NAME=PATH", help="checkpoints and what to call them; a name again: another seed"
+    )
     parser.add_argument("--output", type=Path, required=True, help="Markdown page; all scores go beside it as .csv")
     parser.add_argument("--results", type=Path, default=Path("out/table3"), help="rows, estimates and report")
     parser.add_argument("--ours", default="MMTM time", help="the net that the others are compared with item by item")

@@ -21,7 +21,7 @@ from avse.data.synthetic import street_noise
 from avse.evaluation.report.study import Study
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
-from table3 import PAPER, difference, main, paper_differences, paper_table, scores_table, spread
+from table3 import PAPER, difference, main, over_seeds, paper_differences, paper_table, scores_table, spread
 
 NETS = {"AO": "none", "CWC": "cwc", "MMTM global": "mmtm-global", "MMTM time": "mmtm"}
 LISTS = ("noisy", "three-talkers-paper")
@@ -47,18 +47,23 @@ def lists(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def nets(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     folder = tmp_path_factory.mktemp("nets")
-    for seed, fusion in enumerate(NETS.values()):
-        training = {
-            "model": {"fusion": fusion},
-            "seed": seed,
-            "num_steps": 900,
-            "batch_size": 16,
-            "stage": "speech",
-            "learning_rate": 0.001,
-        }
-        about = {"training": training, "step": 700 + seed, "start": f"{seed}" * 64}
-        save_checkpoint(folder / f"{fusion}.safetensors", stirred(tiny(fusion)), about)
-    return [f"{name}={folder / fusion}.safetensors" for name, fusion in NETS.items()]
+    return [f"{name}={taught(folder, fusion, seed)}" for seed, (name, fusion) in enumerate(NETS.items())]
+
+
+def taught(folder: Path, fusion: str, seed: int) -> Path:
+    """A net whose file tells of a training."""
+    training = {
+        "model": {"fusion": fusion},
+        "seed": seed,
+        "num_steps": 900,
+        "batch_size": 16,
+        "stage": "speech",
+        "learning_rate": 0.001,
+    }
+    about = {"training": training, "step": 700 + seed, "start": f"{seed % 10}" * 64}
+    path = folder / f"{fusion}-{seed}.safetensors"
+    save_checkpoint(path, stirred(tiny(fusion)), about)
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +144,49 @@ def test_faces_are_found_once_for_all_nets(
     found = rows(tmp_path, Item("a", "", film, clean, film), f"one={see_through}", f"two={tiny_model}")
     assert [row["status"] for row in found] == ["ok"] * 3
     assert len(calls) == 1
+
+
+@pytest.mark.timeout(600)
+def test_nets_of_several_seeds_are_one_row(lists: Path, nets: list[str], tmp_path: Path) -> None:
+    again = [f"CWC={taught(tmp_path, 'cwc', 11)}", f"MMTM time={taught(tmp_path, 'mmtm', 12)}"]
+    main([*options(tmp_path, lists), "--limit", "1", nets[1], nets[3], *again])
+    page, found = (tmp_path / "table.md").read_text(), kept(tmp_path)
+    score = {row["method"]: row["scores"]["si_sdr"] for row in found if row["subset"] == "noisy"}
+    assert set(score) == {"mixed", "CWC", "CWC seed 11", "MMTM time", "MMTM time seed 12"}
+    assert len({round(value, 4) for value in score.values()}) == 5
+    scores, differences = tables(page, "noisy")
+    assert [row[0] for row in scores[1:]] == ["mixed", "CWC", "MMTM time"]
+    cwc, mmtm = ((score[name] + score[f"{name} seed {seed}"]) / 2 for name, seed in (("CWC", 11), ("MMTM time", 12)))
+    assert [row[-1].split(" (")[0] for row in scores[2:]] == [f"{cwc:.2f}", f"{mmtm:.2f}"]
+    assert differences[2][-1].startswith(f"{mmtm - cwc:+.2f} (")
+    alone = [row for row in tables(page, "Each seed by itself")[0] if row[0] == "noisy"]
+    assert [row[1:3] for row in alone] == [["MMTM time", "CWC"], ["MMTM time seed 12", "CWC seed 11"]]
+    gaps = [score[mine] - score[other] for _, mine, other, *_ in alone]
+    assert [row[-1].split(" (")[0] for row in alone] == [f"{gap:+.2f}" for gap in gaps]
+    recipes = tables(page, "How the nets were trained")[0][1:]
+    assert [row[0] for row in recipes] == ["CWC", "CWC seed 11", "MMTM time", "MMTM time seed 12"]
+    assert '"CWC=PATH" "CWC=PATH" "MMTM time=PATH" "MMTM time=PATH"' in page
+
+
+def test_an_item_that_one_seed_lacks_has_no_mean() -> None:
+    nets: Any = {"ours": {"ours": None, "ours seed 8": None}, "other": {"other": None}}
+    told = [("a", "ours", 1.0), ("a", "ours seed 8", 4.0), ("a", "other", 2.0), ("b", "ours", 3.0)]
+    told += [("c", "ours", 1.0), ("c", "ours seed 8", None), ("c", "other", 5.0)]
+    made_up = [{"subset": "x", "item": i, "method": m, "scores": {"si_sdr": value}} for i, m, value in told]
+    assert [(row["item"], row["method"], row["scores"]) for row in over_seeds(made_up, nets)] == [
+        ("a", "ours", {"si_sdr": 2.5}),
+        ("a", "other", {"si_sdr": 2.0}),
+        ("c", "ours", {}),
+        ("c", "other", {"si_sdr": 5.0}),
+    ]
+
+
+def test_another_fusion_is_no_other_seed(
+    lists: Path, nets: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([*options(tmp_path, lists), nets[3], f"MMTM time={taught(tmp_path, 'cwc', 11)}"])
+    assert "the same fusion taught with another seed" in capsys.readouterr().err
 
 
 def study(**scores: np.ndarray) -> Study:
