@@ -54,17 +54,17 @@ def scan(
 ) -> list[Track]:
     """Detect in every 5th of the first ``num_frames`` frames, or of all, and where a shot begins; link and join.
 
-    The tracks are in displayed pixels, the largest first. Holds no picture but the one at hand.
+    Where the picture begins after the sound nothing is seen before it. The tracks are in displayed pixels, the largest first. Holds no picture but the one at hand.
     """
     if recording.picture is None:
         return []
-    linker, is_cut = Linker(), CutDetector()
+    linker, is_cut, first = Linker(), CutDetector(), media.first_shown(recording)
     size = np.array([recording.picture.width, recording.picture.height])
     for index, frame in enumerate(islice(media.frames(recording, max_side=DETECT_SIDE), num_frames)):
         begins = is_cut(frame)
         if begins:
             linker.cut(index)
-        if begins or index % DETECT_EVERY == 0:
+        if begins or index == first or (index > first and index % DETECT_EVERY == 0):
             faces = detect(frame)
             seen = [partial(looks.describe, frame, face.landmarks) for face in faces]
             linker.add(index, [_scaled(face, size / frame.shape[::-1]) for face in faces], seen)

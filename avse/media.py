@@ -23,8 +23,8 @@ from avse.packets import without_gaps
 from avse.sandbox import ORDINARY, REPAIR, Limits, command, ffmpeg_exe, last_words, run, running, source, url
 
 __all__ = [
-    "Held", "Limits", "Media", "Picture", "Sound", "ffmpeg_exe", "frames", "probe", "read_sound", "replace_sound",
-    "sound_blocks",
+    "Held", "Limits", "Media", "Picture", "Sound", "ffmpeg_exe", "first_shown", "frames", "probe", "read_sound",
+    "replace_sound", "sound_blocks",
 ]  # fmt: skip
 
 
@@ -116,7 +116,7 @@ def frames(media: Media, crop: tuple[int, int, int, int] | None = None, max_side
     """The picture as grey uint8 (H, W) at exactly 25 fps, frame 0 where the *sound* starts.
 
     ``crop`` is (left, top, width, height) in displayed pixels; ``max_side`` shrinks the longer side to at most that.
-    A picture that begins after the sound is padded in front with its first frame.
+    A picture that begins after the sound is padded in front with its first frame (`first_shown`).
     """
     if isinstance(media, Held):
         yield from _held_frames(media, crop, max_side)
@@ -128,6 +128,13 @@ def frames(media: Media, crop: tuple[int, int, int, int] | None = None, max_side
             if len(data) < width * height:
                 return
             yield np.frombuffer(data, np.uint8).reshape(height, width)
+
+
+def first_shown(media: Media) -> int:
+    """The frame in which the picture begins; in those before it `frames` repeats what is shown then."""
+    if media.sound is None or media.picture is None:
+        return 0
+    return max(0, round((media.picture.start_seconds - media.sound.start_seconds) * VIDEO_FPS))
 
 
 def replace_sound(media: Media, sound: Path, output: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from recordings import ffmpeg, write_recording
 
-from avse import media
+from avse import lips, media
 from avse.faces import DETECT_EVERY, Detector, scan
 from avse.shots import CutDetector
 
@@ -123,3 +123,15 @@ def test_fade_is_no_cut_and_a_cut_in_the_dark_is_one() -> None:
     is_cut = CutDetector()
     assert not any(is_cut((picture * level).astype(np.uint8)) for level in np.linspace(1, 0.2, 25))
     assert is_cut((picture[::-1, ::-1] * 0.2).astype(np.uint8))
+
+
+def test_before_a_picture_that_begins_late_nothing_is_seen(detector: Detector, clip: Path, tmp_path: Path) -> None:
+    late = tmp_path / "late.mkv"
+    ffmpeg("-itsoffset", "0.48", "-i", clip, "-i", clip, "-map", "0:v", "-map", "1:a", "-c", "copy", late)
+    recording = media.probe(late)
+    (track,) = scan(recording, detector)
+    assert media.first_shown(recording) == 12
+    assert track.frames[:3] == [12, 15, 20]
+    mouths = np.concatenate(list(lips.crops(recording, track, 32)))
+    assert not lips.seen(mouths)[: 12 - DETECT_EVERY + 1].any()
+    assert lips.seen(mouths)[12:].all()
