@@ -7,6 +7,7 @@ Everything streams: sound, mouths and answer pass in windows of some seconds, wh
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -21,13 +22,16 @@ from avse.choice import Choice, check_wish, choose
 from avse.errors import InputError, UsageError
 from avse.features import SILENT_RMS
 from avse.loudness import Levels, check_loudness, normalised
-from avse.output import FLAC_CHANNELS, PICTURE_FILES, SOUND_FILES, deliver
+from avse.output import PICTURE_FILES, SOUND_FILES, check_sound_fits, deliver
 from avse.portrait import portrait
 from avse.progress import Report, silent
 from avse.registry import for_sound_alone, load_model
 from avse.sandbox import ORDINARY, Limits, local_file
 from avse.separation import BLOCK_SECONDS, Loudness, measure, separate
 from avse.tracks import Track
+
+LOUDEST = 1.12
+"""Peak from which it is said that there is more than a file holds: 1 dB above full scale, as no coding alone brings."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,7 @@ def enhance(
         result, input=source if isinstance(recording, str | Path) else Path("-"),
         output=target if isinstance(target, Path) else None,
         model=str(checkpoint.about.get("name", "" if isinstance(model, Checkpoint) else model)),
-        note=f"{result.note} {levels.describe()}" if levels else result.note,
+        note=" ".join([result.note, *beware(tape, loudness), *([levels.describe()] if levels else [])]),
         levels=levels, waveform=waveform, thumbnail=thumbnail, elapsed_seconds=time.perf_counter() - started,
     )  # fmt: skip
 
@@ -150,6 +154,20 @@ def summarise(tape: media.Media, loudness: Loudness, choice: Choice, use_video: 
         speaker=0 if index is None else index + 1, seen_seconds=crowd.seen_seconds(index, loudness.num_frames),
         picture_late_seconds=choice.late_seconds, mouth_with_sound=choice.agreement,
     )  # fmt: skip
+
+
+def beware(tape: media.Media, loudness: Loudness) -> list[str]:
+    """What is odd about the sound, a sentence each: it ends long before the file says, or goes beyond full scale."""
+    assert tape.sound is not None
+    said, found = tape.duration_seconds, []
+    begin = tape.sound.start_seconds - tape.picture.start_seconds if tape.picture else 0.0
+    end = max(begin, 0.0) + loudness.num_samples / tape.sound.sample_rate
+    if tape.picture and said - end > max(1.0, 0.1 * said):  # of sounds alone the length is often guessed
+        found.append(f"The file says {said:.1f} s, its sound ends at {end:.1f} s: is it whole?")
+    if loudness.peak > LOUDEST:
+        beyond = 20 * math.log10(loudness.peak)
+        found.append(f"It goes {beyond:.0f} dB beyond full scale, where files are clipped: see --loudness.")
+    return found
 
 
 def render(
@@ -200,11 +218,13 @@ def check_tracks(tape: media.Media, target: Path | BinaryIO | None) -> None:
     """InputError for sound that is not there or not fit for the output, UsageError for a video without a picture."""
     if tape.sound is None:
         raise InputError(f"{tape.path} has no sound.", "Give a recording with a sound track.")
-    if isinstance(target, Path) and target.suffix.lower() in PICTURE_FILES and tape.picture is None:
+    if not isinstance(target, Path):
+        return
+    suffix = target.suffix.lower()
+    if suffix in PICTURE_FILES and tape.picture is None:
         raise UsageError(f"{tape.path} has no picture to put into {target}.", "Write a sound file, such as clean.wav.")
-    if isinstance(target, Path) and target.suffix.lower() == ".flac" and tape.sound.num_channels > FLAC_CHANNELS:
-        raise InputError(f"A .flac file cannot hold {tape.sound.num_channels} channels.", "Write a .wav file.")
-    if isinstance(target, Path) and target.suffix.lower() in PICTURE_FILES:
+    check_sound_fits(tape.sound, suffix)
+    if suffix in PICTURE_FILES:
         media.check_picture_fits(tape, target.suffix)
 
 

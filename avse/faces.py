@@ -54,7 +54,8 @@ def scan(
 ) -> list[Track]:
     """Detect in every 5th of the first ``num_frames`` frames, or of all, and where a shot begins; link and join.
 
-    Where the picture begins after the sound nothing is seen before it. The tracks are in displayed pixels, the largest first. Holds no picture but the one at hand.
+    Where the picture begins after the sound nothing is seen before it. The tracks are in displayed pixels, the largest
+    first. Holds no picture but the one at hand.
     """
     if recording.picture is None:
         return []

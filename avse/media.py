@@ -30,11 +30,13 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Sound:
-    """A sound track: rate in Hz, channels, and when it starts on the file's own clock in seconds."""
+    """A sound track: rate in Hz, channels, when it starts on the file's own clock in seconds, and ffmpeg's name for
+    the places of its channels, empty where it has none."""
 
     sample_rate: int
     num_channels: int
     start_seconds: float
+    layout: str = ""
 
 
 @dataclass(frozen=True)
@@ -148,9 +150,14 @@ def replace_sound(media: Media, sound: Path, output: Path) -> None:
     assert media.picture is not None
     begin = min(media.sound.start_seconds, media.picture.start_seconds)
     picture = source(media.path, media.limits, itsoffset=f"{-begin:.6f}")
-    speech = ffmpeg.input(url(sound), itsoffset=f"{media.sound.start_seconds - begin:.6f}")
-    codec = {"acodec": "flac"} if output.suffix.lower() == ".mkv" else {"acodec": "aac", "audio_bitrate": "192k"}
-    _copy_picture(media, output, picture["V:0"], speech["a:0"], **codec)
+    speech = ffmpeg.input(url(sound), itsoffset=f"{media.sound.start_seconds - begin:.6f}")["a:0"]
+    num_channels = media.sound.num_channels
+    if layout := _FULL_BAND.get(num_channels):
+        in_order = "|".join(map(str, range(num_channels)))
+        speech = speech.filter("channelmap", map=in_order, channel_layout=layout)
+    aac = {"acodec": "aac", "audio_bitrate": f"{96 * max(num_channels, 2)}k"}
+    codec = {"acodec": "flac"} if output.suffix.lower() == ".mkv" else aac
+    _copy_picture(media, output, picture["V:0"], speech, **codec)
 
 
 def check_picture_fits(media: Media, suffix: str) -> None:
@@ -171,6 +178,8 @@ def _copy_picture(media: Media, output: Path, *tracks: Any, **options: object) -
 
 
 _QUIET = ("-loglevel", "error")
+_FULL_BAND = {3: "3.0", 7: "7.0"}
+"""Where ffmpeg would take a layout with a channel for low tones, of which AAC keeps nothing else: one that has none."""
 _SQUARE = "scale='min(max(trunc(iw*sar),2),16384)':ih,setsar=1"
 
 
@@ -180,7 +189,8 @@ def _decode_sound(media: Media, block_seconds: float) -> Iterator[np.ndarray]:
     assert media.sound is not None
     rate, num_channels = media.sound.sample_rate, media.sound.num_channels
     track = source(media.path, media.limits)[f"a:{media.audio_track - 1}"]
-    decoded = ffmpeg.output(track, "pipe:", format="matroska", acodec="pcm_f32le", ar=rate, ac=num_channels)
+    channels = {"channel_layout": media.sound.layout} if media.sound.layout else {"ac": num_channels}
+    decoded = ffmpeg.output(track, "pipe:", format="matroska", acodec="pcm_f32le", ar=rate, **channels)
     with running(command(decoded, *_QUIET), media.limits, f"ffmpeg cannot read {media.path}") as pipe:
         yield from stream.regrouped(without_gaps(pipe, rate, num_channels), round(block_seconds * rate))
 
@@ -269,7 +279,9 @@ def _framecrc(text: str) -> dict[str, Any] | None:
 def _sound(facts: dict[str, Any] | None) -> Sound | None:
     if facts is None or "sample_rate" not in facts:
         return None
-    return Sound(int(facts["sample_rate"]), facts["size"] // (2 * facts["duration"]), facts["start"])
+    layout = re.fullmatch(r"[\w.+()]+", facts.get("channel_layout_name", ""))
+    num_channels = facts["size"] // (2 * facts["duration"])
+    return Sound(int(facts["sample_rate"]), num_channels, facts["start"], layout[0] if layout else "")
 
 
 def _picture(facts: dict[str, Any] | None) -> Picture | None:

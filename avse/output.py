@@ -16,13 +16,24 @@ import numpy as np
 import soundfile
 
 from avse import files, media
-from avse.errors import AvseError
+from avse.errors import AvseError, InputError
 
 SOUND_FILES = frozenset({".wav", ".flac"})
 PICTURE_FILES = frozenset({".mp4", ".mkv", ".mov"})
-FLAC_CHANNELS = 8
-"""More a .flac file cannot hold."""
+MOST_CHANNELS = 8
+"""More neither FLAC nor AAC can hold; the first is in .flac and .mkv files, the second in .mp4 and .mov."""
+AAC_RATES = frozenset({
+    7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000
+})  # fmt: skip
 _UNKNOWN_SIZE = 0xFFFFFFFF
+
+
+def check_sound_fits(sound: media.Sound, suffix: str) -> None:
+    """InputError where files of that kind cannot hold such sound as it is."""
+    if suffix != ".wav" and sound.num_channels > MOST_CHANNELS:
+        raise InputError(f"A {suffix} file cannot hold {sound.num_channels} channels.", "Write a .wav file.")
+    if suffix in (".mp4", ".mov") and sound.sample_rate not in AAC_RATES:
+        raise InputError(f"A {suffix} file cannot hold sound of {sound.sample_rate} Hz.", "Write a .mkv or .wav file.")
 
 
 def deliver(

@@ -33,23 +33,25 @@ LEAST_POWER, CANCELLED = 1e-6, 1e-4
 @dataclass(frozen=True)
 class Loudness:
     """What a first look at the sound tells: its length in samples at its own rate and in video frames, its RMS as the
-    net hears it, and whether its channels cancel each other out there."""
+    net hears it, whether its channels cancel each other out there, and its largest sample, 1 at full scale."""
 
     num_samples: int
     num_frames: int
     rms: float
     cancels: bool = False
+    peak: float = 0.0
 
 
 def measure(blocks: Iterable[np.ndarray], sample_rate: int) -> Loudness:
     """Go through a sound (N, C) once; its level is that of what the net will hear of it."""
-    num_samples, num_heard, energy, apart, together = 0, 0, 0.0, 0.0, 0.0
+    num_samples, num_heard, energy, apart, together, peak = 0, 0, 0.0, 0.0, 0.0, 0.0
 
     def counted() -> Iterator[np.ndarray]:
-        nonlocal num_samples, apart, together
+        nonlocal num_samples, apart, together, peak
         for block in blocks:
             speech = stream.speech_channels(block)
             num_samples += len(block)
+            peak = max(peak, float(np.abs(block).max(initial=0.0)))
             apart += float(np.square(speech, dtype=np.float64).mean(1).sum())
             together += float(np.square(speech.mean(1), dtype=np.float64).sum())
             yield block
@@ -59,7 +61,7 @@ def measure(blocks: Iterable[np.ndarray], sample_rate: int) -> Loudness:
         energy += float(np.square(block, dtype=np.float64).sum())
     num_frames = -(-num_samples * VIDEO_FPS // sample_rate)
     cancels = apart > LEAST_POWER * num_samples and together < CANCELLED * apart
-    return Loudness(num_samples, num_frames, math.sqrt(energy / max(num_heard, 1)), cancels)
+    return Loudness(num_samples, num_frames, math.sqrt(energy / max(num_heard, 1)), cancels, peak)
 
 
 @dataclass(frozen=True)

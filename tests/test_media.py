@@ -55,14 +55,14 @@ def test_facts_of_sound_and_picture(tmp_path: Path) -> None:
     tape = media.probe(path)
     assert tape.path == path
     assert tape.duration_seconds == pytest.approx(0.5, abs=0.03)
-    assert tape.sound == media.Sound(44100, 2, 0.0)
+    assert tape.sound == media.Sound(44100, 2, 0.0, "stereo")
     assert tape.picture == media.Picture(64, 48, 0.0)
 
 
 def test_sound_alone_and_picture_alone(tmp_path: Path) -> None:
     sound = media.probe(write_recording(tmp_path / "sound.wav", HUM))
     picture = media.probe(write_recording(tmp_path / "picture.mp4", None, GREY))
-    assert (sound.sound, sound.picture) == (media.Sound(16000, 1, 0.0), None)
+    assert (sound.sound, sound.picture) == (media.Sound(16000, 1, 0.0, "mono"), None)
     assert (picture.sound, picture.picture) == (None, media.Picture(64, 48, 0.0))
     assert len(list(media.frames(picture))) == 10
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -39,6 +40,66 @@ def test_more_channels_than_flac_holds(see_through: Path, tmp_path: Path) -> Non
         avse.enhance(tmp_path / "in.wav", tmp_path / "out.flac", model=see_through)
     avse.enhance(tmp_path / "in.wav", tmp_path / "out.wav", model=see_through)
     assert soundfile.info(tmp_path / "out.wav").channels == 10
+
+
+@pytest.mark.parametrize(("layout", "num_channels"), [("3.0", 3), ("quad", 4), ("5.1(side)", 6), ("6.1", 7)])
+def test_channels_stay_apart_wherever_they_stood(tmp_path: Path, layout: str, num_channels: int) -> None:
+    """Not mixed anew for the places that ffmpeg would give as many channels."""
+    sound = 0.1 * coloured_noise(16000, num_channels)
+    form = f"channelmap=map={'|'.join(map(str, range(num_channels)))}:channel_layout={layout}"
+    soundfile.write(tmp_path / "in.wav", sound, 16000)
+    ffmpeg("-i", tmp_path / "in.wav", "-af", form, tmp_path / "in.flac")
+    tape = media.probe(tmp_path / "in.flac")
+    np.testing.assert_allclose(media.read_sound(tape, 16000, num_channels), sound, atol=1e-4)
+
+
+@pytest.mark.parametrize("num_channels", [3, 4, 7])
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_channels_stay_apart_under_a_picture(see_through: Path, tmp_path: Path, num_channels: int, suffix: str) -> None:
+    sound = 0.1 * coloured_noise(16000, num_channels)
+    recording = write_recording(tmp_path / "in.mkv", sound, np.full((25, 64, 64), 128, np.uint8))
+    avse.enhance(recording, tmp_path / f"out{suffix}", model=see_through)
+    written = media.read_sound(media.probe(tmp_path / f"out{suffix}"), 16000, num_channels)[: len(sound)]
+    kept = [np.corrcoef(written[:, k], sound[: len(written), k])[0, 1] for k in range(num_channels)]
+    assert min(kept) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("suffix", "sample_rate", "num_channels", "said"),
+    [
+        (".mkv", 16000, 10, "cannot hold 10 channels"),
+        (".mp4", 192000, 1, "cannot hold sound of 192000 Hz"),
+        (".mov", 37800, 1, "cannot hold sound of 37800 Hz"),
+    ],
+)
+def test_what_would_not_fit_under_the_picture_is_said_first(
+    see_through: Path, tmp_path: Path, suffix: str, sample_rate: int, num_channels: int, said: str
+) -> None:
+    picture = np.full((5, 64, 64), 128, np.uint8)
+    sound = coloured_noise(sample_rate // 5, num_channels)
+    recording = write_recording(tmp_path / "in.mkv", sound, picture, sample_rate=sample_rate)
+    told: list[str] = []
+    with pytest.raises(InputError, match=said):
+        avse.enhance(recording, tmp_path / f"out{suffix}", model=see_through, on_progress=lambda *a: told.append(a[0]))
+    assert told == []
+    assert not (tmp_path / f"out{suffix}").exists()
+
+
+def test_a_film_that_breaks_off_is_told(see_through: Path, tmp_path: Path) -> None:
+    """A part of a file that says at its beginning how long it is."""
+    whole = write_recording(tmp_path / "whole.mkv", coloured_noise(6 * 16000), np.full((150, 64, 64), 128, np.uint8))
+    (tmp_path / "part.mkv").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    assert "is it whole" not in avse.enhance(whole, model=see_through).note
+    note = avse.enhance(tmp_path / "part.mkv", model=see_through).note
+    assert re.search(r"The file says 6.0 s, its sound ends at [23]\.\d s: is it whole\?", note)
+
+
+def test_sound_beyond_full_scale_is_told(see_through: Path, tmp_path: Path) -> None:
+    sound = coloured_noise(16000)
+    soundfile.write(tmp_path / "hot.wav", sound * 4 / np.abs(sound).max(), 16000, "FLOAT")
+    assert "12 dB beyond full scale" in avse.enhance(tmp_path / "hot.wav", model=see_through).note
+    soundfile.write(tmp_path / "full.wav", sound / np.abs(sound).max(), 16000, "FLOAT")
+    assert "full scale" not in avse.enhance(tmp_path / "full.wav", model=see_through).note
 
 
 def test_parts_joined_byte_by_byte_are_refused_with_a_remedy_that_works(see_through: Path, tmp_path: Path) -> None:
