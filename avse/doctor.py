@@ -97,19 +97,19 @@ def _torch() -> Iterator[Finding]:
 
 
 def _torchaudio() -> Iterator[Finding]:
-    """Nothing in `avse enhance` needs torchaudio, so that a broken one is a warning."""
+    """Without torchaudio lips cannot be compared with the sound; one of another version may do, if it loads."""
     ours, wanted = _installed("torchaudio"), _installed("torch")
     if ours is None or wanted is None:
-        yield Finding("torchaudio", WARNING, "not installed", "Type: pip install torchaudio")
+        yield Finding("torchaudio", MISSING, "not installed", "Type: pip install torchaudio")
         return
     hint = f"Type: pip install --force-reinstall torch=={_plain(wanted)} torchaudio=={_plain(wanted)}"
-    if _plain(ours) != _plain(wanted):
-        yield Finding("torchaudio", WARNING, f"{ours} does not match torch {wanted}", hint)
-        return
     try:
         importlib.import_module("torchaudio")
     except (ImportError, OSError, RuntimeError) as error:
-        yield Finding("torchaudio", WARNING, f"{ours} does not load: {one_line(error)}", hint)
+        yield Finding("torchaudio", MISSING, f"{ours} does not load: {one_line(error)}", hint)
+        return
+    if _plain(ours) != _plain(wanted):
+        yield Finding("torchaudio", WARNING, f"{ours} does not match torch {wanted}", hint)
         return
     yield Finding("torchaudio", OK, f"{ours}, loads beside torch {wanted}")
 

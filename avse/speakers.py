@@ -67,17 +67,18 @@ class Watched:
         return np.asarray((self.match * (self.motion > MOVING) * self.seen).mean(1))
 
 
-def parse(wish: str | int) -> Wish:
-    """What was asked for as ``speaker``: a word of `WORDS`, or the number of a face. UsageError for anything else."""
+def parse(wish: str | int, *others: str) -> Wish:
+    """What was asked for as ``speaker``: a word of `WORDS`, or the number of a face. UsageError for anything else.
+
+    ``others`` are words that the caller understands beside these: the error names them, too.
+    """
     text = str(wish).strip().lower()
     if text in WORDS:
         return text
     if text.isdecimal() and int(text) > 0:
         return int(text)
-    known = ", ".join(WORDS)
-    raise UsageError(
-        f"There is no speaker {wish!r}.", f"Give the number of a face (see: avse faces), or: {known}, all."
-    )
+    known = ", ".join((*WORDS, *others))
+    raise UsageError(f"There is no speaker {wish!r}.", f"Give the number of a face (see: avse faces), or: {known}.")
 
 
 def notable(tracks: Sequence[Track], num_frames: int) -> list[Track]:

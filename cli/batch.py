@@ -145,12 +145,13 @@ def _engine(engine: Engines, count: int | None, address: str, share: float | Non
 
 def _show_plan(items: list[Item], settings: Settings, as_json: bool) -> None:
     from avse import batch as library
+    from avse.errors import printable
     from avse.files import to_json
 
     state = library.states(items, settings, library.Journal(settings.results).last())
     rows = [{"source": item.source, "output": item.output, "state": state[item.name]} for item in items]
     for row in rows:
-        typer.echo(to_json(row) if as_json else f"{row['state']}  {row['source']} -> {row['output']}")
+        typer.echo(to_json(row) if as_json else printable(f"{row['state']}  {row['source']} -> {row['output']}"))
 
 
 def _results(results: Path | None, output: str) -> Path:

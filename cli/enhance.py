@@ -13,7 +13,7 @@ from .each import check_each, each_folder, enhance_all
 from .options import AudioTrack, Device, Json, Loudness, MaxMegabytes, MaxSeconds, Model, NoVideo, Quiet, Strength, lufs
 from .pipes import PIPE, open_ends
 from .progress import progress
-from .reports import is_page, write_report
+from .reports import check_report, is_page, write_report
 
 if TYPE_CHECKING:
     from avse.enhance import Result
@@ -55,6 +55,7 @@ def enhance(
 
     The sound keeps its rate, its channels and its length. Example: avse enhance interview.mp4 -o clean.mp4
     """
+    from avse import speakers
     from avse.enhance import check_paths
     from avse.enhance import enhance as run
     from avse.evaluation.compare import compare_files, read_reference
@@ -67,6 +68,7 @@ def enhance(
         check_each(recording, folder, no_video or reference or report or loudness != "keep")
         return enhance_all(recording, folder, quiet, as_json, **settings)
     assert output
+    speakers.parse(speaker, "all")
     source, target = open_ends(recording, output)
     check_paths(source, target, force)
     _check_extras(recording, output, reference, report, force)
@@ -113,7 +115,6 @@ def _check_extras(recording: Path, output: Path, reference: Path | None, report:
         raise UsageError("Scores need files.", "Leave --reference away, or name files for input and output.")
     if report:
         files.check_output(report, force, read)
-        if report.absolute() == output.absolute():
-            raise UsageError(f"{report} cannot be both output and report.", "Name two files.")
+        check_report(report, output)
         if is_page(report) and through_pipe:
             raise UsageError("A page with players needs files.", "Name files for input and output, or a report.json.")

@@ -54,8 +54,9 @@ def evaluate(
     LAYOUT is one of avse (made by avse mix), muse (also USEV, ClearVoice), look2hear (CTCNet, RTFS-Net, IIANet,
     Dolphin), av-sepformer, visualvoice, avsec (1 to 3), avsec4, or pairs (noisy/ and clean/; mix/, s1/).
 
-    Run it again to go on where it stopped, or to add methods. What cannot be scored is a row with its reason; exit
-    code 1 if there is any.
+    Run it again to go on where it stopped, or to add methods. Tables and report show the methods named last, so name
+    the earlier ones again; no score is computed twice. What cannot be scored is a row with its reason; exit code 1 if
+    there is any.
 
     Example:
     avse evaluate mixtures/ -o results/

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,18 @@ if TYPE_CHECKING:
     from avse.enhance import Result
 
 PAGES = (".html", ".htm")
+SUFFIXES = (*PAGES, ".json")
+
+
+def check_report(report: Path, output: Path) -> None:
+    """UsageError for a report that is the output itself, or of a kind that is not written."""
+    from avse.errors import UsageError
+
+    if os.path.realpath(report) == os.path.realpath(output):
+        raise UsageError(f"{report} cannot be both output and report.", "Name two files.")
+    if report.suffix.lower() not in SUFFIXES:
+        message = f"Cannot write '{report.suffix}' reports, as asked for with {report}."
+        raise UsageError(message, f"Use one of: {', '.join(SUFFIXES)}")
 
 
 def is_page(report: Path | None) -> bool:

@@ -20,6 +20,8 @@ from batch_jobs import wait_for
 from recordings import coloured_noise, write_recording
 from typer.testing import CliRunner
 
+from avse.batch import EnhanceJob
+from avse.errors import UsageError
 from avse_cli import batch_progress
 from avse_cli.main import app
 
@@ -153,6 +155,12 @@ def test_list_and_dry_run(run: Run, sounds: Path) -> None:
     assert states == ["done", "todo"]
 
 
+def test_dry_run_shows_any_name_on_one_line(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "two\nlines.wav").touch()
+    assert run("in", "-o", "out", "--dry-run").stdout == "todo  in/two\\nlines.wav -> out/two\\nlines.wav\n"
+
+
 def test_folders_behind_urls(run: Run, sounds: Path) -> None:
     url = sounds.parent.as_uri()
     assert run(f"{url}/in", "-o", f"{url}/out", "--results", "log").exit_code == 0
@@ -174,6 +182,8 @@ def test_folders_behind_urls(run: Run, sounds: Path) -> None:
         (["in", "-o", "file"], "file cannot be written to"),
         (["in", "-o", "file:///tmp/out"], "--results"),
         (["@nowhere.txt", "-o", "out"], "nowhere.txt"),
+        (["in", "-o", "out", "--loudness", "5"], "loudness of 5"),
+        (["in", "-o", "out", "--loudness", "5", "--dry-run"], "loudness of 5"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -190,6 +200,19 @@ def test_unknown_model_is_2_and_tells_it_once(run: Run, sounds: Path) -> None:
     assert (shown.exit_code, shown.stdout, shown.stderr.count("\n")) == (2, "", 2)
     assert "unknown" in shown.stderr
     assert rows(Path("out")) == []
+
+
+@pytest.mark.parametrize(("speaker", "words"), [("all", "largest, left, right."), ("left", "only listens")])
+def test_senseless_speaker_is_2_and_told_once(run: Run, sounds: Path, speaker: str, words: str) -> None:
+    shown = run("in", "-o", "out", "--speaker", speaker, model="avse-audio")
+    assert (shown.exit_code, shown.stdout, shown.stderr.count("\n")) == (2, "", 2), shown.output
+    assert words in shown.stderr
+    assert rows(Path("out")) == []
+
+
+def test_senseless_strength_is_told_as_a_worker_starts(tiny_model: Path) -> None:
+    with pytest.raises(UsageError, match="strength of 2"):
+        EnhanceJob(str(tiny_model), "cpu", {"strength": 2.0})()
 
 
 # Faults -------------------------------------------------------------------------------------------------------------

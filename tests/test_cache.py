@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import subprocess
 from pathlib import Path
 
@@ -157,6 +158,16 @@ def test_two_recordings_that_would_become_one_clip(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     with pytest.raises(UsageError, match="would become one clip"):
         cache.sources(tmp_path, tmp_path / "cache")
+
+
+def test_a_name_that_is_no_text_is_listed_byte_for_byte(tmp_path: Path) -> None:
+    odd = tmp_path / "tree" / "id1" / os.fsdecode(b"bad\xff.wav")
+    odd.parent.mkdir(parents=True)
+    odd.write_bytes(b"no sound")
+    (outcome,) = cache.prepare(tmp_path / "tree", tmp_path / "cache", 1)
+    assert (outcome.source, bool(outcome.problem)) == (odd, True)
+    assert os.fsencode(odd) in (tmp_path / "cache" / "bad.csv").read_bytes()
+    assert kept(tmp_path / "cache") == ["bad.csv"]
 
 
 def test_empty_trees_and_caches(tmp_path: Path) -> None:

@@ -113,6 +113,9 @@ def test_bad_recording_is_1(run: Run, tmp_path: Path, make: Callable[[Path], Non
         (["in.wav", "-o", "out.wav", "--report", "taken.json"], ["taken.json", "--force"]),
         (["in.wav", "-o", "out.wav", "--report", "in.wav", "--force"], ["never replaced"]),
         (["in.wav", "-o", "out.wav", "--report", "out.wav"], ["Name two files"]),
+        (["in.wav", "-o", "out.wav", "--report", "folder.wav/../out.wav"], ["Name two files"]),
+        (["in.wav", "-o", "out.wav", "--report", "here/out.wav"], ["Name two files"]),
+        (["in.wav", "-o", "out.wav", "--report", "report.pdf"], ["report.pdf", ".html, .htm, .json"]),
         (["in.wav", "-o", "out.wav", "--report", "nowhere/report.json"], ["mkdir"]),
         (["in.wav", "-o", "out.wav", "--reference", "missing.wav"], ["missing.wav"]),
         (["in.wav", "-o", "taken.wav", "--reference", "taken.wav", "--force"], ["never replaced"]),
@@ -122,6 +125,7 @@ def test_bad_recording_is_1(run: Run, tmp_path: Path, make: Callable[[Path], Non
 )
 def test_wrong_usage_is_2(run: Run, sound: Path, tmp_path: Path, arguments: list[str], words: list[str]) -> None:
     (tmp_path / "folder.wav").mkdir()
+    (tmp_path / "here").symlink_to(tmp_path)
     for name in ("taken.wav", "taken.json"):
         (tmp_path / name).write_text("old")
     before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}

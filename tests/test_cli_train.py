@@ -144,6 +144,14 @@ def test_a_run_with_other_settings_is_not_continued(world: World) -> None:
     assert len(err.splitlines()) == 2
 
 
+def test_a_run_with_other_validation_speakers_is_not_continued(world: World) -> None:
+    assert world.train("people", "--steps", "1", "--preset", "none")[0] == 0
+    code, _, err = world.train("people", "--steps", "2", "--preset", "none", "--val-speakers", "id1")
+    assert (code, last_step(world, "people")) == (2, 1)
+    assert "--val-speakers" in err
+    assert len(err.splitlines()) == 2
+
+
 def test_a_bad_recording_is_said_and_counted(world: World, tmp_path: Path) -> None:
     (tmp_path / "tree" / "id1").mkdir(parents=True)
     (tmp_path / "tree" / "id1" / "broken.mp4").write_bytes(b"no film" * 99)

@@ -115,6 +115,22 @@ def test_goes_on_where_it_stopped_and_adds_methods(
     assert [line["n"] for line in json.loads(shown.stdout)["scores"]] == [3, 3, 3, 3]
 
 
+def test_methods_scored_before_are_shown_where_they_are_named_again(
+    run: tuple[Path, Any], pairs: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    shutil.copytree(run[0], output)
+    shown = []
+    for names in (["again"], ["copy", "again"]):
+        methods = [word for name in names for word in ("-m", f"{name}={COPY}")]
+        assert avse(pairs, "-o", output, *methods, "-j", "1", "-q").exit_code == 0
+        with (output / "scores.csv").open(newline="") as file:
+            shown.append({row["method"] for row in csv.DictReader(file)})
+        assert len(rows_of(output)) == 12
+    assert shown == [{"mixed", "again"}, {"mixed", "copy", "again"}]
+    assert "name the earlier ones again" in " ".join(avse("--help").stdout.split())
+
+
 def test_other_folder_or_weights_need_force(
     run: tuple[Path, Any], pairs: Path, see_through: Path, tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ def mixed(tree: Path, noise: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def rows_of(folder: Path) -> dict[str, list[dict[str, str]]]:
-    with (folder / "mixtures.csv").open(newline="") as file:
+    with (folder / "mixtures.csv").open(newline="", errors="surrogateescape") as file:
         rows = list(csv.DictReader(file))
     return {name: [row for row in rows if row["item"] == name] for name in dict.fromkeys(row["item"] for row in rows)}
 
@@ -253,6 +254,72 @@ def test_folder_of_something_else_is_never_touched(tree: Path, mixed: Path, tmp_
     before = kept(mixed)
     assert "--force" in mix(tree, mixed, "--seed", "9").stderr
     assert kept(mixed) == before
+
+
+def say(folder: Path, *people: str) -> Path:
+    """A clip of a second for each of these people."""
+    for seed, person in enumerate(people):
+        sounds.write(folder / person / "1.wav", speak(1.0, seed=seed).waveform)
+    return folder
+
+
+@pytest.mark.parametrize("inside", ["clips/mixtures", "clips/a/mixtures", "noise/mixtures", "elsewhere/../clips/m"])
+def test_mixtures_inside_an_input_are_no_input(tmp_path: Path, inside: str) -> None:
+    clips, noise = say(tmp_path / "clips", "a", "b"), say(tmp_path / "noise", "rain")
+    output = tmp_path / inside
+    (tmp_path / "elsewhere").mkdir()
+    for count, options in ((1, []), (2, []), (2, ["--force"])):
+        assert mix(clips, output, "--noise", noise, "-n", str(count), *options).exit_code == 0
+        assert len(rows_of(output)) == count
+    files = {row["file"] for rows in rows_of(output).values() for row in rows}
+    assert files == {"a/1.wav", "b/1.wav", "rain/1.wav"}
+
+
+def test_a_folder_whose_name_begins_like_the_outputs_is_still_an_input(tmp_path: Path) -> None:
+    clips = say(tmp_path / "clips", "a", "ab")
+    assert mix(clips, clips / "a" / "m", "-n", "1").exit_code == 0
+    assert set(clips_by_speaker(clips, clips / "a")) == {"ab"}
+
+
+def test_an_input_is_no_output(tmp_path: Path) -> None:
+    clips = say(tmp_path / "clips", "a", "b")
+    before = kept(clips)
+    (tmp_path / "link").symlink_to(clips)
+    for output in (clips, tmp_path / "link"):
+        shown = mix(clips, output, "--force")
+        assert shown.exit_code == 2
+        assert "is the input folder itself" in shown.stderr
+    assert kept(clips) == before
+
+
+def test_force_removes_no_input(tmp_path: Path) -> None:
+    clips = say(tmp_path / "clips", "a", "b")
+    assert mix(clips, tmp_path / "m", "-n", "1").exit_code == 0
+    moved = clips.rename(tmp_path / "m" / "clips")
+    before = kept(tmp_path / "m")
+    shown = mix(moved, tmp_path / "m", "-n", "1", "--force")
+    assert (shown.exit_code, "which would be removed" in shown.stderr) == (2, True)
+    assert kept(tmp_path / "m") == before
+
+
+def test_sounds_whose_names_are_no_text_are_mixed(tmp_path: Path) -> None:
+    clips = say(tmp_path / "clips", "fils", os.fsdecode(b"p\xe8re"))
+    assert mix(clips, tmp_path / "m", "-n", "2").exit_code == 0
+    files = {os.fsencode(row["file"]) for rows in rows_of(tmp_path / "m").values() for row in rows}
+    assert files == {b"p\xe8re/1.wav", b"fils/1.wav"}
+
+
+def test_names_that_are_no_text_are_kept_byte_for_byte(tree: Path, tmp_path: Path) -> None:
+    clip = (tree / "dev" / "mp4" / "id1" / "a" / "1.mp4").read_bytes()
+    for person, film in ((b"p\xe8re", clip), (b"fils", clip), (b"m\xe8re", b"no film" * 99)):
+        path = tmp_path / "clips" / os.fsdecode(person) / os.fsdecode(b"\xff.mp4")
+        path.parent.mkdir(parents=True)
+        path.write_bytes(film)
+    for count in ("6", "8"):  # the second time the first ones are read back
+        assert mix(tmp_path / "clips", tmp_path / "m", "-n", count).exit_code == 1
+        files = {os.fsencode(row["file"]) for rows in rows_of(tmp_path / "m").values() for row in rows}
+        assert files == {b"p\xe8re/\xff.mp4", b"fils/\xff.mp4"}
+        assert b"m\xe8re/\xff.mp4 is not a recording" in (tmp_path / "m" / "bad.csv").read_bytes()
 
 
 def test_force_makes_other_mixtures_in_the_same_folder(tree: Path, tmp_path: Path) -> None:

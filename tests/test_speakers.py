@@ -114,11 +114,12 @@ def test_wishes(text: str | int, wish: str | int) -> None:
     assert speakers.parse(text) == wish
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "the tall one", ""])
+@pytest.mark.parametrize("text", ["0", "-1", "the tall one", "", "all"])
 def test_senseless_wish_is_refused_with_the_words_that_are_known(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         speakers.parse(text)
     assert "left" in caught.value.hint
+    assert "all" not in caught.value.hint
 
 
 def made_watched(motion: list[float], match: list[float], seen: tuple[bool, bool] = (True, True)) -> Watched:
@@ -276,6 +277,7 @@ def test_faces_as_typed(panel: tuple[Path, np.ndarray], tiny_model: Path, tmp_pa
     ("arguments", "code", "word"),
     [
         (["--speaker", "nobody", "-o", "out.wav"], 2, "nobody"),
+        (["--speaker", "nobody", "-o", "out.wav"], 2, "right, all."),
         (["--speaker", "7", "-o", "out.wav"], 2, "no face 7"),
         (["--speaker", "each:out", "-o", "out.wav"], 2, "leave -o away"),
         (["--speaker", "all", "-o", "out", "--no-video"], 2, "--no-video"),

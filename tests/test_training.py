@@ -25,7 +25,7 @@ from avse.checkpoint import load_checkpoint, save_checkpoint
 from avse.data.augment import LipAugment
 from avse.data.dataset import Batch, Batches
 from avse.data.mixing import MixConfig
-from avse.errors import AvseError, UsageError
+from avse.errors import AvseError, InputError, UsageError
 from avse.models.net import Output, SpeechNet
 from avse.records import Inputs
 from avse.training import loop
@@ -376,6 +376,34 @@ def test_a_run_from_before_a_setting_existed_goes_on(prepared: Folders, tmp_path
     assert state_of(tmp_path)["step"] == 2
     with pytest.raises(UsageError, match="another model"):
         train(settings(num_steps=3, model=tiny(regulariser="add")), prepared, tmp_path)
+
+
+def test_a_run_keeps_its_validation_speakers(prepared: Folders, tmp_path: Path) -> None:
+    best = train(settings(num_steps=1), prepared, tmp_path)
+    for others in (("speaker1", "speaker3"), ("speaker0", "speaker1"), ()):
+        with pytest.raises(UsageError, match="another validation set"):
+            train(settings(num_steps=2), replace(prepared, validation_speakers=others), tmp_path)
+    turned = replace(prepared, validation_speakers=("speaker2", "speaker0", "speaker2"))
+    assert train(settings(num_steps=2), turned, tmp_path) == best
+    assert state_of(tmp_path)["step"] == 2
+    assert load_checkpoint(best).about["training"]["validation_speakers"] == ["speaker0", "speaker2"]
+
+
+def test_a_run_from_before_its_validation_speakers_were_kept_goes_on(prepared: Folders, tmp_path: Path) -> None:
+    train(settings(num_steps=1), prepared, tmp_path)
+    state = state_of(tmp_path)
+    del state["settings"]["validation_set"]
+    torch.save(state, tmp_path / "last.pt")
+    train(settings(num_steps=2), prepared, tmp_path)
+    assert state_of(tmp_path)["settings"]["validation_set"] == ["speaker0", "speaker2"]
+
+
+@pytest.mark.parametrize("num_done", [0, 1])
+def test_a_start_that_is_not_there(prepared: Folders, tmp_path: Path, num_done: int) -> None:
+    if num_done:
+        train(settings(num_steps=1), prepared, tmp_path)
+    with pytest.raises(InputError, match=r"no checkpoint .*nowhere\.safetensors"):
+        train(settings(num_steps=2), prepared, tmp_path, [tmp_path / "nowhere.safetensors"])
 
 
 @pytest.mark.parametrize("max_hours", [0.0, 1e-9])

@@ -29,6 +29,9 @@ _HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 class EnhanceJob:
     """Picklable; called once in each worker.
 
+    Options that make no sense are a UsageError once, and not for every recording: at once where no torch is needed to
+    tell, else as a worker starts.
+
     Attributes:
         options: passed on to `avse.enhance.enhance` as they are.
         reference_dir: the clean voices, in the tree of the recordings under any sound suffix; each row then has scores.
@@ -39,13 +42,21 @@ class EnhanceJob:
     options: Mapping[str, Any] = field(default_factory=dict)
     reference_dir: str | None = None
 
+    def __post_init__(self) -> None:
+        from avse.loudness import check_loudness
+
+        check_loudness(self.options.get("loudness_lufs"))
+
     def __call__(self) -> Work:
         """Load the net; the work on one item returns what `enhance` says of it."""
-        from avse import enhance, speakers  # noqa: F401 - what takes long to import is imported at the start
+        from avse.choice import check_wish
+        from avse.enhance import check_strength
         from avse.registry import load_model
 
-        speakers.parse(self.options.get("speaker", "active"))  # told once, and not for every recording
-        return functools.partial(self._enhance, load_model(self.model, self.device))
+        check_strength(self.options.get("strength", 1.0))
+        checkpoint = load_model(self.model, self.device)
+        check_wish(checkpoint.net, self.options.get("speaker", "active"))
+        return functools.partial(self._enhance, checkpoint)
 
     def _enhance(self, checkpoint: Any, item: Item, report: Report) -> Values:
         from avse.enhance import enhance

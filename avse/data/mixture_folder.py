@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import TextIO
 
 from avse import files, workers
 from avse.config import SAMPLE_RATE
@@ -28,6 +29,7 @@ from avse.data.mixtures import (
     item_name,
     make_mixture,
     make_muse_mixture,
+    outside,
 )
 from avse.errors import AvseError, InputError, UsageError
 from avse.progress import Report
@@ -74,8 +76,8 @@ class Outcome:
 
 def make_folder(order: Order, num_jobs: int | None = None, force: bool = False) -> Iterator[Outcome]:
     """Make all mixtures that are not there yet, and yield what became of each of all of them."""
-    clips = clips_by_speaker(order.source)
-    noises = _kinds(order.noise) if order.noise else {}
+    clips = clips_by_speaker(order.source, order.output)
+    noises = _kinds(order.noise, order.output) if order.noise else {}
     if len(clips) < order.config.num_speakers:
         raise UsageError(
             f"{order.source} has {len(clips)} speakers, and a mixture needs {order.config.num_speakers}.",
@@ -90,7 +92,7 @@ def make_folder(order: Order, num_jobs: int | None = None, force: bool = False) 
     found = []
     todo = [name for name in names if name not in done]
     job = partial(_Maker, order, clips, noises, names)
-    with (order.output / "mixtures.part.csv").open("w", newline="") as file:
+    with _opened(order.output / "mixtures.part.csv") as file:
         file.write(_as_csv([row for rows in done.values() for row in rows]))
         for ended in workers.run_many(job, todo, workers.count(num_jobs)):
             name, answer = ended.item, ended.answer
@@ -147,10 +149,10 @@ def _describe(name: str, mixture: Mixture, order: Order) -> list[Row]:
     return rows
 
 
-def _kinds(noise: Path) -> dict[str, list[Path]]:
-    """Noise files by the folder they are in."""
+def _kinds(noise: Path, output: Path) -> dict[str, list[Path]]:
+    """Noise files by the folder they are in; what lies in ``output`` is none."""
     kinds: dict[str, list[Path]] = {}
-    for path in sorted(noise.rglob("*")):
+    for path in sorted(outside(output, noise, noise.rglob("*"))):
         if path.suffix.lower() in sounds.SOUND_FILES:
             kinds.setdefault(path.parent.relative_to(noise).as_posix(), []).append(path)
     if not kinds:
@@ -170,16 +172,24 @@ def _settle(order: Order, clips: Clips, noises: Clips, force: bool) -> None:
     if kept.exists() and kept.read_text() != text and not force:
         raise UsageError(f"{order.output} holds other mixtures.", "Name another folder, or give --force to start anew.")
     if force and kept.exists():
+        _check_apart(order)
         shutil.rmtree(order.output)
     order.output.mkdir(parents=True, exist_ok=True)
     with files.whole(kept) as partial_file:
         partial_file.write_text(text)
 
 
+def _check_apart(order: Order) -> None:
+    """UsageError where starting anew would remove what the mixtures are made of."""
+    for folder in (order.source, order.noise):
+        if folder and folder.resolve().is_relative_to(order.output.resolve()):
+            raise UsageError(f"{folder} is in {order.output}, which would be removed.", "Name another output folder.")
+
+
 def _names_sha256(root: Path, clips: Clips) -> str:
     """Hash of the names of all clips, from their folder on."""
     names = "\n".join(path.relative_to(root).as_posix() for paths in clips.values() for path in paths)
-    return hashlib.sha256(names.encode()).hexdigest()
+    return hashlib.sha256(names.encode(errors="surrogateescape")).hexdigest()
 
 
 def _rows_so_far(folder: Path) -> dict[str, list[Row]]:
@@ -187,7 +197,7 @@ def _rows_so_far(folder: Path) -> dict[str, list[Row]]:
     found: dict[str, list[Row]] = {}
     for name in ("mixtures.csv", "mixtures.part.csv"):
         path = folder / name
-        text = path.read_text() if path.exists() else ""
+        text = path.read_text("utf-8", "surrogateescape") if path.exists() else ""
         lines = text[: text.rfind("\n") + 1].splitlines()
         by_item: dict[str, list[Row]] = {}
         for values in csv.reader(line for line in lines if line != ",".join(COLUMNS)):
@@ -208,6 +218,11 @@ def _is_whole(order: Order, name: str, rows: Sequence[Row]) -> bool:
     return all((order.output / path).is_file() for path in wanted)
 
 
+def _opened(path: Path) -> TextIO:
+    """A new file for text with names of files, which may be any bytes."""
+    return path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
+
+
 def _as_csv(rows: Sequence[Row]) -> str:
     text = io.StringIO()
     csv.DictWriter(text, COLUMNS, lineterminator="\n").writerows(rows)
@@ -216,13 +231,13 @@ def _as_csv(rows: Sequence[Row]) -> str:
 
 def _finish(order: Order, rows: Sequence[Row], found: Sequence[Outcome]) -> None:
     """Write the lists of what is there and of what could not be used."""
-    with files.whole(order.output / "mixtures.csv") as partial_file:
-        partial_file.write_text(",".join(COLUMNS) + "\n" + _as_csv(rows))
+    with files.whole(order.output / "mixtures.csv") as whole, _opened(whole) as file:
+        file.write(",".join(COLUMNS) + "\n" + _as_csv(rows))
     if order.layout == "muse":
         muse_folder.write_list(order.output, order.config.num_speakers, rows)
     (order.output / "mixtures.part.csv").unlink()
     problems = sorted({pair for outcome in found for pair in outcome.passed_over})
     problems += [(outcome.item, outcome.problem) for outcome in found if outcome.problem]
     if problems:
-        with (order.output / "bad.csv").open("w", newline="") as file:
+        with files.whole(order.output / "bad.csv") as whole, _opened(whole) as file:
             csv.writer(file, lineterminator="\n").writerows([("source", "problem"), *problems])

@@ -6,7 +6,7 @@ Legend: `N` samples, all at 16 kHz.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -80,12 +80,27 @@ class Mixture:
         return np.stack(list(self.roles.values())).sum(0, dtype=np.float32)
 
 
-def clips_by_speaker(tree: Path) -> dict[str, list[Path]]:
-    """Clips of a tree ``SPEAKER/**/CLIP``; ``dev/mp4`` or ``mp4`` inside are found, as VoxCeleb2 comes."""
+def clips_by_speaker(tree: Path, output: Path | None = None) -> dict[str, list[Path]]:
+    """Clips of a tree ``SPEAKER/**/CLIP``; ``dev/mp4`` or ``mp4`` inside are found, as VoxCeleb2 comes.
+
+    What lies in ``output`` is no clip.
+    """
+    speakers = {path: prepared.parent.name for path, prepared in cache.sources(tree, Path())}
     found: dict[str, list[Path]] = {}
-    for path, prepared in cache.sources(tree, Path()):
-        found.setdefault(prepared.parent.name, []).append(path)
+    for path in outside(output, tree, speakers) if output else speakers:
+        found.setdefault(speakers[path], []).append(path)
     return found
+
+
+def outside(output: Path, folder: Path, paths: Iterable[Path]) -> list[Path]:
+    """Those of the paths in a folder that do not lie in ``output``. UsageError if that is the folder itself."""
+    written, root = output.resolve(), folder.resolve()
+    if written == root:
+        raise UsageError(f"{output} is the input folder itself.", "Name another folder for the mixtures.")
+    if not written.is_relative_to(root):
+        return list(paths)
+    own = folder / written.relative_to(root)
+    return [path for path in paths if not path.is_relative_to(own)]
 
 
 def draw_speakers(config: MixtureConfig, clips: Clips, index: int) -> list[str]:

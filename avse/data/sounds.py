@@ -5,6 +5,7 @@ Legend: `N` samples.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ def read(path: Path) -> np.ndarray:
         raise InputError(f"There is no file {path}.", "Look whether the folder is whole.")
     if path.suffix.lower() in _PLAIN_FILES:
         try:
-            sound, sample_rate = soundfile.read(path, dtype="float32", always_2d=True)
+            sound, sample_rate = soundfile.read(os.fsencode(path), dtype="float32", always_2d=True)
         except soundfile.SoundFileError as error:
             raise InputError(f"{path} cannot be read: {error}", "Check that it plays.") from error
         mono = next(stream.downmixed([sound]))[:, 0]
@@ -44,7 +45,7 @@ def write(path: Path, sound: np.ndarray) -> None:
     """Write sound (N,) at 16 kHz as 16-bit WAV; "exists" means "whole"."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with files.whole(path) as partial:
-        soundfile.write(partial, np.clip(sound, -1.0, 1.0), SAMPLE_RATE, subtype="PCM_16")
+        soundfile.write(os.fsencode(partial), np.clip(sound, -1.0, 1.0), SAMPLE_RATE, subtype="PCM_16")
 
 
 def put_under(picture: Path, sound: Path, output: Path) -> None:
@@ -60,7 +61,7 @@ def put_under(picture: Path, sound: Path, output: Path) -> None:
     begins = [track.start_seconds for track in (film.sound, film.picture) if track]
     delay = begins[0] - min(begins) if film.sound else 0.0
     half_a_sample = 0.5 / SAMPLE_RATE  # so that rounding to microseconds costs none
-    end_seconds = delay + soundfile.info(sound).duration + half_a_sample
+    end_seconds = delay + soundfile.info(os.fsencode(sound)).duration + half_a_sample
     shown = sandbox.source(picture, film.limits, itsoffset=f"{-min(begins):.6f}")["V:0"]
     heard = ffmpeg.input(f"file:{sound}", itsoffset=f"{delay:.6f}")["a:0"]
     output.parent.mkdir(parents=True, exist_ok=True)

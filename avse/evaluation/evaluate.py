@@ -46,7 +46,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What came of it: all rows, those of earlier runs too, and the summary as it was written."""
+    """What came of it: rows of the methods asked for, by earlier runs too, and the summary as it was written."""
 
     layout: str
     rows: list[Row]
@@ -68,6 +68,8 @@ def evaluate(
     request: Request, num_jobs: int | None = None, force: bool = False, on_progress: Report = silent
 ) -> Evaluation:
     """Run and score all methods on all items that have no row yet, and write what is known of all of them.
+
+    Methods of earlier runs that are not asked for keep their rows in results.jsonl, and are in nothing else.
 
     ``output`` gets results.jsonl (a row for each item and method, as it ends), estimates/, scores.csv, summary.json
     and report.html. An item that cannot be scored is a row with its reason; only a request that makes no sense raises.

@@ -22,7 +22,8 @@ from avse.checkpoint import load_checkpoint, save_checkpoint
 from avse.config import ModelConfig, from_mapping
 from avse.data.augment import augment, stagger
 from avse.data.dataset import Batch, Batches, loader
-from avse.errors import AvseError, MissingError, UsageError
+from avse.errors import AvseError, InputError, MissingError, UsageError
+from avse.header import HINT
 from avse.models.net import SpeechNet
 from avse.training import devices
 from avse.training.curves import Curves
@@ -89,9 +90,12 @@ class Trainer:
     """The state of a run: net, averaged net, optimiser, step, best score."""
 
     def __init__(self, config: TrainConfig, folders: Folders, run: Path, start_from: Sequence[Path] = ()) -> None:
+        if missing := [path for path in start_from if not path.exists()]:
+            raise InputError(f"There is no checkpoint {missing[0]}.", HINT)
         run.mkdir(parents=True, exist_ok=True)
         self.config, self.run, self.step, self.best = config, run, 0, -math.inf
         self.best_path, self._state_path = run / "best.safetensors", run / "last.pt"
+        self.validation_speakers = sorted(set(folders.validation_speakers))
         mixer = folders.mixer(config, bool(folders.validation_speakers))
         self.validation = Batches(mixer, VALIDATION_SEED, VALIDATION_BATCH_SIZE, 0, config.num_validation_batches)
         stored = self._stored()
@@ -197,8 +201,9 @@ class Trainer:
         score = found["validation/" + KEPT_BY[self.config.stage]]
         if score > self.best:
             self.best = score
-            recipe = {"training": as_mapping(self.config), "start": self.start}
-            save_checkpoint(self.best_path, net, recipe | {"step": self.step, "validation": found})
+            training = as_mapping(self.config) | {"validation_speakers": self.validation_speakers}
+            about = {"training": training, "start": self.start, "step": self.step, "validation": found}
+            save_checkpoint(self.best_path, net, about)
         self._save()
         return found
 
@@ -236,9 +241,10 @@ class Trainer:
         stored = own | state.get("settings", {})
         stored["model"] = asdict(from_mapping(ModelConfig, stored["model"]))  # as it was, with what came later
         if differing := [name for name in own if stored[name] != own[name]]:
+            told = " and ".join(name.replace("_", " ") for name in differing)
             raise UsageError(
-                f"The run in {self.run} has another {' and '.join(differing)}.",
-                "Give the settings of that run, or choose another folder.",
+                f"The run in {self.run} has another {told}.",
+                "Give the settings and the --val-speakers of that run, or choose another folder.",
             )
         return state
 
@@ -250,7 +256,11 @@ class Trainer:
 
     def _lasting_settings(self) -> dict[str, Any]:
         """What a run cannot change on its way."""
-        return {"stage": self.config.stage, "model": asdict(self.config.model)}
+        return {
+            "stage": self.config.stage,
+            "model": asdict(self.config.model),
+            "validation_set": self.validation_speakers,
+        }
 
 
 def load_matching(net: SpeechNet, state: Mapping[str, Tensor], parts: Sequence[str] = ()) -> int:
