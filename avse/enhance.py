@@ -261,6 +261,6 @@ def describe(
     if not use_video:
         return "The picture was not looked at; the sound alone was used."
     if share == 0:
-        return "There is no face in the picture; the sound alone was used."
+        return "There is no face in the picture, or none that moves; the sound alone was used."
     seen = f"{who} seen {share:.0%} of the time" + ("." if share > 0.995 else "; the sound alone elsewhere.")
     return seen + remarks

@@ -32,6 +32,8 @@ class Pose:
 def pose(track: Track, num_frames: int) -> Pose:
     """Interpolate the landmarks of a track to every frame and smooth them, never across a cut.
 
+    A face that is frozen is not seen: a picture that hangs says nothing about who speaks.
+
     The side is 1.4 times the distance of the eyes, or of eyes and mouth where a turned head shortens the first.
     """
     marks = np.stack([face.landmarks for face in track.faces])
@@ -48,6 +50,8 @@ def pose(track: Track, num_frames: int) -> Pose:
         if len(times):
             smooth[within] = _every_frame(frames, values[stretch], times)
             seen[within] = _seen(frames, times)
+    for frozen in track.frozen():
+        seen[frozen] = False
     return Pose(smooth[:, :2], smooth[:, 2], smooth[:, 3], seen)
 
 

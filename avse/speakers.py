@@ -82,10 +82,13 @@ def parse(wish: str | int, *others: str) -> Wish:
 
 
 def notable(tracks: Sequence[Track], num_frames: int) -> list[Track]:
-    """The faces that count, as they are numbered: seen for a second, or for a fifth of a short recording."""
-    least = min(25, num_frames // 5)
-    found = [track for track in tracks if lips.pose(track, num_frames).seen.sum() >= least]
-    return (found or list(tracks[:1]))[:MAX_FACES]
+    """The faces that count, as they are numbered: seen for a second, or for a fifth of a short recording.
+
+    Where there is none such, the first that is seen at all.
+    """
+    long = [int(lips.pose(track, num_frames).seen.sum()) for track in tracks]
+    found = [track for track, seen in zip(tracks, long, strict=True) if seen >= min(25, num_frames // 5)]
+    return (found or [track for track, seen in zip(tracks, long, strict=True) if seen][:1])[:MAX_FACES]
 
 
 def choose(tracks: Sequence[Track], wish: Wish, watched: Watched | None) -> int | None:

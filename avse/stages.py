@@ -230,8 +230,8 @@ def around(track: Track, picture: media.Picture) -> tuple[int, int, int, int]:
 def moved(track: Track, box: tuple[int, int, int, int]) -> Track:
     """A face as it is seen in a part of the picture."""
     corner = np.array(box[:2])
-    shifted = [Face(face.box - np.tile(corner, 2), face.landmarks - corner, face.score) for face in track.faces]
-    return replace(track, faces=shifted)
+    faces = [replace(f, box=f.box - np.tile(corner, 2), landmarks=f.landmarks - corner) for f in track.faces]
+    return replace(track, faces=faces)
 
 
 def synchronise(device: torch.device) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -17,6 +18,7 @@ MAX_GAP_FRAMES = 25
 MIN_OVERLAP = 0.3
 MAX_GROWTH = 2.0
 MAX_LOOKS = 8
+FROZEN_LOOKS = 5
 
 Look = Callable[[], np.ndarray]
 """Describes a face where its description is wanted."""
@@ -24,11 +26,13 @@ Look = Callable[[], np.ndarray]
 
 @dataclass(frozen=True)
 class Face:
-    """One face in one frame: box (left, top, right, bottom) and landmarks (5, 2), both in displayed pixels."""
+    """One face in one frame: box (left, top, right, bottom) and landmarks (5, 2), both in displayed pixels; and
+    whether nothing at all has moved there since the frame before in which faces were looked for."""
 
     box: np.ndarray
     landmarks: np.ndarray
     score: float
+    still: bool = False
 
 
 @dataclass(eq=False)
@@ -66,6 +70,14 @@ class Track:
         speed = (last - self.faces[-2].box) / (self.frames[-1] - self.frames[-2])
         centre_speed = np.tile((speed[:2] + speed[2:]) / 2, 2)
         return last + centre_speed * min(index - self.frames[-1], 2 * DETECT_EVERY)
+
+    def frozen(self) -> list[slice]:
+        """The frames in which the face stood still for a second or more, as no living one does."""
+        moved = [k for k, face in enumerate(self.faces) if not face.still]
+        runs = [(a, b) for a, b in pairwise([*moved, len(self.faces)]) if b - a > FROZEN_LOOKS]
+        begins = [self.frames[a] + 1 if a else 0 for a, _ in runs]
+        ends = [self.frames[b - 1] + 1 if b < len(self.faces) else None for _, b in runs]
+        return [slice(begin, end) for begin, end in zip(begins, ends, strict=True)]
 
     def stretches(self) -> list[slice]:
         """The detections in runs without a cut or a loss of more than a second inside."""

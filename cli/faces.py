@@ -58,7 +58,7 @@ def faces(
         number = None if active is None else active + 1
         typer.echo(files.to_json({"recording": str(recording), "active": number, "faces": facts}))
     elif not facts and not quiet:
-        typer.echo("There is no face in the picture.")
+        typer.echo("There is no face in the picture, or none that moves.")
     elif not quiet:
         write_table([row(values, values["number"] - 1 == active) for values in facts], HEADER)
 

@@ -12,6 +12,7 @@ from recordings import ffmpeg, write_recording
 from avse import lips, media
 from avse.faces import DETECT_EVERY, Detector, scan
 from avse.shots import CutDetector
+from avse.speakers import notable
 
 
 @pytest.fixture(scope="module")
@@ -135,3 +136,18 @@ def test_before_a_picture_that_begins_late_nothing_is_seen(detector: Detector, c
     mouths = np.concatenate(list(lips.crops(recording, track, 32)))
     assert not lips.seen(mouths)[: 12 - DETECT_EVERY + 1].any()
     assert lips.seen(mouths)[12:].all()
+
+
+def test_a_film_that_hangs_shows_nobody_then(detector: Detector, clip: Path, tmp_path: Path) -> None:
+    """Coded anew, as a recorded call is: after the first looks hardly a grey level changes."""
+    hung, still = tmp_path / "hung.mp4", tmp_path / "still.mp4"
+    ffmpeg("-i", clip, "-vf", "loop=loop=50:size=1:start=12,setpts=N/25/TB", "-an", "-crf", "30", hung)
+    ffmpeg("-i", clip, "-vf", "trim=end_frame=1,loop=loop=59:size=1,setpts=N/25/TB", "-an", "-crf", "30", still)
+    (track,) = scan(media.probe(hung), detector)
+    seen = lips.pose(track, 82).seen
+    assert seen[:13].all()
+    assert not seen[25:60].any()
+    assert seen[66:].all()
+    (photograph,) = scan(media.probe(still), detector)
+    assert not lips.pose(photograph, 60).seen[10:].any()
+    assert (notable([track], 82), notable([photograph], 60)) == ([track], [])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,21 @@ def test_mouth_is_seen_near_its_detections_only() -> None:
     assert not seen[25:56].any()
     assert seen[56:70].all()
     assert not seen[70:].any()
+
+
+@pytest.mark.parametrize(
+    ("still", "unseen"),
+    [
+        (range(3, 8), range(11, 36)),  # five looks at which nothing had moved since frame 10
+        (range(3, 7), ()),  # four: a mouth may rest for so long
+        (range(4, 21), range(16, 105)),  # until the end, and beyond the last look
+        (range(1, 21), range(105)),  # a picture that never moves
+    ],
+)
+def test_a_picture_that_hangs_is_not_seen(still: Sequence[int], unseen: Sequence[int]) -> None:
+    track = made_track(range(0, 101, 5), np.full((21, 2), 50.0))
+    track.faces = [replace(face, still=k in still) for k, face in enumerate(track.faces)]
+    assert np.flatnonzero(~lips.pose(track, num_frames=105).seen).tolist() == list(unseen)
 
 
 def test_pose_jumps_at_a_cut_and_is_not_seen_across_it() -> None:
