@@ -122,6 +122,6 @@ def _is_still(face: Face, before: np.ndarray | None, frame: np.ndarray) -> bool:
     """Whether the lower half of a face is what it was before: nothing has changed but what coding changes."""
     if before is None:
         return False
-    left, top, right, bottom = np.clip(face.box, 0, None).astype(int)
+    left, top, right, bottom = np.clip(face.box, 0, np.tile(frame.shape[::-1], 2) - 1).astype(int)
     place = slice((top + bottom) // 2, bottom + 1), slice(left, right + 1)
     return bool(np.abs(frame[place].astype(float) - before[place]).mean() < STILL_CHANGE)

@@ -10,7 +10,7 @@ from PIL import Image
 from recordings import ffmpeg, write_recording
 
 from avse import lips, media
-from avse.faces import DETECT_EVERY, Detector, scan
+from avse.faces import DETECT_EVERY, Detector, Face, _is_still, scan
 from avse.shots import CutDetector
 from avse.speakers import notable
 
@@ -136,6 +136,14 @@ def test_before_a_picture_that_begins_late_nothing_is_seen(detector: Detector, c
     mouths = np.concatenate(list(lips.crops(recording, track, 32)))
     assert not lips.seen(mouths)[: 12 - DETECT_EVERY + 1].any()
     assert lips.seen(mouths)[12:].all()
+
+
+def test_a_face_beyond_the_edge_is_compared_with_what_is_there() -> None:
+    face = Face(np.array([-30.0, 90.0, 400.0, 200.0]), np.zeros((5, 2)), 0.9)
+    frame = np.full((100, 200), 7, np.uint8)
+    assert _is_still(face, frame, frame)
+    assert not _is_still(face, frame, frame + 1)
+    assert not _is_still(face, None, frame)
 
 
 def test_a_film_that_hangs_shows_nobody_then(detector: Detector, clip: Path, tmp_path: Path) -> None:
