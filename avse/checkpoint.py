@@ -19,7 +19,7 @@ from avse.errors import InputError
 from avse.header import FORMAT, HINT, sha256
 from avse.models.net import SpeechNet
 
-_KEPT = ("training", "start", "step", "validation", "mean")
+_KEPT = ("training", "validation_speakers", "start", "step", "validation", "mean")
 
 
 @dataclass(frozen=True)

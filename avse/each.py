@@ -15,7 +15,7 @@ from avse import files, media
 from avse.checkpoint import Checkpoint
 from avse.choice import check_wish, meet
 from avse.crowd import Crowd
-from avse.enhance import check_recording, check_strength, check_tracks, listen
+from avse.enhance import beware, check_recording, check_strength, check_tracks, listen
 from avse.errors import InputError, UsageError
 from avse.output import open_sound, told_of_the_disk
 from avse.portrait import portrait
@@ -97,7 +97,7 @@ def enhance_each(
             | {"sound": f"{name}.wav", "thumbnail": _save_portrait(folder / f"{name}.png", seen.tape, face.track)}
             for name, values, face in zip(names, seen.facts(), followed, strict=True)
         ]
-    summary = {"recording": str(source), "faces": facts}
+    summary = {"recording": str(source), "notes": beware(seen.tape, seen.loudness, clips=True), "faces": facts}
     files.write_json(folder / FACTS, summary)
     for path in _of_faces(folder):
         if path.stem not in names:

@@ -133,11 +133,12 @@ def enhance(
         thumbnail = portrait(tape, choice.track) if with_thumbnail and choice.track else None
 
     result = summarise(tape, loudness, choice, use_video)
+    told = [levels.describe()] if levels else []
     return replace(
         result, input=source if isinstance(recording, str | Path) else Path("-"),
         output=target if isinstance(target, Path) else None,
         model=str(checkpoint.about.get("name", "" if isinstance(model, Checkpoint) else model)),
-        note=" ".join([result.note, *beware(tape, loudness), *([levels.describe()] if levels else [])]),
+        note=" ".join([result.note, *beware(tape, loudness, target is not None and levels is None), *told]),
         levels=levels, waveform=waveform, thumbnail=thumbnail, elapsed_seconds=time.perf_counter() - started,
     )  # fmt: skip
 
@@ -156,17 +157,16 @@ def summarise(tape: media.Media, loudness: Loudness, choice: Choice, use_video: 
     )  # fmt: skip
 
 
-def beware(tape: media.Media, loudness: Loudness) -> list[str]:
-    """What is odd about the sound, a sentence each: it ends long before the file says, or goes beyond full scale."""
+def beware(tape: media.Media, loudness: Loudness, clips: bool) -> list[str]:
+    """What is odd about the sound, a sentence each: it ends long before the file says, or is clipped when written."""
     assert tape.sound is not None
     said, found = tape.duration_seconds, []
-    begin = tape.sound.start_seconds - tape.picture.start_seconds if tape.picture else 0.0
-    end = max(begin, 0.0) + loudness.num_samples / tape.sound.sample_rate
+    end = max(tape.sound.start_seconds, 0.0) + loudness.num_samples / tape.sound.sample_rate
     if tape.picture and said - end > max(1.0, 0.1 * said):  # of sounds alone the length is often guessed
         found.append(f"The file says {said:.1f} s, its sound ends at {end:.1f} s: is it whole?")
-    if loudness.peak > LOUDEST:
+    if clips and loudness.peak > LOUDEST:
         beyond = 20 * math.log10(loudness.peak)
-        found.append(f"It goes {beyond:.0f} dB beyond full scale, where files are clipped: see --loudness.")
+        found.append(f"The sound goes {beyond:.0f} dB beyond full scale, and is clipped there.")
     return found
 
 

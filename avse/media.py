@@ -279,9 +279,9 @@ def _framecrc(text: str) -> dict[str, Any] | None:
 def _sound(facts: dict[str, Any] | None) -> Sound | None:
     if facts is None or "sample_rate" not in facts:
         return None
-    layout = re.fullmatch(r"[\w.+()]+", facts.get("channel_layout_name", ""))
+    layout = re.fullmatch(r"(?:\d+ channels \()?([\w.+-]+(?:\([\w-]+\))?)\)?", facts.get("channel_layout_name", ""))
     num_channels = facts["size"] // (2 * facts["duration"])
-    return Sound(int(facts["sample_rate"]), num_channels, facts["start"], layout[0] if layout else "")
+    return Sound(int(facts["sample_rate"]), num_channels, facts["start"], layout[1] if layout else "")
 
 
 def _picture(facts: dict[str, Any] | None) -> Picture | None:

@@ -27,7 +27,7 @@ Look = Callable[[], np.ndarray]
 @dataclass(frozen=True)
 class Face:
     """One face in one frame: box (left, top, right, bottom) and landmarks (5, 2), both in displayed pixels; and
-    whether nothing at all has moved there since the frame before in which faces were looked for."""
+    whether the picture has hung since the frame before in which faces were looked for."""
 
     box: np.ndarray
     landmarks: np.ndarray
@@ -72,8 +72,8 @@ class Track:
         return last + centre_speed * min(index - self.frames[-1], 2 * DETECT_EVERY)
 
     def frozen(self) -> list[slice]:
-        """The frames in which the face stood still for a second or more, as no living one does."""
-        moved = [k for k, face in enumerate(self.faces) if not face.still]
+        """The frames in which the picture hung for a second or more."""
+        moved = [k for k, face in enumerate(self.faces) if k == 0 or not face.still]
         runs = [(a, b) for a, b in pairwise([*moved, len(self.faces)]) if b - a > FROZEN_LOOKS]
         begins = [self.frames[a] + 1 if a else 0 for a, _ in runs]
         ends = [self.frames[b - 1] + 1 if b < len(self.faces) else None for _, b in runs]

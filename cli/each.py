@@ -50,3 +50,5 @@ def enhance_all(recording: Path, folder: Path, quiet: bool, as_json: bool, **set
             about = f"face {face['number']} ({face['position']}, {times}, seen {face['seen_share']:.0%} of the time)"
             typer.echo(f"{printable(str(folder / face['sound']))}  {about}")
         typer.echo(printable(str(folder / FACTS)))
+        for note in summary["notes"]:
+            typer.echo(note)

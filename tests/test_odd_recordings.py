@@ -42,14 +42,18 @@ def test_more_channels_than_flac_holds(see_through: Path, tmp_path: Path) -> Non
     assert soundfile.info(tmp_path / "out.wav").channels == 10
 
 
-@pytest.mark.parametrize(("layout", "num_channels"), [("3.0", 3), ("quad", 4), ("5.1(side)", 6), ("6.1", 7)])
+@pytest.mark.parametrize(
+    ("layout", "num_channels"),
+    [("3.0", 3), ("quad", 4), ("5.1(side)", 6), ("6.1", 7), ("7.1(wide-side)", 8), ("FL+FR+BL", 3)],
+)
 def test_channels_stay_apart_wherever_they_stood(tmp_path: Path, layout: str, num_channels: int) -> None:
     """Not mixed anew for the places that ffmpeg would give as many channels."""
     sound = 0.1 * coloured_noise(16000, num_channels)
     form = f"channelmap=map={'|'.join(map(str, range(num_channels)))}:channel_layout={layout}"
-    soundfile.write(tmp_path / "in.wav", sound, 16000)
-    ffmpeg("-i", tmp_path / "in.wav", "-af", form, tmp_path / "in.flac")
-    tape = media.probe(tmp_path / "in.flac")
+    soundfile.write(tmp_path / "plain.wav", sound, 16000)
+    ffmpeg("-i", tmp_path / "plain.wav", "-af", form, tmp_path / "in.wav")
+    tape = media.probe(tmp_path / "in.wav")
+    assert tape.sound == media.Sound(16000, num_channels, 0.0, layout)
     np.testing.assert_allclose(media.read_sound(tape, 16000, num_channels), sound, atol=1e-4)
 
 
@@ -90,6 +94,8 @@ def test_a_film_that_breaks_off_is_told(see_through: Path, tmp_path: Path) -> No
     whole = write_recording(tmp_path / "whole.mkv", coloured_noise(6 * 16000), np.full((150, 64, 64), 128, np.uint8))
     (tmp_path / "part.mkv").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     assert "is it whole" not in avse.enhance(whole, model=see_through).note
+    ffmpeg("-i", whole, "-c", "copy", "-output_ts_offset", "60", tmp_path / "later.mkv")
+    assert "is it whole" not in avse.enhance(tmp_path / "later.mkv", model=see_through).note
     note = avse.enhance(tmp_path / "part.mkv", model=see_through).note
     assert re.search(r"The file says 6.0 s, its sound ends at [23]\.\d s: is it whole\?", note)
 
@@ -97,9 +103,15 @@ def test_a_film_that_breaks_off_is_told(see_through: Path, tmp_path: Path) -> No
 def test_sound_beyond_full_scale_is_told(see_through: Path, tmp_path: Path) -> None:
     sound = coloured_noise(16000)
     soundfile.write(tmp_path / "hot.wav", sound * 4 / np.abs(sound).max(), 16000, "FLOAT")
-    assert "12 dB beyond full scale" in avse.enhance(tmp_path / "hot.wav", model=see_through).note
     soundfile.write(tmp_path / "full.wav", sound / np.abs(sound).max(), 16000, "FLOAT")
-    assert "full scale" not in avse.enhance(tmp_path / "full.wav", model=see_through).note
+    output = tmp_path / "out.wav"
+    assert "12 dB beyond full scale" in avse.enhance(tmp_path / "hot.wav", output, model=see_through).note
+    unclipped = [
+        avse.enhance(tmp_path / "hot.wav", model=see_through),
+        avse.enhance(tmp_path / "hot.wav", output, model=see_through, force=True, loudness_lufs=-23.0),
+        avse.enhance(tmp_path / "full.wav", output, model=see_through, force=True),
+    ]
+    assert not any("full scale" in result.note for result in unclipped)
 
 
 def test_parts_joined_byte_by_byte_are_refused_with_a_remedy_that_works(see_through: Path, tmp_path: Path) -> None:

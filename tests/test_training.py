@@ -386,7 +386,7 @@ def test_a_run_keeps_its_validation_speakers(prepared: Folders, tmp_path: Path) 
     turned = replace(prepared, validation_speakers=("speaker2", "speaker0", "speaker2"))
     assert train(settings(num_steps=2), turned, tmp_path) == best
     assert state_of(tmp_path)["step"] == 2
-    assert load_checkpoint(best).about["training"]["validation_speakers"] == ["speaker0", "speaker2"]
+    assert load_checkpoint(best).about["validation_speakers"] == ["speaker0", "speaker2"]
 
 
 def test_a_run_from_before_its_validation_speakers_were_kept_goes_on(prepared: Folders, tmp_path: Path) -> None:
@@ -398,12 +398,13 @@ def test_a_run_from_before_its_validation_speakers_were_kept_goes_on(prepared: F
     assert state_of(tmp_path)["settings"]["validation_set"] == ["speaker0", "speaker2"]
 
 
-@pytest.mark.parametrize("num_done", [0, 1])
-def test_a_start_that_is_not_there(prepared: Folders, tmp_path: Path, num_done: int) -> None:
-    if num_done:
-        train(settings(num_steps=1), prepared, tmp_path)
-    with pytest.raises(InputError, match=r"no checkpoint .*nowhere\.safetensors"):
-        train(settings(num_steps=2), prepared, tmp_path, [tmp_path / "nowhere.safetensors"])
+def test_a_start_is_needed_at_the_start_alone(prepared: Folders, tmp_path: Path) -> None:
+    start = train(settings(num_steps=1), prepared, tmp_path / "first").rename(tmp_path / "start.safetensors")
+    train(settings(num_steps=1), prepared, tmp_path / "run", [start])
+    start.unlink()
+    train(settings(num_steps=2), prepared, tmp_path / "run", [start])
+    with pytest.raises(InputError, match=r"start\.safetensors"):
+        train(settings(num_steps=2), prepared, tmp_path / "another", [start])
 
 
 @pytest.mark.parametrize("max_hours", [0.0, 1e-9])

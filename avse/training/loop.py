@@ -22,8 +22,7 @@ from avse.checkpoint import load_checkpoint, save_checkpoint
 from avse.config import ModelConfig, from_mapping
 from avse.data.augment import augment, stagger
 from avse.data.dataset import Batch, Batches, loader
-from avse.errors import AvseError, InputError, MissingError, UsageError
-from avse.header import HINT
+from avse.errors import AvseError, MissingError, UsageError
 from avse.models.net import SpeechNet
 from avse.training import devices
 from avse.training.curves import Curves
@@ -90,8 +89,6 @@ class Trainer:
     """The state of a run: net, averaged net, optimiser, step, best score."""
 
     def __init__(self, config: TrainConfig, folders: Folders, run: Path, start_from: Sequence[Path] = ()) -> None:
-        if missing := [path for path in start_from if not path.exists()]:
-            raise InputError(f"There is no checkpoint {missing[0]}.", HINT)
         run.mkdir(parents=True, exist_ok=True)
         self.config, self.run, self.step, self.best = config, run, 0, -math.inf
         self.best_path, self._state_path = run / "best.safetensors", run / "last.pt"
@@ -201,8 +198,8 @@ class Trainer:
         score = found["validation/" + KEPT_BY[self.config.stage]]
         if score > self.best:
             self.best = score
-            training = as_mapping(self.config) | {"validation_speakers": self.validation_speakers}
-            about = {"training": training, "start": self.start, "step": self.step, "validation": found}
+            recipe = {"training": as_mapping(self.config), "validation_speakers": self.validation_speakers}
+            about = recipe | {"start": self.start, "step": self.step, "validation": found}
             save_checkpoint(self.best_path, net, about)
         self._save()
         return found
