@@ -25,7 +25,7 @@ DETECT_SIDE = 480
 MIN_SCORE = 0.5
 STILL_LEVELS, STILL_PICTURE, STILL_FACE = 2, 0.002, 0.05
 """Grey levels that coding may change, and the shares of a picture that hangs, and of a face in it, that change by more.
-Of real recordings 0.8 % of the picture and more does within a fifth of a second, however strongly they are coded."""
+Of real recordings 0.8 % of the picture and more does within a fifth of a second, coded down to 320 pixels at crf 38."""
 
 
 class Detector:
@@ -71,7 +71,8 @@ def scan(
         if begins:
             linker.cut(index)
         if begins or index == first or (index > first and index % DETECT_EVERY == 0):
-            faces = [replace(face, still=_is_still(face, before, frame)) for face in detect(frame)]
+            changed = _changed(before, frame)
+            faces = [replace(face, still=_is_still(face, changed)) for face in detect(frame)]
             before = frame
             seen = [partial(looks.describe, frame, face.landmarks) for face in faces]
             linker.add(index, [_scaled(face, size / frame.shape[::-1]) for face in faces], seen)
@@ -119,11 +120,15 @@ def _scaled(face: Face, scale: np.ndarray) -> Face:
     return replace(face, box=face.box * np.tile(scale, 2), landmarks=face.landmarks * scale)
 
 
-def _is_still(face: Face, before: np.ndarray | None, frame: np.ndarray) -> bool:
-    """Whether the picture hangs, and the lower half of a face with it: a person at rest moves, and so does a camera."""
+def _changed(before: np.ndarray | None, frame: np.ndarray) -> np.ndarray:
+    """Which pixels (H, W) are others than before, by more than coding brings; all of them in a first frame."""
     if before is None:
-        return False
-    changed = np.abs(frame.astype(np.int16) - before) > STILL_LEVELS
-    left, top, right, bottom = np.clip(face.box, 0, np.tile(frame.shape[::-1], 2) - 1).astype(int)
+        return np.ones(frame.shape, bool)
+    return np.asarray(np.abs(frame.astype(np.int16) - before) > STILL_LEVELS)
+
+
+def _is_still(face: Face, changed: np.ndarray) -> bool:
+    """Whether the picture hangs, and the lower half of a face with it: a person at rest moves, and so does a camera."""
+    left, top, right, bottom = np.clip(face.box, 0, np.tile(changed.shape[::-1], 2) - 1).astype(int)
     mouth = changed[(top + bottom) // 2 : bottom + 1, left : right + 1]
     return bool(changed.mean() < STILL_PICTURE and mouth.mean() < STILL_FACE)

@@ -12,7 +12,7 @@ import socket
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from avse.errors import MissingError, UsageError, printable
 
@@ -45,6 +45,11 @@ def whole(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def open_for_names(path: Path) -> TextIO:
+    """A new file for text with names of files in it, which may be any bytes."""
+    return path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
 
 
 @contextlib.contextmanager

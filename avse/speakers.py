@@ -86,9 +86,9 @@ def notable(tracks: Sequence[Track], num_frames: int) -> list[Track]:
 
     Where there is none such, the first that is seen at all.
     """
-    long = [int(lips.pose(track, num_frames).seen.sum()) for track in tracks]
-    found = [track for track, seen in zip(tracks, long, strict=True) if seen >= min(25, num_frames // 5)]
-    return (found or [track for track, seen in zip(tracks, long, strict=True) if seen][:1])[:MAX_FACES]
+    seen = [(track, lips.pose(track, num_frames).seen.sum()) for track in tracks]
+    found = [track for track, count in seen if count >= min(25, num_frames // 5)]
+    return (found or [track for track, count in seen if count][:1])[:MAX_FACES]
 
 
 def choose(tracks: Sequence[Track], wish: Wish, watched: Watched | None) -> int | None:

@@ -73,11 +73,13 @@ class Track:
 
     def frozen(self) -> list[slice]:
         """The frames in which the picture hung for a second or more."""
+        count = len(self.faces)
         moved = [k for k, face in enumerate(self.faces) if k == 0 or not face.still]
-        runs = [(a, b) for a, b in pairwise([*moved, len(self.faces)]) if b - a > FROZEN_LOOKS]
-        begins = [self.frames[a] + 1 if a else 0 for a, _ in runs]
-        ends = [self.frames[b - 1] + 1 if b < len(self.faces) else None for _, b in runs]
-        return [slice(begin, end) for begin, end in zip(begins, ends, strict=True)]
+        return [
+            slice(self.frames[a] + 1 if a else 0, self.frames[b - 1] + 1 if b < count else None)
+            for a, b in pairwise([*moved, count])
+            if b - a > FROZEN_LOOKS
+        ]
 
     def stretches(self) -> list[slice]:
         """The detections in runs without a cut or a loss of more than a second inside."""

@@ -123,11 +123,16 @@ def differences_table(study: Study, subset: str, ours: str, fusions: Fusions, wi
     heads += ["paper: PESQ", "STOI"] if with_paper else []
     rows = []
     for other in (method for method in study.methods if method != ours):
-        means = {name: difference(study, subset, name, ours, other) for name in SCORES}
-        cells = [other, str(max(mean.num_items for mean in means.values()))]
-        cells += [spread(mean, name, "+") for name, mean in means.items()]
+        cells = [other, *gaps(study, subset, ours, other)]
         rows.append(cells + (paper_differences(fusions[ours], fusions[other]) if with_paper else []))
     return markdown(heads, rows)
+
+
+def gaps(study: Study, subset: str, ours: str, other: str) -> list[str]:
+    """How many items two methods share in a list, and the paired difference of each score."""
+    means = {name: difference(study, subset, name, ours, other) for name in SCORES}
+    num_items = max(mean.num_items for mean in means.values())
+    return [str(num_items), *(spread(mean, name, "+") for name, mean in means.items())]
 
 
 def difference(study: Study, subset: str, metric: str, ours: str, other: str) -> Mean:
@@ -161,27 +166,14 @@ def seeds_table(study: Study, nets: Nets, ours: str) -> str:
     rows = []
     for subset, other in itertools.product(study.subsets, others):
         for mine, beside in zip(nets[ours], nets[other], strict=True):
-            means = {name: difference(study, subset, name, mine, beside) for name in SCORES}
-            num_items = str(max(mean.num_items for mean in means.values()))
-            rows.append([subset, mine, beside, num_items, *(spread(mean, name, "+") for name, mean in means.items())])
+            rows.append([subset, mine, beside, *gaps(study, subset, mine, beside)])
     return markdown(heads, rows)
 
 
 def recipes_table(nets: Mapping[str, Header]) -> str:
     """What each file tells of its training; "start" is the hash of the checkpoint whose weights it began with."""
-    heads = [
-        "net",
-        "fusion",
-        "parameters",
-        "stage",
-        "batch",
-        "rate",
-        "steps planned",
-        "seed",
-        "step kept",
-        "start",
-        "sha256",
-    ]
+    heads = ["net", "fusion", "parameters", "stage", "batch", "rate", "steps planned", "seed"]
+    heads += ["step kept", "start", "sha256"]
     cells = []
     for name, header in nets.items():
         told = header.about.get("training", {})

@@ -10,7 +10,7 @@ from PIL import Image
 from recordings import ffmpeg, write_recording
 
 from avse import lips, media
-from avse.faces import DETECT_EVERY, Detector, Face, _is_still, scan
+from avse.faces import DETECT_EVERY, Detector, Face, _changed, _is_still, scan
 from avse.shots import CutDetector
 from avse.speakers import notable
 
@@ -141,9 +141,9 @@ def test_before_a_picture_that_begins_late_nothing_is_seen(detector: Detector, c
 def test_a_face_beyond_the_edge_is_compared_with_what_is_there() -> None:
     face = Face(np.array([-30.0, 90.0, 400.0, 200.0]), np.zeros((5, 2)), 0.9)
     frame = np.full((100, 200), 7, np.uint8)
-    assert _is_still(face, frame, frame + 2)
-    assert not _is_still(face, frame, frame + 3)
-    assert not _is_still(face, None, frame)
+    assert _is_still(face, _changed(frame, frame + 2))
+    assert not _is_still(face, _changed(frame, frame + 3))
+    assert not _is_still(face, _changed(None, frame))
 
 
 def test_a_face_at_rest_is_still_only_where_the_whole_picture_is() -> None:
@@ -152,8 +152,8 @@ def test_a_face_at_rest_is_still_only_where_the_whole_picture_is() -> None:
     elsewhere, mouth = frame.copy(), frame.copy()
     elsewhere[80:84, 150:160] += 9  # 0.2 % of the picture
     mouth[50:56, 30:36] += 9  # less of the picture, but more of the face
-    assert not _is_still(face, frame, elsewhere)
-    assert not _is_still(face, frame, mouth)
+    assert not _is_still(face, _changed(frame, elsewhere))
+    assert not _is_still(face, _changed(frame, mouth))
 
 
 def test_a_film_that_hangs_shows_nobody_then(detector: Detector, clip: Path, tmp_path: Path) -> None:

@@ -92,10 +92,7 @@ def prepare(tree: Path, cache: Path, num_jobs: int | None = None) -> Iterator[Ou
             bad.append((str(outcome.source), outcome.problem))
         yield outcome
     cache.mkdir(parents=True, exist_ok=True)
-    with (
-        files.whole(cache / "bad.csv") as partial,
-        partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
-    ):
+    with files.whole(cache / "bad.csv") as partial, files.open_for_names(partial) as file:
         csv.writer(file).writerows([("source", "problem"), *sorted(bad)])
 
 

@@ -16,7 +16,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TextIO
 
 from avse import files, workers
 from avse.config import SAMPLE_RATE
@@ -92,7 +91,7 @@ def make_folder(order: Order, num_jobs: int | None = None, force: bool = False) 
     found = []
     todo = [name for name in names if name not in done]
     job = partial(_Maker, order, clips, noises, names)
-    with _opened(order.output / "mixtures.part.csv") as file:
+    with files.open_for_names(order.output / "mixtures.part.csv") as file:
         file.write(_as_csv([row for rows in done.values() for row in rows]))
         for ended in workers.run_many(job, todo, workers.count(num_jobs)):
             name, answer = ended.item, ended.answer
@@ -218,11 +217,6 @@ def _is_whole(order: Order, name: str, rows: Sequence[Row]) -> bool:
     return all((order.output / path).is_file() for path in wanted)
 
 
-def _opened(path: Path) -> TextIO:
-    """A new file for text with names of files, which may be any bytes."""
-    return path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
-
-
 def _as_csv(rows: Sequence[Row]) -> str:
     text = io.StringIO()
     csv.DictWriter(text, COLUMNS, lineterminator="\n").writerows(rows)
@@ -231,7 +225,7 @@ def _as_csv(rows: Sequence[Row]) -> str:
 
 def _finish(order: Order, rows: Sequence[Row], found: Sequence[Outcome]) -> None:
     """Write the lists of what is there and of what could not be used."""
-    with files.whole(order.output / "mixtures.csv") as whole, _opened(whole) as file:
+    with files.whole(order.output / "mixtures.csv") as whole, files.open_for_names(whole) as file:
         file.write(",".join(COLUMNS) + "\n" + _as_csv(rows))
     if order.layout == "muse":
         muse_folder.write_list(order.output, order.config.num_speakers, rows)
@@ -239,5 +233,5 @@ def _finish(order: Order, rows: Sequence[Row], found: Sequence[Outcome]) -> None
     problems = sorted({pair for outcome in found for pair in outcome.passed_over})
     problems += [(outcome.item, outcome.problem) for outcome in found if outcome.problem]
     if problems:
-        with files.whole(order.output / "bad.csv") as whole, _opened(whole) as file:
+        with files.whole(order.output / "bad.csv") as whole, files.open_for_names(whole) as file:
             csv.writer(file, lineterminator="\n").writerows([("source", "problem"), *problems])
