@@ -1,4 +1,4 @@
-"""Audio-visual speech enhancement: the voice of the person one looks at, without the other voices and the noise.
+"""Audio-visual speech enhancement: extract one person's speech from a video by listening and lip-reading.
 
     import avse
 
@@ -7,36 +7,31 @@
     model = avse.load_model()
     clean = model.enhance(waveform, sample_rate, frames, fps)     # arrays or tensors
 
-Importing ``avse`` is quick: what needs torch is loaded when it is first used.
+Importing ``avse`` is quick: torch is loaded on first use.
 """
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from avse.version import __version__
+
 if TYPE_CHECKING:
-    from avse.enhance import enhance
-    from avse.model import load_model
+    from avse.enhancement.all_speakers import enhance_all
+    from avse.enhancement.enhancer import Enhancer, load_model
+    from avse.enhancement.pipeline import enhance
+    from avse.enhancement.result import Result
 
-__all__ = ["__version__", "enhance", "load_model"]
-__version__ = "0.1.0"
+__all__ = ["Enhancer", "Result", "__version__", "enhance", "enhance_all", "load_model"]
 
-_HOME_OF = {"enhance": "avse.enhance", "load_model": "avse.model"}
-
-
-class _Package(ModuleType):
-    """Python binds an imported submodule on its package; that must not hide the function ``avse.enhance``."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in _HOME_OF and isinstance(value, ModuleType):
-            return
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
+_HOME_OF = {
+    "Enhancer": "avse.enhancement.enhancer",
+    "Result": "avse.enhancement.result",
+    "enhance": "avse.enhancement.pipeline",
+    "enhance_all": "avse.enhancement.all_speakers",
+    "load_model": "avse.enhancement.enhancer",
+}
 
 
 def __getattr__(name: str) -> Any:

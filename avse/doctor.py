@@ -16,8 +16,8 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
-from avse import __version__
 from avse.errors import AvseError, one_line
+from avse.version import __version__
 
 OK, ABSENT, WARNING, MISSING = "ok", "absent", "warning", "missing"
 GIGABYTE = 1e9
@@ -140,7 +140,7 @@ def _why_no_gpu(cuda: str | None) -> tuple[str, str]:
 
 
 def _ffmpeg() -> Iterator[Finding]:
-    from avse.sandbox import ffmpeg_exe
+    from avse.io.ffmpeg import ffmpeg_exe
 
     version = _ffmpeg_version()
     hint = "" if version else "Type: pip install --force-reinstall imageio-ffmpeg"
@@ -161,23 +161,23 @@ def _codecs() -> Iterator[Finding]:
 
 
 def _detector() -> Iterator[Finding]:
-    from avse.faces import Detector
+    from avse.faces.detection import Detector
 
     Detector(num_threads=1)
     yield Finding("face detector", OK, f"CenterFace, onnxruntime {_installed('onnxruntime')}")
 
 
 def _models() -> Iterator[Finding]:
-    from avse import registry
+    from avse.weights import pretrained
 
     again = "Type: pip install --force-reinstall avse"
-    for name in sorted({registry.DEFAULT, *registry.names()}):
+    for name in sorted({pretrained.DEFAULT, *pretrained.names()}):
         try:
-            registry.verify(name)
+            pretrained.verify(name)
         except AvseError as error:
-            yield Finding(f"model {name}", MISSING if name == registry.DEFAULT else WARNING, error.message, again)
+            yield Finding(f"model {name}", MISSING if name == pretrained.DEFAULT else WARNING, error.message, again)
             continue
-        known = f"{name}.safetensors" in registry.shipped_sums()
+        known = f"{name}.safetensors" in pretrained.shipped_sums()
         yield Finding(f"model {name}", OK, "loads" + ("; as shipped" if known else "; not in the list of shipped ones"))
 
 
@@ -220,7 +220,7 @@ def _plain(version: str) -> str:
 
 def _ffmpeg_version() -> str | None:
     """Version and path; None if there is none that runs."""
-    from avse.sandbox import ffmpeg_exe
+    from avse.io.ffmpeg import ffmpeg_exe
 
     try:
         executable = ffmpeg_exe()
@@ -233,7 +233,7 @@ def _ffmpeg_version() -> str | None:
 
 def _listed(kind: str) -> set[str]:
     """Names of the decoders or encoders that this ffmpeg has."""
-    from avse.sandbox import ffmpeg_exe
+    from avse.io.ffmpeg import ffmpeg_exe
 
     command = [ffmpeg_exe(), "-hide_banner", kind]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=30, check=False)

@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from avse.audio import stft
 from avse.config import SAMPLES_PER_FRAME, ModelConfig
+from avse.dsp.stft import stft
 from avse.errors import UsageError
-from avse.records import Inputs
+from avse.models.inputs import Inputs
 
 WINDOW = SAMPLES_PER_FRAME
 LEVEL = 0.1

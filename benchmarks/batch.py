@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from avse.data.synthetic import make_clip
+from avse.data.synthetic.clips import make_clip
 
 BIN = Path(sys.executable).parent
 

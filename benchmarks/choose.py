@@ -20,17 +20,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from avse.audio import istft
 from avse.config import SAMPLE_RATE, SAMPLES_PER_FRAME
 from avse.data.dataset import Batch, Batches
-from avse.data.mixing import MixConfig
+from avse.data.online_mixing import MixConfig
+from avse.dsp.stft import istft
 from avse.evaluation.metrics import score
 from avse.features import LEVEL, WINDOW
 from avse.models.net import SpeechNet
-from avse.registry import load_model
-from avse.training.folders import Folders
-from avse.training.settings import TrainConfig
+from avse.training.config import TrainConfig
+from avse.training.data import TrainingData
 from avse.training.steps import prepare_batch, rms
+from avse.weights.pretrained import load_model
 
 BATCH_SIZE = 16
 METRICS = {"pesq_wb": 1, "stoi": 100, "si_sdr": 1}
@@ -81,7 +81,7 @@ def told(model: str, options: argparse.Namespace) -> list[str]:
     """What is said of one model under each condition."""
     torch.set_num_threads(1)
     net = load_model(model, "cpu").net
-    folders = Folders(options.cache, options.voices, options.noises, tuple(options.speakers.split(",")))
+    folders = TrainingData(options.cache, options.voices, options.noises, tuple(options.speakers.split(",")))
     cells = []
     for condition, settings in CONDITIONS.items():
         values = {"num_frames": 75, "unseen_probability": 0.0, "noise_probability": 0.0} | settings

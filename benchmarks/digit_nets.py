@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from avse.models.imputer import FeatureRegulariser, Imputer
-from avse.training.priors import centres
 from avse.training.smil import SmilConfig, Weights, meta_losses
+from avse.training.smil_priors import centres
 
 FEATURES = 64
 BATCH_SIZE = 64

@@ -18,10 +18,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from avse import __version__
 from avse.config import SAMPLES_PER_FRAME, VIDEO_FPS, ModelConfig
+from avse.dsp.windowing import WINDOW_FRAMES
 from avse.models.fusion import FUSIONS
+from avse.models.inputs import Inputs
 from avse.models.net import SpeechNet
-from avse.records import Inputs
-from avse.separation import WINDOW_FRAMES
 
 SECONDS = WINDOW_FRAMES / VIDEO_FPS
 

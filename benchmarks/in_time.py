@@ -17,14 +17,15 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from avse import sync
-from avse.choice import LEAST_AGREEMENT
+from avse.active_speaker import av_sync, correlation
+from avse.active_speaker.selection import MIN_CORRELATION
 from avse.config import VIDEO_FPS
-from avse.data.clips import segment
-from avse.data.mixing import Talkers, scale_to
+from avse.data.augmentation.timing import random_segment
+from avse.data.online_mixing import Talkers
+from avse.dsp.levels import scale_to
 from avse.models.net import SpeechNet
-from avse.registry import load_model
-from avse.training.folders import Folders
+from avse.training.data import TrainingData
+from avse.weights.pretrained import load_model
 
 LENGTHS = (2, 5, 10, 20)
 MOVES = (-5, -4, -3, -2, 2, 3, 4, 5)
@@ -46,7 +47,7 @@ def scenes(net: SpeechNet, talkers: Talkers, num_frames: int, num_items: int) ->
     for index in range(num_items):
         speaker = names[index % len(names)]
         others = rng.permutation([name for name in names if name != speaker])[:2]
-        own, other, third = (segment(talkers[name], num_frames, rng) for name in (speaker, *others))
+        own, other, third = (random_segment(talkers[name], num_frames, rng) for name in (speaker, *others))
         voice, second = scale_to(own.sound, -20.0), scale_to(other.sound, -20.0)
         noise = scale_to(rng.standard_normal(len(voice)).astype(np.float32), -20.0)
         sounds = (voice, voice + second, voice + noise, second)
@@ -57,27 +58,27 @@ def scenes(net: SpeechNet, talkers: Talkers, num_frames: int, num_items: int) ->
 
 def energies(sound: np.ndarray) -> np.ndarray:
     """Band energies (V, bands) of sound (N,)."""
-    return sync.hear(torch.from_numpy(sound)).numpy()
+    return correlation.mel_energies(torch.from_numpy(sound)).numpy()
 
 
 def tell(net: SpeechNet, lips: np.ndarray | None) -> np.ndarray:
     """What mouths (V, 88, 88) tell: (V, bands)."""
     assert lips is not None
-    return sync.read_lips(net, torch.from_numpy(lips.copy())[None])[:, 0].numpy()
+    return correlation.predict_bands(net, torch.from_numpy(lips.copy())[None])[:, 0].numpy()
 
 
 def lag(told: np.ndarray, heard: np.ndarray) -> int:
     """By how many frames the picture is late, as `avse enhance` finds it."""
-    return sync.find_lag(told[:, None], heard, np.ones((1, len(told)), bool))
+    return av_sync.estimate_av_offset(told[:, None], heard, np.ones((1, len(told)), bool))
 
 
 def agreement_rows(length: str, found: Sequence[Scene]) -> Iterator[str]:
     """One's own lips, strange ones, and how often one's own go better with the sound."""
     seen = np.ones(len(found[0].own), bool)
     for sound in SOUNDS[:-1]:
-        own = np.array([sync.agree(scene.own, scene.heard[sound], seen) for scene in found])
-        strange = np.array([sync.agree(scene.strange, scene.heard[sound], seen) for scene in found])
-        both = [f"{x.mean():.2f} ± {x.std():.2f} | {np.mean(x < LEAST_AGREEMENT):.0%}" for x in (own, strange)]
+        own = np.array([correlation.av_correlation(scene.own, scene.heard[sound], seen) for scene in found])
+        strange = np.array([correlation.av_correlation(scene.strange, scene.heard[sound], seen) for scene in found])
+        both = [f"{x.mean():.2f} ± {x.std():.2f} | {np.mean(x < MIN_CORRELATION):.0%}" for x in (own, strange)]
         yield f"| {length} | {sound} | {' | '.join(both)} | {np.mean(own > strange):.0%} |"
 
 
@@ -86,7 +87,11 @@ def lag_rows(length: str, found: Sequence[Scene]) -> Iterator[str]:
     for sound in SOUNDS:
         kept = np.mean([lag(scene.own, scene.heard[sound]) == 0 for scene in found])
         after = np.array(
-            [abs(move - lag(sync.shifted(scene.own, move), scene.heard[sound])) for scene in found for move in MOVES]
+            [
+                abs(move - lag(correlation.shift_frames(scene.own, move), scene.heard[sound]))
+                for scene in found
+                for move in MOVES
+            ]
         )
         before = np.abs(np.tile(MOVES, len(found)))
         shares = (after == 0, after == 1, (after > 1) & (after < before), after == before, after > before)
@@ -102,11 +107,11 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=60)
     options = parser.parse_args()
     net = load_model(options.model, "cpu").net
-    talkers = Folders(options.cache, validation_speakers=tuple(options.speakers.split(","))).talkers(True)
+    talkers = TrainingData(options.cache, validation_speakers=tuple(options.speakers.split(","))).talkers(True)
     if len(talkers) < 3 or options.items < 1:
         parser.error("three speakers, and one item, are the least")
     found = {f"{length} s": scenes(net, talkers, length * VIDEO_FPS, options.items) for length in LENGTHS}
-    below = f"below {LEAST_AGREEMENT}"
+    below = f"below {MIN_CORRELATION}"
     print(f"| length | sound | own lips | {below} | strange lips | {below} | own are better |\n|{'---|' * 7}")
     print("\n".join(row for length, part in found.items() for row in agreement_rows(length, part)))
     print("\n| length | sound | in time: left alone | moved: found | one frame off | better | as it was | worse |")

@@ -27,9 +27,9 @@ from typing import Any
 
 from batch import processor
 
-from avse.data.synthetic import make_clip
-from avse.sandbox import ffmpeg_exe
-from avse.workers import num_cores
+from avse.data.synthetic.clips import make_clip
+from avse.io.ffmpeg import ffmpeg_exe
+from avse.parallel.local import num_cores
 
 CLIP_SECONDS = 8.0
 MINUTES = [1 / 6, 0.5, 1, 3, 10, 30, 60]

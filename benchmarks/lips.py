@@ -15,16 +15,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from avse.audio import istft
-from avse.data.augment import warp
+from avse.data.augmentation.mouth import warp
 from avse.data.dataset import Batch, Batches
-from avse.data.mixing import MixConfig, Mixer
+from avse.data.online_mixing import MixConfig, Mixer
+from avse.dsp.stft import istft
 from avse.features import WINDOW
 from avse.models.net import SpeechNet
-from avse.registry import load_model
-from avse.training.folders import Folders
-from avse.training.losses import si_sdr
+from avse.training.data import TrainingData
+from avse.training.losses.spectral import si_sdr
 from avse.training.steps import prepare_batch
+from avse.weights.pretrained import load_model
 
 BATCH_SIZE = 32
 NUM_FRAMES = 50
@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument("--model", action="append")
     parser.add_argument("--items", type=int, default=192)
     options = parser.parse_args()
-    talkers = Folders(options.cache, validation_speakers=tuple(options.speakers.split(","))).talkers(True)
+    talkers = TrainingData(options.cache, validation_speakers=tuple(options.speakers.split(","))).talkers(True)
     one_more = MixConfig(
         num_frames=NUM_FRAMES,
         num_talkers=(0.0, 1.0),

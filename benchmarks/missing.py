@@ -23,13 +23,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from avse import faces, files, lips, media, registry
-from avse.checkpoint import Checkpoint
 from avse.config import SAMPLE_RATE, SAMPLES_PER_FRAME, VIDEO_FPS
+from avse.dsp.levels import compute_audio_stats
+from avse.enhancement.streaming import enhance_blocks
 from avse.evaluation.metrics import score
-from avse.header import sha256
-from avse.registry import load_model
-from avse.separation import measure, separate_blocks
+from avse.faces import detection, face_tracker, mouth_roi
+from avse.io import jsonl, reader
+from avse.weights import pretrained
+from avse.weights.checkpoint import Checkpoint
+from avse.weights.metadata import sha256
+from avse.weights.pretrained import load_model
 
 LOST = {"present": 0.0, "25 % lost": 0.25, "50 % lost": 0.5, "75 % lost": 0.75, "absent": 1.0}
 SCORES = {"si_sdr_gain": ("SI-SDR improvement in dB", 2), "stoi": ("STOI", 3)}
@@ -54,15 +57,15 @@ def random_gaps(num_frames: int, share: float, rng: np.random.Generator) -> np.n
 def enhanced(model: Checkpoint, sound: np.ndarray, mouths: np.ndarray) -> np.ndarray:
     """Sound (N,) at 16 kHz with mouths (V, 88, 88), as `avse enhance` does it."""
     blocks = [sound[:, None]]
-    loudness = measure(blocks, SAMPLE_RATE)
-    made = separate_blocks(model.net, blocks, SAMPLE_RATE, loudness, iter(mouths[:, None]))
+    loudness = compute_audio_stats(blocks, SAMPLE_RATE)
+    made = enhance_blocks(model.net, blocks, SAMPLE_RATE, loudness, iter(mouths[:, None]))
     return np.concatenate(list(made))[:, 0]
 
 
-def find_mouths(tape: media.Media, num_frames: int, detect: faces.Detector) -> np.ndarray:
+def find_mouths(tape: reader.Recording, num_frames: int, detect: detection.Detector) -> np.ndarray:
     """Mouths (V, 88, 88) of the largest face, black where there is none."""
-    tracks = faces.scan(tape, detect, num_frames=num_frames)
-    blocks = lips.crops(tape, tracks[0], num_frames) if tracks else lips.no_crops(num_frames)
+    tracks = face_tracker.track_faces(tape, detect, num_frames=num_frames)
+    blocks = mouth_roi.crop_track(tape, tracks[0], num_frames) if tracks else mouth_roi.blank_crops(num_frames)
     return np.concatenate(list(blocks))
 
 
@@ -80,11 +83,11 @@ def score_recording(recording: Path, done: set[str]) -> list[Row]:
     todo = {name: model for name, model in _models.items() if name not in done}
     if not todo:
         return []
-    tape = media.probe(recording)
-    clean = media.read_sound(media.probe(recording.parent.parent / "s1" / f"{recording.stem}.flac"))[:, 0]
-    mixed = media.read_sound(tape)[:, 0]
+    tape = reader.probe(recording)
+    clean = reader.load_audio(reader.probe(recording.parent.parent / "s1" / f"{recording.stem}.flac"))[:, 0]
+    mixed = reader.load_audio(tape)[:, 0]
     num_frames = -(-len(mixed) // SAMPLES_PER_FRAME)
-    mouths = find_mouths(tape, num_frames, faces.Detector(num_threads=1))
+    mouths = find_mouths(tape, num_frames, detection.Detector(num_threads=1))
     item = {"list": recording.parent.parent.name, "item": recording.stem}
     rng = np.random.default_rng(zlib.crc32("/".join(item.values()).encode()))
     before = score(clean, mixed, SAMPLE_RATE, ["si_sdr"]).values["si_sdr"]
@@ -101,7 +104,7 @@ def score_recording(recording: Path, done: set[str]) -> list[Row]:
 
 def evaluate(options: argparse.Namespace, models: dict[str, str], hashes: dict[str, str], rows: Path) -> list[Row]:
     """Score all items of all lists; what ``rows`` holds of these very checkpoints is not done again."""
-    length, told = files.read_lines(rows)
+    length, told = jsonl.read_jsonl(rows)
     found: list[Row] = [row for row in told if hashes.get(row["method"]) == row["sha256"]]
     folders = sorted(options.mixtures.glob("*/mix"))
     recordings = [path for folder in folders for path in sorted(folder.glob("*.mkv"))[: options.limit]]
@@ -172,7 +175,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="items of each list")
     options = parser.parse_args()
     models = dict(entry.split("=", 1) for entry in options.models)
-    hashes = {name: sha256(registry.find(path)) for name, path in models.items()}
+    hashes = {name: sha256(pretrained.find(path)) for name, path in models.items()}
     rows = evaluate(options, models, hashes, options.output.with_suffix(".jsonl"))
     told = ", ".join(f"{name} {value[:12]}" for name, value in hashes.items())
     made = (

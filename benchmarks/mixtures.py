@@ -3,7 +3,7 @@
 The same model with the picture and without, beside the unprocessed mixture and, with ``--rivals``, RNNoise and
 noisereduce on the same items; where MIXTURES/mixtures.csv says who talks (columns list, item, target_speaker,
 interference), a second table parts the items by whether the other talkers come from the target's own collection of
-recordings. Rows, estimates and the report stay in the folder of results; run it again to go on where it stopped.
+recordings. Rows and estimates stay in the folder of results; run it again to go on where it stopped.
 
     python benchmarks/mixtures.py MIXTURES --rivals --output docs/mixtures.md
 """
@@ -24,7 +24,7 @@ from statistics import mean
 from typing import Any
 
 from avse.evaluation.evaluate import Request, evaluate
-from avse.evaluation.report.study import Study, score_of
+from avse.evaluation.statistics import ScoreTable, score_of
 
 SCORES = {
     "pesq": ("PESQ-wb", ".3f"),
@@ -77,7 +77,7 @@ def origins(index: Path) -> dict[tuple[str, str], str]:
 
 def table_by_origin(rows: Sequence[Mapping[str, Any]], origin: Mapping[tuple[str, str], str]) -> str:
     """Means by list, by where the other talkers come from, and by method."""
-    study = Study(rows)
+    study = ScoreTable(rows)
     groups: dict[tuple[str, str, str], list[tuple[float, ...]]] = defaultdict(list)
     for row in rows:
         key, gain = (row["subset"], row["item"]), study.gain(row, "si_sdr")
@@ -108,7 +108,7 @@ def main() -> None:
     parser.add_argument("--model", default="avse")
     parser.add_argument("--also", action="append", default=[], metavar="MODEL", help="another model, beside it")
     parser.add_argument("--output", type=Path, required=True, help="Markdown page; all scores go beside it as .csv")
-    parser.add_argument("--results", type=Path, default=Path("out/mixtures"), help="rows, estimates and report")
+    parser.add_argument("--results", type=Path, default=Path("out/mixtures"), help="rows and estimates")
     parser.add_argument("--rivals", action="store_true", help="also run RNNoise and noisereduce (extra rivals)")
     parser.add_argument("--jobs", type=int, help="processes; one per core by default")
     parser.add_argument("--limit", type=int, help="items of each list")

@@ -22,9 +22,9 @@ import soundfile
 from PIL import Image
 
 import avse
-from avse import media
-from avse.evaluation.compare import compare_files, read_reference
-from avse.faces import Detector
+from avse.evaluation.reference import compare_files, read_reference
+from avse.faces.detection import Detector
+from avse.io import reader
 
 CARD, INK, FAINT, FACE = "#11161d", "#e8edf4", "#8d99a8", "#4fd1a5"
 FACE_FRAME = 40
@@ -39,10 +39,13 @@ def decibels(sound: np.ndarray, sample_rate: int) -> np.ndarray:
 
 def draw(recording: Path, output: Path, scores: dict[str, Any], target: Path) -> None:
     """Write the picture."""
-    tape = media.probe(recording)
+    tape = reader.probe(recording)
     assert tape.sound is not None
     rate = tape.sound.sample_rate
-    sounds = {"before": media.read_sound(tape, rate)[:, 0], "after": media.read_sound(media.probe(output), rate)[:, 0]}
+    sounds = {
+        "before": reader.load_audio(tape, rate)[:, 0],
+        "after": reader.load_audio(reader.probe(output), rate)[:, 0],
+    }
     loudest = decibels(sounds["before"], rate).max()
     figure = plt.figure(figsize=(10.4, 4.3), facecolor=CARD)
     grid = figure.add_gridspec(2, 2, width_ratios=(1, 2.35), left=0.02, right=0.985, top=0.92, bottom=0.115)
@@ -59,9 +62,9 @@ def draw(recording: Path, output: Path, scores: dict[str, Any], target: Path) ->
     Image.open(target).convert("RGB").quantize(256).save(target, optimize=True)
 
 
-def draw_face(axes: Any, tape: media.Media) -> None:
+def draw_face(axes: Any, tape: reader.Recording) -> None:
     """One frame with the box of the face and the mouth that is read."""
-    frame = next(islice(media.frames(tape), FACE_FRAME, None))
+    frame = next(islice(reader.read_frames(tape), FACE_FRAME, None))
     face = max(Detector(1)(frame), key=lambda found: found.score)
     left, top, right, bottom = face.box
     middle = np.array([(left + right) / 2, (top + bottom) / 2])
@@ -96,7 +99,7 @@ def draw_spectrogram(axes: Any, power_db: np.ndarray, seconds: float, sample_rat
 def write_sounds(start: str, recording: Path, reference: Path, output: Path) -> None:
     """The three sounds to listen to, under one name."""
     for name, path in (("before", recording), ("after", output), ("clean", reference)):
-        sound = media.read_sound(media.probe(path))
+        sound = reader.load_audio(reader.probe(path))
         soundfile.write(f"{start}-{name}.mp3", sound, 16000, bitrate_mode="CONSTANT", compression_level=0.6)
 
 

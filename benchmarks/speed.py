@@ -29,13 +29,13 @@ import torch
 from batch import processor
 from speed_page import page, plot
 
-from avse import files, media
-from avse.bench import bench
-from avse.data.synthetic import make_clip, street_noise
-from avse.each import enhance_each
-from avse.enhance import enhance
-from avse.registry import load_model
-from avse.sandbox import ffmpeg_exe
+from avse.data.synthetic.clips import make_clip, street_noise
+from avse.enhancement.all_speakers import enhance_all
+from avse.enhancement.pipeline import enhance
+from avse.io import atomic, reader
+from avse.io.ffmpeg import ffmpeg_exe
+from avse.profiling.benchmark import bench
+from avse.weights.pretrained import load_model
 
 SIZES = ["320x240", "640x360", "1280x720", "1920x1080"]
 NUM_FACES = ["1 face", "2 faces", "3 faces", "4 faces"]
@@ -64,7 +64,7 @@ def make_size(folder: Path, seconds: float, size: str) -> Path:
     if not path.exists():
         width, height = size.split("x")
         chain = f"scale=-2:{height},crop='min(iw,{width})':{height},pad={width}:{height}:(ow-iw)/2:0:gray,{GRAIN}"
-        with files.whole(path) as part:
+        with atomic.atomic_path(path) as part:
             ffmpeg("-i", make_head(folder, seconds, 0), "-vf", chain, *CAMERA, part)
     return path
 
@@ -83,7 +83,7 @@ def make_faces(folder: Path, seconds: float, count: int) -> Path:
     sounds = "".join(f"[{k}:a]" for k in range(count))
     chain += [f"[{before}]{GRAIN}[picture]", f"{sounds}amix=inputs={count}[sound]"]
     inputs = [part for head in heads for part in ("-i", head)]
-    with files.whole(path) as part:
+    with atomic.atomic_path(path) as part:
         ffmpeg(*inputs, "-filter_complex", ";".join(chain), "-map", "[picture]", "-map", "[sound]", *CAMERA, part)
     return path
 
@@ -112,7 +112,7 @@ def measure_faces(name: str, folder: Path, seconds: float, repeat: int) -> dict[
     ways = {
         "sound": lambda: enhance(path, folder / "one.wav", use_video=False, **settings),
         "one": lambda: enhance(path, folder / "one.wav", **settings),
-        "all": lambda: enhance_each(path, target, **settings),
+        "all": lambda: enhance_all(path, target, **settings),
     }
     times = {way: least(repeat, work) / seconds for way, work in ways.items()}
     return times | {"num_faces": len(json.loads((target / "faces.json").read_text())["faces"])}
@@ -122,12 +122,12 @@ def measure_others(name: str, folder: Path, seconds: float, repeat: int) -> dict
     """Seconds for a second of recording, from file to file."""
     path, target = make_size(folder, seconds, "640x360"), folder / "others.wav"
     checkpoint = load_model()
-    tape = media.probe(path)
+    tape = reader.probe(path)
     assert tape.sound is not None
     rate = tape.sound.sample_rate
 
     def convert(work: Callable[[np.ndarray], np.ndarray]) -> None:
-        soundfile.write(target, work(media.read_sound(tape, rate)[:, 0]), rate, subtype="PCM_16")
+        soundfile.write(target, work(reader.load_audio(tape, rate)[:, 0]), rate, subtype="PCM_16")
 
     ways = {
         "avse enhance": lambda: enhance(path, target, model=checkpoint, force=True),

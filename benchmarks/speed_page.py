@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from avse import stages
+from avse.profiling import stages
 
 Found = Mapping[str, Any]
 GROUPS = {

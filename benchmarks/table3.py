@@ -21,12 +21,12 @@ from typing import Any
 
 import numpy as np
 
-from avse import registry
 from avse.errors import AvseError, UsageError
 from avse.evaluation.evaluate import Request, evaluate
-from avse.evaluation.methods import MIXED
-from avse.evaluation.report.study import Mean, Study, mean_of, score_of, subset_of
-from avse.header import Header, read_header, sha256
+from avse.evaluation.statistics import Mean, ScoreTable, mean_of, score_of, subset_of
+from avse.evaluation.systems import UNPROCESSED
+from avse.weights import pretrained
+from avse.weights.metadata import Metadata, read_metadata, sha256
 
 SCORES = {"pesq": ("PESQ-wb", 2), "stoi": ("STOI", 3), "estoi": ("ESTOI", 3), "si_sdr": ("SI-SDR dB", 2)}
 PAPER_SOURCE = (
@@ -41,24 +41,30 @@ PAPER = {
     "AV baseline (CWC)": {"pesq": 2.67, "stoi": 0.938},
     "MMTM": {"pesq": 2.73, "stoi": 0.941},
 }
-PAPER_ROWS = {MIXED: "Mixed", "none": "AO baseline", "cwc": "AV baseline (CWC)", "mmtm-global": "MMTM", "mmtm": "MMTM"}
+PAPER_ROWS = {
+    UNPROCESSED: "Mixed",
+    "none": "AO baseline",
+    "cwc": "AV baseline (CWC)",
+    "mmtm-global": "MMTM",
+    "mmtm": "MMTM",
+}
 """The paper's row that goes with a fusion, or with the mixture as it is."""
 IN_PAPER = ("pesq", "stoi")
 SETTINGS = ("stage", "batch_size", "learning_rate", "num_steps", "seed")
 Fusions = Mapping[str, str]
-Nets = Mapping[str, Mapping[str, Header]]
+Nets = Mapping[str, Mapping[str, Metadata]]
 """Headers by the name of a row and, within it, by what each of its nets is called."""
 
 
-def read_nets(typed: Sequence[str]) -> dict[str, dict[str, Header]]:
+def read_nets(typed: Sequence[str]) -> dict[str, dict[str, Metadata]]:
     """Checkpoints by the names they were given; UsageError for one that is not there, or is not a net of its own.
 
     Of several with one name the first is called by it, each of the others by name and seed.
     """
-    nets: dict[str, dict[str, Header]] = {}
+    nets: dict[str, dict[str, Metadata]] = {}
     for entry in typed:
         name, equals, path = entry.partition("=")
-        header = read_header(registry.find(path)) if equals else None
+        header = read_metadata(pretrained.find(path)) if equals else None
         taken = nets.get(name, {})
         if header is None or not is_another_seed(header, list(taken.values())):
             raise UsageError(
@@ -69,12 +75,12 @@ def read_nets(typed: Sequence[str]) -> dict[str, dict[str, Header]]:
     return nets
 
 
-def is_another_seed(header: Header, others: Sequence[Header]) -> bool:
+def is_another_seed(header: Metadata, others: Sequence[Metadata]) -> bool:
     """Whether a net can stand in one row with these: the same fusion, and a seed that none of them has."""
     return all(header.fusion == other.fusion and seed_of(header) != seed_of(other) for other in others)
 
 
-def seed_of(header: Header) -> Any:
+def seed_of(header: Metadata) -> Any:
     """The seed of its training."""
     return header.about.get("training", {}).get("seed")
 
@@ -102,7 +108,7 @@ def mean_scores(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return {metric: float(np.mean(found)) for metric, found in values.items() if np.isfinite(found).all()}
 
 
-def scores_table(study: Study, subset: str, fusions: Fusions, with_paper: bool) -> str:
+def scores_table(study: ScoreTable, subset: str, fusions: Fusions, with_paper: bool) -> str:
     """Means of one list with their intervals, beside the paper's rows where they go with the list."""
     heads = ["method", "items", *(f"{heading} (95 %)" for heading, _ in SCORES.values())]
     heads += ["paper: PESQ", "STOI"] if with_paper else []
@@ -117,7 +123,7 @@ def scores_table(study: Study, subset: str, fusions: Fusions, with_paper: bool) 
     return markdown(heads, rows)
 
 
-def differences_table(study: Study, subset: str, ours: str, fusions: Fusions, with_paper: bool) -> str:
+def differences_table(study: ScoreTable, subset: str, ours: str, fusions: Fusions, with_paper: bool) -> str:
     """How far ``ours`` lies above each other method of one list, item by item."""
     heads = [f"{ours} minus", "items", *(f"{heading} (95 %)" for heading, _ in SCORES.values())]
     heads += ["paper: PESQ", "STOI"] if with_paper else []
@@ -128,14 +134,14 @@ def differences_table(study: Study, subset: str, ours: str, fusions: Fusions, wi
     return markdown(heads, rows)
 
 
-def gaps(study: Study, subset: str, ours: str, other: str) -> list[str]:
+def gaps(study: ScoreTable, subset: str, ours: str, other: str) -> list[str]:
     """How many items two methods share in a list, and the paired difference of each score."""
     means = {name: difference(study, subset, name, ours, other) for name in SCORES}
     num_items = max(mean.num_items for mean in means.values())
     return [str(num_items), *(spread(mean, name, "+") for name, mean in means.items())]
 
 
-def difference(study: Study, subset: str, metric: str, ours: str, other: str) -> Mean:
+def difference(study: ScoreTable, subset: str, metric: str, ours: str, other: str) -> Mean:
     """Mean of the paired difference of two methods, over the items of which both have a score."""
     pairs = [(row, study.row(subset, str(row["item"]), other)) for row in study.select(ours, subset)]
     gaps = [score_of(row, metric) - score_of(beside, metric) for row, beside in pairs if beside is not None]
@@ -159,7 +165,7 @@ def spread(mean: Mean, metric: str, sign: str = "") -> str:
     return f"{value} ({low} to {high})"
 
 
-def seeds_table(study: Study, nets: Nets, ours: str) -> str:
+def seeds_table(study: ScoreTable, nets: Nets, ours: str) -> str:
     """The nets of ``ours`` beside those of each other name of as many, the first with the first and so on."""
     heads = ["list", "net", "minus", "items", *(f"{heading} (95 %)" for heading, _ in SCORES.values())]
     others = [name for name in nets if name != ours and len(nets[name]) == len(nets[ours])]
@@ -170,7 +176,7 @@ def seeds_table(study: Study, nets: Nets, ours: str) -> str:
     return markdown(heads, rows)
 
 
-def recipes_table(nets: Mapping[str, Header]) -> str:
+def recipes_table(nets: Mapping[str, Metadata]) -> str:
     """What each file tells of its training; "start" is the hash of the checkpoint whose weights it began with."""
     heads = ["net", "fusion", "parameters", "stage", "batch", "rate", "steps planned", "seed"]
     heads += ["step kept", "start", "sha256"]
@@ -190,7 +196,7 @@ def recipes_table(nets: Mapping[str, Header]) -> str:
     return markdown(heads, cells)
 
 
-def differing_settings(nets: Mapping[str, Header]) -> str:
+def differing_settings(nets: Mapping[str, Metadata]) -> str:
     """Whether the nets were trained alike, in a sentence: settings of training, and of the net but for its fusion."""
     recipes = [dict(header.about.get("training", {})) for header in nets.values()]
     models = [dict(recipe.pop("model", {})) | {"fusion": ""} for recipe in recipes]
@@ -214,9 +220,9 @@ def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def page(rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any], nets: Nets, options: argparse.Namespace) -> str:
     """The page, with all that is needed to make it again."""
-    study = Study(over_seeds(rows, nets), facts["seed"])
+    study = ScoreTable(over_seeds(rows, nets), facts["seed"])
     alone = {method: header for members in nets.values() for method, header in members.items()}
-    fusions = {MIXED: MIXED} | {name: alone[name].fusion for name in nets}
+    fusions = {UNPROCESSED: UNPROCESSED} | {name: alone[name].fusion for name in nets}
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
     machine = f"{facts['machine']['platform']}, {facts['machine']['num_cores']} cores, GPU: {facts['machine']['gpu']}"
     typed = " ".join(f'"{name}=PATH"' for name, members in nets.items() for _ in members)
@@ -234,7 +240,7 @@ def page(rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any], nets: Nets
         if options.ours in nets:
             parts += [differences_table(study, subset, options.ours, fusions, with_paper)]
     if len(nets.get(options.ours, ())) > 1:
-        parts += ["## Each seed by itself", seeds_table(Study(rows, facts["seed"]), nets, options.ours)]
+        parts += ["## Each seed by itself", seeds_table(ScoreTable(rows, facts["seed"]), nets, options.ours)]
     parts += [
         "## How the nets were trained",
         differing_settings(alone),
@@ -270,7 +276,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "nets", nargs="+", metavar="NAME=PATH", help="checkpoints and what to call them; a name again: another seed"
     )
     parser.add_argument("--output", type=Path, required=True, help="Markdown page; all scores go beside it as .csv")
-    parser.add_argument("--results", type=Path, default=Path("out/table3"), help="rows, estimates and report")
+    parser.add_argument("--results", type=Path, default=Path("out/table3"), help="rows and estimates")
     parser.add_argument("--ours", default="MMTM time", help="the net that the others are compared with item by item")
     parser.add_argument(
         "--paper-list", default="three-talkers-paper", help="the list that is like the paper's mixtures"

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from avse import media
-from avse.each import enhance_each
+from avse.enhancement.all_speakers import enhance_all
 from avse.evaluation.dnsmos import overall
+from avse.io import reader
 
 RATE = 16000
 
@@ -29,7 +29,7 @@ def levels(sound: np.ndarray) -> np.ndarray:
 
 
 def heard(path: Path) -> np.ndarray:
-    return media.read_sound(media.probe(path), RATE)[:, 0]
+    return reader.load_audio(reader.probe(path), RATE)[:, 0]
 
 
 def rows(recording: Path, model: str) -> list[str]:
@@ -38,7 +38,7 @@ def rows(recording: Path, model: str) -> list[str]:
     level = levels(before)
     lines = [f"| {recording.name} | as it is | {overall(before):.2f} | | |"]
     with tempfile.TemporaryDirectory() as scratch:
-        facts = enhance_each(recording, Path(scratch, "out"), model=model)
+        facts = enhance_all(recording, Path(scratch, "out"), model=model)
         faces = [Path(scratch, "out", face["sound"]) for face in facts["faces"]]
         sounds = [heard(path) for path in faces]
     loud = level > level.max() - 40

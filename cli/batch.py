@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from avse.sandbox import ORDINARY, Limits
+from avse.io.ffmpeg import DEFAULT_LIMITS, Limits
 
 from .batch_progress import bars
 from .options import AudioTrack, Device, Json, Loudness, MaxMegabytes, MaxSeconds, Model, NoVideo, Quiet, Strength, lufs
 
 if TYPE_CHECKING:
-    from avse.batch import Engine, EnhanceJob, Item, Settings
+    from avse.batch.discovery import Item
+    from avse.batch.job import EnhanceJob
+    from avse.batch.run import Engine, Settings
 
 Engines = Enum("Engines", {"local": "local", "ray": "ray"}, type=str)
 
@@ -63,8 +65,8 @@ def batch(
     strength: Strength = 1.0,
     loudness: Loudness = "keep",
     audio_track: AudioTrack = 1,
-    max_seconds: MaxSeconds = ORDINARY.max_seconds,
-    max_megabytes: MaxMegabytes = ORDINARY.max_megabytes,
+    max_seconds: MaxSeconds = DEFAULT_LIMITS.max_seconds,
+    max_megabytes: MaxMegabytes = DEFAULT_LIMITS.max_megabytes,
     reference_dir: References = None,
     results: Results = None,
     engine: Where = Engines["local"],
@@ -136,17 +138,17 @@ def _engine(engine: Engines, count: int | None, address: str, share: float | Non
     if engine is Engines.local:
         yield library.run_many, count or library.num_cores()
         return
-    from avse import batch_ray
+    from avse.parallel import ray
 
-    with batch_ray.connected(address):
-        num_gpus = batch_ray.gpu_share() if share is None else share
-        yield functools.partial(batch_ray.run_many, num_gpus=num_gpus), count or batch_ray.capacity(num_gpus)
+    with ray.connected(address):
+        num_gpus = ray.gpu_share() if share is None else share
+        yield functools.partial(ray.run_many, num_gpus=num_gpus), count or ray.capacity(num_gpus)
 
 
 def _show_plan(items: list[Item], settings: Settings, as_json: bool) -> None:
     from avse import batch as library
     from avse.errors import printable
-    from avse.files import to_json
+    from avse.io.jsonl import to_json
 
     state = library.states(items, settings, library.Journal(settings.results).last())
     rows = [{"source": item.source, "output": item.output, "state": state[item.name]} for item in items]
@@ -182,7 +184,7 @@ def _everywhere(place: str) -> str:
 
 def _tell(summary: Mapping[str, Any], settings: Settings, quiet: bool, as_json: bool) -> None:
     """What came of the batch."""
-    from avse.files import to_json
+    from avse.io.jsonl import to_json
 
     if as_json:
         typer.echo(to_json(summary))

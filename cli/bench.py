@@ -42,15 +42,15 @@ def bench(
     avse bench interview.mp4 --seconds 60 --repeat 1
     avse bench interview.mp4 --device cuda --json > speed.json
     """
-    from avse import files
-    from avse.bench import bench as run
+    from avse.io import jsonl
+    from avse.profiling.benchmark import bench as run
 
     with TemporaryDirectory(prefix="avse-bench-") as scratch, progress(quiet) as show:
         given = recording or _sample(Path(scratch))
         found = run(given, model=model, device=device, repeat=repeat, seconds=seconds, on_progress=show).as_dict()
     found["recording"] = str(recording or given.name)
     if as_json:
-        typer.echo(files.to_json(found))
+        typer.echo(jsonl.to_json(found))
     elif quiet:
         typer.echo(f"{found['real_time_factor']:.3f}")
     else:
@@ -59,7 +59,7 @@ def bench(
 
 
 def _sample(folder: Path) -> Path:
-    from avse.data.synthetic import make_samples
+    from avse.data.synthetic.clips import make_samples
 
     return make_samples(folder)[0]
 

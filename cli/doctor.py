@@ -23,13 +23,13 @@ def doctor(
     Example: avse doctor
     avse doctor --json > for-the-bug-report.json
     """
-    from avse import files
     from avse.doctor import ABSENT, OK, examine, is_fit, versions
+    from avse.io import jsonl
 
     findings = examine()
     if as_json:
         told = {"fit": is_fit(findings), "versions": versions(), "findings": [asdict(found) for found in findings]}
-        typer.echo(files.to_json(told))
+        typer.echo(jsonl.to_json(told))
     else:
         shown = [found for found in findings if not (quiet and found.state in (OK, ABSENT))]
         write_table([(found.state, found.name, found.detail) for found in shown])

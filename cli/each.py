@@ -35,20 +35,20 @@ def check_each(recording: Path, folder: Path, asks_for_more: object) -> None:
 
 def enhance_all(recording: Path, folder: Path, quiet: bool, as_json: bool, **settings: Any) -> None:
     """Write every face's sound, and say which is whom."""
-    from avse import files
-    from avse.each import FACTS, enhance_each
+    from avse.enhancement.all_speakers import FACES_JSON, enhance_all
     from avse.errors import printable
-    from avse.sheet import clock
+    from avse.faces.contact_sheet import clock
+    from avse.io import jsonl
 
     with progress(quiet) as show:
-        summary = enhance_each(recording, folder, on_progress=show, **settings)
+        summary = enhance_all(recording, folder, on_progress=show, **settings)
     if as_json:
-        typer.echo(files.to_json(summary))
+        typer.echo(jsonl.to_json(summary))
     elif not quiet:
         for face in summary["faces"]:
             times = f"{clock(face['intervals_seconds'][0][0])} to {clock(face['intervals_seconds'][-1][1])}"
             about = f"face {face['number']} ({face['position']}, {times}, seen {face['seen_share']:.0%} of the time)"
             typer.echo(f"{printable(str(folder / face['sound']))}  {about}")
-        typer.echo(printable(str(folder / FACTS)))
+        typer.echo(printable(str(folder / FACES_JSON)))
         for note in summary["notes"]:
             typer.echo(note)

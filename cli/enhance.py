@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from avse.sandbox import ORDINARY, Limits
+from avse.io.ffmpeg import DEFAULT_LIMITS, Limits
 
 from .each import check_each, each_folder, enhance_all
 from .options import AudioTrack, Device, Json, Loudness, MaxMegabytes, MaxSeconds, Model, NoVideo, Quiet, Strength, lufs
@@ -16,7 +16,7 @@ from .progress import progress
 from .reports import check_report, is_page, write_report
 
 if TYPE_CHECKING:
-    from avse.enhance import Result
+    from avse.enhancement.result import Result
 
 
 Recording = Annotated[Path, typer.Argument(help="Video or sound file, in any usual format; - for standard input.")]
@@ -45,8 +45,8 @@ def enhance(
     audio_track: AudioTrack = 1,
     reference: Reference = None,
     report: Report = None,
-    max_seconds: MaxSeconds = ORDINARY.max_seconds,
-    max_megabytes: MaxMegabytes = ORDINARY.max_megabytes,
+    max_seconds: MaxSeconds = DEFAULT_LIMITS.max_seconds,
+    max_megabytes: MaxMegabytes = DEFAULT_LIMITS.max_megabytes,
     force: Force = False,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -55,10 +55,10 @@ def enhance(
 
     The sound keeps its rate, its channels and its length. Example: avse enhance interview.mp4 -o clean.mp4
     """
-    from avse import speakers
-    from avse.enhance import check_paths
-    from avse.enhance import enhance as run
-    from avse.evaluation.compare import compare_files, read_reference
+    from avse.active_speaker import selection
+    from avse.enhancement.pipeline import enhance as run
+    from avse.enhancement.validation import check_paths
+    from avse.evaluation.reference import compare_files, read_reference
 
     settings: dict[str, Any] = {
         "model": model, "device": device, "strength": strength, "audio_track": audio_track,
@@ -68,7 +68,7 @@ def enhance(
         check_each(recording, folder, no_video or reference or report or loudness != "keep")
         return enhance_all(recording, folder, quiet, as_json, **settings)
     assert output
-    speakers.parse(speaker, "all")
+    selection.parse_speaker(speaker, "all")
     source, target = open_ends(recording, output)
     check_paths(source, target, force)
     _check_extras(recording, output, reference, report, force)
@@ -88,12 +88,12 @@ def enhance(
 
 def _tell(result: Result, summary: dict[str, Any], recording: Path, output: Path, quiet: bool, as_json: bool) -> None:
     """What was done; on standard error where standard output is for the sound."""
-    from avse import files
     from avse.errors import printable
-    from avse.evaluation.compare import table
+    from avse.evaluation.reference import table
+    from avse.io import jsonl
 
     if as_json:
-        typer.echo(files.to_json(summary), err=output == PIPE)
+        typer.echo(jsonl.to_json(summary), err=output == PIPE)
     elif not quiet:
         speed = f"{summary['elapsed_seconds']:.1f} s for {result.duration_seconds:.1f} s"
         done = f"{printable(f'{recording} -> {output}')}  ({speed}; {result.num_channels} x {result.sample_rate} Hz)"
@@ -104,17 +104,17 @@ def _tell(result: Result, summary: dict[str, Any], recording: Path, output: Path
 
 def _check_extras(recording: Path, output: Path, reference: Path | None, report: Path | None, force: bool) -> None:
     """UsageError, before any work, for a reference or a report that do not go with recording and output."""
-    from avse import files
     from avse.errors import UsageError
+    from avse.io import atomic
 
     read = [path for path in (recording, reference) if path and path != PIPE]
     through_pipe = PIPE in (recording, output)
     if output != PIPE:
-        files.check_output(output, force, read)
+        atomic.check_output(output, force, read)
     if reference and through_pipe:
         raise UsageError("Scores need files.", "Leave --reference away, or name files for input and output.")
     if report:
-        files.check_output(report, force, read)
+        atomic.check_output(report, force, read)
         check_report(report, output)
         if is_page(report) and through_pipe:
             raise UsageError("A page with players needs files.", "Name files for input and output, or a report.json.")

@@ -13,7 +13,7 @@ from .progress import progress
 from .tables import write_table
 
 if TYPE_CHECKING:
-    from avse.data.layouts import Found
+    from avse.evaluation.corpora.corpus import Found
 
 LABELS = {"pesq": "PESQ-wb", "stoi": "STOI", "estoi": "ESTOI", "si_sdr": "SI-SDR dB", "dnsmos": "DNSMOS"}
 
@@ -64,17 +64,20 @@ def evaluate(
     """
     from avse.evaluation.evaluate import Request, find
     from avse.evaluation.evaluate import evaluate as run
-    from avse.files import to_json
+    from avse.io.jsonl import to_json
 
     request = Request(
-        folder, output, method or ["avse"], layout, videos, subset or [], limit, device, keep_estimates, dnsmos,
-        report, seed,
+        folder, output, method or ["avse"], layout, videos, subset or [], limit, device, keep_estimates, dnsmos, seed,
     )  # fmt: skip
     found = find(request)
     if not quiet:
         typer.echo(f"{folder}: {_in_words(found)}", err=True)
     with progress(quiet) as show:
         evaluation = run(request, jobs, force, show)
+        if report:
+            from avse.reports.evaluation import evaluation_report
+
+            evaluation_report(evaluation.rows, evaluation.summary, output / "report.html")
     if as_json:
         typer.echo(to_json(evaluation.summary))
     elif not quiet:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from avse.sandbox import ORDINARY, Limits
+from avse.io.ffmpeg import DEFAULT_LIMITS, Limits
 
 from .options import AudioTrack, Device, Json, MaxMegabytes, MaxSeconds, Model, Quiet
 from .progress import progress
@@ -22,8 +22,8 @@ def faces(
     model: Model = "avse",
     device: Device = "auto",
     audio_track: AudioTrack = 1,
-    max_seconds: MaxSeconds = ORDINARY.max_seconds,
-    max_megabytes: MaxMegabytes = ORDINARY.max_megabytes,
+    max_seconds: MaxSeconds = DEFAULT_LIMITS.max_seconds,
+    max_megabytes: MaxMegabytes = DEFAULT_LIMITS.max_megabytes,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace the sheet if it exists.")] = False,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -37,26 +37,27 @@ def faces(
     avse faces panel.mp4 -o sheet.png
     avse enhance panel.mp4 --speaker 2 -o clean.wav
     """
-    from avse import files, speakers
-    from avse.each import look_at
+    from avse.active_speaker import selection
+    from avse.enhancement.all_speakers import analyse_recording
     from avse.errors import UsageError
-    from avse.registry import load_model
-    from avse.sheet import write_sheet
+    from avse.faces.contact_sheet import write_contact_sheet
+    from avse.io import atomic, jsonl
+    from avse.weights.pretrained import load_model
 
     if output:
-        files.check_output(output, force, [recording])
+        atomic.check_output(output, force, [recording])
         if output.suffix.lower() != ".png":
             raise UsageError(f"A contact sheet cannot be a '{output.suffix}' file.", "Name it .png.")
     with progress(quiet) as show:
         limits = Limits(max_seconds, max_megabytes)
-        look = look_at(recording, load_model(model, device), show, audio_track=audio_track, limits=limits)
+        look = analyse_recording(recording, load_model(model, device), show, audio_track=audio_track, limits=limits)
         facts = look.facts()
         if output and facts:
-            write_sheet(output, look.tape, look.crowd.tracks, facts)
-    active = speakers.choose(look.crowd.tracks, "active", look.crowd.watched)
+            write_contact_sheet(output, look.tape, look.crowd.tracks, facts)
+    active = selection.select_face(look.crowd.tracks, "active", look.crowd.watched)
     if as_json:
         number = None if active is None else active + 1
-        typer.echo(files.to_json({"recording": str(recording), "active": number, "faces": facts}))
+        typer.echo(jsonl.to_json({"recording": str(recording), "active": number, "faces": facts}))
     elif not facts and not quiet:
         typer.echo("There is no face in the picture, or none that moves.")
     elif not quiet:
@@ -65,7 +66,7 @@ def faces(
 
 def row(values: dict[str, Any], is_active: bool) -> list[str]:
     """One face as a line of the table."""
-    from avse.sheet import clock
+    from avse.faces.contact_sheet import clock
 
     left, top, right, bottom = values["box_pixels"]
     moves, fits = (values.get(name) for name in ("mouth_moves_share", "mouth_with_sound"))

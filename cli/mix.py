@@ -37,13 +37,14 @@ def mix(
 
     Example: avse mix voxceleb2/ mixtures/ --speakers 3 --level-db -18 -6 --count 200
     """
-    from avse.data.mixture_folder import MixtureConfig, Order, make_folder
+    from avse.data.mixtures.generate import MixtureRequest, make_folder
+    from avse.data.mixtures.recipes import MixtureConfig
 
     noise_levels = noise_db if noise_db or noise is None else (-5.0, -5.0)
     config = MixtureConfig(speakers, level_db, noise_levels, seconds, seed)
     done = bad = passed = 0
     with progress(quiet) as show:
-        for outcome in make_folder(Order(source, output, config, count, noise, layout), jobs, force):
+        for outcome in make_folder(MixtureRequest(source, output, config, count, noise, layout), jobs, force):
             done += 1
             bad += bool(outcome.problem)
             passed += len(outcome.passed_over)

@@ -38,12 +38,13 @@ def list_models(as_json: Json = False) -> None:
 
     Example: avse models list
     """
-    from avse import files, registry
-    from avse.header import read_header
+    from avse.io import jsonl
+    from avse.weights import pretrained
+    from avse.weights.metadata import read_metadata
 
-    headers = {name: read_header(registry.find(name)) for name in registry.names()}
+    headers = {name: read_metadata(pretrained.find(name)) for name in pretrained.names()}
     if as_json:
-        typer.echo(files.to_json({name: _facts(header) for name, header in headers.items()}))
+        typer.echo(jsonl.to_json({name: _facts(header) for name, header in headers.items()}))
         return
     rows = [
         (name, f"{h.num_bytes / 1e6:.1f} MB", f"{h.num_parameters / 1e6:.1f} M", h.fusion, h.scores)
@@ -59,17 +60,18 @@ def show(name: Name, as_json: Json = False) -> None:
     Example: avse models show avse
     avse models show runs/mmtm/best.safetensors --json
     """
-    from avse import files, registry
-    from avse.header import read_header
+    from avse.io import jsonl
+    from avse.weights import pretrained
+    from avse.weights.metadata import read_metadata
 
-    path = registry.find(name)
-    header = read_header(path)
+    path = pretrained.find(name)
+    header = read_metadata(path)
     if as_json:
-        typer.echo(files.to_json(_facts(header)))
+        typer.echo(jsonl.to_json(_facts(header)))
     elif path.with_suffix(".md").is_file():
-        typer.echo(registry.card(name))
+        typer.echo(pretrained.card(name))
     else:
-        write_table([(key, files.to_json({"": value})[5:-1]) for key, value in header.about.items()])
+        write_table([(key, jsonl.to_json({"": value})[5:-1]) for key, value in header.about.items()])
 
 
 @models.command()
@@ -80,10 +82,10 @@ def verify(
 
     Example: avse models verify
     """
-    from avse import registry
+    from avse.weights import pretrained
 
-    for each in [name] if name else registry.names():
-        typer.echo(f"{registry.verify(each)}: ok")
+    for each in [name] if name else pretrained.names():
+        typer.echo(f"{pretrained.verify(each)}: ok")
 
 
 @models.command()
@@ -102,14 +104,15 @@ def convert(
     Example: avse models convert runs/mmtm/best.safetensors -o mine.safetensors --name mine --data "VoxCeleb2 dev" --licence "CC BY 4.0"
     avse enhance input.mp4 -o clean.wav --model mine.safetensors
     """  # noqa: E501
-    from avse import files, registry
-    from avse.checkpoint import convert as write
     from avse.errors import UsageError
+    from avse.io import atomic
+    from avse.weights import pretrained
+    from avse.weights.checkpoint import convert as write
 
     if output.suffix != ".safetensors":
         raise UsageError(f"{output} would not be found as a model.", "Give it the suffix .safetensors.")
-    files.check_output(output, force, [trained])
-    path = registry.verify(str(trained))
+    atomic.check_output(output, force, [trained])
+    path = pretrained.verify(str(trained))
     if not dry_run:
         write(path, output, {"name": name, "data": data, "licence": licence})
     if not quiet:
@@ -130,12 +133,13 @@ def narrow(
     Example: avse models narrow runs/mmtm/best.safetensors -o start.safetensors --audio-channels 8,16,24,32,48,64 --lip-width 8
     avse train --config configs/small.yaml --start-from start.safetensors --data cache/faces --val-speakers id1,id2 --run runs/small
     """  # noqa: E501
-    from avse import files, registry
-    from avse.checkpoint import load_checkpoint, save_checkpoint
-    from avse.training.narrow import narrow as narrower
+    from avse.io import atomic
+    from avse.training.pruning import prune_channels as narrower
+    from avse.weights import pretrained
+    from avse.weights.checkpoint import load_checkpoint, save_checkpoint
 
-    path = registry.find(str(trained))
-    files.check_output(output, force, [path])
+    path = pretrained.find(str(trained))
+    atomic.check_output(output, force, [path])
     channels = _numbers("--audio-channels", audio_channels, int, "8,16,24,32,48,64")
     checkpoint = load_checkpoint(path)
     save_checkpoint(output, narrower(checkpoint.net, channels, lip_width), {"start": checkpoint.sha256, "step": 0})
@@ -157,12 +161,13 @@ def mean(
 
     Example: avse models mean runs/a/best.safetensors runs/b/best.safetensors -o mean.safetensors --shares 0.4,0.6
     """
-    from avse import files, registry
-    from avse.checkpoint import load_checkpoint, save_checkpoint
-    from avse.training.mean import mean as averaged
+    from avse.io import atomic
+    from avse.training.weight_averaging import average_weights as averaged
+    from avse.weights import pretrained
+    from avse.weights.checkpoint import load_checkpoint, save_checkpoint
 
-    paths = [registry.find(name) for name in names]
-    files.check_output(output, force, paths)
+    paths = [pretrained.find(name) for name in names]
+    atomic.check_output(output, force, paths)
     weights = _numbers("--shares", shares, float, "0.4,0.6") if shares else [1 / len(paths)] * len(paths)
     found = [load_checkpoint(path) for path in paths]
     parts = {one.sha256: share for one, share in zip(found, weights, strict=False)}

@@ -29,16 +29,16 @@ def prepare(
     Example: avse prepare voxceleb2/ -o cache/faces
     avse prepare LibriSpeech/train-clean-100/ -o cache/voices
     """
-    from avse.data import cache
+    from avse.data import corpus, prepared_clips
 
-    pairs = cache.sources(data, output)
+    pairs = corpus.sources(data, output)
     total = len(pairs)
     if dry_run:
         typer.echo(f"{total} recordings; {sum(target.exists() for _, target in pairs)} of them are prepared already")
         return
     done = bad = 0
     with progress(quiet) as show:
-        for outcome in cache.prepare(data, output, jobs):
+        for outcome in prepared_clips.prepare(data, output, jobs):
             done += 1
             bad += bool(outcome.problem)
             show("preparing", done, total)

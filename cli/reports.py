@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from avse.enhance import Result
+    from avse.enhancement.result import Result
 
 PAGES = (".html", ".htm")
 SUFFIXES = (*PAGES, ".json")
@@ -33,12 +33,12 @@ def write_report(
     report: Path, result: Result, summary: dict[str, Any], recording: Path, output: Path, audio_track: int
 ) -> None:
     """Write ``summary``, what was done, in the form that the name of the report asks for."""
-    from avse import files
+    from avse.io import jsonl
 
     if not is_page(report):
-        files.write_json(report, summary)
+        jsonl.write_json(report, summary)
         return
-    from avse.evaluation.report import enhancement_report
+    from avse.reports.enhancement import enhancement_report
 
     enhancement_report(
         summary, recording, output, report, result.thumbnail, result.seen_seconds, audio_track=audio_track

@@ -22,7 +22,7 @@ def samples(
     Example: avse samples my-samples
     avse enhance my-samples/talker-with-noise.mp4 -o clean.wav --reference my-samples/talker-with-noise.reference.wav
     """
-    from avse.data.synthetic import make_samples
+    from avse.data.synthetic.clips import make_samples
 
     for path in make_samples(folder, seed, force):
         if not quiet:

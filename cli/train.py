@@ -58,10 +58,10 @@ def train(
     from avse.errors import MissingError
 
     try:
-        from avse.training.devices import is_first
-        from avse.training.folders import Folders
-        from avse.training.loop import train as run_training
-        from avse.training.settings import read_config
+        from avse.training.config import read_config
+        from avse.training.data import TrainingData
+        from avse.training.distributed import is_first
+        from avse.training.trainer import train as run_training
     except ImportError as error:
         raise MissingError(f"Training needs more packages: {error}", "Type: pip install 'avse[train]'") from error
 
@@ -72,7 +72,7 @@ def train(
     kept = tuple(name for name in val_speakers.split(",") if name)
     if not kept and not quiet:
         typer.echo("No --val-speakers: the scores below are of speakers that are trained on.", err=True)
-    folders = Folders(data, voices, noises, kept, audio_only_data)
+    folders = TrainingData(data, voices, noises, kept, audio_only_data)
     with progress(quiet) as show:
 
         def on_step(step: int, values: dict[str, float]) -> None:

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from avse.batch import Item, Outcome, Work
+from avse.batch.discovery import Item
+from avse.batch.job import Work
+from avse.batch.run import Outcome
 from avse.errors import InputError, MissingError, UsageError
 
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 from small_world import stirred, tiny
 
-from avse.checkpoint import save_checkpoint
-from avse.data.synthetic import make_clip
-from avse.faces import Detector
+from avse.data.synthetic.clips import make_clip
+from avse.faces.detection import Detector
 from avse.models.net import SpeechNet
+from avse.weights.checkpoint import save_checkpoint
 
 torch.set_num_threads(1)
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import soundfile
 
-from avse.data.layouts import Item
-from avse.data.synthetic import street_noise
-from avse.data.synthetic_speech import speak
-from avse.evaluation.methods import parse_methods
+from avse.data.synthetic.clips import street_noise
+from avse.data.synthetic.speech import speak
+from avse.evaluation.corpora.corpus import Item
 from avse.evaluation.scoring import Evaluator, Setup, Task
+from avse.evaluation.systems import parse_systems
 
 RATE = 16000
 KEYS = {
@@ -41,7 +41,7 @@ def write_pairs(folder: Path) -> Path:
 
 def rows(output: Path, item: Item, *specs: str, **settings: Any) -> list[dict[str, Any]]:
     """What one item comes to."""
-    methods = tuple(parse_methods(specs))
+    methods = tuple(parse_systems(specs))
     options = {"device": "cpu", "num_jobs": 2, "keep_estimates": True, "with_dnsmos": False} | settings
     evaluator = Evaluator(Setup(output, methods, **options))
     return evaluator(Task(item, tuple(method.label for method in methods)), lambda stage, done, total: None)

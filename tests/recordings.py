@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from avse import media
+from avse.io import ffmpeg as io_ffmpeg
+from avse.io import reader
 
 
 def ffmpeg(*arguments: str | Path) -> str:
     """Run ffmpeg and return what it writes to its standard output."""
-    command = [media.ffmpeg_exe(), "-hide_banner", "-nostdin", "-loglevel", "error", "-y", *map(str, arguments)]
+    command = [io_ffmpeg.ffmpeg_exe(), "-hide_banner", "-nostdin", "-loglevel", "error", "-y", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -72,13 +73,13 @@ def flash_and_click(path: Path, *, start: float = 0.4, seconds: float = 1.0, **s
 
 def flash_frame(path: Path) -> int:
     """Index of the brightest frame, which is far brighter than its neighbours."""
-    levels = np.array([frame.mean() for frame in media.frames(media.probe(path))])
+    levels = np.array([frame.mean() for frame in reader.read_frames(reader.probe(path))])
     assert np.sort(levels)[-1] > 4 * np.sort(levels)[-2] + 20
     return int(np.argmax(levels))
 
 
 def click_sample(path: Path) -> int:
-    return int(np.argmax(np.abs(media.read_sound(media.probe(path))[:, 0])))
+    return int(np.argmax(np.abs(reader.load_audio(reader.probe(path))[:, 0])))
 
 
 def picture_packets(path: Path) -> list[tuple[str, ...]]:

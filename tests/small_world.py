@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from avse.config import ModelConfig
+from avse.models.inputs import Inputs
 from avse.models.net import SpeechNet
-from avse.records import Inputs
 
 TINY: dict[str, Any] = {"audio_channels": (5, 6, 7, 8), "lip_width": 5}
 

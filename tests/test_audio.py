@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from avse.audio import band_energies, istft, stft
+from avse.dsp.stft import band_energies, istft, stft
 
 GRIDS = [(640, 160), (640, 320), (320, 160), (882, 441), (1764, 882), (1920, 480), (1920, 960)]
 

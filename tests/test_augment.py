@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from avse.data.augment import LipAugment, augment, stagger
+from avse.data.augmentation.mouth import LipAugment, augment, jitter_av_offset
 
 NOTHING = {
     "shift": 0.0, "scale": 0.0, "tilt_radians": 0.0, "mirror_probability": 0.0, "gamma": 0.0,
@@ -148,7 +148,7 @@ def test_a_cover_hides_one_place_in_all_frames_of_some_clips() -> None:
 def test_a_picture_that_comes_early_or_late_takes_what_is_seen_along() -> None:
     crops = torch.arange(10.0)[None, :, None, None].expand(64, 10, 2, 2)
     seen = torch.arange(10).expand(64, 10) != 5
-    moved, still_seen = stagger(crops, seen, 2, torch.Generator().manual_seed(0))
+    moved, still_seen = jitter_av_offset(crops, seen, 2, torch.Generator().manual_seed(0))
     assert torch.equal(still_seen, moved[:, :, 0, 0] != 5)
     assert set((moved[:, 4, 0, 0] - 4).tolist()) == {-2, -1, 0, 1, 2}
     assert (moved[:, 0].min(), moved[:, -1].max()) == (0, 9)
@@ -157,7 +157,7 @@ def test_a_picture_that_comes_early_or_late_takes_what_is_seen_along() -> None:
 def test_no_jitter_draws_nothing() -> None:
     generator = torch.Generator().manual_seed(0)
     crops, seen = pictures(), torch.ones(6, 3, dtype=torch.bool)
-    moved = stagger(crops, seen, 0, generator)
+    moved = jitter_av_offset(crops, seen, 0, generator)
     assert (moved[0] is crops, moved[1] is seen) == (True, True)
     assert torch.equal(generator.get_state(), torch.Generator().manual_seed(0).get_state())
 

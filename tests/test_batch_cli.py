@@ -20,7 +20,7 @@ from batch_jobs import wait_for
 from recordings import coloured_noise, write_recording
 from typer.testing import CliRunner
 
-from avse.batch import EnhanceJob
+from avse.batch.job import EnhanceJob
 from avse.errors import UsageError
 from avse_cli import batch_progress
 from avse_cli.main import app

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from avse.batch import Item, find, storage
+from avse.batch import storage
+from avse.batch.discovery import Item, find
 from avse.errors import InputError, MissingError, UsageError
 
 

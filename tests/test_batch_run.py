@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 from batch_jobs import Scripted, write_items
 
-from avse import files
-from avse.batch import Item, Settings, run, states
+from avse.batch import run
+from avse.batch.discovery import Item
 from avse.batch.journal import Journal
+from avse.batch.run import Settings, states
 from avse.errors import MissingError, UsageError
+from avse.io import atomic
 
 Batch = Callable[..., dict[str, Any]]
 
@@ -64,7 +66,7 @@ def test_every_end_is_a_line(batch: Batch, tmp_path: Path, out: Path) -> None:
     page = (out / "report.html").read_text()
     assert "03.txt" in page
     assert "Make it good." in page
-    expected = [files.LOCK, "00.wav", "02.wav", "report.html", "results.jsonl", "summary.json"]
+    expected = [atomic.LOCK, "00.wav", "02.wav", "report.html", "results.jsonl", "summary.json"]
     assert sorted(os.listdir(out)) == expected
 
 
@@ -171,10 +173,10 @@ def test_lines_of_another_kind_are_let_be(tmp_path: Path) -> None:
 
 
 def test_one_batch_at_a_time(batch: Batch, tmp_path: Path, out: Path) -> None:
-    with files.locked(out), pytest.raises(UsageError, match=f"process {os.getpid()} on ") as refusal:
+    with atomic.lock_folder(out), pytest.raises(UsageError, match=f"process {os.getpid()} on ") as refusal:
         batch(write_items(tmp_path / "in", "well"))
     assert "already" in refusal.value.message
-    assert os.listdir(out) == [files.LOCK]
-    with files.locked(out), pytest.raises(UsageError, match="already"):
+    assert os.listdir(out) == [atomic.LOCK]
+    with atomic.lock_folder(out), pytest.raises(UsageError, match="already"):
         batch(write_items(tmp_path / "in", "well"), results=tmp_path / "log")
     assert counts(batch(write_items(tmp_path / "in", "well"))) == (1, 0, 0, 0)

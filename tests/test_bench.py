@@ -16,12 +16,15 @@ from small_world import stirred, tiny
 from torch import nn
 from typer.testing import CliRunner
 
-from avse import bench, enhance, floors, media, stages
-from avse.checkpoint import save_checkpoint
+from avse import enhance
 from avse.errors import AvseError, UsageError
-from avse.footprint import Start, Whole, run_whole
-from avse.records import Inputs
-from avse.registry import load_model
+from avse.faces import tracking
+from avse.io import reader
+from avse.models.inputs import Inputs
+from avse.profiling import benchmark, roofline, stages
+from avse.profiling.process import Start, Whole, run_whole
+from avse.weights.checkpoint import save_checkpoint
+from avse.weights.pretrained import load_model
 from avse_cli.main import app
 
 pytestmark = pytest.mark.timeout(300)  # Python starts several times, and loads torch each time
@@ -50,8 +53,8 @@ def found(clip: Path, tiny_model: Path) -> dict[str, Any]:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """No processes of its own."""
-    monkeypatch.setattr(bench, "run_whole", lambda *given: Whole(0.64, 500.0))
-    monkeypatch.setattr(bench, "run_start", lambda *given: Start(0.1, 2.0, 3.5))
+    monkeypatch.setattr(benchmark, "run_whole", lambda *given: Whole(0.64, 500.0))
+    monkeypatch.setattr(benchmark, "run_start", lambda *given: Start(0.1, 2.0, 3.5))
 
 
 # The command --------------------------------------------------------------------------------------------------------
@@ -106,7 +109,7 @@ def test_the_table_has_a_line_for_each_stage_and_says_the_rest(clip: Path, tiny_
 
 @pytest.mark.usefixtures("quick")
 def test_without_a_recording_the_sample_is_taken(clip: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("avse.data.synthetic.make_samples", lambda folder: [clip])
+    monkeypatch.setattr("avse.data.synthetic.clips.make_samples", lambda folder: [clip])
     assert json.loads(invoke("--model", tiny_model, "--repeat", 1, "--json").stdout)["recording"] == clip.name
 
 
@@ -134,7 +137,7 @@ def test_wrong_usage(clip: Path, options: list[str]) -> None:
 
 def test_nothing_to_measure_is_an_error_of_the_library_too(clip: Path) -> None:
     with pytest.raises(UsageError, match="Nothing would be measured"):
-        bench.bench(clip, repeat=0)
+        benchmark.bench(clip, repeat=0)
 
 
 @pytest.mark.usefixtures("quick")
@@ -190,10 +193,10 @@ def test_of_several_faces_the_mouths_are_watched(clip: Path, tiny_model: Path, t
 
 
 def test_a_face_at_the_edge_stays_inside_the_picture() -> None:
-    face = stages.Face(np.array([-4.0, 10.0, 36.0, 60.0]), np.ones((5, 2)), 1.0)
-    box = stages.around(stages.Track([0], [face]), media.Picture(40, 64, 0.0))
+    face = tracking.Face(np.array([-4.0, 10.0, 36.0, 60.0]), np.ones((5, 2)), 1.0)
+    box = stages.around(tracking.Track([0], [face]), reader.VideoStream(40, 64, 0.0))
     assert box == (0, 0, 40, 64)
-    assert np.array_equal(stages.moved(stages.Track([0], [face]), (3, 5, 9, 9)).faces[0].box, [-7, 5, 33, 55])
+    assert np.array_equal(stages.moved(tracking.Track([0], [face]), (3, 5, 9, 9)).faces[0].box, [-7, 5, 33, 55])
 
 
 def test_the_least_of_several_times_counts() -> None:
@@ -217,7 +220,7 @@ def test_a_gpu_is_waited_for_before_and_after(monkeypatch: pytest.MonkeyPatch) -
 def test_macs_of_a_net_whose_count_is_known() -> None:
     net = nn.Sequential(nn.Conv2d(4, 8, 3, padding=1, groups=2), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 6 * 5, 10))
     weights_before = net[0].weight.clone()
-    assert floors.num_macs(net, torch.randn(3, 4, 6, 5)) == 3 * (8 * 6 * 5 * 2 * 9 + 8 * 6 * 5 * 10)
+    assert roofline.num_macs(net, torch.randn(3, 4, 6, 5)) == 3 * (8 * 6 * 5 * 2 * 9 + 8 * 6 * 5 * 10)
     assert torch.equal(net[0].weight, weights_before)
     assert net[0].weight.device.type == "cpu"
 
@@ -228,9 +231,9 @@ def test_macs_of_the_speech_net_grow_with_its_length() -> None:
         Inputs(torch.zeros(1, 321, 4 * n, dtype=torch.complex64), torch.zeros(1, n, 44, 44), torch.ones(1, n))
         for n in (10, 20)
     ]
-    once, twice = (floors.num_macs(net, each) for each in given)
+    once, twice = (roofline.num_macs(net, each) for each in given)
     assert twice == pytest.approx(2 * once, rel=0.02)
-    assert 0 < floors.num_macs(net.lips, given[0].lips) < once
+    assert 0 < roofline.num_macs(net.lips, given[0].lips) < once
 
 
 def test_macs_of_an_onnx_graph_whose_count_is_known() -> None:
@@ -249,19 +252,19 @@ def test_macs_of_an_onnx_graph_whose_count_is_known() -> None:
         nodes, "g", [value("x")], [value("z")], [tensor("w", 6, 3, 3, 3), tensor("v", 6, 2, 2, 2)]
     )
     expected = 6 * 3 * 9 * (4 * 5) + 6 * 2 * 4 * (4 * 5)
-    assert floors.num_onnx_macs(helper.make_model(graph), (1, 3, 8, 10)) == expected
+    assert roofline.num_onnx_macs(helper.make_model(graph), (1, 3, 8, 10)) == expected
 
 
 def test_macs_of_the_detector_grow_with_the_picture() -> None:
-    once = floors.num_detector_macs(64, 96)
+    once = roofline.num_detector_macs(64, 96)
     assert once > 1e6
-    assert floors.num_detector_macs(128, 96) == 2 * once
-    assert floors.num_detector_macs(120, 90) == 2 * once, "filled up to multiples of 32"
+    assert roofline.num_detector_macs(128, 96) == 2 * once
+    assert roofline.num_detector_macs(120, 90) == 2 * once, "filled up to multiples of 32"
 
 
 def test_decoding_has_a_floor_for_each_track(clip: Path) -> None:
-    tape = media.probe(clip)
-    assert floors.decode_seconds(tape, "a:0") > 0
-    assert floors.decode_seconds(tape, "V:0") > 0
+    tape = reader.probe(clip)
+    assert roofline.decode_seconds(tape, "a:0") > 0
+    assert roofline.decode_seconds(tape, "V:0") > 0
     with pytest.raises(AvseError, match="cannot read"):
-        floors.decode_seconds(tape, "a:7")
+        roofline.decode_seconds(tape, "a:7")

@@ -12,13 +12,15 @@ import pytest
 import soundfile
 from small_world import write_clip
 
-from avse import faces, media
 from avse.config import SAMPLES_PER_FRAME
-from avse.data import cache
-from avse.data.cache import Outcome, find_clips, load_clip, sources
-from avse.data.synthetic import make_clip
-from avse.data.synthetic_speech import speak
+from avse.data import corpus, prepared_clips
+from avse.data.corpus import sources
+from avse.data.prepared_clips import Outcome, find_clips, load_clip
+from avse.data.synthetic.clips import make_clip
+from avse.data.synthetic.speech import speak
 from avse.errors import MissingError, UsageError
+from avse.faces import detection
+from avse.io import reader
 
 
 class World:
@@ -37,7 +39,7 @@ class World:
         soundfile.write(self.people / "id3" / "chapter" / "click.wav", self.speech[:600], 16000)
         (self.people / "id2" / "videoA" / "broken.mp4").write_bytes(b"no film at all" * 50)
         (self.people / "id2" / "notes.txt").write_text("No recording.")
-        self.first = list(cache.prepare(self.tree, self.cache, 1))
+        self.first = list(prepared_clips.prepare(self.tree, self.cache, 1))
 
     def bad(self) -> dict[str, str]:
         with (self.cache / "bad.csv").open(newline="") as file:
@@ -91,7 +93,7 @@ def test_clips_load_without_ffmpeg(world: World, monkeypatch: pytest.MonkeyPatch
     def none_here(*arguments: object, **options: object) -> None:
         raise MissingError("No ffmpeg on this machine.", "")
 
-    monkeypatch.setattr(media, "ffmpeg_exe", none_here)
+    monkeypatch.setattr(reader, "ffmpeg_exe", none_here)
     monkeypatch.setattr(subprocess, "Popen", none_here)
     for path in find_clips(world.cache)["id1"]:
         assert load_clip(path).lips is not None
@@ -101,7 +103,7 @@ def test_a_second_run_does_what_is_missing_and_keeps_the_rest(world: World) -> N
     lost, others = world.cache / "id1" / "videoB-00001.npz", world.cache / "id2" / "videoA-00001.npz"
     lost_bytes, others_time = lost.read_bytes(), others.stat().st_mtime_ns
     lost.unlink()
-    again = list(cache.prepare(world.tree, world.cache, 1))
+    again = list(prepared_clips.prepare(world.tree, world.cache, 1))
     assert len(again) == 7
     assert {outcome.source.name for outcome in again if outcome.problem} == {"broken.mp4", "click.wav"}
     assert lost.read_bytes() == lost_bytes
@@ -110,7 +112,7 @@ def test_a_second_run_does_what_is_missing_and_keeps_the_rest(world: World) -> N
 
 
 def test_nothing_is_detected_again_in_what_is_there(world: World) -> None:
-    started = cache.prepare(world.tree, world.cache, 1)
+    started = prepared_clips.prepare(world.tree, world.cache, 1)
     assert [next(started) for _ in range(5)] == [
         Outcome(source, "") for source, target in sources(world.tree, world.cache) if target.exists()
     ]
@@ -123,18 +125,20 @@ def test_only_a_bad_input_is_left_out_a_lacking_program_stops_all(
     def lacking(path: Path, detect: object) -> dict[str, np.ndarray]:
         raise MissingError("No ffmpeg on this machine.", "")
 
-    monkeypatch.setattr(cache, "prepare_clip", lacking)
-    monkeypatch.setattr(faces, "Detector", lambda num_threads: None)
+    monkeypatch.setattr(prepared_clips, "prepare_clip", lacking)
+    monkeypatch.setattr(detection, "Detector", lambda num_threads: None)
     with pytest.raises(MissingError):
-        cache._Preparer()((tmp_path / "clip.mp4", tmp_path / "clip.npz"), lambda stage, done, total: None)
+        prepared_clips._Preparer()((tmp_path / "clip.mp4", tmp_path / "clip.npz"), lambda stage, done, total: None)
 
 
 def test_a_disk_that_takes_nothing_stops_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "prepare_clip", lambda path, detect: {"sound": np.zeros(640, np.int16)})
-    monkeypatch.setattr(faces, "Detector", lambda num_threads: None)
+    monkeypatch.setattr(prepared_clips, "prepare_clip", lambda path, detect: {"sound": np.zeros(640, np.int16)})
+    monkeypatch.setattr(detection, "Detector", lambda num_threads: None)
     (tmp_path / "file").touch()
     with pytest.raises(MissingError, match="cannot be written"):
-        cache._Preparer()((tmp_path / "clip.wav", tmp_path / "file" / "clip.npz"), lambda stage, done, total: None)
+        prepared_clips._Preparer()(
+            (tmp_path / "clip.wav", tmp_path / "file" / "clip.npz"), lambda stage, done, total: None
+        )
 
 
 def test_speakers_in_a_fixed_order(tmp_path: Path) -> None:
@@ -157,14 +161,14 @@ def test_two_recordings_that_would_become_one_clip(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     with pytest.raises(UsageError, match="would become one clip"):
-        cache.sources(tmp_path, tmp_path / "cache")
+        corpus.sources(tmp_path, tmp_path / "cache")
 
 
 def test_a_name_that_is_no_text_is_listed_byte_for_byte(tmp_path: Path) -> None:
     odd = tmp_path / "tree" / "id1" / os.fsdecode(b"bad\xff.wav")
     odd.parent.mkdir(parents=True)
     odd.write_bytes(b"no sound")
-    (outcome,) = cache.prepare(tmp_path / "tree", tmp_path / "cache", 1)
+    (outcome,) = prepared_clips.prepare(tmp_path / "tree", tmp_path / "cache", 1)
     assert (outcome.source, bool(outcome.problem)) == (odd, True)
     assert os.fsencode(odd) in (tmp_path / "cache" / "bad.csv").read_bytes()
     assert kept(tmp_path / "cache") == ["bad.csv"]
@@ -172,7 +176,7 @@ def test_a_name_that_is_no_text_is_listed_byte_for_byte(tmp_path: Path) -> None:
 
 def test_empty_trees_and_caches(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No recordings"):
-        list(cache.prepare(tmp_path, tmp_path / "cache", 1))
+        list(prepared_clips.prepare(tmp_path, tmp_path / "cache", 1))
     with pytest.raises(UsageError, match="No prepared clips") as caught:
         find_clips(tmp_path)
     assert "avse prepare" in caught.value.hint

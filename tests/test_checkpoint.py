@@ -16,10 +16,10 @@ from safetensors.torch import load_file, save_file
 from small_world import made_inputs, stirred, tiny
 from torch import Tensor
 
-from avse import __version__
-from avse.checkpoint import load_checkpoint, save_checkpoint
 from avse.errors import InputError
 from avse.models.fusion import FUSIONS
+from avse.version import __version__
+from avse.weights.checkpoint import load_checkpoint, save_checkpoint
 
 ABOUT = {"name": "test", "training": {"data": "drawn", "licence": "CC0"}, "validation": {"improvement_db": 3.2}}
 

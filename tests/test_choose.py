@@ -11,10 +11,10 @@ import torch
 
 from avse.config import ModelConfig
 from avse.data.dataset import Batch
-from avse.data.mixing import MixConfig
-from avse.data.synthetic_speech import speak
+from avse.data.online_mixing import MixConfig
+from avse.data.synthetic.speech import speak
+from avse.models.inputs import Inputs
 from avse.models.net import Output, SpeechNet
-from avse.records import Inputs
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 from choose import CONDITIONS, enhanced, fallen, gained

@@ -19,9 +19,9 @@ import soundfile
 from recordings import coloured_noise, write_recording
 from typer.testing import CliRunner
 
-from avse import media
-from avse.data.synthetic import street_noise
-from avse.data.synthetic_speech import speak
+from avse.data.synthetic.clips import street_noise
+from avse.data.synthetic.speech import speak
+from avse.io import reader
 from avse_cli.main import app
 
 AVSE = Path(sys.executable).with_name("avse")
@@ -171,7 +171,7 @@ def test_talking_head(run: Run, clip: Path, tmp_path: Path) -> None:
 def test_recording_with_less_to_go_by_works_and_says_so(
     run: Run, tmp_path: Path, make: Callable[[Path], Path], words: str
 ) -> None:
-    num_samples = len(media.read_sound(media.probe(make(tmp_path / "in.mkv"))))
+    num_samples = len(reader.load_audio(reader.probe(make(tmp_path / "in.mkv"))))
     shown = run("in.mkv", "-o", "out.wav")
     assert shown.exit_code == 0, shown.output
     assert words in shown.stdout

@@ -9,8 +9,8 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from avse.checkpoint import load_checkpoint
-from avse.data.synthetic import make_clip
+from avse.data.synthetic.clips import make_clip
+from avse.weights.checkpoint import load_checkpoint
 from avse_cli.main import app
 
 SETTINGS = """

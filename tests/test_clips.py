@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from small_world import write_cache, write_clip
 
-from avse.data.cache import Clip, find_clips, load_clip
-from avse.data.clips import played, segment, take_turns, with_pause
+from avse.data.augmentation.timing import change_speed, random_segment, take_turns, with_pause
+from avse.data.prepared_clips import Clip, find_clips, load_clip
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("num_frames", [1, 19, 20, 21, 50])
 def test_clips_of_one_speaker_are_joined_to_the_length_asked_for(world: Path, num_frames: int) -> None:
     clips = find_clips(world / "faces")["speaker0"]
-    made = segment(clips, num_frames, np.random.default_rng(1))
+    made = random_segment(clips, num_frames, np.random.default_rng(1))
     assert (len(made.sound), len(made.lips), len(made.seen)) == (640 * num_frames, num_frames, num_frames)
     whole = [load_clip(path) for path in clips]
     assert any(clip.sound.tobytes().find(made.sound[:640].tobytes()) >= 0 for clip in whole)
@@ -31,7 +31,7 @@ def test_clips_of_one_speaker_are_joined_to_the_length_asked_for(world: Path, nu
 def test_sound_and_lips_are_cut_at_the_same_place(world: Path) -> None:
     clip = load_clip(find_clips(world / "faces")["speaker0"][0])
     for seed in range(10):
-        made = segment(find_clips(world / "faces")["speaker0"][:1], 7, np.random.default_rng(seed))
+        made = random_segment(find_clips(world / "faces")["speaker0"][:1], 7, np.random.default_rng(seed))
         (first,) = [i for i in range(14) if np.array_equal(clip.lips[i : i + 7], made.lips)]
         np.testing.assert_array_equal(made.sound, clip.sound[first * 640 : (first + 7) * 640])
 
@@ -41,7 +41,7 @@ def test_a_clip_without_picture_among_others_is_black_there(tmp_path: Path) -> N
         write_clip(tmp_path, "mixed", "shown", num_frames=6),
         write_clip(tmp_path, "mixed", "heard", num_frames=6, with_lips=False),
     ]
-    made = [segment(clips, 24, np.random.default_rng(seed)) for seed in range(8)]
+    made = [random_segment(clips, 24, np.random.default_rng(seed)) for seed in range(8)]
     mixed = [clip for clip in made if 0 < clip.seen.mean() < 1]
     assert len(mixed) > 3
     for clip in mixed:
@@ -55,7 +55,7 @@ def test_played_faster_or_slower_sound_and_picture_stay_together(length: int, nu
     times = np.arange(640 * length) / 16000
     sound = np.sin(2 * np.pi * 400 * times).astype(np.float32)
     lips = np.broadcast_to(np.linspace(10, 200, length)[:, None, None], (length, 88, 88)).astype(np.uint8)
-    made = played(Clip(sound, lips, np.ones(length, bool)), num_frames)
+    made = change_speed(Clip(sound, lips, np.ones(length, bool)), num_frames)
     assert (made.sound.shape, made.sound.dtype) == ((640 * num_frames,), np.float32)
     assert (made.lips.shape, made.lips.dtype) == ((num_frames, 88, 88), np.uint8)
     assert made.seen.all()
@@ -69,7 +69,7 @@ def test_played_faster_or_slower_sound_and_picture_stay_together(length: int, nu
 def test_a_picture_lost_stays_lost_at_another_speed() -> None:
     seen = np.ones(20, bool)
     seen[8:12] = False
-    made = played(Clip(np.zeros(20 * 640, np.float32), None, seen), 10)
+    made = change_speed(Clip(np.zeros(20 * 640, np.float32), None, seen), 10)
     assert made.lips is None
     np.testing.assert_array_equal(np.flatnonzero(~made.seen), [4, 5])
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from avse.config import ModelConfig, from_mapping
-from avse.data.augment import LipAugment
-from avse.data.mixing import MixConfig
+from avse.data.augmentation.mouth import LipAugment
+from avse.data.online_mixing import MixConfig
 from avse.errors import UsageError
 from avse.models.fusion import FUSIONS
 from avse.models.net import SpeechNet
-from avse.training.settings import LOSS_WEIGHTS, PARTS, TrainConfig, as_mapping, read_config
+from avse.training.config import LOSS_WEIGHTS, PARTS, TrainConfig, as_mapping, read_config
 from avse.training.smil import SmilConfig
 
 CONFIGS = Path(__file__).parents[1] / "configs"

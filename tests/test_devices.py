@@ -14,13 +14,13 @@ import two_ranks
 from small_world import write_cache
 from test_training import assert_same
 
-from avse.checkpoint import load_checkpoint
-from avse.data.cache import find_clips
 from avse.data.dataset import Batches
-from avse.data.mixing import MixConfig, Mixer
+from avse.data.online_mixing import MixConfig, Mixer
+from avse.data.prepared_clips import find_clips
 from avse.errors import UsageError
-from avse.training import devices, loop
-from avse.training.settings import TrainConfig
+from avse.training import distributed, trainer
+from avse.training.config import TrainConfig
+from avse.weights.checkpoint import load_checkpoint
 
 TESTS = Path(__file__).parent
 ALONE = {name: value for name, value in os.environ.items() if not name.startswith(("COV_", "PYTEST"))}
@@ -66,7 +66,7 @@ def test_two_shares_teach_what_the_whole_batch_teaches(
     two: Path, faces: Path, tmp_path: Path, stage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SMIL is not among them: each process takes the inner step on its own share."""
-    monkeypatch.setattr(loop, "VALIDATION_BATCH_SIZE", 2)
+    monkeypatch.setattr(trainer, "VALIDATION_BATCH_SIZE", 2)
     config, folders = two_ranks.RUNS[stage], two_ranks.small_folders(faces)
     still = two_ranks.two_steps(replace(config, learning_rate=0.0), folders, tmp_path / "still", True)
     alone = two_ranks.two_steps(config, folders, tmp_path / "alone", True)
@@ -98,18 +98,18 @@ def test_a_batch_without_equal_shares() -> None:
 def test_who_was_started_by_whom(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "TORCHELASTIC_RUN_ID"):
         monkeypatch.delenv(name, raising=False)
-    assert (devices.num_started(), devices.is_first()) == (None, True)
+    assert (distributed.num_started(), distributed.is_first()) == (None, True)
     monkeypatch.setenv("LOCAL_RANK", "1")  # as Fabric starts a second process
-    assert (devices.num_started(), devices.is_first()) == (None, False)
+    assert (distributed.num_started(), distributed.is_first()) == (None, False)
     for name, value in {"RANK": "4", "LOCAL_RANK": "0", "WORLD_SIZE": "8", "TORCHELASTIC_RUN_ID": "x"}.items():
         monkeypatch.setenv(name, value)  # torchrun, on the second machine
-    assert (devices.num_started(), devices.is_first()) == (8, False)
+    assert (distributed.num_started(), distributed.is_first()) == (8, False)
 
 
 def test_more_devices_than_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(UsageError, match="2 devices are asked for, and 1"):
-        devices.make_fabric(2, "32-true")
+        distributed.make_fabric(2, "32-true")
 
 
 @pytest.mark.timeout(600)

@@ -17,8 +17,10 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from avse import doctor, registry, sandbox
+from avse import doctor
 from avse.doctor import ABSENT, MISSING, OK, WARNING, Finding
+from avse.io import ffmpeg
+from avse.weights import pretrained
 from avse_cli.main import app
 
 AVSE = Path(sys.executable).with_name("avse")
@@ -47,7 +49,7 @@ sys.exit({status})
 
 @pytest.fixture
 def use_ffmpeg(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
-    return lambda path: monkeypatch.setattr(sandbox, "ffmpeg_exe", lambda: str(path))
+    return lambda path: monkeypatch.setattr(ffmpeg, "ffmpeg_exe", lambda: str(path))
 
 
 def hide(monkeypatch: pytest.MonkeyPatch, package: str, error: Exception) -> None:
@@ -178,11 +180,11 @@ def test_ffmpeg_that_does_not_run(tmp_path: Path, use_ffmpeg: Callable[[Path], N
 def test_no_ffmpeg_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
-    sandbox.ffmpeg_exe.cache_clear()
+    ffmpeg.ffmpeg_exe.cache_clear()
     try:
         finding = only(doctor._ffmpeg)
     finally:
-        sandbox.ffmpeg_exe.cache_clear()
+        ffmpeg.ffmpeg_exe.cache_clear()
     assert finding.state == MISSING
     assert "imageio-ffmpeg" in finding.hint
 
@@ -195,7 +197,7 @@ def test_no_detector(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_models_that_are_damaged_or_gone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(registry, "files", lambda package: tmp_path)
+    monkeypatch.setattr(pretrained, "files", lambda package: tmp_path)
     assert only(doctor._models).state == MISSING
     (tmp_path / "other.safetensors").write_bytes(b"nothing")
     assert [(found.name, found.state) for found in doctor._models()] == [

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avse.each import write_all
-from avse.evaluation.report.tracks import make_tracks
-from avse.model import hold
+from avse.enhancement.all_speakers import write_all
+from avse.io.arrays import as_recording
+from avse.reports.audio_player import make_player_tracks
 
-TAPE = hold(np.zeros(640), 16000, None, None)
+TAPE = as_recording(np.zeros(640), 16000, None, None)
 
 
 def blocks(num_blocks: int) -> Iterator[tuple[np.ndarray, ...]]:
@@ -28,7 +28,7 @@ def test_all_appear_when_all_are_whole_whatever_the_folder_is_called(tmp_path: P
     with write_all(paths, TAPE, 2, blocks(2)):
         assert not any(path.exists() for path in paths)
     assert sorted(folder.iterdir()) == paths
-    tracks = make_tracks([("1", paths[0])], sample_rate=16000, played_seconds=1.0, num_columns=4)
+    tracks = make_player_tracks([("1", paths[0])], sample_rate=16000, played_seconds=1.0, num_columns=4)
     assert [(track.problem, track.seconds) for track in tracks] == [("", 0.04)]
 
 

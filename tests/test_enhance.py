@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import resource
 from pathlib import Path
 
@@ -13,14 +12,14 @@ import torch
 from recordings import coloured_noise, flash_and_click, lag, picture_packets, si_sdr, write_recording
 
 import avse
-from avse import media
-from avse.checkpoint import load_checkpoint
-from avse.enhance import Result
+from avse.dsp import windowing
+from avse.dsp.resampling import trim_to_length
+from avse.enhancement.masking import apply_mask, half_hop_ensemble, processing_rate
+from avse.enhancement.result import Result
 from avse.errors import AvseError, InputError, UsageError
-from avse.separation import apply_mask, on_two_grids, working_rate
-from avse.stream import exactly
+from avse.io import reader
+from avse.weights.checkpoint import load_checkpoint
 
-separation = importlib.import_module("avse.separation")
 GREY = np.full((25, 96, 128), 128, np.uint8)
 
 
@@ -67,7 +66,7 @@ def test_long_recording_has_no_seam(tmp_path: Path, see_through: Path) -> None:
 def test_stitched_windows_agree_with_one(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sound = coloured_noise(6 * 16000)
     _, whole = enhance_sound(tmp_path, sound, 16000, tiny_model)
-    monkeypatch.setattr(separation, "WINDOW_FRAMES", 90)
+    monkeypatch.setattr(windowing, "WINDOW_FRAMES", 90)
     _, stitched = enhance_sound(tmp_path, sound, 16000, tiny_model)
     assert si_sdr(whole[:, 0], sound[:, 0]) < 25  # the net does something
     for interior in (slice(0, 60 * 640), slice(100 * 640, None)):  # beyond the reach of the seam
@@ -101,7 +100,7 @@ def test_both_grids_lie_on_the_same_sound_and_count_half(per_frame: int) -> None
 
 def test_the_late_grid_is_half_a_hop_late() -> None:
     sound = np.arange(12.0).reshape(6, 2)
-    plain, late = on_two_grids(sound, 4)
+    plain, late = half_hop_ensemble(sound, 4)
     np.testing.assert_array_equal(plain, sound)
     np.testing.assert_array_equal(late[2:], sound[:-2])
     gate = torch.zeros(2, 321, 50)
@@ -116,7 +115,7 @@ def test_the_late_grid_is_half_a_hop_late() -> None:
     (44100, 160, 44100), (48000, 160, 48000), (22254, 320, 44100),
 ])  # fmt: skip
 def test_rate_at_which_video_frames_and_hops_fall_on_samples(sample_rate: int, hop: int, expected: int) -> None:
-    assert working_rate(sample_rate, hop) == expected
+    assert processing_rate(sample_rate, hop) == expected
     assert expected % 25 == 0
     assert (expected // 25 * hop) % 640 == 0
 
@@ -124,7 +123,7 @@ def test_rate_at_which_video_frames_and_hops_fall_on_samples(sample_rate: int, h
 def test_length_is_made_exact() -> None:
     blocks = [np.ones((4, 2), np.float32)] * 3
     for num_samples in (1, 4, 11, 12, 15):
-        joined = np.concatenate(list(exactly(iter(blocks), num_samples)))
+        joined = np.concatenate(list(trim_to_length(iter(blocks), num_samples)))
         assert joined.shape == (num_samples, 2)
         assert joined.sum() == 2 * min(num_samples, 12)
 
@@ -157,7 +156,7 @@ def test_video_keeps_its_picture_and_gets_the_new_sound(
     output = tmp_path / f"out{suffix}"
     avse.enhance(clip, output, model=str(see_through))
     assert picture_packets(output) == picture_packets(clip)
-    before, after = (media.read_sound(media.probe(path))[:, 0] for path in (clip, output))
+    before, after = (reader.load_audio(reader.probe(path))[:, 0] for path in (clip, output))
     assert 0 <= len(after) - len(before) < 1024
     assert lag(after, before) == 0
     assert si_sdr(before, after[: len(before)]) > (60 if suffix == ".mkv" else 15)
@@ -167,11 +166,11 @@ def test_video_keeps_its_picture_and_gets_the_new_sound(
 def test_delayed_sound_stays_at_its_place_under_the_picture(see_through: Path, tmp_path: Path) -> None:
     source = flash_and_click(tmp_path / "in.mkv", sound_delay=0.2)
     avse.enhance(source, tmp_path / "out.mkv", model=str(see_through))
-    before, after = media.probe(source), media.probe(tmp_path / "out.mkv")
+    before, after = reader.probe(source), reader.probe(tmp_path / "out.mkv")
     assert before.sound is not None
     assert after.sound is not None
     assert after.sound.start_seconds == before.sound.start_seconds == 0.2
-    assert np.argmax(media.read_sound(after)) == np.argmax(media.read_sound(before)) == 3200
+    assert np.argmax(reader.load_audio(after)) == np.argmax(reader.load_audio(before)) == 3200
 
 
 def test_what_cannot_be_seen_or_heard_is_said(tiny_model: Path, tmp_path: Path) -> None:
@@ -218,7 +217,7 @@ def test_sound_longer_than_the_picture_is_kept(clip: Path, tiny_model: Path, tmp
 
 
 def _frames(path: Path) -> list[np.ndarray]:
-    return [frame[None] for frame in media.frames(media.probe(path))]
+    return [frame[None] for frame in reader.read_frames(reader.probe(path))]
 
 
 def test_progress_is_told_for_every_stage_to_its_end(clip: Path, tiny_model: Path, tmp_path: Path) -> None:

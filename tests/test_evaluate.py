@@ -20,9 +20,9 @@ from evaluating import COPY, KEYS, write_pair, write_pairs
 from recordings import si_sdr
 from typer.testing import CliRunner
 
-from avse import files, workers
-from avse.data import sounds
 from avse.evaluation.evaluate import Request, evaluate
+from avse.io import atomic, audio_files
+from avse.parallel import local
 from avse_cli.main import app
 
 
@@ -63,7 +63,10 @@ def test_row_for_each_item_and_method(run: tuple[Path, Any], pairs: Path) -> Non
         assert set(row) == KEYS
         assert (row["status"], row["reason"], row["picture"], row["seconds"]) == ("ok", None, None, 1.0)
         assert set(row["scores"]) == {"pesq", "stoi", "estoi", "si_sdr"}
-        clean, estimate = sounds.read(Path(row["reference"])), sounds.read(Path(row["estimate"]))
+        clean, estimate = (
+            audio_files.read_audio_file(Path(row["reference"])),
+            audio_files.read_audio_file(Path(row["estimate"])),
+        )
         centred = [sound - sound.mean() for sound in (clean, estimate)]
         assert row["scores"]["si_sdr"] == pytest.approx(si_sdr(*centred), abs=0.01)
     mixed = {row["item"]: row["scores"] for row in rows if row["method"] == "mixed"}
@@ -155,11 +158,11 @@ def test_folder_of_something_else_is_never_written_to(pairs: Path, tmp_path: Pat
 
 
 def test_two_runs_do_not_share_a_folder(pairs: Path, tmp_path: Path) -> None:
-    with files.locked(tmp_path):
+    with atomic.lock_folder(tmp_path):
         shown = avse(pairs, "-o", tmp_path, "-m", "mixed")
     assert shown.exit_code == 2
     assert f"written to already: process {os.getpid()}" in shown.stderr
-    assert os.listdir(tmp_path) == [files.LOCK]
+    assert os.listdir(tmp_path) == [atomic.LOCK]
 
 
 @pytest.mark.parametrize(
@@ -190,7 +193,7 @@ def test_killed_worker_costs_its_item_and_no_other(pairs: Path, tmp_path: Path) 
         "shutil.copy(sys.argv[1], sys.argv[2])\n"
     )
     spec = f"killer=external:{sys.executable} {program} {{wav}} {{out}}"
-    found = evaluate(Request(pairs, tmp_path / "out", [spec], device="cpu", with_report=False), num_jobs=1)
+    found = evaluate(Request(pairs, tmp_path / "out", [spec], device="cpu"), num_jobs=1)
     failed = {(row["item"], row["method"]): row["reason"] for row in found.rows if row["status"] == "failed"}
     assert set(failed) == {("b", "mixed"), ("b", "killer")}
     assert set(failed.values()) == {"its worker died 2 times (SIGKILL)"}
@@ -245,5 +248,5 @@ def test_threads_of_workers_are_bounded(pairs: Path, tmp_path: Path, monkeypatch
     program.write_text("import os, shutil, sys\nshutil.copy(sys.argv[1], sys.argv[2])\n"
                        "open(sys.argv[3], 'w').write(os.environ['OMP_NUM_THREADS'])\n")  # fmt: skip
     spec = f"env=external:{sys.executable} {program} {{wav}} {{out}} {tmp_path}/threads"
-    evaluate(Request(pairs, tmp_path / "out", [spec], limit=1, device="cpu", with_report=False), num_jobs=1)
-    assert (tmp_path / "threads").read_text() == str(workers.threads_for(1))
+    evaluate(Request(pairs, tmp_path / "out", [spec], limit=1, device="cpu"), num_jobs=1)
+    assert (tmp_path / "threads").read_text() == str(local.threads_for(1))

@@ -17,17 +17,17 @@ import soundfile
 from evaluating import COPY, RATE, assert_failed, rows, write_pair, write_pairs
 from recordings import si_sdr
 
-from avse import registry
-from avse.checkpoint import load_checkpoint
-from avse.data import sounds
-from avse.data.field_layouts import LAYOUTS
-from avse.data.layouts import Item, Recipe, recognise
-from avse.data.synthetic import street_noise
-from avse.data.synthetic_speech import speak
+from avse.data.synthetic.clips import street_noise
+from avse.data.synthetic.speech import speak
 from avse.errors import MissingError, UsageError
-from avse.evaluation import dnsmos, metrics, pesq_process
+from avse.evaluation import dnsmos, metrics, pesq_worker
+from avse.evaluation.corpora.corpus import Item, Recipe, recognise
+from avse.evaluation.corpora.layouts import LAYOUTS
 from avse.evaluation.evaluate import Request, evaluate
-from avse.evaluation.methods import Method, parse_methods
+from avse.evaluation.systems import System, parse_systems
+from avse.io import audio_files, remux
+from avse.weights import pretrained
+from avse.weights.checkpoint import load_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -39,19 +39,19 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def talking(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A list of one talking head, apart from its mixture; the target is what the film says."""
     folder = tmp_path_factory.mktemp("talking") / "data"
-    clean = sounds.read(clip)
+    clean = audio_files.read_audio_file(clip)
     for kind, sound in (("mix", clean + 0.5 * street_noise(1.28)[: len(clean)]), ("s1", clean)):
-        sounds.write(folder / kind / "x.wav", sound)
+        audio_files.write_audio_file(folder / kind / "x.wav", sound)
     (folder / "video").mkdir()
     shutil.copy(clip, folder / "video" / "x.mp4")
-    sounds.put_under(clip, folder / "mix" / "x.wav", folder / "video" / "x.mkv")
+    remux.mux_audio_under_video(clip, folder / "mix" / "x.wav", folder / "video" / "x.mkv")
     (folder / "video" / "x.mp4").unlink()
     return folder
 
 
 def test_film_is_used_unless_it_is_to_be_ignored(talking: Path, see_through: Path, tmp_path: Path, monkeypatch) -> None:
     looked: list[bool] = []
-    library = importlib.import_module("avse.enhance")
+    library = importlib.import_module("avse.enhancement.pipeline")
     real = library.enhance
     monkeypatch.setattr(
         library, "enhance", lambda *files, **options: looked.append(real(*files, **options).seen_share > 0.9)
@@ -80,8 +80,8 @@ def test_mixture_in_no_file_is_made_and_kept_for_listening(pairs: Path, tmp_path
     (row,) = rows(tmp_path, Item("a/b", "test", Recipe(sources), sources[0], cut=True))
     assert row["status"] == "ok", row["reason"]
     assert row["mixture"] == row["estimate"] == str(tmp_path / "mixtures/test/a_b.wav")
-    assert sounds.read(Path(row["mixture"])) == pytest.approx(
-        (sounds.read(sources[0]) + sounds.read(sources[1])) / 2, abs=1e-4
+    assert audio_files.read_audio_file(Path(row["mixture"])) == pytest.approx(
+        (audio_files.read_audio_file(sources[0]) + audio_files.read_audio_file(sources[1])) / 2, abs=1e-4
     )
 
 
@@ -118,7 +118,7 @@ def test_file_that_is_no_sound(pairs: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mixture", ["silent", "noisy"])
 def test_silent_reference_and_silent_estimate(pairs: Path, tmp_path: Path, mixture: str) -> None:
-    sounds.write(tmp_path / "silent.wav", np.zeros(RATE, np.float32))
+    audio_files.write_audio_file(tmp_path / "silent.wav", np.zeros(RATE, np.float32))
     files = {"silent": tmp_path / "silent.wav", "noisy": pairs / "noisy" / "a.wav"}
     other = "noisy" if mixture == "silent" else "silent"
     (row,) = rows(tmp_path, Item("x", "", files[mixture], files[other]))
@@ -126,16 +126,16 @@ def test_silent_reference_and_silent_estimate(pairs: Path, tmp_path: Path, mixtu
 
 
 def test_lengths_that_differ_by_more_than_a_frame(pairs: Path, tmp_path: Path) -> None:
-    clean = sounds.read(pairs / "clean" / "a.wav")
+    clean = audio_files.read_audio_file(pairs / "clean" / "a.wav")
     for cut, status in ((600, "ok"), (700, "failed")):
-        sounds.write(tmp_path / f"{cut}.wav", clean[:-cut])
+        audio_files.write_audio_file(tmp_path / f"{cut}.wav", clean[:-cut])
         (row,) = rows(tmp_path, Item("x", "", pairs / "noisy" / "a.wav", tmp_path / f"{cut}.wav"))
         assert row["status"] == status, row["reason"]
     assert_failed(row, "reference 15300 samples", "estimate 16000")
 
 
 def test_reference_that_goes_on_where_the_layout_says_so(pairs: Path, tmp_path: Path) -> None:
-    sounds.write(tmp_path / "short.wav", sounds.read(pairs / "noisy" / "a.wav")[:-3000])
+    audio_files.write_audio_file(tmp_path / "short.wav", audio_files.read_audio_file(pairs / "noisy" / "a.wav")[:-3000])
     for cut, status in ((True, "ok"), (False, "failed")):
         (row,) = rows(tmp_path, Item("x", "", tmp_path / "short.wav", pairs / "clean" / "a.wav", cut=cut))
         assert row["status"] == status
@@ -161,14 +161,14 @@ def test_stereo_at_any_rate_is_scored_like_mono_at_16_khz(tmp_path: Path, sample
 
 
 def test_dead_pesq_process(pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = pesq_process._exchange
+    real = pesq_worker._exchange
 
     def die(process: subprocess.Popen[bytes], pair: np.ndarray) -> bytes:
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         return real(process, pair)
 
-    monkeypatch.setattr(pesq_process, "_exchange", die)
+    monkeypatch.setattr(pesq_worker, "_exchange", die)
     (row,) = rows(tmp_path, recognise(pairs, LAYOUTS).items[0])
     assert_failed(row, "PESQ failed: its process died (SIGKILL)")
     assert np.isfinite(row["scores"]["stoi"])
@@ -210,9 +210,9 @@ def test_other_program_that_misbehaves(pairs: Path, tmp_path: Path, name: str) -
 
 
 def test_other_program_that_hangs_is_killed(pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from avse.evaluation import methods
+    from avse.evaluation import systems
 
-    monkeypatch.setattr(methods, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(systems, "PATIENCE_SECONDS", 0.5)
     (tmp_path / "sleep.py").write_text("import time\ntime.sleep(60)\n")
     spec = f"slow=external:{sys.executable} {tmp_path}/sleep.py {{wav}} {{out}}"
     began = time.monotonic()
@@ -245,7 +245,7 @@ def test_dnsmos_that_is_not_installed_is_told_at_once(
 
 
 def test_methods_as_they_are_typed(tiny_model: Path) -> None:
-    mixed, plain, blind, named, other = parse_methods(
+    mixed, plain, blind, named, other = parse_systems(
         ["mixed", str(tiny_model), f"{tiny_model}:no-video", f"my net={tiny_model}", 'external:cp "{in}" {out}']
     )
     assert (mixed.label, mixed.model, mixed.command) == ("mixed", "", ())
@@ -255,12 +255,12 @@ def test_methods_as_they_are_typed(tiny_model: Path) -> None:
     assert (other.label, other.command) == ("external:cp", ("cp", "{in}", "{out}"))
     assert (plain.sha256_without_face, other.sha256) == (plain.sha256, None)
     with pytest.raises(UsageError):
-        parse_methods(["external:"])
-    assert isinstance(mixed, Method)
+        parse_systems(["external:"])
+    assert isinstance(mixed, System)
 
 
 def test_the_weights_that_listen_where_no_face_is_seen_are_named_too() -> None:
-    shipped, blind = parse_methods(["avse", "avse:no-video"])[1:]
-    listener = load_checkpoint(registry.find("avse-audio")).sha256
+    shipped, blind = parse_systems(["avse", "avse:no-video"])[1:]
+    listener = load_checkpoint(pretrained.find("avse-audio")).sha256
     assert {shipped.sha256_without_face, blind.sha256, blind.sha256_without_face} == {listener}
-    assert shipped.sha256 == load_checkpoint(registry.find("avse")).sha256 != listener
+    assert shipped.sha256 == load_checkpoint(pretrained.find("avse")).sha256 != listener

@@ -9,16 +9,20 @@ import pytest
 from PIL import Image
 from recordings import ffmpeg, write_recording
 
-from avse import lips, media
-from avse.faces import DETECT_EVERY, Detector, Face, _changed, _is_still, scan
-from avse.shots import CutDetector
-from avse.speakers import notable
+from avse.active_speaker.selection import relevant_tracks
+from avse.faces import mouth_roi
+from avse.faces.detection import Detector
+from avse.faces.face_tracker import track_faces
+from avse.faces.freeze_detection import changed_pixels, is_frozen
+from avse.faces.shot_detection import ShotDetector
+from avse.faces.tracking import DETECT_EVERY, Face
+from avse.io import reader
 
 
 @pytest.fixture(scope="module")
 def head(clip: Path) -> np.ndarray:
     """First frame of the talking head, (240, 320)."""
-    return np.array(next(iter(media.frames(media.probe(clip)))))
+    return np.array(next(iter(reader.read_frames(reader.probe(clip)))))
 
 
 def test_one_head_is_found_once_with_its_landmarks_in_order(detector: Detector, head: np.ndarray) -> None:
@@ -66,19 +70,19 @@ def test_large_picture_is_searched_smaller_and_answers_in_its_own_pixels(
     large = tmp_path / "large.mp4"
     # displayed as 960 x 720 from 480 x 720 pixels that are twice as wide as high
     ffmpeg("-i", clip, "-vf", "scale=480:720,setsar=2", "-frames:v", "6", "-preset", "ultrafast", large)
-    ((first,), (second,)) = (scan(media.probe(path), detector, num_frames=6) for path in (clip, large))
+    ((first,), (second,)) = (track_faces(reader.probe(path), detector, num_frames=6) for path in (clip, large))
     assert first.frames == second.frames == [0, 5]
     np.testing.assert_allclose(second.faces[0].landmarks.mean(0) / 3, first.faces[0].landmarks.mean(0), atol=4)
 
 
 def test_every_fifth_frame_is_searched_and_told(detector: Detector, clip: Path) -> None:
     told: list[int] = []
-    (track,) = scan(media.probe(clip), detector, told.append)
+    (track,) = track_faces(reader.probe(clip), detector, told.append)
     assert told == track.frames == list(range(0, 32, DETECT_EVERY))
 
 
 def test_no_picture_has_no_faces(detector: Detector, tmp_path: Path) -> None:
-    assert scan(media.probe(write_recording(tmp_path / "a.wav", np.zeros(1600))), detector) == []
+    assert track_faces(reader.probe(write_recording(tmp_path / "a.wav", np.zeros(1600))), detector) == []
 
 
 def glued(clip: Path, *pieces: tuple[str, int], path: Path) -> Path:
@@ -97,7 +101,7 @@ def test_same_head_after_a_cut_is_one_person_and_its_shots_are_apart(
     detector: Detector, clip: Path, tmp_path: Path
 ) -> None:
     recording = glued(clip, ("null", 32), (ZOOMED, 33), path=tmp_path / "cut.mp4")
-    (track,) = scan(media.probe(recording), detector)
+    (track,) = track_faces(reader.probe(recording), detector)
     assert list(track.cuts) == [32]
     assert 32 in track.frames  # the first frame of a shot is searched
     assert [track.frames[part][0] for part in track.stretches()] == [0, 32]
@@ -105,23 +109,23 @@ def test_same_head_after_a_cut_is_one_person_and_its_shots_are_apart(
 
 def test_head_comes_back_after_a_cutaway(detector: Detector, clip: Path, tmp_path: Path) -> None:
     recording = glued(clip, ("null", 30), (BLACK, 40), ("null", 30), path=tmp_path / "away.mp4")
-    (track,) = scan(media.probe(recording), detector)
+    (track,) = track_faces(reader.probe(recording), detector)
     assert list(track.cuts) == [30, 70]
     assert {index for index in track.frames if 30 <= index < 70} == set()
     assert track.frames[-1] == 95
 
 
 def test_movement_and_noise_are_no_cut(clip: Path) -> None:
-    is_cut = CutDetector()
+    is_cut = ShotDetector()
     rng = np.random.default_rng(0)
-    frames = [frame.astype(int) for frame in media.frames(media.probe(clip))]
+    frames = [frame.astype(int) for frame in reader.read_frames(reader.probe(clip))]
     moved = [np.roll(frame, 6 * k, 1) + rng.normal(0, 12, frame.shape) for k, frame in enumerate(frames)]
     assert not any(is_cut(np.clip(frame, 0, 255).astype(np.uint8)) for frame in moved)
 
 
 def test_fade_is_no_cut_and_a_cut_in_the_dark_is_one() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (12, 16)).repeat(20, 0).repeat(20, 1).astype(np.uint8)
-    is_cut = CutDetector()
+    is_cut = ShotDetector()
     assert not any(is_cut((picture * level).astype(np.uint8)) for level in np.linspace(1, 0.2, 25))
     assert is_cut((picture[::-1, ::-1] * 0.2).astype(np.uint8))
 
@@ -129,21 +133,21 @@ def test_fade_is_no_cut_and_a_cut_in_the_dark_is_one() -> None:
 def test_before_a_picture_that_begins_late_nothing_is_seen(detector: Detector, clip: Path, tmp_path: Path) -> None:
     late = tmp_path / "late.mkv"
     ffmpeg("-itsoffset", "0.48", "-i", clip, "-i", clip, "-map", "0:v", "-map", "1:a", "-c", "copy", late)
-    recording = media.probe(late)
-    (track,) = scan(recording, detector)
-    assert media.first_shown(recording) == 12
+    recording = reader.probe(late)
+    (track,) = track_faces(recording, detector)
+    assert reader.first_video_frame(recording) == 12
     assert track.frames[:3] == [12, 15, 20]
-    mouths = np.concatenate(list(lips.crops(recording, track, 32)))
-    assert not lips.seen(mouths)[: 12 - DETECT_EVERY + 1].any()
-    assert lips.seen(mouths)[12:].all()
+    mouths = np.concatenate(list(mouth_roi.crop_track(recording, track, 32)))
+    assert not mouth_roi.visible(mouths)[: 12 - DETECT_EVERY + 1].any()
+    assert mouth_roi.visible(mouths)[12:].all()
 
 
 def test_a_face_beyond_the_edge_is_compared_with_what_is_there() -> None:
     face = Face(np.array([-30.0, 90.0, 400.0, 200.0]), np.zeros((5, 2)), 0.9)
     frame = np.full((100, 200), 7, np.uint8)
-    assert _is_still(face, _changed(frame, frame + 2))
-    assert not _is_still(face, _changed(frame, frame + 3))
-    assert not _is_still(face, _changed(None, frame))
+    assert is_frozen(face, changed_pixels(frame, frame + 2))
+    assert not is_frozen(face, changed_pixels(frame, frame + 3))
+    assert not is_frozen(face, changed_pixels(None, frame))
 
 
 def test_a_face_at_rest_is_still_only_where_the_whole_picture_is() -> None:
@@ -152,8 +156,8 @@ def test_a_face_at_rest_is_still_only_where_the_whole_picture_is() -> None:
     elsewhere, mouth = frame.copy(), frame.copy()
     elsewhere[80:84, 150:160] += 9  # 0.2 % of the picture
     mouth[50:56, 30:36] += 9  # less of the picture, but more of the face
-    assert not _is_still(face, _changed(frame, elsewhere))
-    assert not _is_still(face, _changed(frame, mouth))
+    assert not is_frozen(face, changed_pixels(frame, elsewhere))
+    assert not is_frozen(face, changed_pixels(frame, mouth))
 
 
 def test_a_film_that_hangs_shows_nobody_then(detector: Detector, clip: Path, tmp_path: Path) -> None:
@@ -161,11 +165,11 @@ def test_a_film_that_hangs_shows_nobody_then(detector: Detector, clip: Path, tmp
     hung, still = tmp_path / "hung.mp4", tmp_path / "still.mp4"
     ffmpeg("-i", clip, "-vf", "loop=loop=50:size=1:start=12,setpts=N/25/TB", "-an", "-crf", "30", hung)
     ffmpeg("-i", clip, "-vf", "trim=end_frame=1,loop=loop=59:size=1,setpts=N/25/TB", "-an", "-crf", "30", still)
-    (track,) = scan(media.probe(hung), detector)
-    seen = lips.pose(track, 82).seen
+    (track,) = track_faces(reader.probe(hung), detector)
+    seen = mouth_roi.mouth_pose(track, 82).seen
     assert seen[:13].all()
     assert not seen[25:60].any()
     assert seen[66:].all()
-    (photograph,) = scan(media.probe(still), detector)
-    assert not lips.pose(photograph, 60).seen[10:].any()
-    assert (notable([track], 82), notable([photograph], 60)) == ([track], [])
+    (photograph,) = track_faces(reader.probe(still), detector)
+    assert not mouth_roi.mouth_pose(photograph, 60).seen[10:].any()
+    assert (relevant_tracks([track], 82), relevant_tracks([photograph], 60)) == ([track], [])

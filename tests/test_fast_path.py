@@ -12,8 +12,10 @@ import onnxruntime
 import pytest
 from typer.testing import CliRunner
 
-from avse import media, overlap, tracks
-from avse.faces import Detector
+from avse.dsp import overlap_add
+from avse.faces import tracking
+from avse.faces.detection import Detector
+from avse.io import reader
 from avse_cli.main import app
 
 
@@ -34,16 +36,18 @@ def test_detector_may_lay_out_its_weights_and_says_what_the_packaged_graph_says(
 
 def test_part_of_a_picture_is_what_the_whole_picture_shows_there(clip: Path) -> None:
     """To the pixel: the whole is turned grey as a whole, the part once it is cut out."""
-    tape = media.probe(clip)
+    tape = reader.probe(clip)
     left, top, width, height = 33, 21, 101, 75
-    for whole, part in zip(media.frames(tape), media.frames(tape, crop=(left, top, width, height)), strict=True):
+    for whole, part in zip(
+        reader.read_frames(tape), reader.read_frames(tape, crop=(left, top, width, height)), strict=True
+    ):
         np.testing.assert_array_equal(part, whole[top : top + height, left : left + width])
 
 
 def test_few_of_a_long_line_of_looks_are_ever_taken() -> None:
     taken: list[int] = []
-    face = tracks.Face(np.array([0.0, 0.0, 10.0, 10.0]), np.zeros((5, 2)), 1.0)
-    track = tracks.Track()
+    face = tracking.Face(np.array([0.0, 0.0, 10.0, 10.0]), np.zeros((5, 2)), 1.0)
+    track = tracking.Track()
 
     def take(index: int) -> np.ndarray:
         taken.append(index)
@@ -59,9 +63,11 @@ def test_windows_of_many_small_blocks_are_copied_but_once(monkeypatch: pytest.Mo
     """One frame after the other: what is copied for a window grows with its length, not with the square of it."""
     copied = []
     joined = np.concatenate
-    monkeypatch.setattr(overlap.np, "concatenate", lambda parts: copied.append(sum(map(len, parts))) or joined(parts))
+    monkeypatch.setattr(
+        overlap_add.np, "concatenate", lambda parts: copied.append(sum(map(len, parts))) or joined(parts)
+    )
     rows = np.arange(1000)[:, None]
-    cut = list(overlap.windows(iter(rows[:, None]), 1000, 200, 175))
+    cut = list(overlap_add.sliding_windows(iter(rows[:, None]), 1000, 200, 175))
     assert sum(copied) <= sum(map(len, cut)) + 25 * len(cut)
     for start, window in zip(range(0, 1000, 175), cut, strict=True):
         np.testing.assert_array_equal(window, rows[start : start + 200])

@@ -11,15 +11,15 @@ from small_world import made_inputs, stirred, tiny, write_cache
 from torch import Tensor
 
 from avse import features
-from avse.audio import stft
 from avse.config import ModelConfig
-from avse.data.cache import find_clips
 from avse.data.dataset import Batch, Batches
-from avse.data.mixing import MixConfig, Mixer
+from avse.data.online_mixing import MixConfig, Mixer
+from avse.data.prepared_clips import find_clips
+from avse.dsp.stft import stft
+from avse.enhancement.masking import compute_mask
 from avse.errors import UsageError
+from avse.models.inputs import Inputs
 from avse.models.net import Output, SpeechNet
-from avse.records import Inputs
-from avse.separation import compute_mask
 from avse.training.steps import prepare_batch, rms
 
 

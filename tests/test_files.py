@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from batch_jobs import wait_for
 
-from avse import files
 from avse.errors import UsageError
+from avse.io import atomic, jsonl
 
 
 def test_file_appears_only_when_it_is_whole(tmp_path: Path) -> None:
     target = tmp_path / "clean.wav"
-    with files.whole(target) as partial:
+    with atomic.atomic_path(target) as partial:
         assert partial.suffix == ".wav"
         partial.write_bytes(b"half")
         assert not target.exists()
@@ -30,7 +30,7 @@ def test_file_appears_only_when_it_is_whole(tmp_path: Path) -> None:
 def test_nothing_is_left_of_a_failure_and_the_old_file_stays(tmp_path: Path, failure: type[BaseException]) -> None:
     target = tmp_path / "clean.wav"
     target.write_bytes(b"old")
-    with pytest.raises(failure), files.whole(target) as partial:  # noqa: PT012
+    with pytest.raises(failure), atomic.atomic_path(target) as partial:  # noqa: PT012
         partial.write_bytes(b"new")
         raise failure
     assert target.read_bytes() == b"old"
@@ -40,7 +40,7 @@ def test_nothing_is_left_of_a_failure_and_the_old_file_stays(tmp_path: Path, fai
 def test_file_is_as_readable_as_any_other_though_its_writer_was_secretive(tmp_path: Path) -> None:
     usual = tmp_path / "usual"
     usual.touch()
-    with files.whole(tmp_path / "weights") as partial:
+    with atomic.atomic_path(tmp_path / "weights") as partial:
         partial.unlink()
         os.close(os.open(partial, os.O_CREAT | os.O_WRONLY, 0o600))
     assert (tmp_path / "weights").stat().st_mode == usual.stat().st_mode
@@ -48,16 +48,16 @@ def test_file_is_as_readable_as_any_other_though_its_writer_was_secretive(tmp_pa
 
 @pytest.mark.parametrize("stem", ["録" * 80, "ю" * 110, "x" * 240, "concat:x", "-o"])
 def test_any_name_that_the_system_allows_is_written(tmp_path: Path, stem: str) -> None:
-    files.write_json(tmp_path / f"{stem}.json", {"score": 1})
+    jsonl.write_json(tmp_path / f"{stem}.json", {"score": 1})
     assert os.listdir(tmp_path) == [f"{stem}.json"]
 
 
 def test_json_has_null_for_what_is_not_a_number(tmp_path: Path) -> None:
     values = {"score": math.nan, "all": [1.5, math.inf], "path": tmp_path, "name": "запись", "inner": {"n": (1, None)}}
-    files.write_json(tmp_path / "report.json", values)
+    jsonl.write_json(tmp_path / "report.json", values)
     expected = {"score": None, "all": [1.5, None], "path": str(tmp_path), "name": "запись", "inner": {"n": [1, None]}}
     assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8")) == expected
-    line = files.to_json(values)
+    line = jsonl.to_json(values)
     assert "\n" not in line
     assert json.loads(line) == expected
 
@@ -65,11 +65,11 @@ def test_json_has_null_for_what_is_not_a_number(tmp_path: Path) -> None:
 def test_output_must_be_a_free_name_in_a_folder(tmp_path: Path) -> None:
     taken = tmp_path / "taken.wav"
     taken.touch()
-    files.check_output(tmp_path / "free.wav", force=False)
-    files.check_output(taken, force=True)
+    atomic.check_output(tmp_path / "free.wav", force=False)
+    atomic.check_output(taken, force=True)
     for path, word in [(taken, "--force"), (tmp_path, "folder"), (tmp_path / "nowhere" / "x.wav", "mkdir")]:
         with pytest.raises(UsageError, match=word):
-            files.check_output(path, force=False)
+            atomic.check_output(path, force=False)
 
 
 def test_what_is_read_is_never_replaced_even_under_another_name(tmp_path: Path) -> None:
@@ -78,14 +78,14 @@ def test_what_is_read_is_never_replaced_even_under_another_name(tmp_path: Path) 
     other_name.symlink_to(recording)
     for output in (recording, other_name):
         with pytest.raises(UsageError, match="never replaced"):
-            files.check_output(output, force=True, inputs=[recording])
-    files.check_output(tmp_path / "clean.wav", force=True, inputs=[recording, tmp_path / "missing"])
+            atomic.check_output(output, force=True, inputs=[recording])
+    atomic.check_output(tmp_path / "clean.wav", force=True, inputs=[recording, tmp_path / "missing"])
 
 
 def test_a_second_writer_is_refused_until_the_first_is_dead(tmp_path: Path) -> None:
     program = f"""
 import pathlib, sys, time
-from avse.files import locked
+from avse.io.atomic import locked
 with locked(pathlib.Path({str(tmp_path / "out")!r})):
     print("held", flush=True)
     time.sleep(1000)
@@ -93,15 +93,15 @@ with locked(pathlib.Path({str(tmp_path / "out")!r})):
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(UsageError, match=f"process {holder.pid} "), files.locked(tmp_path / "out"):
+        with pytest.raises(UsageError, match=f"process {holder.pid} "), atomic.lock_folder(tmp_path / "out"):
             pass
         holder.kill()
     wait_for(lambda: holder.poll() is not None)
-    with files.locked(tmp_path / "out"):
-        assert f"process {os.getpid()} " in (tmp_path / "out" / files.LOCK).read_text()
+    with atomic.lock_folder(tmp_path / "out"):
+        assert f"process {os.getpid()} " in (tmp_path / "out" / atomic.LOCK).read_text()
 
 
 def test_folder_where_a_file_is_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match="cannot be written to"), files.locked(tmp_path / "file" / "out"):
+    with pytest.raises(UsageError, match="cannot be written to"), atomic.lock_folder(tmp_path / "file" / "out"):
         pass

@@ -12,10 +12,10 @@ from PIL import Image
 from recordings import ffmpeg, lag, picture_packets, si_sdr, turned
 
 import avse
-from avse import media
-from avse.data.synthetic import make_clip
+from avse.data.synthetic.clips import make_clip
+from avse.enhancement.enhancer import Enhancer, load_model
 from avse.errors import UsageError
-from avse.model import Model, load_model
+from avse.io import reader
 
 FAST = ("-c:v", "libx264", "-preset", "ultrafast", "-crf", "18")
 LOSSLESS = ("-c:a", "pcm_s16le")
@@ -34,22 +34,22 @@ class Plain(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def net(tiny_model: Path) -> Model:
+def net(tiny_model: Path) -> Enhancer:
     return load_model(str(tiny_model), "cpu")
 
 
 @pytest.fixture(scope="module")
-def keeper(see_through: Path) -> Model:
+def keeper(see_through: Path) -> Enhancer:
     return load_model(str(see_through), "cpu")
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory, net: Model) -> Plain:
+def plain(tmp_path_factory: pytest.TempPathFactory, net: Enhancer) -> Plain:
     folder = tmp_path_factory.mktemp("plain")
     make_clip(folder / "clip.mp4", NUM_FRAMES / 25)
     path = folder / "plain.mkv"
     ffmpeg("-i", folder / "clip.mp4", "-c:v", "copy", *LOSSLESS, path)
-    sound = media.read_sound(media.probe(path))[:, 0]
+    sound = reader.load_audio(reader.probe(path))[:, 0]
     unseen = avse.enhance(path, model=net, use_video=False)
     return Plain(path, sound, small_frames(path), enhanced(path, net), waveform_of(unseen))
 
@@ -60,14 +60,14 @@ def waveform_of(result: object) -> np.ndarray:
     return waveform
 
 
-def enhanced(path: Path, model: Model, **options: int) -> np.ndarray:
+def enhanced(path: Path, model: Enhancer, **options: int) -> np.ndarray:
     return waveform_of(avse.enhance(path, model=model, **options))  # type: ignore[arg-type]
 
 
 def small_frames(path: Path) -> np.ndarray:
     """The picture at 25 fps as it would be shown, from where the sound starts; its middle, 4 x 3, shrunk."""
     shown = []
-    for frame in media.frames(media.probe(path)):
+    for frame in reader.read_frames(reader.probe(path)):
         height, width = frame.shape
         used = min(height, width * 3 // 4)
         top = (height - used) // 2
@@ -99,7 +99,7 @@ PICTURES = {
 }  # fmt: skip
 
 
-def check_picture(path: Path, plain: Plain, net: Model) -> None:
+def check_picture(path: Path, plain: Plain, net: Enhancer) -> None:
     """Picture in time with the sound, and a result that is nearer to the plain one than that without a picture is."""
     frames = small_frames(path)
     inside = slice(3, NUM_FRAMES - 5)
@@ -117,14 +117,14 @@ def check_picture(path: Path, plain: Plain, net: Model) -> None:
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_any_picture(name: str, plain: Plain, net: Model, tmp_path: Path) -> None:
+def test_any_picture(name: str, plain: Plain, net: Enhancer, tmp_path: Path) -> None:
     suffix, *options = PICTURES[name]
     path = tmp_path / f"variant.{suffix}"
     ffmpeg("-i", plain.path, *options, *LOSSLESS, path)
     check_picture(path, plain, net)
 
 
-def test_picture_in_4k(plain: Plain, net: Model, tmp_path: Path) -> None:
+def test_picture_in_4k(plain: Plain, net: Enhancer, tmp_path: Path) -> None:
     path = tmp_path / "variant.mp4"
     ffmpeg("-i", plain.path, "-t", "0.4", "-vf", "scale=3840:2160", *FAST, path)
     result = avse.enhance(path, model=net)
@@ -134,7 +134,7 @@ def test_picture_in_4k(plain: Plain, net: Model, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("turn", "degrees"), [("transpose=1", 90), ("transpose=2", -90), ("hflip,vflip", 180)])
-def test_picture_that_says_it_is_turned(turn: str, degrees: int, plain: Plain, net: Model, tmp_path: Path) -> None:
+def test_picture_that_says_it_is_turned(turn: str, degrees: int, plain: Plain, net: Enhancer, tmp_path: Path) -> None:
     ffmpeg("-i", plain.path, "-vf", turn, *FAST, *LOSSLESS, tmp_path / "lying.mov")
     check_picture(turned(tmp_path / "lying.mov", tmp_path / "upright.mov", degrees), plain, net)
 
@@ -180,7 +180,7 @@ LATE_SECONDS = {"avi mp3": 1105 / 44100}
 """AVI does not say by how much MP3 comes late (one granule, the filters and 529 samples): every player is that late."""
 
 
-def decoded_apart(path: Path, tape: media.Media, track: int = 0) -> np.ndarray:
+def decoded_apart(path: Path, tape: reader.Recording, track: int = 0) -> np.ndarray:
     """The sound as ffmpeg alone decodes it, (N, C)."""
     assert tape.sound is not None
     raw = path.with_suffix(".raw")
@@ -188,7 +188,7 @@ def decoded_apart(path: Path, tape: media.Media, track: int = 0) -> np.ndarray:
     return np.fromfile(raw, "<f4").reshape(-1, tape.sound.num_channels)
 
 
-def drift_seconds(output: np.ndarray, tape: media.Media, plain: Plain) -> float:
+def drift_seconds(output: np.ndarray, tape: reader.Recording, plain: Plain) -> float:
     """By how much the sound comes later under its picture than in the plain sample."""
     assert tape.sound is not None
     heard = soxr.resample(output.mean(1), tape.sound.sample_rate, 48000)
@@ -197,11 +197,11 @@ def drift_seconds(output: np.ndarray, tape: media.Media, plain: Plain) -> float:
 
 
 @pytest.mark.parametrize("name", SOUNDS)
-def test_any_container_and_sound(name: str, plain: Plain, keeper: Model, tmp_path: Path) -> None:
+def test_any_container_and_sound(name: str, plain: Plain, keeper: Enhancer, tmp_path: Path) -> None:
     suffix, *options = SOUNDS[name]
     path = tmp_path / f"variant.{suffix}"
     ffmpeg("-i", plain.path, *options, path)
-    output, tape = enhanced(path, keeper), media.probe(path)
+    output, tape = enhanced(path, keeper), reader.probe(path)
     expected = decoded_apart(path, tape)
     assert tape.sound is not None
     assert output.shape == expected.shape
@@ -216,15 +216,15 @@ def test_any_container_and_sound(name: str, plain: Plain, keeper: Model, tmp_pat
     [("ts aac", "mkv"), ("mpg mp2", "mkv"), ("flv aac", "mp4"), ("mkv opus", "mp4"), ("avi pcm", "mov")],
 )
 def test_new_sound_is_where_the_old_one_was(
-    name: str, suffix: str, plain: Plain, keeper: Model, tmp_path: Path
+    name: str, suffix: str, plain: Plain, keeper: Enhancer, tmp_path: Path
 ) -> None:
     source, *options = SOUNDS[name]
     path, output = tmp_path / f"variant.{source}", tmp_path / f"out.{suffix}"
     ffmpeg("-i", plain.path, *options, path)
     avse.enhance(path, output, model=keeper)
-    tape = media.probe(output)
+    tape = reader.probe(output)
     assert tape.sound is not None
-    decoded = media.read_sound(tape, tape.sound.sample_rate, tape.sound.num_channels)
+    decoded = reader.load_audio(tape, tape.sound.sample_rate, tape.sound.num_channels)
     assert drift_seconds(decoded, tape, plain) == pytest.approx(0.0, abs=1e-3)
     packets = picture_packets(output), picture_packets(path)
     assert packets[0] == packets[1] or source == "ts"  # whose packets are wrapped in another way
@@ -234,13 +234,13 @@ def test_new_sound_is_where_the_old_one_was(
 # Several tracks, and tracks that do not begin or end together -----------------------------------------------------
 
 
-def test_one_of_several_sound_tracks(plain: Plain, keeper: Model, tmp_path: Path) -> None:
+def test_one_of_several_sound_tracks(plain: Plain, keeper: Enhancer, tmp_path: Path) -> None:
     path = tmp_path / "tracks.mkv"
     ffmpeg(
         "-f", "lavfi", "-i", "sine=440:duration=1.5:sample_rate=44100", "-i", plain.path,
         "-map", "0:a", "-map", "1:v", "-map", "1:a", "-c:v", "copy", *LOSSLESS, path,
     )  # fmt: skip
-    tape = media.probe(path, audio_track=2)
+    tape = reader.probe(path, audio_track=2)
     assert [description.split(", ")[1] for description in tape.sound_tracks] == ["44100 Hz", "16000 Hz"]
     np.testing.assert_allclose(enhanced(path, keeper, audio_track=2)[:, 0], plain.sound, atol=1e-4)
     assert enhanced(path, keeper).shape == (66150, 1)
@@ -252,13 +252,13 @@ def test_one_of_several_sound_tracks(plain: Plain, keeper: Model, tmp_path: Path
 @pytest.mark.parametrize("suffix", ["mkv", "mp4", "ts"])
 @pytest.mark.parametrize(("sound", "picture"), [(0.4, 0.0), (0.0, 0.4)])
 def test_track_that_starts_later(
-    suffix: str, sound: float, picture: float, plain: Plain, net: Model, tmp_path: Path
+    suffix: str, sound: float, picture: float, plain: Plain, net: Enhancer, tmp_path: Path
 ) -> None:
     path = tmp_path / f"variant.{suffix}"
     late = ("-itsoffset", str(sound), "-i", plain.path, "-itsoffset", str(picture), "-i", plain.path)
     codec = LOSSLESS if suffix == "mkv" else ("-c:a", "aac", "-ar", "48000")
     ffmpeg(*late, "-map", "0:a", "-map", "1:v", *FAST, *codec, path)
-    output, tape = enhanced(path, net), media.probe(path)
+    output, tape = enhanced(path, net), reader.probe(path)
     assert drift_seconds(output, tape, plain) == pytest.approx(sound - picture, abs=1e-3)
     if suffix == "mkv":
         assert output.shape == plain.enhanced.shape
@@ -272,7 +272,7 @@ def test_track_that_starts_later(
 
 
 @pytest.mark.parametrize(("sound", "picture"), [("1.92", "1.0"), ("1.0", "1.92")])
-def test_track_that_ends_earlier(sound: str, picture: str, plain: Plain, net: Model, tmp_path: Path) -> None:
+def test_track_that_ends_earlier(sound: str, picture: str, plain: Plain, net: Enhancer, tmp_path: Path) -> None:
     path = tmp_path / "variant.mkv"
     ends = ("-t", sound, "-i", plain.path, "-t", picture, "-i", plain.path)
     ffmpeg(*ends, "-map", "0:a", "-map", "1:v", *FAST, *LOSSLESS, path)

@@ -12,7 +12,10 @@ import torch
 from torch import Tensor
 
 from avse.errors import UsageError
-from avse.models.fusion import CWC, FUSIONS, MMTM, MSAF, SITES, build_fusion
+from avse.models.fusion import FUSIONS, SITES, build_fusion
+from avse.models.fusion.cwc import CWC
+from avse.models.fusion.mmtm import MMTM
+from avse.models.fusion.msaf import MSAF
 
 GUIDE = Path(__file__).parents[1] / "docs" / "fusion.md"
 EXAMPLES = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), flags=re.DOTALL)

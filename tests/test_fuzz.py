@@ -16,11 +16,13 @@ import torch
 from recordings import coloured_noise, ffmpeg, write_recording
 from typer.testing import CliRunner
 
-from avse import enhance, media, sandbox
-from avse.data.synthetic import make_clip
+from avse import enhance
+from avse.data.synthetic.clips import make_clip
 from avse.errors import InputError
-from avse.faces import Detector
-from avse.sandbox import Limits
+from avse.faces.detection import Detector
+from avse.io import ffmpeg as io_ffmpeg
+from avse.io import reader
+from avse.io.ffmpeg import Limits
 from avse_cli.main import app
 
 NUM_MUTANTS = 500
@@ -77,7 +79,7 @@ def mutate(whole: dict[str, bytes], seed: int) -> tuple[str, bytes]:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch, detector: Detector) -> None:
     """One detector for all, and a decoder that may be silent for some seconds only."""
-    monkeypatch.setattr("avse.faces.Detector", lambda num_threads=0: detector)
+    monkeypatch.setattr("avse.faces.detection.Detector", lambda num_threads=0: detector)
     monkeypatch.setattr("avse_cli.enhance.Limits", lambda *limits: Limits(60.0, patience_seconds=PATIENCE_SECONDS / 2))
 
 
@@ -133,20 +135,20 @@ def test_no_file_reads_another(name: str, suffix: str, tmp_path: Path) -> None:
         server.settimeout(0.01)
         path.write_text(SCRIPTS[name].format(secret=secret, port=server.getsockname()[1]))
         with pytest.raises(InputError, match="not a recording"):
-            media.probe(path)
+            reader.probe(path)
         with pytest.raises(TimeoutError):
             server.accept()
 
 
 def test_picture_with_too_many_pixels(tmp_path: Path) -> None:
     path = write_recording(tmp_path / "a.mkv", coloured_noise(6400), GREY, "-c:v", "ffv1")
-    assert media.probe(path, limits=Limits(max_pixels=64 * 48)).picture is not None
-    assert media.probe(path, limits=Limits(max_pixels=64 * 47)).picture is None
+    assert reader.probe(path, limits=Limits(max_pixels=64 * 48)).picture is not None
+    assert reader.probe(path, limits=Limits(max_pixels=64 * 47)).picture is None
 
 
 def test_pixels_of_absurd_shape_stay_small(tmp_path: Path) -> None:
     path = write_recording(tmp_path / "a.mkv", coloured_noise(6400), GREY, "-vf", "setsar=30000/1", "-c:v", "ffv1")
-    tape = media.probe(path)
+    tape = reader.probe(path)
     assert tape.picture is not None
     assert tape.picture.width <= 16384
 
@@ -156,23 +158,23 @@ def test_length_is_limited_though_the_file_says_less(tiny_model: Path, tmp_path:
     data = bytearray((tmp_path / "long.flac").read_bytes())
     data[21:26] = bytes([data[21] & 0xF0, 0, 0, 0x3E, 0x80])  # total samples: one second
     (tmp_path / "long.flac").write_bytes(data)
-    assert media.probe(tmp_path / "long.flac").duration_seconds == pytest.approx(1.0)
+    assert reader.probe(tmp_path / "long.flac").duration_seconds == pytest.approx(1.0)
     with pytest.raises(InputError, match="longer than 5 s"):
         enhance(tmp_path / "long.flac", model=str(tiny_model), limits=Limits(max_seconds=5))
 
 
 def test_decoder_that_stalls_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tape = media.probe(write_recording(tmp_path / "a.wav", coloured_noise(6400)))
+    tape = reader.probe(write_recording(tmp_path / "a.wav", coloured_noise(6400)))
     stalled = tmp_path / "ffmpeg"
     stalled.write_text("#!/bin/sh\nprintf 1234; exec sleep 60\n")
     stalled.chmod(0o755)
-    monkeypatch.setattr(sandbox, "ffmpeg_exe", lambda: str(stalled))
+    monkeypatch.setattr(io_ffmpeg, "ffmpeg_exe", lambda: str(stalled))
     impatient = replace(tape, limits=Limits(patience_seconds=0.3))
     began = time.monotonic()
     with pytest.raises(InputError, match=r"nothing came out of it for 0\.3 s"):
-        media.read_sound(impatient)
+        reader.load_audio(impatient)
     with pytest.raises(InputError, match=r"nothing came out of it for 0\.3 s"):
-        media.probe(tape.path, limits=impatient.limits)
+        reader.probe(tape.path, limits=impatient.limits)
     assert time.monotonic() - began < 10
 
 

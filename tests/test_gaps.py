@@ -9,8 +9,8 @@ import pytest
 from recordings import coloured_noise, ffmpeg, write_recording
 
 import avse
-from avse import media, stream
-from avse.data import sounds
+from avse.dsp import resampling
+from avse.io import audio_files, reader
 
 RATE = 48000
 CLICKS = (0.5, 1.5, 3.5, 4.5)
@@ -34,7 +34,7 @@ def with_times(source: Path, path: Path, chain: str, *codec: str) -> Path:
 
 
 def sound_of(path: Path) -> np.ndarray:
-    return media.read_sound(media.probe(path), RATE)[:, 0]
+    return reader.load_audio(reader.probe(path), RATE)[:, 0]
 
 
 def click_seconds(sound: np.ndarray) -> np.ndarray:
@@ -71,7 +71,7 @@ def test_times_that_tremble_or_go_back_change_no_sample(whole: Path, tmp_path: P
 
 def test_very_long_loss_is_told_block_by_block(whole: Path, tmp_path: Path) -> None:
     lossy = with_times(whole, tmp_path / "lossy.mkv", "asetpts='PTS+1200/TB*gt(T,2.5)'")
-    lengths = [len(block) for block in media.sound_blocks(media.probe(lossy), 4.0, RATE, 1)]
+    lengths = [len(block) for block in reader.read_audio(reader.probe(lossy), 4.0, RATE, 1)]
     assert set(lengths[:-1]) == {4 * RATE}
     assert sum(lengths) == pytest.approx(1205 * RATE, abs=RATE / 1000)
 
@@ -86,14 +86,14 @@ def test_enhanced_sound_has_the_loss_too(whole: Path, see_through: Path, tmp_pat
 def test_same_voice_in_both_channels_is_heard_as_loud_as_in_one(tmp_path: Path, sample_rate: int) -> None:
     voice = coloured_noise(sample_rate)
     for suffix in ("wav", "mkv"):
-        mono = media.probe(write_recording(tmp_path / f"mono.{suffix}", voice, sample_rate=sample_rate))
+        mono = reader.probe(write_recording(tmp_path / f"mono.{suffix}", voice, sample_rate=sample_rate))
         both = write_recording(tmp_path / f"both.{suffix}", voice.repeat(2, 1), sample_rate=sample_rate)
-        np.testing.assert_allclose(media.read_sound(media.probe(both)), media.read_sound(mono), atol=1e-4)
-        np.testing.assert_allclose(sounds.read(both), media.read_sound(mono)[:, 0], atol=1e-4)
+        np.testing.assert_allclose(reader.load_audio(reader.probe(both)), reader.load_audio(mono), atol=1e-4)
+        np.testing.assert_allclose(audio_files.read_audio_file(both), reader.load_audio(mono)[:, 0], atol=1e-4)
 
 
 def test_one_channel_is_what_the_net_hears(tmp_path: Path) -> None:
     stage = coloured_noise(44100, 6)
-    tape = media.probe(write_recording(tmp_path / "a.wav", stage, sample_rate=44100))
-    heard = np.concatenate(list(stream.heard(media.sound_blocks(tape, 4.0, 44100, 6), 44100)))
-    np.testing.assert_array_equal(media.read_sound(tape), heard)
+    tape = reader.probe(write_recording(tmp_path / "a.wav", stage, sample_rate=44100))
+    heard = np.concatenate(list(resampling.to_model_rate(reader.read_audio(tape, 4.0, 44100, 6), 44100)))
+    np.testing.assert_array_equal(reader.load_audio(tape), heard)

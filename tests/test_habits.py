@@ -155,7 +155,7 @@ def test_results_on_stdout_logs_on_stderr(sound: Path, tmp_path: Path, tiny_mode
     assert (silent.exit_code, verbose.exit_code) == (0, 0)
     assert silent.stderr == ""
     assert tiny_model.name in verbose.stderr
-    assert "avse.registry" in verbose.stderr
+    assert "avse.weights.pretrained" in verbose.stderr
     assert set(json.loads(silent.stdout)) == set(json.loads(verbose.stdout))
     assert len(silent.stdout.splitlines()) == 1
 

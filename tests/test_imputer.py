@@ -10,10 +10,10 @@ import torch
 from small_world import made_inputs, stirred, tiny
 from torch import Tensor
 
-from avse.checkpoint import load_checkpoint, save_checkpoint
 from avse.models.imputer import FeatureRegulariser, Imputer, gaussian_divergence
+from avse.models.inputs import Inputs
 from avse.models.net import SpeechNet
-from avse.records import Inputs
+from avse.weights.checkpoint import load_checkpoint, save_checkpoint
 
 FORMS = ["paper", "reference", "blended"]
 

@@ -9,8 +9,8 @@ from pystoi import stoi
 from small_world import check_silence
 from torch import Tensor
 
-from avse.data.synthetic_speech import speak
-from avse.training.intelligibility import confusion
+from avse.data.synthetic.speech import speak
+from avse.training.losses.stoi import stoi_loss
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def test_it_tells_what_stoi_tells(speech: Tensor) -> None:
     told, truth = [], []
     for amount in (0.03, 0.1, 0.3, 1.0, 3.0):
         for estimate in (speech + amount * hiss, speech + amount * speech.flip(0).roll(4000, 1)):
-            told += (1 - confusion(estimate, speech)).tolist()
+            told += (1 - stoi_loss(estimate, speech)).tolist()
             truth += [stoi(*(x.numpy() for x in pair), 16000) for pair in zip(speech, estimate, strict=True)]
     assert np.corrcoef(told, truth)[0, 1] > 0.99
     assert np.abs(np.subtract(told, truth)).mean() < 0.02
@@ -35,24 +35,24 @@ def test_it_tells_what_stoi_tells(speech: Tensor) -> None:
 
 @pytest.mark.parametrize("gain", [0.1, 1.0, 10.0])
 def test_the_same_at_any_level_is_understood(speech: Tensor, gain: float) -> None:
-    assert confusion(gain * speech, speech).max() < 1e-3
+    assert stoi_loss(gain * speech, speech).max() < 1e-3
 
 
 def test_it_shows_the_way_to_clearer_speech(speech: Tensor) -> None:
     estimate = (speech + speech.flip(0)).requires_grad_()
-    before = confusion(estimate, speech).sum()
+    before = stoi_loss(estimate, speech).sum()
     before.backward()
     step = 0.01 * speech.norm() * estimate.grad / estimate.grad.norm()
-    assert confusion((estimate - step).detach(), speech).sum() < before
+    assert stoi_loss((estimate - step).detach(), speech).sum() < before
 
 
 def test_mixed_precision_changes_nothing(speech: Tensor) -> None:
     with torch.autocast("cpu", torch.bfloat16):
-        found = confusion(speech + speech.flip(0), speech)
-    torch.testing.assert_close(found, confusion(speech + speech.flip(0), speech))
+        found = stoi_loss(speech + speech.flip(0), speech)
+    torch.testing.assert_close(found, stoi_loss(speech + speech.flip(0), speech))
 
 
 @pytest.mark.parametrize("num_samples", [512, 5000, 48000])
 def test_silence_is_no_trouble(speech: Tensor, num_samples: int) -> None:
     """A silent reference, or one too short to be understood, teaches nothing; the gradient is always finite."""
-    check_silence(confusion, speech[:, :num_samples], too_short=num_samples < 6000)
+    check_silence(stoi_loss, speech[:, :num_samples], too_short=num_samples < 6000)

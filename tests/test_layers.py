@@ -13,21 +13,30 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FOLDERS = {"avse": "avse", "avse_cli": "cli"}
 
-BANDS = {
-    "A": "errors records config files progress tasks workers",
-    "B": "media packets sandbox audio overlap stream loudness output",
-    "C": "faces tracks people looks shots upright portrait lips features",
-    "D": "models",
-    "E": "header checkpoint registry",
-    "F": "data",
-    "G": "training",
-    "H": "enhance choice speakers sync crowd each sheet model separation batch batch_ray doctor evaluation "
-    "stages floors footprint bench",
+BASE = {"errors", "config", "progress", "version"}
+MAY_USE = {
+    "errors": set(),
+    "progress": set(),
+    "version": set(),
+    "config": {"errors"},
+    "dsp": {*BASE},
+    "io": {*BASE, "dsp"},
+    "faces": {*BASE, "dsp", "io"},
+    "models": {*BASE},
+    "features": {*BASE, "dsp", "models"},
+    "weights": {*BASE, "io", "models"},
+    "active_speaker": {*BASE, "dsp", "io", "faces", "models", "features"},
+    "enhancement": {*BASE, "dsp", "io", "faces", "models", "features", "weights", "active_speaker"},
+    "parallel": {*BASE},
+    "data": {*BASE, "dsp", "io", "faces", "parallel"},
+    "training": {*BASE, "dsp", "io", "models", "features", "weights", "data"},
+    "evaluation": {*BASE, "dsp", "io", "faces", "weights", "enhancement", "parallel", "data"},
+    "reports": {*BASE, "io", "evaluation"},
+    "batch": {*BASE, "io", "weights", "active_speaker", "enhancement", "parallel", "evaluation", "reports"},
+    "profiling": {*BASE, "dsp", "io", "faces", "models", "weights", "active_speaker", "enhancement"},
+    "doctor": {*BASE, "io", "faces", "weights"},
 }
-BAND_OF = {module: band for band, modules in BANDS.items() for module in modules.split()}
-MAY_USE = {"A": "A", "B": "AB", "C": "ABC", "D": "AD", "E": "ADE", "F": "ABCF", "G": "ABCDEFG", "H": "ABCDEH"}
-ALSO = {"evaluation": "F"}
-"""The folders of mixtures that evaluation reads are those that data writes: one description serves both."""
+"""One row for each package or module of `avse`, from the bottom up, with what it may import besides itself."""
 
 Graph = dict[str, set[str]]
 
@@ -62,30 +71,24 @@ def build_graph(root: Path) -> Graph:
     graph: Graph = {}
     for module, path in modules.items():
         names = set() if module == "avse" else imported_names(module, path)
-        targets = {
-            name if name in modules else name.rpartition(".")[0] or name for name in names - {"avse.__version__"}
-        }
+        targets = {name if name in modules else name.rpartition(".")[0] or name for name in names}
         graph[module] = {target for target in targets if target.partition(".")[0] in (*FOLDERS, "cli")}
     return graph
 
 
-def band(module: str) -> str | None:
-    return BAND_OF.get(module.split(".")[1]) if "." in module else None
-
-
-def may_use(module: str) -> str:
-    """The bands that a module may import from."""
-    return MAY_USE.get(band(module) or "", "") + ALSO.get(module.split(".")[1], "")
+def package(module: str) -> str:
+    """The package of `avse` to which a module belongs, or the module itself if it stands alone."""
+    return module.split(".")[1] if module.startswith("avse.") else module
 
 
 def violations(graph: Graph) -> list[str]:
-    """One line for each arrow that points the wrong way, and for each module without a band."""
+    """One line for each import that the table forbids, and for each package without a row."""
     library = [module for module in graph if module.startswith("avse.")]
-    found = [f"{module} has no band" for module in library if band(module) is None]
+    found = [f"{module} has no row" for module in library if package(module) not in MAY_USE]
     for module in library:
-        for target in sorted(graph[module]):
-            if (band(target) or "nothing") not in may_use(module):
-                found.append(f"{module} imports {target}")
+        own = package(module)
+        allowed = MAY_USE.get(own, set()) | {own}
+        found += [f"{module} imports {target}" for target in sorted(graph[module]) if package(target) not in allowed]
     return found
 
 
@@ -107,45 +110,66 @@ def test_project_has_no_import_cycle():
     TopologicalSorter(build_graph(ROOT)).prepare()
 
 
+def test_table_is_in_order_and_knows_only_packages_that_exist():
+    rows = list(MAY_USE)
+    assert all(rows.index(used) < rows.index(row) for row, uses in MAY_USE.items() for used in uses)
+    assert set(rows) == {package(module) for module in find_modules(ROOT) if module.startswith("avse.")}
+
+
+def test_library_has_few_modules_beside_its_packages():
+    assert len(list((ROOT / "avse").glob("*.py"))) <= 8
+
+
+def test_ffmpeg_is_started_in_one_place():
+    starters = {"subprocess.Popen", "subprocess.run", "ffmpeg_exe"}
+    users = {
+        path.relative_to(ROOT / "avse").as_posix()
+        for path in (ROOT / "avse").rglob("*.py")
+        if "ffmpeg_exe()" in (text := path.read_text(encoding="utf-8")) and any(word in text for word in starters)
+    }
+    assert users <= {"io/ffmpeg.py", "doctor.py"}
+
+
 @pytest.mark.parametrize(
     ("file", "text", "expected"),
     [
-        ("avse/media.py", "from avse.faces import detect", "avse.media imports avse.faces"),
-        ("avse/media.py", "def f():\n    import avse.faces", "avse.media imports avse.faces"),
-        ("avse/models/net.py", "from avse import media", "avse.models.net imports avse.media"),
-        ("avse/models/net.py", "from ..media import read", "avse.models.net imports avse.media"),
-        ("avse/enhance.py", "from avse.data.mixing import mix", "avse.enhance imports avse.data"),
-        ("avse/enhance.py", "from .training import loop", "avse.enhance imports avse.training.loop"),
-        ("avse/data/mixing.py", "import avse.training.loop", "avse.data.mixing imports avse.training.loop"),
+        ("avse/io/reader.py", "from avse.faces import detect", "avse.io.reader imports avse.faces"),
+        ("avse/io/reader.py", "def f():\n    import avse.faces.tracking", "avse.io.reader imports avse.faces.tracking"),
+        ("avse/models/net.py", "from avse.io import reader", "avse.models.net imports avse.io.reader"),
+        ("avse/models/net.py", "from ..io.reader import read", "avse.models.net imports avse.io.reader"),
+        ("avse/enhancement/pipeline.py", "from avse.data.mix import mix", "imports avse.data.mix"),
+        ("avse/active_speaker/scene.py", "from avse.enhancement import pipeline", "imports avse.enhancement.pipeline"),
+        ("avse/evaluation/scoring.py", "import avse.reports.page", "avse.evaluation.scoring imports avse.reports.page"),
         ("avse/errors.py", "from avse_cli.main import app", "avse.errors imports avse_cli.main"),
         ("avse/errors.py", "import cli", "avse.errors imports cli"),
-        ("avse/media.py", "from avse import load_model", "avse.media imports avse"),
-        ("avse/novelty.py", "", "avse.novelty has no band"),
+        ("avse/io/reader.py", "from avse import load_model", "avse.io.reader imports avse"),
+        ("avse/novelty.py", "", "avse.novelty has no row"),
     ],
 )
 def test_wrong_arrow_is_found(tmp_path, file, text, expected):
-    tree = dict.fromkeys(["avse/__init__.py", "avse/faces.py", "avse/data/__init__.py", "avse/training/loop.py"], "")
-    tree |= {"avse/media.py": "", "cli/main.py": ""}
+    empty = ("__init__", "faces/__init__", "faces/tracking", "data/mix", "enhancement/pipeline", "reports/page")
+    tree = dict.fromkeys([f"avse/{name}.py" for name in (*empty, "io/reader")] + ["cli/main.py"], "")
     assert violations(make_tree(tmp_path, tree)) == []
     assert expected in "\n".join(violations(make_tree(tmp_path, {file: text})))
 
 
 def test_right_arrows_are_let_through(tmp_path):
     tree = {
-        "avse/__init__.py": "from avse.enhance import enhance",
-        "avse/media.py": "import numpy\nfrom avse.errors import InputError",
+        "avse/__init__.py": "from avse.enhancement.pipeline import enhance",
+        "avse/version.py": "",
+        "avse/io/reader.py": "import numpy\nfrom avse.errors import InputError",
         "avse/errors.py": "",
-        "avse/checkpoint.py": "from avse import __version__\nfrom .models import net",
+        "avse/weights/checkpoint.py": "from avse.version import __version__\nfrom ..models import net",
         "avse/models/net.py": "from avse.models import unet",
         "avse/models/unet.py": "",
-        "avse/enhance.py": "from avse import checkpoint, media",
-        "cli/main.py": "from .options import device\nfrom avse.enhance import enhance",
+        "avse/enhancement/pipeline.py": "from avse.weights import checkpoint\nfrom avse.io import reader",
+        "cli/main.py": "from .options import device\nfrom avse.enhancement.pipeline import enhance",
         "cli/options.py": "",
     }
     graph = make_tree(tmp_path, tree)
     assert violations(graph) == []
-    assert graph["avse.enhance"] == {"avse.checkpoint", "avse.media"}
-    assert graph["avse_cli.main"] == {"avse_cli.options", "avse.enhance"}
+    assert graph["avse.enhancement.pipeline"] == {"avse.weights.checkpoint", "avse.io.reader"}
+    assert graph["avse_cli.main"] == {"avse_cli.options", "avse.enhancement.pipeline"}
 
 
 def test_cycle_is_found(tmp_path):

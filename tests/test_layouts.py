@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from avse.data import sounds
-from avse.data.field_layouts import LAYOUTS
-from avse.data.layouts import Found, Item, Recipe, choose, recognise
-from avse.data.mixtures import rms
+from avse.dsp.levels import rms
 from avse.errors import InputError, UsageError
+from avse.evaluation.corpora.corpus import Found, Item, Recipe, choose, recognise
+from avse.evaluation.corpora.layouts import LAYOUTS
+from avse.io import audio_files
 
 FIRST, SECOND = ("id00012", "21Uxsk56VDQ", "00001"), ("id08696", "tt_SQacqn-A", "00472")
 
@@ -28,7 +28,7 @@ def touch(*paths: Path) -> None:
 def noise(path: Path, num_samples: int = 1600, seed: int = 0, level: float = 0.1) -> np.ndarray:
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, level * np.random.default_rng(seed).standard_normal(num_samples), 16000)
-    return sounds.read(path)
+    return audio_files.read_audio_file(path)
 
 
 def find(folder: Path, **options: object) -> Found:
@@ -67,7 +67,7 @@ def test_muse_mixture_that_is_in_no_file_is_mixed_by_its_recipe(muse: Path) -> N
     assert item.reference == muse / "audio_clean/test/id08696/ttUSQacqnRA/00472.wav"
     assert item.film == muse / "orig/test/id08696/ttUSQacqnRA/00472.mp4"
     assert isinstance(item.mixture, Recipe)
-    target, other = (sounds.read(path) for path in item.mixture.sources)
+    target, other = (audio_files.read_audio_file(path) for path in item.mixture.sources)
     scaled = other * 10 ** (6 / 20) * rms(target) / rms(other)
     expected = target[:800] + scaled[:800]
     assert item.mixture.make() == pytest.approx(expected / np.abs(expected).max(), abs=1e-5)

@@ -9,15 +9,15 @@ import torch
 from small_world import made_inputs, stirred, tiny
 from typer.testing import CliRunner
 
-from avse.checkpoint import convert, load_checkpoint, save_checkpoint
 from avse.errors import UsageError
-from avse.training.mean import mean
+from avse.training.weight_averaging import average_weights
+from avse.weights.checkpoint import convert, load_checkpoint, save_checkpoint
 from avse_cli.main import app
 
 
 def test_every_weight_is_the_weighted_mean() -> None:
     nets = [stirred(tiny("mmtm", attention_heads=2, imputer="blended", num_priors=3)) for _ in range(3)]
-    answer = mean(nets, (0.5, 0.3, 0.2)).state_dict()
+    answer = average_weights(nets, (0.5, 0.3, 0.2)).state_dict()
     for name, value in answer.items():
         parts = [net.state_dict()[name] for net in nets]
         wanted = 0.5 * parts[0] + 0.3 * parts[1] + 0.2 * parts[2] if value.is_floating_point() else parts[0]
@@ -27,20 +27,22 @@ def test_every_weight_is_the_weighted_mean() -> None:
 def test_a_net_with_fewer_rounds_is_as_if_the_others_said_nothing() -> None:
     shallow, deep = (stirred(tiny("mmtm", attention_heads=2, bottleneck_rounds=rounds)) for rounds in (1, 3))
     inputs = made_inputs(shallow.config)
-    alone = mean([shallow, deep], (1.0, 0.0)).eval()
+    alone = average_weights([shallow, deep], (1.0, 0.0)).eval()
     torch.testing.assert_close(alone(inputs).mask, shallow.eval()(inputs).mask)
-    torch.testing.assert_close(mean([shallow, deep], (0.0, 1.0)).eval()(inputs).mask, deep.eval()(inputs).mask)
+    torch.testing.assert_close(
+        average_weights([shallow, deep], (0.0, 1.0)).eval()(inputs).mask, deep.eval()(inputs).mask
+    )
 
 
 @pytest.mark.parametrize("shares", [(0.5,), (0.5, 0.6), (1.5, -0.5)])
 def test_shares_must_be_shares(shares: tuple[float, ...]) -> None:
     with pytest.raises(UsageError, match="Shares"):
-        mean([stirred(tiny()), stirred(tiny())], shares)
+        average_weights([stirred(tiny()), stirred(tiny())], shares)
 
 
 def test_nets_of_other_shapes_have_no_mean() -> None:
     with pytest.raises(UsageError, match="other shapes"):
-        mean([stirred(tiny("mmtm")), stirred(tiny("cwc"))], (0.5, 0.5))
+        average_weights([stirred(tiny("mmtm")), stirred(tiny("cwc"))], (0.5, 0.5))
 
 
 def test_the_command_tells_what_went_in_and_shipping_keeps_it(tmp_path: Path) -> None:

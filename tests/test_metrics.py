@@ -21,7 +21,7 @@ from torchmetrics.functional.audio import (
 )
 
 from avse.errors import UsageError
-from avse.evaluation import pesq_process
+from avse.evaluation import pesq_worker
 from avse.evaluation.metrics import METRICS, score
 
 RATE = 16000
@@ -151,8 +151,8 @@ def test_estimate_silent_for_a_whole_window_of_speech_is_told():
 def test_dead_child_is_a_reason_and_the_next_call_works():
     reference, estimate = make_pair(60)
     with pytest.raises(ValueError, match="process died"):
-        pesq_process.pesq_wide_band(reference, estimate)
-    assert pesq_process.pesq_wide_band(reference[: 3 * RATE], estimate[: 3 * RATE]) > 1
+        pesq_worker.pesq_wide_band(reference, estimate)
+    assert pesq_worker.pesq_wide_band(reference[: 3 * RATE], estimate[: 3 * RATE]) > 1
 
 
 def test_dead_child_is_nan_with_its_reason(monkeypatch):
@@ -163,9 +163,9 @@ def test_dead_child_is_nan_with_its_reason(monkeypatch):
         process.wait()
         return exchange(process, pair)
 
-    exchange = pesq_process._exchange
+    exchange = pesq_worker._exchange
     with monkeypatch.context() as patch:
-        patch.setattr(pesq_process, "_exchange", die)
+        patch.setattr(pesq_worker, "_exchange", die)
         scores = score(reference, estimate, RATE)
     assert math.isnan(scores.values["pesq_wb"])
     assert scores.reasons == {"pesq_wb": "PESQ failed: its process died (SIGKILL)"}
@@ -182,7 +182,7 @@ def test_interrupted_question_does_not_answer_the_next(monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(pesq_process, "_exchange", interrupt)
+        patch.setattr(pesq_worker, "_exchange", interrupt)
         with pytest.raises(KeyboardInterrupt):
             score(reference, reference, RATE, ["pesq_wb"])
     assert score(reference, estimate, RATE, ["pesq_wb"]) == expected

@@ -14,13 +14,14 @@ import soundfile
 from recordings import flash_and_click, flash_frame, picture_packets
 from typer.testing import CliRunner
 
-from avse import media
-from avse.data import mixture_folder, sounds
-from avse.data.field_layouts import LAYOUTS
-from avse.data.layouts import Recipe, recognise
-from avse.data.mixtures import MixtureConfig, clips_by_speaker, make_mixture, rms
-from avse.data.synthetic import make_clip
-from avse.data.synthetic_speech import speak
+from avse.data.mixtures import generate
+from avse.data.mixtures.recipes import MixtureConfig, clips_by_speaker, make_mixture
+from avse.data.synthetic.clips import make_clip
+from avse.data.synthetic.speech import speak
+from avse.dsp.levels import rms
+from avse.evaluation.corpora.corpus import Recipe, recognise
+from avse.evaluation.corpora.layouts import LAYOUTS
+from avse.io import audio_files, reader, remux
 from avse_cli.main import app
 
 RATE = 16000
@@ -79,11 +80,13 @@ def rows_of(folder: Path) -> dict[str, list[dict[str, str]]]:
 
 def test_mixture_is_the_sum_of_its_parts_at_their_levels(mixed: Path) -> None:
     for name, rows in rows_of(mixed).items():
-        parts = {role: sounds.read(mixed / role / f"{name}.wav") for role in ("s1", "s2", "s3", "noise")}
-        mixture = sounds.read(mixed / "mix" / f"{name}.wav")
+        parts = {
+            role: audio_files.read_audio_file(mixed / role / f"{name}.wav") for role in ("s1", "s2", "s3", "noise")
+        }
+        mixture = audio_files.read_audio_file(mixed / "mix" / f"{name}.wav")
         assert np.abs(mixture - sum(parts.values())).max() < 4 / 32768
         assert np.abs(mixture).max() <= 0.91
-        levels = {mixture_folder.FOLDERS[row["role"]]: float(row["level_db"]) for row in rows}
+        levels = {generate.FOLDERS[row["role"]]: float(row["level_db"]) for row in rows}
         for role, part in parts.items():
             assert 20 * np.log10(rms(part) / rms(parts["s1"])) == pytest.approx(levels[role], abs=0.05)
         assert levels["noise"] == -6.0
@@ -107,23 +110,27 @@ def test_every_source_is_named_with_its_place(mixed: Path, tree: Path, noise: Pa
             first, start, length = (
                 round(float(row[key]) * RATE) for key in ("offset_seconds", "start_seconds", "seconds")
             )
-            whole = sounds.read(file)[first : first + length]
-            inside = sounds.read(mixed / mixture_folder.FOLDERS[row["role"]] / f"{name}.wav")[start : start + length]
+            whole = audio_files.read_audio_file(file)[first : first + length]
+            inside = audio_files.read_audio_file(mixed / generate.FOLDERS[row["role"]] / f"{name}.wav")[
+                start : start + length
+            ]
             if row["role"] != "noise" and length > 2000:
                 assert np.corrcoef(whole, inside)[0, 1] > 0.999
 
 
 def test_noise_is_set_by_what_one_hears_of_it(mixed: Path) -> None:
     for name in rows_of(mixed):
-        spectrum = np.abs(np.fft.rfft(sounds.read(mixed / "noise" / f"{name}.wav"))) ** 2
-        low = int(60 * len(sounds.read(mixed / "noise" / f"{name}.wav")) / RATE)
+        spectrum = np.abs(np.fft.rfft(audio_files.read_audio_file(mixed / "noise" / f"{name}.wav"))) ** 2
+        low = int(60 * len(audio_files.read_audio_file(mixed / "noise" / f"{name}.wav")) / RATE)
         assert spectrum[:low].sum() < 0.05 * spectrum.sum()
 
 
 def test_film_shows_the_target_over_the_mixture(mixed: Path, tree: Path) -> None:
     for name, rows in rows_of(mixed).items():
         film = mixed / "video" / f"{name}.mkv"
-        assert np.array_equal(sounds.read(film), sounds.read(mixed / "mix" / f"{name}.wav"))
+        assert np.array_equal(
+            audio_files.read_audio_file(film), audio_files.read_audio_file(mixed / "mix" / f"{name}.wav")
+        )
         assert picture_packets(film) == picture_packets(tree / rows[0]["file"])[: len(picture_packets(film))]
 
 
@@ -164,13 +171,13 @@ def test_lips_and_sound_stay_together(tmp_path: Path) -> None:
     """A flash and a click at once, in a film whose sound begins after its picture."""
     for delay in (0.0, 0.2):
         clip = flash_and_click(tmp_path / f"clip{delay}.mp4", sound_delay=delay, start=0.6, seconds=1.2)
-        sound = sounds.read(clip)
-        sounds.write(tmp_path / "sound.wav", sound)
-        sounds.put_under(clip, tmp_path / "sound.wav", tmp_path / f"film{delay}.mkv")
+        sound = audio_files.read_audio_file(clip)
+        audio_files.write_audio_file(tmp_path / "sound.wav", sound)
+        remux.mux_audio_under_video(clip, tmp_path / "sound.wav", tmp_path / f"film{delay}.mkv")
         film = tmp_path / f"film{delay}.mkv"
         assert flash_frame(film) == flash_frame(clip)
-        assert int(np.argmax(np.abs(sounds.read(film)))) == int(np.argmax(np.abs(sound)))
-        assert len(media.read_sound(media.probe(film))) == len(sound)
+        assert int(np.argmax(np.abs(audio_files.read_audio_file(film)))) == int(np.argmax(np.abs(sound)))
+        assert len(reader.load_audio(reader.probe(film))) == len(sound)
 
 
 def test_muse_folder_is_read_back_with_its_mixtures_or_without(tree: Path, tmp_path: Path) -> None:
@@ -180,7 +187,7 @@ def test_muse_folder_is_read_back_with_its_mixtures_or_without(tree: Path, tmp_p
         assert [len(row) for row in csv.reader(file)] == [14, 14]
     found = recognise(tmp_path / "muse", LAYOUTS)
     assert (found.layout, len(found.items)) == ("muse", 2)
-    stored = [sounds.read(item.mixture) for item in found.items if isinstance(item.mixture, Path)]
+    stored = [audio_files.read_audio_file(item.mixture) for item in found.items if isinstance(item.mixture, Path)]
     assert all(item.film and item.reference and item.reference.is_file() for item in found.items)
     shutil.rmtree(tmp_path / "muse" / "audio_mixture")
     bare = recognise(tmp_path / "muse", LAYOUTS)
@@ -259,7 +266,7 @@ def test_folder_of_something_else_is_never_touched(tree: Path, mixed: Path, tmp_
 def say(folder: Path, *people: str) -> Path:
     """A clip of a second for each of these people."""
     for seed, person in enumerate(people):
-        sounds.write(folder / person / "1.wav", speak(1.0, seed=seed).waveform)
+        audio_files.write_audio_file(folder / person / "1.wav", speak(1.0, seed=seed).waveform)
     return folder
 
 

@@ -11,11 +11,12 @@ import pytest
 import torch
 from small_world import write_cache, write_clip
 
-from avse.data import mixing
-from avse.data.cache import Clip, find_clips, load_clip
-from avse.data.clips import played, segment
+from avse.data import online_mixing
+from avse.data.augmentation.timing import change_speed, random_segment
 from avse.data.dataset import Batches, loader
-from avse.data.mixing import Example, MixConfig, Mixer, coloured_noise, scale_to
+from avse.data.online_mixing import Example, MixConfig, Mixer, coloured_noise
+from avse.data.prepared_clips import Clip, find_clips, load_clip
+from avse.dsp.levels import scale_to
 from avse.errors import UsageError
 
 Make = Callable[..., Mixer]
@@ -103,9 +104,9 @@ def test_nobody_interferes_with_themselves(make: Make, monkeypatch: pytest.Monke
 
     def watched(clips: list[Path], num_frames: int, rng: np.random.Generator, with_lips: bool = True) -> Clip:
         drawn.append((clips[0].parent.name, with_lips))
-        return segment(clips, num_frames, rng, with_lips)
+        return random_segment(clips, num_frames, rng, with_lips)
 
-    monkeypatch.setattr(mixing, "segment", watched)
+    monkeypatch.setattr(online_mixing, "segment", watched)
     heard = set()
     for index in range(100):
         drawn.clear()
@@ -199,7 +200,9 @@ def test_each_voice_has_its_own_microphone_and_the_target_is_heard_through_it(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard = []
-    monkeypatch.setattr(mixing, "colour", lambda sound, range_db, rng: heard.append((range_db, rng.random())) or -sound)
+    monkeypatch.setattr(
+        online_mixing, "colour", lambda sound, range_db, rng: heard.append((range_db, rng.random())) or -sound
+    )
     settings = {"num_talkers": (0.0, 1.0), "noise_probability": 0.0, "gain_db": (0.0, 0.0)}
     plain, coloured = (make(**settings, colour_db=range_db).example(5, 0) for range_db in (0.0, 6.0))
     assert [range_db for range_db, _ in heard] == [6.0, 6.0]
@@ -366,7 +369,7 @@ def test_how_often_there_is_a_room_or_a_narrow_band(
     make: Make, monkeypatch: pytest.MonkeyPatch, name: str, probability: float
 ) -> None:
     calls = []
-    monkeypatch.setattr(mixing, name, lambda sound, rest: calls.append(rest) or sound)
+    monkeypatch.setattr(online_mixing, name, lambda sound, rest: calls.append(rest) or sound)
     field = "room_probability" if name == "reverberate" else "narrow_probability"
     examples(make(num_talkers=(0.0, 1.0), **{field: probability}), 200)
     assert len(calls) / 400 == pytest.approx(probability, abs=0.08)
@@ -400,7 +403,9 @@ def test_a_speed_that_is_no_voice_any_more(speed: tuple[float, float]) -> None:
 
 def test_everybody_is_played_at_a_speed_of_their_own(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     lengths = []
-    monkeypatch.setattr(mixing, "played", lambda clip, count: lengths.append(len(clip.seen)) or played(clip, count))
+    monkeypatch.setattr(
+        online_mixing, "played", lambda clip, count: lengths.append(len(clip.seen)) or change_speed(clip, count)
+    )
     for example in examples(make(num_talkers=(0.0, 1.0), noise_probability=0.0, speed=(0.7, 1.5)), 60):
         assert example.lips.shape == (10, 88, 88)
         assert example.mixture.shape == (6400,)

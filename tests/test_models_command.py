@@ -15,9 +15,9 @@ import torch
 from small_world import stirred, tiny
 from typer.testing import CliRunner
 
-from avse import registry
-from avse.checkpoint import load_checkpoint, save_checkpoint
-from avse.header import read_header
+from avse.weights import pretrained
+from avse.weights.checkpoint import load_checkpoint, save_checkpoint
+from avse.weights.metadata import read_metadata
 from avse_cli.main import app
 
 TRAINED = {
@@ -44,7 +44,7 @@ def shipped(tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An installation with two nets, one of them in the list of hashes, and with a card."""
     folder = tmp_path / "shipped"
     folder.mkdir()
-    monkeypatch.setattr(registry, "files", lambda package: folder)
+    monkeypatch.setattr(pretrained, "files", lambda package: folder)
     for name in ("avse", "other"):
         shutil.copy(run, folder / f"{name}.safetensors")
     (folder / "SHA256SUMS").write_text(f"{hashlib.sha256(run.read_bytes()).hexdigest()}  avse.safetensors\n")
@@ -113,7 +113,7 @@ def test_convert_makes_a_model_to_ship(run: Path, tmp_path: Path) -> None:
     assert {key: after.about[key] for key in (*TRAINED, "name", "data", "licence")} == {
         **TRAINED, "name": "mine", "data": "drawn", "licence": "CC0",
     }  # fmt: skip
-    assert read_header(output).num_bytes < 0.75 * read_header(run).num_bytes
+    assert read_metadata(output).num_bytes < 0.75 * read_metadata(run).num_bytes
     for name, value in before.net.state_dict().items():
         expected = value.half().float() if value.is_floating_point() else value
         assert torch.equal(after.net.state_dict()[name], expected)
@@ -133,10 +133,10 @@ def test_convert_writes_nothing_where_it_must_not(run: Path, tmp_path: Path) -> 
 
 def test_shipped_nets_are_the_listed_ones() -> None:
     """After new weights: cd checkpoints && sha256sum *.safetensors > SHA256SUMS"""
-    assert set(registry.shipped_sums()) == {f"{name}.safetensors" for name in registry.names()}
-    for name in registry.names():
-        registry.verify(name)
-        assert registry.card(name).startswith("# ")
+    assert set(pretrained.shipped_sums()) == {f"{name}.safetensors" for name in pretrained.names()}
+    for name in pretrained.names():
+        pretrained.verify(name)
+        assert pretrained.card(name).startswith("# ")
 
 
 def test_listing_needs_no_torch() -> None:

@@ -11,11 +11,11 @@ from small_world import made_inputs, stirred, tiny
 from torch import nn
 from typer.testing import CliRunner
 
-from avse.checkpoint import load_checkpoint, save_checkpoint
 from avse.config import ModelConfig
 from avse.errors import UsageError
 from avse.models.net import SpeechNet
-from avse.training.narrow import narrow
+from avse.training.pruning import prune_channels
+from avse.weights.checkpoint import load_checkpoint, save_checkpoint
 from avse_cli.main import app
 
 WIDE = {"audio_channels": (8, 8, 12, 16), "lip_width": 6}
@@ -51,7 +51,7 @@ def silence_half(net: SpeechNet) -> None:
 def test_silent_channels_go_and_the_answer_stays(fusion: str, settings: dict[str, Any]) -> None:
     net = stirred(tiny(fusion, **settings, **WIDE)).eval()
     silence_half(net)
-    small = narrow(net, NARROW, 3).eval()
+    small = prune_channels(net, NARROW, 3).eval()
     inputs = made_inputs(net.config)
     answer, before = small(inputs), net(inputs)
     assert torch.allclose(answer.mask, before.mask, atol=1e-5)
@@ -61,13 +61,13 @@ def test_silent_channels_go_and_the_answer_stays(fusion: str, settings: dict[str
 
 def test_the_same_sizes_give_the_same_net() -> None:
     net = stirred(tiny("mmtm", attention_heads=2, bottleneck_rounds=2, **WIDE))
-    small = narrow(net, WIDE["audio_channels"], WIDE["lip_width"])
+    small = prune_channels(net, WIDE["audio_channels"], WIDE["lip_width"])
     assert all(map(torch.equal, small.state_dict().values(), net.state_dict().values()))
 
 
 def test_attention_keeps_its_heads_and_the_imputer_is_left_out() -> None:
     net = stirred(tiny("mmtm", attention_heads=2, bottleneck_rounds=3, imputer="paper", num_priors=3, **WIDE))
-    small = narrow(net, NARROW, 3)
+    small = prune_channels(net, NARROW, 3)
     rounds = small.audio.bottleneck, *small.audio.bottleneck.further
     assert [each.recall.attention.num_heads for each in rounds] == [2, 2, 2]
     assert (small.imputer, small.config.audio_channels, small.config.lip_width) == (None, NARROW, 3)
@@ -86,7 +86,7 @@ def test_attention_keeps_its_heads_and_the_imputer_is_left_out() -> None:
 )
 def test_what_cannot_be(settings: dict[str, str], audio_channels: tuple[int, ...], lip_width: int, words: str) -> None:
     with pytest.raises(UsageError, match=words):
-        narrow(SpeechNet(tiny(**WIDE, **settings)), audio_channels, lip_width)
+        prune_channels(SpeechNet(tiny(**WIDE, **settings)), audio_channels, lip_width)
 
 
 def test_the_command_writes_a_start(tmp_path: Path) -> None:
@@ -103,11 +103,11 @@ def test_the_command_writes_a_start(tmp_path: Path) -> None:
 
 
 def test_the_settings_of_the_small_net_fit_what_narrowing_gives() -> None:
-    from avse.training.settings import read_config
+    from avse.training.config import read_config
 
     small = read_config(Path(__file__).parents[1] / "configs/small.yaml").model
     wide = SpeechNet(ModelConfig(fusion="mmtm-audio", attention_heads=small.attention_heads))
-    assert narrow(wide, small.audio_channels, small.lip_width).config == small
+    assert prune_channels(wide, small.audio_channels, small.lip_width).config == small
 
 
 def test_a_shipped_model_can_be_named(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from torch import Tensor
 from avse.config import ModelConfig
 from avse.errors import UsageError
 from avse.models.fusion import FUSIONS
+from avse.models.inputs import Inputs
 from avse.models.net import Output, SpeechNet
-from avse.records import Inputs
 
 SEEING = sorted(set(FUSIONS) - {"none"})
 FOLLOWING_TIME = ["none", "cwc", "mmtm", "asym"]

@@ -13,13 +13,13 @@ from recordings import coloured_noise, ffmpeg, write_recording
 from typer.testing import CliRunner
 
 import avse
-from avse import media
-from avse.data.synthetic import make_clip
-from avse.each import check_folder
+from avse.data.synthetic.clips import make_clip
+from avse.enhancement.all_speakers import check_output_folder
 from avse.errors import InputError, UsageError
-from avse.evaluation.compare import compare_files, read_reference
-from avse.output import open_sound
-from avse.sandbox import Limits, last_words, run
+from avse.evaluation.reference import compare_files, read_reference
+from avse.io import reader
+from avse.io.ffmpeg import Limits, error_line, run
+from avse.io.writer import open_audio_file
 from avse_cli.main import app
 
 
@@ -52,9 +52,9 @@ def test_channels_stay_apart_wherever_they_stood(tmp_path: Path, layout: str, nu
     form = f"channelmap=map={'|'.join(map(str, range(num_channels)))}:channel_layout={layout}"
     soundfile.write(tmp_path / "plain.wav", sound, 16000)
     ffmpeg("-i", tmp_path / "plain.wav", "-af", form, tmp_path / "in.wav")
-    tape = media.probe(tmp_path / "in.wav")
-    assert tape.sound == media.Sound(16000, num_channels, 0.0, layout)
-    np.testing.assert_allclose(media.read_sound(tape, 16000, num_channels), sound, atol=1e-4)
+    tape = reader.probe(tmp_path / "in.wav")
+    assert tape.sound == reader.AudioStream(16000, num_channels, 0.0, layout)
+    np.testing.assert_allclose(reader.load_audio(tape, 16000, num_channels), sound, atol=1e-4)
 
 
 @pytest.mark.parametrize("num_channels", [3, 4, 7])
@@ -63,7 +63,7 @@ def test_channels_stay_apart_under_a_picture(see_through: Path, tmp_path: Path, 
     sound = 0.1 * coloured_noise(16000, num_channels)
     recording = write_recording(tmp_path / "in.mkv", sound, np.full((25, 64, 64), 128, np.uint8))
     avse.enhance(recording, tmp_path / f"out{suffix}", model=see_through)
-    written = media.read_sound(media.probe(tmp_path / f"out{suffix}"), 16000, num_channels)[: len(sound)]
+    written = reader.load_audio(reader.probe(tmp_path / f"out{suffix}"), 16000, num_channels)[: len(sound)]
     kept = [np.corrcoef(written[:, k], sound[: len(written), k])[0, 1] for k in range(num_channels)]
     assert min(kept) > 0.9
 
@@ -147,14 +147,14 @@ def test_channels_that_cancel_each_other_out(see_through: Path, tmp_path: Path) 
 
 
 def test_wav_of_more_than_4_gb_says_how_long_it_is(tmp_path: Path) -> None:
-    sound = media.Sound(48000, 2, 0.0)
+    sound = reader.AudioStream(48000, 2, 0.0)
     for num_samples, kind in ((1 << 20, b"RIFF"), (1 << 30, b"RF64")):
-        with open_sound(tmp_path / "out.wav", sound, num_samples) as file:
+        with open_audio_file(tmp_path / "out.wav", sound, num_samples) as file:
             file.write(np.zeros((100, 2)))
         assert (tmp_path / "out.wav").read_bytes()[:4] == kind
         assert soundfile.info(tmp_path / "out.wav").frames == 100
-        assert len(media.read_sound(media.probe(tmp_path / "out.wav"), 48000)) == 100
-    with open_sound(tmp_path / "out.flac", sound, 1 << 30) as file:
+        assert len(reader.load_audio(reader.probe(tmp_path / "out.wav"), 48000)) == 100
+    with open_audio_file(tmp_path / "out.flac", sound, 1 << 30) as file:
         file.write(np.zeros((100, 2)))
 
 
@@ -176,11 +176,11 @@ def test_scores_are_of_the_track_that_was_enhanced(tmp_path: Path) -> None:
 
 def test_sounds_of_faces_that_are_there_already(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
-    check_folder(tmp_path, force=False)
+    check_output_folder(tmp_path, force=False)
     (tmp_path / "face-1.wav").touch()
     with pytest.raises(UsageError, match=r"face-1\.wav exists"):
-        check_folder(tmp_path, force=False)
-    check_folder(tmp_path, force=True)
+        check_output_folder(tmp_path, force=False)
+    check_output_folder(tmp_path, force=True)
 
 
 @pytest.mark.parametrize("typed", [["--max-seconds", "0.5"], ["--audio-track", "2"], ["--max-megabytes", "0.001"]])
@@ -226,9 +226,9 @@ def test_rate_that_is_a_whole_number_of_another_type(see_through: Path) -> None:
 
 
 def test_of_very_many_words_the_first_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("avse.sandbox._MOST_WORDS", 1000)
+    monkeypatch.setattr("avse.io.ffmpeg._MAX_OUTPUT_BYTES", 1000)
     shell = shutil.which("sh")
     assert shell
     _, words = run([shell, "-c", "echo Error: first >&2; seq 100000 >&2"], Limits(), "It failed")
     assert len(words) == 1000
-    assert last_words(words) == "Error: first"
+    assert error_line(words) == "Error: first"

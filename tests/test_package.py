@@ -2,40 +2,35 @@
 
 from __future__ import annotations
 
-import importlib
+import pkgutil
 import re
-import sys
 from importlib import metadata, resources
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 import avse
 
 
-@pytest.fixture
-def enhance_module(monkeypatch):
-    """A stand-in for ``avse/enhance.py``, bound the way the import system binds a submodule."""
-    module = ModuleType("avse.enhance")
-    module.enhance = lambda path: f"enhanced {path}"
-    monkeypatch.setitem(sys.modules, "avse.enhance", module)
-    avse.enhance = module
-    return module
+def test_public_functions_and_classes_are_what_they_say():
+    assert callable(avse.enhance)
+    assert callable(avse.enhance_all)
+    assert isinstance(avse.Result, type)
+    assert isinstance(avse.load_model("avse-small", "cpu"), avse.Enhancer)
 
 
-def test_enhance_is_the_function_though_its_module_was_imported(enhance_module):
-    assert importlib.import_module("avse.enhance") is enhance_module
-    assert avse.enhance("x.mp4") == "enhanced x.mp4"
+def test_enhance_stays_the_function_whatever_modules_are_imported():
+    for module in pkgutil.walk_packages(avse.__path__, "avse."):
+        assert module.name.removeprefix("avse.") not in avse.__all__
 
 
 def test_unknown_name_is_an_attribute_error():
-    with pytest.raises(AttributeError, match="no attribute 'enhancer'"):
-        _ = avse.enhancer
+    with pytest.raises(AttributeError, match="no attribute 'enhanced'"):
+        _ = avse.enhanced
 
 
 def test_public_names_are_listed():
-    assert {"enhance", "load_model", "__version__"} <= set(dir(avse))
+    assert {"Enhancer", "Result", "__version__", "enhance", "enhance_all", "load_model"} <= set(dir(avse))
 
 
 def test_version_is_the_installed_one():

@@ -9,8 +9,8 @@ from pesq import pesq
 from small_world import check_silence
 from torch import Tensor
 
-from avse.data.synthetic_speech import speak
-from avse.training.perceptual import disturbance
+from avse.data.synthetic.speech import speak
+from avse.training.losses.pesq import pesq_loss
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def test_it_tells_what_pesq_tells(speech: Tensor) -> None:
     """P.862.2 maps the raw score, 4.5 less the disturbance, to an opinion."""
     told, truth = [], []
     for estimate in damaged(speech):
-        raw = 4.5 - disturbance(estimate, speech)
+        raw = 4.5 - pesq_loss(estimate, speech)
         told += (0.999 + 4 / (1 + torch.exp(3.8224 - 1.3669 * raw))).tolist()
         truth += [pesq(16000, *(x.numpy() for x in pair), "wb") for pair in zip(speech, estimate, strict=True)]
     assert np.corrcoef(told, truth)[0, 1] > 0.98
@@ -44,24 +44,24 @@ def test_it_tells_what_pesq_tells(speech: Tensor) -> None:
 
 @pytest.mark.parametrize("gain", [0.1, 1.0, 10.0])
 def test_the_same_at_any_level_is_not_wrong(speech: Tensor, gain: float) -> None:
-    assert disturbance(gain * speech, speech).max() < 1e-2
+    assert pesq_loss(gain * speech, speech).max() < 1e-2
 
 
 def test_it_shows_the_way_to_better_speech(speech: Tensor) -> None:
     estimate = (speech + 0.3 * speech.flip(0)).requires_grad_()
-    before = disturbance(estimate, speech).sum()
+    before = pesq_loss(estimate, speech).sum()
     before.backward()
     step = 0.1 * speech.norm() * estimate.grad / estimate.grad.norm()
-    assert disturbance((estimate - 0.1 * step).detach(), speech).sum() < before
+    assert pesq_loss((estimate - 0.1 * step).detach(), speech).sum() < before
 
 
 def test_mixed_precision_changes_nothing(speech: Tensor) -> None:
     with torch.autocast("cpu", torch.bfloat16):
-        found = disturbance(speech + 0.3 * speech.flip(0), speech)
-    torch.testing.assert_close(found, disturbance(speech + 0.3 * speech.flip(0), speech))
+        found = pesq_loss(speech + 0.3 * speech.flip(0), speech)
+    torch.testing.assert_close(found, pesq_loss(speech + 0.3 * speech.flip(0), speech))
 
 
 @pytest.mark.parametrize("num_samples", [512, 5000, 48000])
 def test_silence_is_no_trouble(speech: Tensor, num_samples: int) -> None:
     """A silent reference teaches nothing, a silent estimate is as wrong as can be; the gradient is always finite."""
-    check_silence(disturbance, speech[:, :num_samples])
+    check_silence(pesq_loss, speech[:, :num_samples])

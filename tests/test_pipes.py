@@ -18,12 +18,12 @@ from recordings import coloured_noise, ffmpeg, si_sdr, write_recording
 from typer.testing import CliRunner
 
 import avse
-from avse import media
+from avse.enhancement.loudness import choose_gain, measure
 from avse.errors import AvseError, InputError, UsageError
-from avse.loudness import choose_gain, measure
-from avse.model import shown_frames
-from avse.output import wav_header
-from avse.sandbox import Limits
+from avse.io import reader
+from avse.io.arrays import shown_frames
+from avse.io.ffmpeg import Limits
+from avse.io.writer import wav_header
 from avse_cli.main import app
 
 AVSE = Path(sys.executable).with_name("avse")
@@ -33,8 +33,8 @@ GREY = np.full((25, 96, 128), 128, np.uint8)
 @pytest.fixture(scope="module")
 def arrays(clip: Path) -> tuple[np.ndarray, np.ndarray]:
     """Sound (N, 1) and grey frames (V, H, W) of the talking head."""
-    tape = media.probe(clip)
-    return media.read_sound(tape), np.stack(list(media.frames(tape)))
+    tape = reader.probe(clip)
+    return reader.load_audio(tape), np.stack(list(reader.read_frames(tape)))
 
 
 # Arrays and tensors -------------------------------------------------------------------------------------------------
@@ -75,7 +75,7 @@ def test_frames_are_chosen_as_ffmpeg_chooses_them(tmp_path: Path, fps: float) ->
     levels = np.arange(40) * 5 + 20
     frames = np.broadcast_to(levels[:, None, None], (40, 48, 64))
     path = write_recording(tmp_path / "a.mkv", None, frames, "-c:v", "ffv1", "-pix_fmt", "gray", fps=fps)  # type: ignore[arg-type]
-    shown = [int(frame.mean().round()) for frame in media.frames(media.probe(path))]
+    shown = [int(frame.mean().round()) for frame in reader.read_frames(reader.probe(path))]
     expected = levels[shown_frames(40, fps)].tolist()
     assert abs(len(shown) - len(expected)) <= 1
     differ = sum(a != b for a, b in zip(shown, expected, strict=False))

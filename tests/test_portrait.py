@@ -9,19 +9,19 @@ import numpy as np
 from PIL import Image
 from recordings import write_recording
 
-from avse import media
-from avse.portrait import SIDE, portrait
-from avse.tracks import Face, Track
+from avse.faces.thumbnail import SIDE, face_thumbnail
+from avse.faces.tracking import Face, Track
+from avse.io import reader
 
 BOX = np.array([60.0, 30.0, 100.0, 80.0])
 EYES = np.array([[70.0, 50.0], [90.0, 50.0], [80.0, 58.0], [73.0, 70.0], [87.0, 70.0]])
 
 
-def recording(path: Path) -> media.Media:
+def recording(path: Path) -> reader.Recording:
     """Dark, with a lit left eye in frame 20 alone."""
     frames = np.full((40, 120, 160), 30, np.uint8)
     frames[20, 46:54, 66:74] = 250
-    return media.probe(write_recording(path, np.zeros(25600), frames))
+    return reader.probe(write_recording(path, np.zeros(25600), frames))
 
 
 def brightest(png: bytes) -> tuple[int, int]:
@@ -33,7 +33,7 @@ def brightest(png: bytes) -> tuple[int, int]:
 
 def test_the_surest_look_is_shown(tmp_path: Path) -> None:
     faces = [Face(BOX, EYES, score) for score in (0.6, 0.9, 0.7)]
-    png = portrait(recording(tmp_path / "in.mkv"), Track([15, 20, 25], faces))
+    png = face_thumbnail(recording(tmp_path / "in.mkv"), Track([15, 20, 25], faces))
     assert png is not None
     x, y = brightest(png)  # 192 pixels for 70, so 10 to the left of the middle and 5 above
     assert abs(x - (96 - 10 * 192 / 70)) < 4
@@ -44,7 +44,7 @@ def test_a_face_on_its_side_stands_upright(tmp_path: Path) -> None:
     turned = EYES[:, ::-1] - EYES.mean(0)[::-1] + EYES.mean(0)
     turned[0] = [70.0, 50.0]
     turned[1] = [70.0, 70.0]
-    png = portrait(recording(tmp_path / "in.mkv"), Track([20], [Face(BOX, turned, 0.9)]))
+    png = face_thumbnail(recording(tmp_path / "in.mkv"), Track([20], [Face(BOX, turned, 0.9)]))
     assert png is not None
     x, y = brightest(png)  # what lay left of the middle lies below it
     assert abs(x - (96 - 5 * 192 / 70)) < 4
@@ -52,4 +52,4 @@ def test_a_face_on_its_side_stands_upright(tmp_path: Path) -> None:
 
 
 def test_a_face_beyond_the_end_has_no_picture(tmp_path: Path) -> None:
-    assert portrait(recording(tmp_path / "in.mkv"), Track([500], [Face(BOX, EYES, 0.9)])) is None
+    assert face_thumbnail(recording(tmp_path / "in.mkv"), Track([500], [Face(BOX, EYES, 0.9)])) is None

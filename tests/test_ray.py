@@ -21,9 +21,10 @@ from batch_jobs import Scripted, by_name, is_alive, wait_for, write_items
 from recordings import coloured_noise
 from typer.testing import CliRunner
 
-from avse import batch_ray
-from avse.batch import Item, Outcome
+from avse.batch.discovery import Item
+from avse.batch.run import Outcome
 from avse.errors import MissingError, UsageError
+from avse.parallel import ray as parallel_ray
 from avse_cli.main import app
 
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="pip install 'avse[ray]'")
@@ -66,7 +67,7 @@ def nothing(worker: int, item: Item, stage: str, done: float, total: float) -> N
 
 def test_without_ray_it_says_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(MissingError, match=r"avse\[ray\]"), batch_ray.connected():
+    with pytest.raises(MissingError, match=r"avse\[ray\]"), parallel_ray.connected():
         pass
 
 
@@ -74,7 +75,7 @@ def test_without_ray_it_says_what_to_type(monkeypatch: pytest.MonkeyPatch) -> No
 @quiet
 def test_without_a_cluster_it_says_what_to_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    with pytest.raises(MissingError, match="ray start --head"), batch_ray.connected("auto"):
+    with pytest.raises(MissingError, match="ray start --head"), parallel_ray.connected("auto"):
         pass
 
 
@@ -87,7 +88,7 @@ class TestCluster:
     def test_bad_items_and_deaths_cost_only_themselves(self, job: Scripted, tmp_path: Path) -> None:
         items = write_items(tmp_path / "in", "die", "well", "bad", "die-once", "crash", "well")
         told: list[Any] = []
-        ended = by_name(list(batch_ray.run_many(job, items, 2, lambda *words: told.append(words))))
+        ended = by_name(list(parallel_ray.run_many(job, items, 2, lambda *words: told.append(words))))
         assert [name for name, outcome in ended.items() if outcome.error is None] == ["01", "03", "05"]
         assert {name: outcome.num_attempts for name, outcome in ended.items() if outcome.num_attempts > 1} == {
             "00": 2, "03": 2,
@@ -100,7 +101,7 @@ class TestCluster:
     def test_worker_killed_from_outside_loses_nothing_and_repeats_nothing(self, job: Scripted, tmp_path: Path) -> None:
         items = write_items(tmp_path / "in", "sleep", *["nap 0.1"] * 10)
         ended: list[Outcome] = []
-        run = threading.Thread(target=lambda: ended.extend(batch_ray.run_many(job, items, 2, nothing)))
+        run = threading.Thread(target=lambda: ended.extend(parallel_ray.run_many(job, items, 2, nothing)))
         run.start()
         pids = tmp_path / "in" / "00.pids"
         worker, child = map(int, wait_for(lambda: pids.exists() and pids.read_text()).split())
@@ -117,13 +118,13 @@ class TestCluster:
     def test_what_the_machine_lacks_stops_all(self, job: Scripted, tmp_path: Path) -> None:
         items = write_items(tmp_path / "in", "missing", *["nap 30"] * 5)
         with pytest.raises(MissingError, match="no such program"):
-            list(batch_ray.run_many(job, items, 2, nothing))
+            list(parallel_ray.run_many(job, items, 2, nothing))
         with pytest.raises(UsageError, match="no such model"):
-            list(batch_ray.run_many(Scripted(job.starts, "unknown model"), items, 2, nothing))
+            list(parallel_ray.run_many(Scripted(job.starts, "unknown model"), items, 2, nothing))
 
     def test_more_workers_than_room_hold_nothing_up(self, job: Scripted, tmp_path: Path) -> None:
         items = write_items(tmp_path / "in", *["nap 0.1"] * 6)
-        pids = {outcome.answer["pid"] for outcome in batch_ray.run_many(job, items, 4, nothing)}
+        pids = {outcome.answer["pid"] for outcome in parallel_ray.run_many(job, items, 4, nothing)}
         assert 1 <= len(pids) <= 2
         wait_for(lambda: not any(map(is_alive, pids)))
 
@@ -147,5 +148,5 @@ class TestCluster:
         assert (again["done"], again["skipped"], again["failed"]) == (0, 2, 1)
 
     def test_room_is_counted_in_cores_and_gpus(self) -> None:
-        assert batch_ray.gpu_share() == 0
-        assert batch_ray.capacity(0) == 2
+        assert parallel_ray.gpu_share() == 0
+        assert parallel_ray.capacity(0) == 2

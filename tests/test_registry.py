@@ -8,16 +8,16 @@ import pytest
 import torch
 from small_world import stirred, tiny
 
-from avse import registry
-from avse.checkpoint import save_checkpoint
 from avse.errors import InputError, MissingError, UsageError
+from avse.weights import pretrained
+from avse.weights.checkpoint import save_checkpoint
 
 
 @pytest.fixture
 def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "shipped"
     folder.mkdir()
-    monkeypatch.setattr(registry, "files", lambda package: folder)
+    monkeypatch.setattr(pretrained, "files", lambda package: folder)
     for name in ("small", "avse"):
         save_checkpoint(folder / f"{name}.safetensors", stirred(tiny()), {"name": name})
     (folder / "avse.md").write_text("A model card.")
@@ -25,70 +25,70 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_names_and_paths(shipped: Path) -> None:
-    assert registry.names() == ["avse", "small"]
-    assert registry.find("small") == shipped / "small.safetensors"
-    assert registry.find(str(shipped / "avse.safetensors")) == shipped / "avse.safetensors"
+    assert pretrained.names() == ["avse", "small"]
+    assert pretrained.find("small") == shipped / "small.safetensors"
+    assert pretrained.find(str(shipped / "avse.safetensors")) == shipped / "avse.safetensors"
 
 
 def test_load_by_name_by_path_and_by_default(shipped: Path) -> None:
-    assert registry.load_model(device="cpu").about["name"] == "avse"
-    assert registry.load_model("small", "cpu").about["name"] == "small"
-    by_path = registry.load_model(str(shipped / "small.safetensors"), "cpu")
-    assert by_path.sha256 == registry.load_model("small", "cpu").sha256
+    assert pretrained.load_model(device="cpu").about["name"] == "avse"
+    assert pretrained.load_model("small", "cpu").about["name"] == "small"
+    by_path = pretrained.load_model(str(shipped / "small.safetensors"), "cpu")
+    assert by_path.sha256 == pretrained.load_model("small", "cpu").sha256
     assert not by_path.net.training
 
 
 def test_the_default_leaves_sound_alone_to_the_net_that_only_listens(shipped: Path) -> None:
-    default, small = registry.load_model("avse", "cpu"), registry.load_model("small", "cpu")
+    default, small = pretrained.load_model("avse", "cpu"), pretrained.load_model("small", "cpu")
     save_checkpoint(shipped / "avse-audio.safetensors", stirred(tiny("none")), {"name": "avse-audio"})
-    assert registry.for_sound_alone(default) is default, "it is not the one that was shipped"
-    (shipped / registry.SUMS).write_text(f"{default.sha256}  avse.safetensors\n")
-    listener = registry.for_sound_alone(default)
+    assert pretrained.for_audio_only(default) is default, "it is not the one that was shipped"
+    (shipped / pretrained.SUMS).write_text(f"{default.sha256}  avse.safetensors\n")
+    listener = pretrained.for_audio_only(default)
     assert listener.about["name"] == "avse-audio"
-    assert registry.for_sound_alone(default) is listener
-    assert registry.for_sound_alone(small) is small
-    assert registry.for_sound_alone(listener) is listener
+    assert pretrained.for_audio_only(default) is listener
+    assert pretrained.for_audio_only(small) is small
+    assert pretrained.for_audio_only(listener) is listener
 
 
 @pytest.mark.parametrize("name", ["avsee", "", "../avse", "avse.md"])
 def test_an_unknown_name_lists_the_known_ones(shipped: Path, name: str) -> None:
     with pytest.raises(UsageError) as caught:
-        registry.load_model(name, "cpu")
+        pretrained.load_model(name, "cpu")
     assert repr(name) in caught.value.message
     assert "avse, small" in caught.value.hint
 
 
 def test_a_path_that_leads_nowhere(shipped: Path) -> None:
     with pytest.raises(UsageError, match=r"gone\.safetensors") as caught:
-        registry.load_model(str(shipped / "gone.safetensors"), "cpu")
+        pretrained.load_model(str(shipped / "gone.safetensors"), "cpu")
     assert "avse, small" in caught.value.hint
 
 
 def test_nothing_shipped_is_an_error_and_no_random_net(shipped: Path) -> None:
     for path in shipped.glob("*.safetensors"):
         path.unlink()
-    assert registry.names() == []
+    assert pretrained.names() == []
     with pytest.raises(UsageError) as caught:
-        registry.load_model()
+        pretrained.load_model()
     assert "none in this installation" in caught.value.hint
 
 
 def test_a_damaged_net_is_no_random_net(shipped: Path) -> None:
-    path = registry.find("avse")
+    path = pretrained.find("avse")
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(InputError):
-        registry.load_model("avse", "cpu")
+        pretrained.load_model("avse", "cpu")
 
 
 def test_words_for_devices(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert registry.pick_device("cpu") == torch.device("cpu")
+    assert pretrained.pick_device("cpu") == torch.device("cpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert registry.pick_device("auto") == torch.device("cpu")
+    assert pretrained.pick_device("auto") == torch.device("cpu")
     with pytest.raises(MissingError, match="no GPU") as missing:
-        registry.pick_device("cuda")
+        pretrained.pick_device("cuda")
     assert missing.value.exit_code == 3
     with pytest.raises(UsageError, match="'tpu'") as unknown:
-        registry.pick_device("tpu")
+        pretrained.pick_device("tpu")
     assert "auto, cpu or cuda" in unknown.value.hint
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert registry.pick_device("auto") == registry.pick_device("cuda") == torch.device("cuda")
+    assert pretrained.pick_device("auto") == pretrained.pick_device("cuda") == torch.device("cuda")

@@ -15,7 +15,9 @@ import pytest
 from PIL import Image
 from report_world import HOSTILE, Page, batch_rows, made_rows, write_sound
 
-from avse.evaluation.report import batch_report, enhancement_report, evaluation_report
+from avse.reports.batch import batch_report
+from avse.reports.enhancement import enhancement_report
+from avse.reports.evaluation import evaluation_report
 
 SUMMARY = {"seed": 3, "versions": {"avse": "1", "torch": "2"}, "scores": [{"method": "avse"}]}
 RESULT = {

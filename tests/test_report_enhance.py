@@ -10,7 +10,7 @@ import pytest
 from report_world import Page
 from typer.testing import CliRunner
 
-from avse.enhance import enhance
+from avse.enhancement.pipeline import enhance
 from avse_cli.main import app
 
 

@@ -16,16 +16,16 @@ from PIL import Image
 from recordings import write_recording
 from report_world import write_sound
 
-from avse.evaluation.report.charts import Points, Series, distributions, histogram, scatter
-from avse.evaluation.report.outline import NUM_COLOURS, Drawing, Outline, spectrogram_png, waveform_path
-from avse.evaluation.report.page import flat, number, signed, span
-from avse.evaluation.report.study import Study, mean_of
-from avse.evaluation.report.svg import Scale, clipped, tag
-from avse.evaluation.report.tracks import encode, make_tracks, time_ticks
+from avse.evaluation.statistics import ScoreTable, mean_of
+from avse.reports.audio_player import encode, make_player_tracks, time_ticks
+from avse.reports.charts import Points, Series, distributions, histogram, scatter
+from avse.reports.page import flat, number, signed, span
+from avse.reports.spectrogram import NUM_COLOURS, Spectrogram, SpectrogramBuilder, spectrogram_png, waveform_path
+from avse.reports.svg import Scale, clipped, tag
 
 
-def draw(sound: np.ndarray, block: int = 16000, num_columns: int = 50, sample_rate: int = 16000) -> Outline:
-    drawing = Drawing(sample_rate, num_columns)
+def draw(sound: np.ndarray, block: int = 16000, num_columns: int = 50, sample_rate: int = 16000) -> Spectrogram:
+    drawing = SpectrogramBuilder(sample_rate, num_columns)
     for start in range(0, len(sound), block):
         drawing.add(sound[start : start + block])
     return drawing.finish()
@@ -68,7 +68,7 @@ def test_any_length_fits_and_nothing_is_lost(seconds: float) -> None:
 
 
 def test_an_hour_is_kept_as_small_as_a_minute() -> None:
-    drawing = Drawing(16000, 50)
+    drawing = SpectrogramBuilder(16000, 50)
     minute = tone(440, 60.0)
     sizes = []
     for _ in range(10):
@@ -120,7 +120,9 @@ def test_tracks_of_wav_and_video_alike(tmp_path: Path) -> None:
     sound = write_sound(tmp_path / "a.wav", 1.5)
     samples = soundfile.read(sound, dtype="float32")[0]
     video = write_recording(tmp_path / "b.mkv", samples, np.full((38, 48, 64), 99, np.uint8))
-    first, second = make_tracks([("A", sound), ("B", video)], sample_rate=16000, played_seconds=1.0, num_columns=50)
+    first, second = make_player_tracks(
+        [("A", sound), ("B", video)], sample_rate=16000, played_seconds=1.0, num_columns=50
+    )
     assert (first.seconds, first.played_seconds) == (1.5, 1.0)
     assert (second.seconds, second.played_seconds) == (1.5, 1.0)
     assert first.spectrogram == second.spectrogram
@@ -130,7 +132,7 @@ def test_tracks_of_wav_and_video_alike(tmp_path: Path) -> None:
 def test_rate_and_channels_of_a_file_do_not_matter(tmp_path: Path) -> None:
     path = tmp_path / "stereo.wav"
     soundfile.write(path, np.stack([tone(440, 1.0, 44100)] * 2, 1), 44100)
-    (track,) = make_tracks([("A", path)], sample_rate=48000, played_seconds=1.0, num_columns=50)
+    (track,) = make_player_tracks([("A", path)], sample_rate=48000, played_seconds=1.0, num_columns=50)
     assert track.seconds == pytest.approx(1.0, abs=0.001)
     assert decoded(track.sound)[1] == 48000
     assert track.peak_db == pytest.approx(-6.0, abs=0.1)
@@ -144,7 +146,7 @@ def test_what_cannot_be_read_has_a_reason_and_spoils_nothing(tmp_path: Path) -> 
     empty = tmp_path / "empty.wav"
     soundfile.write(empty, np.zeros(0), 16000)
     paths = [tmp_path / "none.wav", text, cut, empty, tmp_path, good]
-    tracks = make_tracks([("x", path) for path in paths], sample_rate=16000, played_seconds=1.0, num_columns=50)
+    tracks = make_player_tracks([("x", path) for path in paths], sample_rate=16000, played_seconds=1.0, num_columns=50)
     assert [bool(track.problem) for track in tracks] == [True, True, True, True, True, False]
     assert "holds no sound" in tracks[3].problem
     assert tracks[5].sound
@@ -155,7 +157,7 @@ def test_a_long_sound_is_not_kept(tmp_path: Path) -> None:
     peaks = []
     for path in (short, long):
         tracemalloc.start()
-        make_tracks([("A", path)], sample_rate=16000, played_seconds=1.0, num_columns=50)
+        make_player_tracks([("A", path)], sample_rate=16000, played_seconds=1.0, num_columns=50)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.1 * peaks[0]
@@ -164,7 +166,7 @@ def test_a_long_sound_is_not_kept(tmp_path: Path) -> None:
 def test_silence_is_a_track_too(tmp_path: Path) -> None:
     path = tmp_path / "silent.wav"
     soundfile.write(path, np.zeros(16000), 16000)
-    (track,) = make_tracks([("A", path)], sample_rate=16000, played_seconds=1.0, num_columns=50)
+    (track,) = make_player_tracks([("A", path)], sample_rate=16000, played_seconds=1.0, num_columns=50)
     assert track.problem == ""
     assert track.peak_db == -math.inf
 
@@ -210,7 +212,7 @@ def row(item: str, method: str, si_sdr: Any, subset: str | None = None) -> dict[
 
 
 def test_gains_are_those_of_pairs_and_missing_scores_are_left_out() -> None:
-    study = Study([
+    study = ScoreTable([
         row("a", "net", 5.0), row("a", "mixed", 1.0), row("b", "net", 3.0), row("b", "mixed", None),
         row("c", "net", math.nan), row("c", "mixed", 0.0), row("d", "net", 2.0), row("d", "mixed", 1.5),
     ])  # fmt: skip
@@ -224,7 +226,7 @@ def test_gains_are_those_of_pairs_and_missing_scores_are_left_out() -> None:
 
 
 def test_items_of_the_same_name_in_two_conditions_are_two() -> None:
-    study = Study([row("a", "mixed", 1.0, "x"), row("a", "net", 2.0, "x"), row("a", "mixed", 5.0, "y")])
+    study = ScoreTable([row("a", "mixed", 1.0, "x"), row("a", "net", 2.0, "x"), row("a", "mixed", 5.0, "y")])
     assert study.num_items == 2
     assert study.gains("si_sdr", "net", "x").tolist() == [1.0]
     assert study.gains("si_sdr", "net", "y").tolist() == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from avse.data.rooms import colour, narrow, reverberate
+from avse.data.augmentation.acoustics import limit_bandwidth, random_eq, reverberate
 
 
 def click(num_samples: int = 16000, place: int = 1000) -> np.ndarray:
@@ -46,7 +46,7 @@ def test_rooms_are_drawn() -> None:
 def test_a_microphone_has_smooth_gains_within_its_range(num_samples: int) -> None:
     seen = []
     for seed in range(8):
-        heard = colour(click(num_samples), 6.0, np.random.default_rng(seed))
+        heard = random_eq(click(num_samples), 6.0, np.random.default_rng(seed))
         assert (heard.shape, heard.dtype) == ((num_samples,), np.float32)
         gains_db = 20 * np.log10(np.abs(np.fft.rfft(heard.astype(np.float64))))
         assert np.abs(gains_db).max() < 6.01
@@ -57,7 +57,7 @@ def test_a_microphone_has_smooth_gains_within_its_range(num_samples: int) -> Non
 
 
 def test_a_microphone_of_no_range_changes_nothing() -> None:
-    np.testing.assert_allclose(colour(click(), 0.0, np.random.default_rng(0)), click(), atol=1e-6)
+    np.testing.assert_allclose(random_eq(click(), 0.0, np.random.default_rng(0)), click(), atol=1e-6)
 
 
 @pytest.mark.parametrize("highest_hz", [3400.0, 5000.0, 7000.0])
@@ -67,7 +67,7 @@ def test_a_narrow_band(highest_hz: float, num_samples: int) -> None:
     times = np.arange(num_samples) / 16000
     for share, gain in ((0.2, 1.0), (0.8, 1.0), (1.0, 0.5), (1.13, 0.05)):
         tone = np.sin(2 * np.pi * share * highest_hz * times).astype(np.float32)
-        heard = narrow(tone, highest_hz)
+        heard = limit_bandwidth(tone, highest_hz)
         assert (heard.shape, heard.dtype) == (tone.shape, np.float32)
         found = np.sqrt(np.mean(np.square(heard[2000:-2000], dtype=np.float64)) * 2)
         assert found == pytest.approx(gain, abs=0.03)

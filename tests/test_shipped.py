@@ -14,10 +14,13 @@ from recordings import coloured_noise, write_recording
 from small_world import stirred, tiny
 from typer.testing import CliRunner
 
-from avse import doctor, faces, registry, stages
-from avse.checkpoint import save_checkpoint
-from avse.evaluation.methods import parse_methods
-from avse.model import load_model
+from avse import doctor
+from avse.enhancement.enhancer import load_model
+from avse.evaluation.systems import parse_systems
+from avse.faces import detection, face_tracker
+from avse.profiling import stages
+from avse.weights import pretrained
+from avse.weights.checkpoint import save_checkpoint
 from avse_cli.main import app
 
 FUSIONS = {"avse": "mmtm", "avse-audio": "none", "avse-small": "cwc"}
@@ -29,7 +32,7 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An installation with three nets, their cards and their hashes."""
     folder = tmp_path / "shipped"
     folder.mkdir()
-    monkeypatch.setattr(registry, "files", lambda package: folder)
+    monkeypatch.setattr(pretrained, "files", lambda package: folder)
     sums = []
     for name, fusion in FUSIONS.items():
         path = folder / f"{name}.safetensors"
@@ -47,8 +50,8 @@ def no_detector(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: Any, **options: Any) -> None:
         raise AssertionError("somebody looked for faces")
 
-    monkeypatch.setattr(faces, "Detector", refuse)
-    monkeypatch.setattr(faces, "scan", refuse)
+    monkeypatch.setattr(detection, "Detector", refuse)
+    monkeypatch.setattr(face_tracker, "track_faces", refuse)
 
 
 def avse(*arguments: str | Path) -> Any:
@@ -56,13 +59,13 @@ def avse(*arguments: str | Path) -> Any:
 
 
 def test_each_is_found_by_its_name(shipped: Path) -> None:
-    assert registry.names() == sorted(FUSIONS)
+    assert pretrained.names() == sorted(FUSIONS)
     for name, fusion in FUSIONS.items():
-        model = registry.load_model(name, "cpu")
+        model = pretrained.load_model(name, "cpu")
         assert (model.about["name"], model.net.config.fusion) == (name, fusion)
-        assert registry.card(name) == f"# Model card: `{name}`\n"
+        assert pretrained.card(name) == f"# Model card: `{name}`\n"
         assert avse("models", "show", name).stdout.startswith(f"# Model card: `{name}`")
-    assert registry.load_model(device="cpu").about["name"] == "avse"
+    assert pretrained.load_model(device="cpu").about["name"] == "avse"
 
 
 def test_the_list_tells_which_one_only_listens(shipped: Path) -> None:
@@ -124,7 +127,7 @@ def test_the_default_hands_over_to_it_where_there_is_no_face(shipped: Path, clip
 
 
 def test_scores_without_the_picture_name_the_net_that_gave_them(shipped: Path) -> None:
-    _, seen, unseen, listener = parse_methods(["avse", "avse:no-video", "avse-audio"])
+    _, seen, unseen, listener = parse_systems(["avse", "avse:no-video", "avse-audio"])
     assert seen.sha256 != unseen.sha256 == listener.sha256
 
 
@@ -137,12 +140,12 @@ def test_arrays_without_frames_are_handed_over_too(shipped: Path) -> None:
 
 def test_stages_are_measured_of_the_net_that_is_used(shipped: Path, tmp_path: Path) -> None:
     sound = write_recording(tmp_path / "sound.wav", coloured_noise(16000))
-    walked = stages.walk(registry.load_model("avse", "cpu"), sound, tmp_path, stages.Clock(torch.device("cpu")))
+    walked = stages.walk(pretrained.load_model("avse", "cpu"), sound, tmp_path, stages.Clock(torch.device("cpu")))
     assert walked.checkpoint.about["name"] == "avse-audio"
 
 
 def test_what_really_ships_is_small_and_whole() -> None:
-    paths = [registry.find(name) for name in registry.names()]
+    paths = [pretrained.find(name) for name in pretrained.names()]
     assert sum(path.stat().st_size for path in paths) < 20e6
     assert all(path.with_suffix(".md").is_file() for path in paths)
-    assert registry.DEFAULT in registry.names()
+    assert pretrained.DEFAULT in pretrained.names()

@@ -12,31 +12,31 @@ from small_world import made_inputs, tiny, write_cache, write_clip
 from test_training import assert_same, state_of
 from torch import Tensor
 
-from avse.checkpoint import load_checkpoint, save_checkpoint
 from avse.data.dataset import Batch
-from avse.data.mixing import MixConfig
+from avse.data.online_mixing import MixConfig
 from avse.errors import UsageError
 from avse.models.net import SpeechNet
-from avse.training import loop
-from avse.training.folders import Folders, training_mixers, training_rows
-from avse.training.loop import Trainer, train
-from avse.training.priors import centres, choose_clips, set_priors
-from avse.training.settings import LOSS_WEIGHTS, TrainConfig
+from avse.training import trainer as training_trainer
+from avse.training.config import LOSS_WEIGHTS, TrainConfig
+from avse.training.data import TrainingData, training_mixers, training_rows
 from avse.training.smil import MetaLosses, SmilConfig, meta_losses, norms_as_in_use, smil_step
+from avse.training.smil_priors import centres, choose_clips, set_priors
+from avse.training.trainer import Trainer, train
+from avse.weights.checkpoint import load_checkpoint, save_checkpoint
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Folders:
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
     faces = write_cache(tmp_path_factory.mktemp("faces"), speakers=4, num_frames=20)
     voices = tmp_path_factory.mktemp("voices")
     for index in range(3):
         write_clip(voices, f"reader{index}", "page", with_lips=False)
-    return Folders(faces, voices, validation_speakers=("speaker0",), audio_only=voices)
+    return TrainingData(faces, voices, validation_speakers=("speaker0",), audio_only=voices)
 
 
 @pytest.fixture(autouse=True)
 def _small_validation(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "VALIDATION_BATCH_SIZE", 2)
+    monkeypatch.setattr(training_trainer, "VALIDATION_BATCH_SIZE", 2)
 
 
 def settings(imputer: str = "reference", **changes: Any) -> TrainConfig:
@@ -48,7 +48,7 @@ def settings(imputer: str = "reference", **changes: Any) -> TrainConfig:
     return TrainConfig(**(basis | changes))
 
 
-def first_row(config: TrainConfig, prepared: Folders, step: int = 0) -> list[Batch]:
+def first_row(config: TrainConfig, prepared: TrainingData, step: int = 0) -> list[Batch]:
     """What a step learns from: faces, and voices without picture."""
     return training_rows(config, training_mixers(config, prepared), step)[0]
 
@@ -94,7 +94,7 @@ def test_first_order_is_another_gradient_than_second() -> None:
 
 
 def step_gradients(
-    prepared: Folders, config: TrainConfig, smil: SmilConfig, momentum: float = 0.1
+    prepared: TrainingData, config: TrainConfig, smil: SmilConfig, momentum: float = 0.1
 ) -> dict[str, Tensor]:
     torch.manual_seed(0)
     net = SpeechNet(config.model)
@@ -112,7 +112,7 @@ def step_gradients(
     return {name: value.grad for name, value in net.named_parameters() if value.grad is not None}
 
 
-def test_with_whole_pictures_only_the_second_order_teaches_the_imputer(prepared: Folders) -> None:
+def test_with_whole_pictures_only_the_second_order_teaches_the_imputer(prepared: TrainingData) -> None:
     """Without D^m in the objective, D^f reaches the imputer through the inner step alone."""
     whole = settings(mix=MixConfig(num_frames=6, unseen_probability=0.0))
     first, second, released = (
@@ -127,7 +127,7 @@ def test_with_whole_pictures_only_the_second_order_teaches_the_imputer(prepared:
     assert min(learned[1:]) > 1e-6
 
 
-def test_what_the_norms_gather_on_the_way_changes_no_gradient(prepared: Folders) -> None:
+def test_what_the_norms_gather_on_the_way_changes_no_gradient(prepared: TrainingData) -> None:
     for order in (False, True):
         moving, still = (step_gradients(prepared, settings(), SmilConfig(0.1, order), m) for m in (0.5, 0.0))
         assert moving.keys() == still.keys()
@@ -135,7 +135,7 @@ def test_what_the_norms_gather_on_the_way_changes_no_gradient(prepared: Folders)
             torch.testing.assert_close(value, still[name], rtol=1e-4, atol=1e-5, msg=name)
 
 
-def test_every_weight_learns_in_both_orders(prepared: Folders) -> None:
+def test_every_weight_learns_in_both_orders(prepared: TrainingData) -> None:
     for order in (False, True):
         found = step_gradients(prepared, settings(), SmilConfig(0.01, order))
         assert all(value.isfinite().all() for value in found.values())
@@ -157,7 +157,7 @@ def test_the_inner_step_moves_the_main_net_and_not_its_helpers() -> None:
     }  # fmt: skip
 
 
-def test_faces_alone_set_the_batch_norms_of_the_lips(prepared: Folders) -> None:
+def test_faces_alone_set_the_batch_norms_of_the_lips(prepared: TrainingData) -> None:
     net = SpeechNet(settings().model).train()
     before = {name: value.clone() for name, value in net.named_buffers()}
     with norms_as_in_use(net.lips, None):
@@ -172,9 +172,9 @@ def test_faces_alone_set_the_batch_norms_of_the_lips(prepared: Folders) -> None:
     assert all(value == (1 if name.startswith("lips") else 3) for name, value in counts.items())
 
 
-def test_examples_without_picture_are_of_voices_or_of_hidden_faces(prepared: Folders) -> None:
+def test_examples_without_picture_are_of_voices_or_of_hidden_faces(prepared: TrainingData) -> None:
     config = settings()
-    for folders, names in ((prepared, {"reader1", "reader2"}), (Folders(prepared.faces), None)):
+    for folders, names in ((prepared, {"reader1", "reader2"}), (TrainingData(prepared.faces), None)):
         mixer = folders.audio_only_mixer(config)
         assert set(mixer.seen) == (names or set(folders.talkers(False)))
         for index in range(10):
@@ -187,7 +187,7 @@ def test_examples_without_picture_are_of_voices_or_of_hidden_faces(prepared: Fol
     assert not voices.seen.any()
 
 
-def test_data_without_picture_of_their_own_are_for_smil(prepared: Folders, tmp_path: Path) -> None:
+def test_data_without_picture_of_their_own_are_for_smil(prepared: TrainingData, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="for SMIL"):
         train(settings(stage="speech"), prepared, tmp_path)
 
@@ -195,7 +195,7 @@ def test_data_without_picture_of_their_own_are_for_smil(prepared: Folders, tmp_p
 @pytest.mark.parametrize("imputer", ["paper", "reference"])
 @pytest.mark.parametrize("order", [False, True])
 def test_a_run_that_is_interrupted_ends_bit_for_bit_like_one_that_is_not(
-    prepared: Folders, tmp_path: Path, imputer: str, order: bool
+    prepared: TrainingData, tmp_path: Path, imputer: str, order: bool
 ) -> None:
     config = settings(imputer, smil=SmilConfig(second_order=order), weights=LOSS_WEIGHTS | {"smil/kl": 0.1})
     told: list[dict[str, float]] = []
@@ -214,7 +214,7 @@ def test_a_run_that_is_interrupted_ends_bit_for_bit_like_one_that_is_not(
     assert_same(state_of(tmp_path / "parts"), state_of(tmp_path / "whole"))
 
 
-def test_a_run_starts_with_priors_of_the_lip_stream_it_starts_from(prepared: Folders, tmp_path: Path) -> None:
+def test_a_run_starts_with_priors_of_the_lip_stream_it_starts_from(prepared: TrainingData, tmp_path: Path) -> None:
     given = SpeechNet(tiny())
     save_checkpoint(tmp_path / "given.safetensors", given, {})
     trainer = Trainer(settings(), prepared, tmp_path / "run", [tmp_path / "given.safetensors"])
@@ -242,25 +242,27 @@ def test_centres_of_features_that_lie_in_heaps() -> None:
 def test_clips_for_the_priors_are_shared_out_among_speakers(monkeypatch: pytest.MonkeyPatch) -> None:
     import numpy as np
 
-    from avse.training import priors
+    from avse.training import smil_priors
 
-    monkeypatch.setattr(priors, "MAX_CLIPS", 10)
+    monkeypatch.setattr(smil_priors, "MAX_CLIPS", 10)
     speakers = [[Path(f"{name}/{index}") for index in range(count)] for name, count in (("a", 50), ("b", 3))]
     chosen = choose_clips(speakers, np.random.default_rng(0))
     assert sorted({path.parent.name for path in chosen}) == ["a", "b"]
     assert len(chosen) == len(set(chosen)) == 8
 
 
-def test_too_few_faces_for_the_priors(prepared: Folders) -> None:
+def test_too_few_faces_for_the_priors(prepared: TrainingData) -> None:
     net = SpeechNet(tiny(imputer="paper", num_priors=500))
     with pytest.raises(UsageError, match="do not make 500 priors"):
         set_priors(net, prepared.talkers(False).values(), 0)
-    blind = {"reader": [path for paths in Folders(prepared.audio_only).talkers(False).values() for path in paths]}
+    blind = {"reader": [path for paths in TrainingData(prepared.audio_only).talkers(False).values() for path in paths]}
     with pytest.raises(UsageError, match="0 frames"):
         set_priors(net, blind.values(), 0)
 
 
-def test_a_trained_imputer_beats_an_untrained_one_where_there_is_no_picture(prepared: Folders, tmp_path: Path) -> None:
+def test_a_trained_imputer_beats_an_untrained_one_where_there_is_no_picture(
+    prepared: TrainingData, tmp_path: Path
+) -> None:
     """A few meta steps on one row lower both losses."""
     config = settings(num_steps=1000, learning_rate=2e-3)
     trainer = Trainer(config, prepared, tmp_path)
@@ -271,7 +273,7 @@ def test_a_trained_imputer_beats_an_untrained_one_where_there_is_no_picture(prep
         assert course[-1][name] < course[0][name]
 
 
-def test_net_with_a_divergence_counts_it_as_told(prepared: Folders) -> None:
+def test_net_with_a_divergence_counts_it_as_told(prepared: TrainingData) -> None:
     from avse.training.steps import speech_losses, total_loss
 
     config = settings("paper")

@@ -13,15 +13,17 @@ from scipy.ndimage import uniform_filter1d
 from typer.testing import CliRunner
 
 import avse
-from avse import media, speakers
-from avse.crowd import Crowd
-from avse.data.synthetic import make_clip, write_video
-from avse.data.synthetic_face import talking_head
-from avse.data.synthetic_speech import speak
-from avse.each import enhance_each
+from avse.active_speaker import correlation, detection, selection
+from avse.active_speaker.av_sync import estimate_av_offset
+from avse.active_speaker.detection import SpeakerActivity, activity_gain, score_activity
+from avse.active_speaker.scene import Scene
+from avse.data.synthetic.clips import make_clip, write_video
+from avse.data.synthetic.face import talking_head
+from avse.data.synthetic.speech import speak
+from avse.enhancement.all_speakers import enhance_all
 from avse.errors import InputError, UsageError
-from avse.speakers import Watched, compare, find_lag, gain
-from avse.tracks import Face, Track
+from avse.faces.tracking import Face, Track
+from avse.io import reader
 from avse_cli.main import app
 
 NUM_FRAMES = 500
@@ -31,7 +33,7 @@ def made_facts(num_faces: int = 2, late: int = 0) -> tuple[np.ndarray, np.ndarra
     """What lips tell, energies that follow the first face's, changes and flags: faces, frames and bands as in use."""
     rng = np.random.default_rng(0)
     told = rng.standard_normal((NUM_FRAMES, num_faces, 20))
-    energies = speakers.shifted(told[:, 0], -late) * 8 + 25 * rng.standard_normal((NUM_FRAMES, 20)) - 40
+    energies = correlation.shift_frames(told[:, 0], -late) * 8 + 25 * rng.standard_normal((NUM_FRAMES, 20)) - 40
     change = np.full((num_faces, NUM_FRAMES), 0.2)
     return told, energies, change, np.ones((num_faces, NUM_FRAMES), bool)
 
@@ -52,17 +54,17 @@ def made_track(left: float) -> Track:
     ],
 )
 def test_every_face_has_a_place_of_its_own(lefts: list[float], places: list[str]) -> None:
-    crowd = Crowd([made_track(left) for left in lefts])
+    crowd = Scene([made_track(left) for left in lefts])
     assert [crowd.place(index) for index in range(len(lefts))] == places
 
 
 def test_place_of_as_many_faces_as_there_may_be() -> None:
-    crowd = Crowd([made_track(40.0 * k) for k in range(speakers.MAX_FACES)])
-    assert len({crowd.place(index) for index in range(speakers.MAX_FACES)}) == speakers.MAX_FACES
+    crowd = Scene([made_track(40.0 * k) for k in range(selection.MAX_FACES)])
+    assert len({crowd.place(index) for index in range(selection.MAX_FACES)}) == selection.MAX_FACES
 
 
 def test_mouth_that_goes_with_the_sound_is_told_from_one_that_does_not() -> None:
-    watched = compare(*made_facts())
+    watched = score_activity(*made_facts())
     assert watched.lag_frames == 0
     assert watched.agreement[0] == pytest.approx(0.3, abs=0.05)
     assert watched.agreement[1] == pytest.approx(0.0, abs=0.05)
@@ -71,7 +73,7 @@ def test_mouth_that_goes_with_the_sound_is_told_from_one_that_does_not() -> None
 
 @pytest.mark.parametrize("late", [-4, 0, 1, 7])
 def test_late_picture_is_noticed_and_put_right(late: int) -> None:
-    watched = compare(*made_facts(late=late))
+    watched = score_activity(*made_facts(late=late))
     assert watched.lag_frames == late
     assert watched.agreement[0] > 0.25
 
@@ -80,52 +82,52 @@ def test_without_a_sound_that_fits_no_lag_is_made_up() -> None:
     told, _, _, seen = made_facts()
     for seed in range(20):
         energies = np.random.default_rng((seed, 9)).standard_normal((NUM_FRAMES, 20))
-        assert find_lag(told, energies, seen) == 0
+        assert estimate_av_offset(told, energies, seen) == 0
 
 
 def test_active_is_the_one_that_fits_not_the_largest() -> None:
     told, energies, change, seen = made_facts(3)
-    watched = compare(told[:, [2, 0, 1]], energies, change, seen)
+    watched = score_activity(told[:, [2, 0, 1]], energies, change, seen)
     tracks = [made_track(0), made_track(200), made_track(100)]
-    assert speakers.choose(tracks, "active", watched) == 1
-    assert speakers.choose(tracks, "largest", watched) == 0
-    assert speakers.choose(tracks, "left", watched) == 0
-    assert speakers.choose(tracks, "right", watched) == 1
-    assert speakers.choose(tracks, 3, watched) == 2
+    assert selection.select_face(tracks, "active", watched) == 1
+    assert selection.select_face(tracks, "largest", watched) == 0
+    assert selection.select_face(tracks, "left", watched) == 0
+    assert selection.select_face(tracks, "right", watched) == 1
+    assert selection.select_face(tracks, 3, watched) == 2
     with pytest.raises(UsageError, match="no face 4: only 3"):
-        speakers.choose(tracks, 4, watched)
+        selection.select_face(tracks, 4, watched)
 
 
 def test_where_nothing_fits_the_largest_that_moves_is_taken() -> None:
     told, _, change, seen = made_facts(3)
     change[0] = 0.01  # a photograph
     noise = np.random.default_rng(5).standard_normal((NUM_FRAMES, 20))
-    assert speakers.choose([made_track(0)] * 3, "active", compare(told, noise, change, seen)) == 1
+    assert selection.select_face([made_track(0)] * 3, "active", score_activity(told, noise, change, seen)) == 1
 
 
 def test_nobody_is_nobody() -> None:
-    assert speakers.choose([], "left", None) is None
+    assert selection.select_face([], "left", None) is None
     with pytest.raises(UsageError, match="no face can be seen"):
-        speakers.choose([], 1, None)
+        selection.select_face([], 1, None)
 
 
 @pytest.mark.parametrize(("text", "wish"), [("Left", "left"), ("2", 2), (3, 3), ("active", "active")])
 def test_wishes(text: str | int, wish: str | int) -> None:
-    assert speakers.parse(text) == wish
+    assert selection.parse_speaker(text) == wish
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "the tall one", "", "all"])
 def test_senseless_wish_is_refused_with_the_words_that_are_known(text: str) -> None:
     with pytest.raises(UsageError) as caught:
-        speakers.parse(text)
+        selection.parse_speaker(text)
     assert "left" in caught.value.hint
     assert "all" not in caught.value.hint
 
 
-def made_watched(motion: list[float], match: list[float], seen: tuple[bool, bool] = (True, True)) -> Watched:
+def made_watched(motion: list[float], match: list[float], seen: tuple[bool, bool] = (True, True)) -> SpeakerActivity:
     shape = np.ones((1, 100))
     flags = np.array(seen)[:, None] & shape.astype(bool)
-    return Watched(flags, np.array(motion)[:, None] * shape, np.array(match)[:, None] * shape)
+    return SpeakerActivity(flags, np.array(motion)[:, None] * shape, np.array(match)[:, None] * shape)
 
 
 @pytest.mark.parametrize(
@@ -144,15 +146,15 @@ def made_watched(motion: list[float], match: list[float], seen: tuple[bool, bool
 def test_turned_down_only_where_there_is_no_doubt(
     motion: list[float], match: list[float], seen: tuple[bool, bool], level_db: float
 ) -> None:
-    assert 20 * np.log10(gain(made_watched(motion, match, seen), 0)) == pytest.approx(np.full(100, level_db))
+    assert 20 * np.log10(activity_gain(made_watched(motion, match, seen), 0)) == pytest.approx(np.full(100, level_db))
 
 
 def test_only_face_is_never_turned_down_and_ramps_are_smooth() -> None:
-    alone = Watched(np.ones((1, 50), bool), np.zeros((1, 50)), np.zeros((1, 50)))
-    assert gain(alone, 0).tolist() == [1] * 50
+    alone = SpeakerActivity(np.ones((1, 50), bool), np.zeros((1, 50)), np.zeros((1, 50)))
+    assert activity_gain(alone, 0).tolist() == [1] * 50
     watched = made_watched([0.02, 0.3], [0.0, 0.3])
     watched.motion[0, :50] = 0.3
-    steps = np.diff(20 * np.log10(gain(watched, 0)))
+    steps = np.diff(20 * np.log10(activity_gain(watched, 0)))
     assert steps.min() == pytest.approx(-5, abs=0.01)
     assert np.count_nonzero(steps) == 5
 
@@ -186,10 +188,10 @@ def test_visible_but_silent_face_comes_out_near_silent(
 ) -> None:
     """With a net that keeps everything, and lips that tell the loudness: what is taken away is taken by the gate."""
     path, left_speaks = panel
-    monkeypatch.setattr(speakers, "_observe", _lips_that_tell(speakers._observe))
-    summary = enhance_each(path, tmp_path / "out", model=str(see_through))
+    monkeypatch.setattr(detection, "_observe", _lips_that_tell(detection._observe))
+    summary = enhance_all(path, tmp_path / "out", model=str(see_through))
     assert [face["position"] for face in summary["faces"]] in (["left", "right"], ["right", "left"])
-    before = media.read_sound(media.probe(path))[:, 0]
+    before = reader.load_audio(reader.probe(path))[:, 0]
     for face in summary["faces"]:
         after = soundfile.read(tmp_path / "out" / face["sound"])[0]
         assert len(after) == len(before)
@@ -217,7 +219,7 @@ def test_all_faces_in_one_pass_are_what_each_alone_is(
     panel: tuple[Path, np.ndarray], tiny_model: Path, tmp_path: Path
 ) -> None:
     path, _ = panel
-    summary = enhance_each(path, tmp_path / "out", model=str(tiny_model))
+    summary = enhance_all(path, tmp_path / "out", model=str(tiny_model))
     assert sorted(item.name for item in (tmp_path / "out").iterdir()) == [
         "face-1.png", "face-1.wav", "face-2.png", "face-2.wav", "faces.json",
     ]  # fmt: skip
@@ -231,14 +233,14 @@ def test_all_faces_in_one_pass_are_what_each_alone_is(
         together, alone = (soundfile.read(p)[0] for p in (tmp_path / "out" / face["sound"], tmp_path / "one.wav"))
         np.testing.assert_allclose(together, alone, atol=2e-3)
     with pytest.raises(UsageError, match="exists already"):
-        enhance_each(path, tmp_path / "out", model=str(tiny_model))
+        enhance_all(path, tmp_path / "out", model=str(tiny_model))
 
 
 def test_recording_without_a_face_has_no_sounds_of_faces(tiny_model: Path, tmp_path: Path) -> None:
     grey = (np.full((96, 128, 3), 128, np.uint8) for _ in range(25))
     write_video(tmp_path / "grey.mp4", grey, np.zeros(16000, np.float32), 16000)
     with pytest.raises(InputError, match="no face"):
-        enhance_each(tmp_path / "grey.mp4", tmp_path / "out", model=str(tiny_model))
+        enhance_all(tmp_path / "grey.mp4", tmp_path / "out", model=str(tiny_model))
     assert not (tmp_path / "out").exists()
 
 
@@ -246,12 +248,12 @@ def test_face_that_enters_late_shifts_nothing(see_through: Path, tmp_path: Path)
     clip = tmp_path / "clip.mp4"
     make_clip(clip, seconds=1.28)
     late = tmp_path / "late.mp4"
-    heads = [np.repeat(frame[..., None], 3, 2) for frame in media.frames(media.probe(clip))]
+    heads = [np.repeat(frame[..., None], 3, 2) for frame in reader.read_frames(reader.probe(clip))]
     wall = [np.full_like(heads[0], 90)] * 125
-    sound = media.read_sound(media.probe(clip))[:, 0]
+    sound = reader.load_audio(reader.probe(clip))[:, 0]
     write_video(late, [*wall, *heads], np.concatenate([0.01 * np.tile(sound, 4)[:80000], sound]), 16000)
     result = avse.enhance(late, tmp_path / "out.wav", model=str(see_through))
-    before, after = media.read_sound(media.probe(late))[:, 0], soundfile.read(tmp_path / "out.wav")[0]
+    before, after = reader.load_audio(reader.probe(late))[:, 0], soundfile.read(tmp_path / "out.wav")[0]
     assert len(after) == len(before)
     assert np.abs(after - before).max() < 1e-3
     assert [begin for begin, _ in result.seen_seconds] == [5.0]

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from avse import stages
-from avse.bench import Stage
+from avse.profiling import stages
+from avse.profiling.benchmark import Stage
 
 pytest.importorskip("matplotlib")
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))

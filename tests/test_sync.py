@@ -11,9 +11,11 @@ from recordings import ffmpeg, si_sdr
 from scipy.ndimage import uniform_filter1d
 
 import avse
-from avse import lips, media, sync
-from avse.data.synthetic import make_clip
-from avse.model import Model, load_model
+from avse.active_speaker import av_sync, correlation
+from avse.data.synthetic.clips import make_clip
+from avse.enhancement.enhancer import Enhancer, load_model
+from avse.faces import mouth_roi
+from avse.io import reader
 
 INSIDE = slice(16000, -16000)
 
@@ -27,7 +29,7 @@ def talker(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def net(tiny_model: Path) -> Model:
+def net(tiny_model: Path) -> Enhancer:
     return load_model(str(tiny_model), "cpu")
 
 
@@ -39,7 +41,7 @@ def telling(monkeypatch: pytest.MonkeyPatch) -> None:
         dark = -pictures[:, :, 38:60, 30:58].float().mean((2, 3))
         return dark.T[..., None].expand(-1, -1, 20).clone()
 
-    monkeypatch.setattr(sync, "read_lips", read_lips)
+    monkeypatch.setattr(correlation, "predict_bands", read_lips)
 
 
 def moved(source: Path, path: Path, late_frames: int) -> Path:
@@ -52,7 +54,7 @@ def moved(source: Path, path: Path, late_frames: int) -> Path:
 
 @pytest.mark.parametrize("late_frames", [4, -3])
 @pytest.mark.usefixtures("telling")
-def test_picture_out_of_time_is_noticed_and_told(talker: Path, net: Model, tmp_path: Path, late_frames: int) -> None:
+def test_picture_out_of_time_is_noticed_and_told(talker: Path, net: Enhancer, tmp_path: Path, late_frames: int) -> None:
     path = moved(talker, tmp_path / "moved.mkv", late_frames)
     in_time, result = avse.enhance(talker, model=net), avse.enhance(path, model=net)
     assert (in_time.picture_late_seconds, result.picture_late_seconds) == (0.0, late_frames / 25)
@@ -60,28 +62,28 @@ def test_picture_out_of_time_is_noticed_and_told(talker: Path, net: Model, tmp_p
     assert "picture" not in in_time.note
 
 
-def test_untrained_lips_make_no_lag_up(talker: Path, net: Model, tmp_path: Path) -> None:
+def test_untrained_lips_make_no_lag_up(talker: Path, net: Enhancer, tmp_path: Path) -> None:
     result = avse.enhance(moved(talker, tmp_path / "moved.mkv", 4), model=net)
     assert result.picture_late_seconds == 0
 
 
 @pytest.mark.usefixtures("telling")
 def test_picture_is_read_no_oftener_for_it(
-    talker: Path, net: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    talker: Path, net: Enhancer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[object] = []
-    decode = media.frames
-    monkeypatch.setattr(media, "frames", lambda *args, **kwargs: calls.append(kwargs) or decode(*args, **kwargs))
+    decode = reader.read_frames
+    monkeypatch.setattr(reader, "read_frames", lambda *args, **kwargs: calls.append(kwargs) or decode(*args, **kwargs))
     avse.enhance(moved(talker, tmp_path / "moved.mkv", 4), model=net)
     assert [sorted(call) for call in calls] == [["max_side"], ["crop"]]  # type: ignore[call-overload]
 
 
 @pytest.mark.usefixtures("telling")
 def test_face_that_comes_too_late_is_not_waited_for(
-    talker: Path, net: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    talker: Path, net: Enhancer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = moved(talker, tmp_path / "moved.mkv", 4)
-    monkeypatch.setattr(sync, "SEARCH_FRAMES", 20)
+    monkeypatch.setattr(av_sync, "SEARCH_FRAMES", 20)
     result = avse.enhance(path, model=net)
     assert result.picture_late_seconds == 0
     assert result.waveform is not None
@@ -89,36 +91,40 @@ def test_face_that_comes_too_late_is_not_waited_for(
 
 
 def test_held_back_mouths_are_few_and_none_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sync, "LOOK_FRAMES", 5)
-    black, grey = (np.full((1, 1, lips.CROP, lips.CROP), value, np.uint8) for value in (0, 90))
+    monkeypatch.setattr(av_sync, "LOOK_FRAMES", 5)
+    black, grey = (np.full((1, 1, mouth_roi.CROP_SIZE, mouth_roi.CROP_SIZE), value, np.uint8) for value in (0, 90))
     mouths = iter([black.copy() for _ in range(50)] + [grey.copy() for _ in range(20)])
-    head = list(sync._first_minute(mouths, lambda index: None))
+    head = list(av_sync._first_minute(mouths, lambda index: None))
     assert (len(head), len(list(mouths))) == (55, 15)
     assert len({id(mouth) for mouth in head}) == 6
 
 
 def test_model_on_arrays_puts_it_right_too(
-    talker: Path, net: Model, telling: None, monkeypatch: pytest.MonkeyPatch
+    talker: Path, net: Enhancer, telling: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tape = media.probe(talker)
-    sound = media.read_sound(tape)[:, 0]
-    frames = np.stack(list(media.frames(tape)))
+    tape = reader.probe(talker)
+    sound = reader.load_audio(tape)[:, 0]
+    frames = np.stack(list(reader.read_frames(tape)))
     late = np.concatenate([frames[:1].repeat(4, 0), frames])
     expected, found = (net.enhance(sound, 16000, pictures, 25)[INSIDE] for pictures in (frames, late))
-    monkeypatch.setattr(sync, "MAX_LAG_FRAMES", 0)
+    monkeypatch.setattr(av_sync, "MAX_OFFSET_FRAMES", 0)
     left_late = net.enhance(sound, 16000, late, 25)[INSIDE]
     assert si_sdr(expected, found) > si_sdr(expected, left_late) + 6
 
 
 @pytest.mark.usefixtures("telling")
-def test_lips_that_do_not_go_with_the_sound_are_told(talker: Path, net: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lips_that_do_not_go_with_the_sound_are_told(
+    talker: Path, net: Enhancer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A mouth that opens with the sound, and one that closes whenever there is any."""
-    monkeypatch.setattr(sync, "MAX_LAG_FRAMES", 0)  # made-up syllables come so evenly that half of one later all fits
+    monkeypatch.setattr(
+        av_sync, "MAX_OFFSET_FRAMES", 0
+    )  # made-up syllables come so evenly that half of one later all fits
     too_short = avse.enhance(talker, model=net)
-    monkeypatch.setattr(sync, "AGREE_FRAMES", 200)
+    monkeypatch.setattr(av_sync, "MIN_CORRELATION_FRAMES", 200)
     own = avse.enhance(talker, model=net)
-    telling = sync.read_lips
-    monkeypatch.setattr(sync, "read_lips", lambda net, pictures: -telling(net, pictures))
+    telling = correlation.predict_bands
+    monkeypatch.setattr(correlation, "predict_bands", lambda net, pictures: -telling(net, pictures))
     against = avse.enhance(talker, model=net)
     assert too_short.mouth_with_sound is None
     assert own.mouth_with_sound > 0.3
@@ -131,10 +137,10 @@ def test_agreement_of_the_frames_that_are_seen() -> None:
     energies = np.random.default_rng(0).standard_normal((400, 20)).astype(np.float32)
     told, seen = energies * 3 + 5, np.arange(400) < 300
     told[300:] = 99
-    assert sync.agree(told, energies, seen) == pytest.approx(1, abs=1e-5)
-    assert sync.agree(-told, energies, seen) == pytest.approx(-1, abs=1e-5)
-    assert sync.agree(told, energies, ~seen) == 0
-    assert abs(sync.agree(told, energies[::-1], seen)) < 0.1
+    assert correlation.av_correlation(told, energies, seen) == pytest.approx(1, abs=1e-5)
+    assert correlation.av_correlation(-told, energies, seen) == pytest.approx(-1, abs=1e-5)
+    assert correlation.av_correlation(told, energies, ~seen) == 0
+    assert abs(correlation.av_correlation(told, energies[::-1], seen)) < 0.1
 
 
 def test_slow_drifts_and_still_faces_hide_no_lag() -> None:
@@ -145,16 +151,16 @@ def test_slow_drifts_and_still_faces_hide_no_lag() -> None:
     told = np.stack([syllables + noise, np.zeros_like(noise)], 1) + 20 * uniform_filter1d(drift, 75, axis=0)[:, None]
     seen = np.ones((2, 375), bool)
     for late in (-6, 0, 5):
-        assert sync.find_lag(sync.shifted(told, late), energies, seen) == late
-    assert sync.find_lag(told[::-1], energies, seen) == 0
+        assert av_sync.estimate_av_offset(correlation.shift_frames(told, late), energies, seen) == late
+    assert av_sync.estimate_av_offset(told[::-1], energies, seen) == 0
 
 
 def test_what_is_quick_is_left_where_it_is_seen() -> None:
     values = np.sin(np.arange(200) * 2 * np.pi / 6)[:, None] + np.linspace(0, 9, 200)[:, None]
     seen = np.arange(200) % 50 < 40
     values[~seen] = 99
-    found = sync.quick(values, seen)
+    found = correlation.remove_local_mean(values, seen)
     assert found.dtype == np.float32
     assert np.all(found[~seen] == 0)
-    inside = uniform_filter1d(seen.astype(float), sync.QUICK_FRAMES, mode="constant") > 0.99
+    inside = uniform_filter1d(seen.astype(float), correlation.LOCAL_MEAN_FRAMES, mode="constant") > 0.99
     assert np.abs(found[inside, 0] - np.sin(np.arange(200) * 2 * np.pi / 6)[inside]).max() < 0.1

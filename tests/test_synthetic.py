@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 import soundfile
 
-from avse import media
-from avse.data import synthetic
-from avse.data.synthetic_face import talking_head
-from avse.data.synthetic_speech import speak
+from avse.data.synthetic import clips
+from avse.data.synthetic.face import talking_head
+from avse.data.synthetic.speech import speak
 from avse.errors import UsageError
-from avse.faces import Detector
+from avse.faces.detection import Detector
+from avse.io import reader
 
 
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return synthetic.make_samples(tmp_path_factory.mktemp("made") / "samples")
+    return clips.make_samples(tmp_path_factory.mktemp("made") / "samples")
 
 
 def frame_levels(waveform: np.ndarray) -> np.ndarray:
@@ -145,23 +145,23 @@ def test_portrait_is_refused() -> None:
 
 
 def test_mixture_has_the_level_asked_for_and_does_not_clip() -> None:
-    target, background = speak(2.0, seed=0).waveform, synthetic.street_noise(2.0, seed=1)
-    clean, mixture = synthetic.mix(10 * target, background, -5.0)
+    target, background = speak(2.0, seed=0).waveform, clips.street_noise(2.0, seed=1)
+    clean, mixture = clips.mix(10 * target, background, -5.0)
     added = mixture - clean
     assert 10 * np.log10(np.mean(added**2) / np.mean(clean**2)) == pytest.approx(-5.0, abs=0.01)
     assert np.abs(mixture).max() == pytest.approx(0.9)
     with pytest.raises(UsageError, match="does not cover"):
-        synthetic.mix(target, background[:-1], 0.0)
+        clips.mix(target, background[:-1], 0.0)
 
 
 def test_clip_is_a_recording_at_25_fps_with_its_speech(tmp_path: Path) -> None:
-    clean = synthetic.make_clip(tmp_path / "it's a clip.mp4", 1.28, seed=5, size=(96, 128))
+    clean = clips.make_clip(tmp_path / "it's a clip.mp4", 1.28, seed=5, size=(96, 128))
     assert [path.name for path in tmp_path.iterdir()] == ["it's a clip.mp4"]
-    recording = media.probe(tmp_path / "it's a clip.mp4")
+    recording = reader.probe(tmp_path / "it's a clip.mp4")
     assert recording.picture is not None
     assert (recording.picture.width, recording.picture.height) == (128, 96)
-    assert len(list(media.frames(recording))) == 32
-    decoded = media.read_sound(recording)[:, 0]
+    assert len(list(reader.read_frames(recording))) == 32
+    decoded = reader.load_audio(recording)[:, 0]
     assert lag(decoded[: len(clean)], clean) == 0
     assert np.corrcoef(decoded[: len(clean)], clean)[0, 1] > 0.98
 
@@ -170,7 +170,7 @@ def test_ffmpeg_says_why_a_clip_cannot_be_written(tmp_path: Path) -> None:
     from avse.errors import InputError
 
     with pytest.raises(InputError) as caught:
-        synthetic.make_clip(tmp_path / "clip.unknown", 0.4, size=(96, 128))
+        clips.make_clip(tmp_path / "clip.unknown", 0.4, size=(96, 128))
     assert "clip.unknown" in caught.value.message
     assert caught.value.hint
     assert not list(tmp_path.iterdir())
@@ -186,7 +186,7 @@ def test_samples_are_small_and_line_up_with_their_references(samples: list[Path]
     for clip, path, background_db in zip(samples[::2], samples[1::2], (0.0, -5.0), strict=True):
         assert max(clip.stat().st_size, path.stat().st_size) < 500_000
         reference, sample_rate = soundfile.read(path)
-        decoded = media.read_sound(media.probe(clip))[:, 0]
+        decoded = reader.load_audio(reader.probe(clip))[:, 0]
         assert sample_rate == 16000
         assert len(reference) == len(decoded)
         assert lag(decoded, reference) == 0
@@ -196,7 +196,7 @@ def test_samples_are_small_and_line_up_with_their_references(samples: list[Path]
 
 def test_face_is_found_throughout_the_samples(samples: list[Path]) -> None:
     detect = Detector(num_threads=1)
-    for index, frame in enumerate(media.frames(media.probe(samples[0]))):
+    for index, frame in enumerate(reader.read_frames(reader.probe(samples[0]))):
         if index % 10 == 0:
             (face,) = detect(frame)
             assert face.score > 0.8
@@ -205,13 +205,13 @@ def test_face_is_found_throughout_the_samples(samples: list[Path]) -> None:
 def test_samples_are_not_overwritten_unasked(samples: list[Path]) -> None:
     before = samples[0].stat().st_mtime_ns
     with pytest.raises(UsageError, match="exists already"):
-        synthetic.make_samples(samples[0].parent)
+        clips.make_samples(samples[0].parent)
     with pytest.raises(UsageError, match="not a folder"):
-        synthetic.make_samples(samples[0])
+        clips.make_samples(samples[0])
     assert samples[0].stat().st_mtime_ns == before
 
 
 def test_samples_are_made_again_to_the_same_bytes(samples: list[Path]) -> None:
     before = [path.read_bytes() for path in samples]
-    synthetic.make_samples(samples[0].parent, force=True)
+    clips.make_samples(samples[0].parent, force=True)
     assert [path.read_bytes() for path in samples] == before

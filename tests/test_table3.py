@@ -13,12 +13,12 @@ import pytest
 from evaluating import rows
 from small_world import stirred, tiny
 
-from avse import faces
-from avse.checkpoint import save_checkpoint
-from avse.data import sounds
-from avse.data.layouts import Item
-from avse.data.synthetic import street_noise
-from avse.evaluation.report.study import Study
+from avse.data.synthetic.clips import street_noise
+from avse.evaluation.corpora.corpus import Item
+from avse.evaluation.statistics import ScoreTable
+from avse.faces import face_tracker
+from avse.io import audio_files, remux
+from avse.weights.checkpoint import save_checkpoint
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 from table3 import PAPER, difference, main, over_seeds, paper_differences, paper_table, scores_table, spread
@@ -31,13 +31,13 @@ LISTS = ("noisy", "three-talkers-paper")
 def lists(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two lists of two mixtures of a talking head with noise."""
     folder = tmp_path_factory.mktemp("lists")
-    clean = sounds.read(clip)
+    clean = audio_files.read_audio_file(clip)
     for number, name in enumerate(LISTS):
         for seed, item in enumerate(("a", "b")):
             noise = street_noise(1.28, 2 * number + seed)[: len(clean)]
-            sounds.write(folder / "sounds" / f"{item}.wav", clean + 0.3 * (seed + 1) * noise)
-            sounds.put_under(clip, folder / "sounds" / f"{item}.wav", folder / name / "mix" / f"{item}.mkv")
-            sounds.write(folder / name / "s1" / f"{item}.wav", clean)
+            audio_files.write_audio_file(folder / "sounds" / f"{item}.wav", clean + 0.3 * (seed + 1) * noise)
+            remux.mux_audio_under_video(clip, folder / "sounds" / f"{item}.wav", folder / name / "mix" / f"{item}.mkv")
+            audio_files.write_audio_file(folder / name / "s1" / f"{item}.wav", clean)
     for path in (folder / "sounds").iterdir():
         path.unlink()
     (folder / "sounds").rmdir()
@@ -138,8 +138,8 @@ def test_faces_are_found_once_for_all_nets(
     lists: Path, see_through: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[int] = []
-    real = faces.scan
-    monkeypatch.setattr(faces, "scan", lambda *args, **more: calls.append(1) or real(*args, **more))
+    real = face_tracker.track_faces
+    monkeypatch.setattr(face_tracker, "track_faces", lambda *args, **more: calls.append(1) or real(*args, **more))
     film, clean = (lists / "noisy" / kind for kind in ("mix/a.mkv", "s1/a.wav"))
     found = rows(tmp_path, Item("a", "", film, clean, film), f"one={see_through}", f"two={tiny_model}")
     assert [row["status"] for row in found] == ["ok"] * 3
@@ -189,9 +189,9 @@ def test_another_fusion_is_no_other_seed(
     assert "the same fusion taught with another seed" in capsys.readouterr().err
 
 
-def study(**scores: np.ndarray) -> Study:
+def study(**scores: np.ndarray) -> ScoreTable:
     """Made-up SI-SDRs of methods on the items of one list."""
-    return Study([
+    return ScoreTable([
         {"item": str(item), "subset": "x", "method": method, "status": "ok", "scores": {"si_sdr": value}}
         for method, values in scores.items() for item, value in enumerate(values.tolist())
     ])  # fmt: skip

@@ -8,8 +8,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from avse.people import join
-from avse.tracks import MAX_GAP_FRAMES, MAX_LOOKS, Face, Linker, Track, by_size
+from avse.faces.reidentification import merge_tracks
+from avse.faces.tracking import MAX_DESCRIPTORS, MAX_GAP_FRAMES, Face, FaceTracker, Track, sort_by_area
 
 
 def made_face(left: float, top: float = 0.0, size: float = 40.0, score: float = 0.9) -> Face:
@@ -18,10 +18,10 @@ def made_face(left: float, top: float = 0.0, size: float = 40.0, score: float = 
 
 def link(found: Iterable[tuple[int, Sequence[Face]]]) -> list[Track]:
     """Detections (frame, faces) of one shot as tracks, largest first."""
-    linker = Linker()
+    linker = FaceTracker()
     for index, faces in found:
         linker.add(index, faces)
-    return by_size(linker.tracks)
+    return sort_by_area(linker.tracks)
 
 
 def look(person: int, likeness: float = 1.0, seed: int = 0) -> np.ndarray:
@@ -81,7 +81,7 @@ def test_two_that_pass_each_other_keep_their_names() -> None:
 
 
 def test_cut_ends_every_track() -> None:
-    linker = Linker()
+    linker = FaceTracker()
     linker.add(0, [made_face(0)])
     linker.add(5, [made_face(0)])
     linker.cut(8)
@@ -94,7 +94,7 @@ def test_looks_of_a_long_track_are_few_and_from_all_its_time() -> None:
     for k in range(1000):
         track.add(5 * k, made_face(0), lambda k=k: np.array([float(k)], np.float32))
     kept = [float(value[0]) for value in track.looks]
-    assert MAX_LOOKS // 2 <= len(kept) <= MAX_LOOKS
+    assert MAX_DESCRIPTORS // 2 <= len(kept) <= MAX_DESCRIPTORS
     assert kept == sorted(kept)
     assert kept[0] == 0
     assert np.diff(kept).max() < 300
@@ -116,38 +116,38 @@ def test_looks_of_a_long_track_are_few_and_from_all_its_time() -> None:
 def test_joined_where_it_is_safe(other: int, left: float, likeness: float, start: int, num_people: int) -> None:
     first = made_track(range(0, 100, 5), 1, 0.0, likeness)
     second = made_track(range(start, start + 100, 5), other, left, likeness)
-    people = join([second, first])
+    people = merge_tracks([second, first])
     assert len(people) == num_people
     assert sorted(index for person in people for index in person.frames) == sorted(first.frames + second.frames)
     assert all(person.frames == sorted(person.frames) for person in people)
 
 
 def test_two_seen_at_once_are_never_one() -> None:
-    assert len(join([made_track(range(0, 100, 5), 1), made_track(range(50, 150, 5), 1, 300.0)])) == 2
+    assert len(merge_tracks([made_track(range(0, 100, 5), 1), made_track(range(50, 150, 5), 1, 300.0)])) == 2
 
 
 def test_of_two_rivals_neither_is_joined() -> None:
     first = made_track(range(0, 100, 5), 1, 0.0, 0.97)
     twins = [made_track(range(200, 300, 5), 1, left, 0.97) for left in (300.0, 600.0)]
-    assert len(join([first, *twins])) == 3
+    assert len(merge_tracks([first, *twins])) == 3
     there_again = made_track(range(200, 300, 5), 1, 0.0, 0.97)
-    assert len(join([first, there_again, twins[1]])) == 2
+    assert len(merge_tracks([first, there_again, twins[1]])) == 2
 
 
 def test_with_others_around_a_face_elsewhere_must_be_clearer() -> None:
     first = made_track(range(0, 100, 5), 1, 0.0, 0.9)
     second = made_track(range(200, 300, 5), 1, 500.0, 0.9)
-    assert len(join([first, second])) == 1
-    assert len(join([first, second, made_track(range(0, 300, 5), 3, 900.0)])) == 3
+    assert len(merge_tracks([first, second])) == 1
+    assert len(merge_tracks([first, second, made_track(range(0, 300, 5), 3, 900.0)])) == 3
 
 
 def test_chain_of_shots_becomes_one_person() -> None:
     shots = [made_track(range(start, start + 90, 5), 1, 37.0 * start, 0.97) for start in range(0, 1000, 100)]
-    (person,) = join(shots)
+    (person,) = merge_tracks(shots)
     assert len(person.frames) == 180
 
 
 def test_nothing_to_join() -> None:
-    assert join([]) == []
+    assert merge_tracks([]) == []
     lonely = Track([0], [made_face(0)])
-    assert join([lonely]) == [lonely]
+    assert merge_tracks([lonely]) == [lonely]

@@ -19,27 +19,27 @@ from small_world import tiny, write_cache, write_clip
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 
-from avse import files
-from avse.audio import stft
-from avse.checkpoint import load_checkpoint, save_checkpoint
-from avse.data.augment import LipAugment
+from avse.data.augmentation.mouth import LipAugment
 from avse.data.dataset import Batch, Batches
-from avse.data.mixing import MixConfig
+from avse.data.online_mixing import MixConfig
+from avse.dsp.stft import stft
 from avse.errors import AvseError, InputError, UsageError
+from avse.io import atomic
+from avse.models.inputs import Inputs
 from avse.models.net import Output, SpeechNet
-from avse.records import Inputs
-from avse.training import loop
-from avse.training.curves import NUM_EXAMPLES, examples
-from avse.training.folders import Folders
-from avse.training.loop import Trainer, load_matching, train
-from avse.training.settings import TrainConfig
+from avse.training import trainer as training_trainer
+from avse.training.config import TrainConfig
+from avse.training.data import TrainingData
 from avse.training.steps import STEPS, scores, speech_step
+from avse.training.tensorboard import NUM_EXAMPLES, examples
+from avse.training.trainer import Trainer, load_matching, train
+from avse.weights.checkpoint import load_checkpoint, save_checkpoint
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Folders:
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
     faces = write_cache(tmp_path_factory.mktemp("faces"), speakers=4, num_frames=20)
-    return Folders(faces, validation_speakers=("speaker0", "speaker2"))
+    return TrainingData(faces, validation_speakers=("speaker0", "speaker2"))
 
 
 def settings(**changes: Any) -> TrainConfig:
@@ -52,7 +52,7 @@ def settings(**changes: Any) -> TrainConfig:
 
 @pytest.fixture(autouse=True)
 def _small_validation(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "VALIDATION_BATCH_SIZE", 2)
+    monkeypatch.setattr(training_trainer, "VALIDATION_BATCH_SIZE", 2)
 
 
 def state_of(run: Path) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def weights(net: torch.nn.Module) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("stage", ["speech", "lips"])
-def test_one_batch_is_learned_by_heart(prepared: Folders, tmp_path: Path, stage: str) -> None:
+def test_one_batch_is_learned_by_heart(prepared: TrainingData, tmp_path: Path, stage: str) -> None:
     still = LipAugment(*[0] * 8)
     config = settings(stage=stage, num_steps=1000, augment=still, mix=MixConfig(num_frames=16, unseen_probability=0.0))
     trainer = Trainer(config, prepared, tmp_path)
@@ -95,7 +95,7 @@ def test_one_batch_is_learned_by_heart(prepared: Folders, tmp_path: Path, stage:
     trainer.curves.close()
 
 
-def test_mixed_precision_computes_in_half_and_keeps_the_weights_whole(prepared: Folders, tmp_path: Path) -> None:
+def test_mixed_precision_computes_in_half_and_keeps_the_weights_whole(prepared: TrainingData, tmp_path: Path) -> None:
     trainer = Trainer(settings(precision="bf16-mixed"), prepared, tmp_path)
     kinds: set[torch.dtype] = set()
     for net in (trainer.net.module, trainer.average.module):
@@ -109,7 +109,7 @@ def test_mixed_precision_computes_in_half_and_keeps_the_weights_whole(prepared: 
     trainer.curves.close()
 
 
-def test_losses_teach_what_they_are_named_for(prepared: Folders) -> None:
+def test_losses_teach_what_they_are_named_for(prepared: TrainingData) -> None:
     """A net that answered with the clean sound would have no spectral loss, and the best SI-SDR that is counted."""
     batch = Batches(prepared.mixer(settings(), False), seed=1, batch_size=2, first=0, last=1)[0]
 
@@ -125,7 +125,7 @@ def test_losses_teach_what_they_are_named_for(prepared: Folders) -> None:
     assert losses["wave/si_sdr"] == -30
 
 
-def test_nobody_who_is_validated_on_is_trained_on(prepared: Folders) -> None:
+def test_nobody_who_is_validated_on_is_trained_on(prepared: TrainingData) -> None:
     same = replace(prepared, voices=prepared.faces, audio_only=prepared.faces)
     for mixer in (same.mixer(settings(), False), same.audio_only_mixer(settings())):
         assert not {*mixer.seen, *mixer.voices} & {"speaker0", "speaker2"}
@@ -133,14 +133,14 @@ def test_nobody_who_is_validated_on_is_trained_on(prepared: Folders) -> None:
     assert not any(hidden.example(0, index).seen.any() for index in range(20))
 
 
-def test_silence_teaches_nothing_and_harms_nothing(prepared: Folders) -> None:
+def test_silence_teaches_nothing_and_harms_nothing(prepared: TrainingData) -> None:
     batch = Batches(prepared.mixer(settings(), False), seed=1, batch_size=2, first=0, last=1)[0]
     batch.mixture[0], batch.target[0] = 0, 0
     losses = speech_step(SpeechNet(tiny()), batch)
     assert all(value.isfinite() for value in losses.values())
 
 
-def test_scores_that_are_no_numbers_stop_the_run(prepared: Folders, tmp_path: Path) -> None:
+def test_scores_that_are_no_numbers_stop_the_run(prepared: TrainingData, tmp_path: Path) -> None:
     trainer = Trainer(settings(), prepared, tmp_path)
     with torch.no_grad():
         next(trainer.average.module.parameters()).fill_(torch.nan)
@@ -150,7 +150,7 @@ def test_scores_that_are_no_numbers_stop_the_run(prepared: Folders, tmp_path: Pa
     assert not (tmp_path / "last.pt").exists()
 
 
-def test_what_is_not_seen_teaches_the_lips_nothing(prepared: Folders) -> None:
+def test_what_is_not_seen_teaches_the_lips_nothing(prepared: TrainingData) -> None:
     batch = Batches(prepared.mixer(settings(), False), seed=1, batch_size=2, first=0, last=1)[0]
     blind = Batch(batch.mixture, batch.target, torch.zeros_like(batch.crops), torch.zeros_like(batch.seen))
     net = SpeechNet(tiny()).eval()
@@ -164,7 +164,7 @@ def test_what_is_not_seen_teaches_the_lips_nothing(prepared: Folders) -> None:
     assert losses[0] != losses[1]
 
 
-def test_scores_of_a_net_that_changes_nothing_are_zero(prepared: Folders) -> None:
+def test_scores_of_a_net_that_changes_nothing_are_zero(prepared: TrainingData) -> None:
     class Passing(SpeechNet):
         def forward(self, inputs: Inputs) -> Output:
             return Output(inputs.spectrum, torch.ones_like(inputs.spectrum.real), None)
@@ -179,7 +179,7 @@ def test_scores_of_a_net_that_changes_nothing_are_zero(prepared: Folders) -> Non
 
 @pytest.mark.parametrize("stage", ["speech", "lips"])
 def test_a_run_that_is_interrupted_ends_bit_for_bit_like_one_that_is_not(
-    prepared: Folders, tmp_path: Path, stage: str
+    prepared: TrainingData, tmp_path: Path, stage: str
 ) -> None:
     config, seen = settings(stage=stage), []
     train(config, prepared, tmp_path / "whole")
@@ -201,7 +201,7 @@ def test_a_run_that_is_interrupted_ends_bit_for_bit_like_one_that_is_not(
     assert best[0].about == best[1].about
 
 
-def test_a_run_that_is_done_is_left_alone(prepared: Folders, tmp_path: Path) -> None:
+def test_a_run_that_is_done_is_left_alone(prepared: TrainingData, tmp_path: Path) -> None:
     config, steps = settings(num_steps=2), []
     best = train(config, prepared, tmp_path)
     before = best.read_bytes()
@@ -210,7 +210,7 @@ def test_a_run_that_is_done_is_left_alone(prepared: Folders, tmp_path: Path) -> 
     assert best.read_bytes() == before
 
 
-def test_other_seeds_and_the_same_seed(prepared: Folders, tmp_path: Path) -> None:
+def test_other_seeds_and_the_same_seed(prepared: TrainingData, tmp_path: Path) -> None:
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         train(settings(num_steps=2, seed=seed), prepared, tmp_path / name)
     first, second, third = (state_of(tmp_path / name)["net"] for name in "abc")
@@ -218,7 +218,7 @@ def test_other_seeds_and_the_same_seed(prepared: Folders, tmp_path: Path) -> Non
     assert not torch.equal(first["audio.mask.weight"], third["audio.mask.weight"])
 
 
-def test_validation_speakers_are_never_trained_on(prepared: Folders) -> None:
+def test_validation_speakers_are_never_trained_on(prepared: TrainingData) -> None:
     config = settings()
     taught, asked = prepared.mixer(config, False), prepared.mixer(config, True)
     assert set(taught.seen) == {"speaker1", "speaker3"}
@@ -226,27 +226,29 @@ def test_validation_speakers_are_never_trained_on(prepared: Folders) -> None:
     assert {path.parent.name for paths in taught.seen.values() for path in paths} == set(taught.seen)
 
 
-def test_voices_without_picture_are_kept_apart_too(prepared: Folders, tmp_path: Path) -> None:
+def test_voices_without_picture_are_kept_apart_too(prepared: TrainingData, tmp_path: Path) -> None:
     for index in range(12):
         write_clip(tmp_path, f"reader{index:02}", "page", num_frames=2, with_lips=False)
-    folders = Folders(prepared.faces, tmp_path, tmp_path, prepared.validation_speakers)
+    folders = TrainingData(prepared.faces, tmp_path, tmp_path, prepared.validation_speakers)
     taught, asked = folders.mixer(settings(), False), folders.mixer(settings(), True)
     assert set(asked.voices) == {"reader00", "reader10"}
     assert set(taught.voices) == {f"reader{index:02}" for index in range(12)} - set(asked.voices)
     assert len(taught.noises) == 12
 
 
-def test_an_unknown_validation_speaker(prepared: Folders) -> None:
+def test_an_unknown_validation_speaker(prepared: TrainingData) -> None:
     with pytest.raises(UsageError, match="nobody") as caught:
-        Folders(prepared.faces, validation_speakers=("nobody",)).mixer(settings(), True)
+        TrainingData(prepared.faces, validation_speakers=("nobody",)).mixer(settings(), True)
     assert "speaker3" in caught.value.hint
 
 
 def test_the_best_by_validation_is_what_is_kept(
-    prepared: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    prepared: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = iter([1.0, 5.0, 3.0])
-    monkeypatch.setattr(loop, "scores", lambda net, batch: {"improvement_db/seen": torch.tensor(next(answers))})
+    monkeypatch.setattr(
+        training_trainer, "scores", lambda net, batch: {"improvement_db/seen": torch.tensor(next(answers))}
+    )
     best = load_checkpoint(train(settings(num_steps=3, validate_every=1), prepared, tmp_path))
     assert best.about["step"] == 2
     assert best.about["validation"] == {"validation/improvement_db/seen": 5.0}
@@ -255,14 +257,14 @@ def test_the_best_by_validation_is_what_is_kept(
     assert state_of(tmp_path)["best"] == 5.0
 
 
-def test_a_run_that_is_under_way_is_left_alone(prepared: Folders, tmp_path: Path) -> None:
-    with files.locked(tmp_path), pytest.raises(UsageError, match="being written to already"):
+def test_a_run_that_is_under_way_is_left_alone(prepared: TrainingData, tmp_path: Path) -> None:
+    with atomic.lock_folder(tmp_path), pytest.raises(UsageError, match="being written to already"):
         train(settings(), prepared, tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == [files.LOCK]
+    assert [path.name for path in tmp_path.iterdir()] == [atomic.LOCK]
     assert train(settings(num_steps=1), prepared, tmp_path).exists()
 
 
-def test_a_disk_without_locks_will_do(prepared: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_without_locks_will_do(prepared: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def without(file: object, how: int) -> None:
         raise OSError(errno.ENOTSUP, "not supported")
 
@@ -270,7 +272,7 @@ def test_a_disk_without_locks_will_do(prepared: Folders, tmp_path: Path, monkeyp
     assert train(settings(num_steps=1), prepared, tmp_path).exists()
 
 
-def test_what_is_kept_is_the_moving_average(prepared: Folders, tmp_path: Path) -> None:
+def test_what_is_kept_is_the_moving_average(prepared: TrainingData, tmp_path: Path) -> None:
     config = settings(num_steps=2, validate_every=2, ema_decay=0.9, learning_rate=0.05, warmup_steps=0)
     trainer = Trainer(config, prepared, tmp_path)
     batches = Batches(prepared.mixer(config, False), 0, 2, 0, 2)
@@ -286,7 +288,7 @@ def test_what_is_kept_is_the_moving_average(prepared: Folders, tmp_path: Path) -
     assert not torch.allclose(kept[name], courses[1][name], atol=1e-4)
 
 
-def test_the_stage_of_the_lips_changes_the_lip_stream_alone(prepared: Folders, tmp_path: Path) -> None:
+def test_the_stage_of_the_lips_changes_the_lip_stream_alone(prepared: TrainingData, tmp_path: Path) -> None:
     config = settings(stage="lips", num_steps=2)
     trainer = Trainer(config, prepared, tmp_path)
     before = weights(trainer.net.module)
@@ -299,7 +301,7 @@ def test_the_stage_of_the_lips_changes_the_lip_stream_alone(prepared: Folders, t
     assert changed == {name for name in before if name.startswith("lips.")}
 
 
-def test_a_new_run_takes_over_the_weights_that_fit(prepared: Folders, tmp_path: Path) -> None:
+def test_a_new_run_takes_over_the_weights_that_fit(prepared: TrainingData, tmp_path: Path) -> None:
     given = SpeechNet(tiny("none", audio_channels=(5, 6, 7, 9)))
     save_checkpoint(tmp_path / "given.safetensors", given, {})
     trainer = Trainer(settings(), prepared, tmp_path / "run", [tmp_path / "given.safetensors"])
@@ -312,7 +314,7 @@ def test_a_new_run_takes_over_the_weights_that_fit(prepared: Folders, tmp_path: 
     assert load_matching(SpeechNet(tiny()), theirs) == len(fitting)
 
 
-def test_a_new_run_takes_over_the_parts_that_are_named_and_no_others(prepared: Folders, tmp_path: Path) -> None:
+def test_a_new_run_takes_over_the_parts_that_are_named_and_no_others(prepared: TrainingData, tmp_path: Path) -> None:
     torch.manual_seed(1)
     given = SpeechNet(tiny())
     save_checkpoint(tmp_path / "given.safetensors", given, {})
@@ -331,7 +333,7 @@ def test_a_new_run_takes_over_the_parts_that_are_named_and_no_others(prepared: F
     assert any(not torch.equal(anew[name], theirs[name]) for name in theirs if name.startswith("fusions."))
 
 
-def test_of_several_starts_the_later_ones_go_first(prepared: Folders, tmp_path: Path) -> None:
+def test_of_several_starts_the_later_ones_go_first(prepared: TrainingData, tmp_path: Path) -> None:
     lips, audio = tmp_path / "lips.safetensors", tmp_path / "audio.safetensors"
     nets = {lips: SpeechNet(tiny()), audio: SpeechNet(tiny("none"))}
     for path, net in nets.items():
@@ -348,7 +350,7 @@ def test_of_several_starts_the_later_ones_go_first(prepared: Folders, tmp_path: 
     assert trainer.start == " + ".join(load_checkpoint(path).sha256 for path in (lips, audio))
 
 
-def test_a_checkpoint_tells_what_it_started_from(prepared: Folders, tmp_path: Path) -> None:
+def test_a_checkpoint_tells_what_it_started_from(prepared: TrainingData, tmp_path: Path) -> None:
     given = tmp_path / "given.safetensors"
     save_checkpoint(given, SpeechNet(tiny()), {})
     config = settings(num_steps=2, validate_every=1, model=tiny("none"), mix=MixConfig(num_frames=2))
@@ -358,7 +360,7 @@ def test_a_checkpoint_tells_what_it_started_from(prepared: Folders, tmp_path: Pa
     assert load_checkpoint(train(replace(config, num_steps=1), prepared, tmp_path / "new")).about["start"] is None
 
 
-def test_a_run_that_goes_on_does_not_start_over_from_other_weights(prepared: Folders, tmp_path: Path) -> None:
+def test_a_run_that_goes_on_does_not_start_over_from_other_weights(prepared: TrainingData, tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "given.safetensors", SpeechNet(tiny()), {})
     train(settings(num_steps=1), prepared, tmp_path / "run")
     trainer = Trainer(settings(num_steps=2), prepared, tmp_path / "run", [tmp_path / "given.safetensors"])
@@ -367,7 +369,7 @@ def test_a_run_that_goes_on_does_not_start_over_from_other_weights(prepared: Fol
     assert_same(weights(trainer.net.module), dict(state_of(tmp_path / "run")["net"]))
 
 
-def test_a_run_from_before_a_setting_existed_goes_on(prepared: Folders, tmp_path: Path) -> None:
+def test_a_run_from_before_a_setting_existed_goes_on(prepared: TrainingData, tmp_path: Path) -> None:
     train(settings(num_steps=1), prepared, tmp_path)
     state = state_of(tmp_path)
     del state["settings"]["model"]["regulariser"]
@@ -378,7 +380,7 @@ def test_a_run_from_before_a_setting_existed_goes_on(prepared: Folders, tmp_path
         train(settings(num_steps=3, model=tiny(regulariser="add")), prepared, tmp_path)
 
 
-def test_a_run_keeps_its_validation_speakers(prepared: Folders, tmp_path: Path) -> None:
+def test_a_run_keeps_its_validation_speakers(prepared: TrainingData, tmp_path: Path) -> None:
     best = train(settings(num_steps=1), prepared, tmp_path)
     for others in (("speaker1", "speaker3"), ("speaker0", "speaker1"), ()):
         with pytest.raises(UsageError, match="another validation set"):
@@ -389,7 +391,7 @@ def test_a_run_keeps_its_validation_speakers(prepared: Folders, tmp_path: Path) 
     assert load_checkpoint(best).about["validation_speakers"] == ["speaker0", "speaker2"]
 
 
-def test_a_run_from_before_its_validation_speakers_were_kept_goes_on(prepared: Folders, tmp_path: Path) -> None:
+def test_a_run_from_before_its_validation_speakers_were_kept_goes_on(prepared: TrainingData, tmp_path: Path) -> None:
     train(settings(num_steps=1), prepared, tmp_path)
     state = state_of(tmp_path)
     del state["settings"]["validation_set"]
@@ -398,7 +400,7 @@ def test_a_run_from_before_its_validation_speakers_were_kept_goes_on(prepared: F
     assert state_of(tmp_path)["settings"]["validation_set"] == ["speaker0", "speaker2"]
 
 
-def test_a_start_is_needed_at_the_start_alone(prepared: Folders, tmp_path: Path) -> None:
+def test_a_start_is_needed_at_the_start_alone(prepared: TrainingData, tmp_path: Path) -> None:
     start = train(settings(num_steps=1), prepared, tmp_path / "first").rename(tmp_path / "start.safetensors")
     train(settings(num_steps=1), prepared, tmp_path / "run", [start])
     start.unlink()
@@ -408,7 +410,7 @@ def test_a_start_is_needed_at_the_start_alone(prepared: Folders, tmp_path: Path)
 
 
 @pytest.mark.parametrize("max_hours", [0.0, 1e-9])
-def test_time_that_is_up_ends_a_run_in_good_order(prepared: Folders, tmp_path: Path, max_hours: float) -> None:
+def test_time_that_is_up_ends_a_run_in_good_order(prepared: TrainingData, tmp_path: Path, max_hours: float) -> None:
     best = train(settings(num_steps=50), prepared, tmp_path, max_hours=max_hours)
     assert state_of(tmp_path)["step"] == 1
     assert load_checkpoint(best).about["step"] == 1
@@ -416,7 +418,7 @@ def test_time_that_is_up_ends_a_run_in_good_order(prepared: Folders, tmp_path: P
     assert state_of(tmp_path)["step"] == 2
 
 
-def test_the_learning_rate_rises_and_falls(prepared: Folders, tmp_path: Path) -> None:
+def test_the_learning_rate_rises_and_falls(prepared: TrainingData, tmp_path: Path) -> None:
     trainer = Trainer(settings(num_steps=100, warmup_steps=10), prepared, tmp_path)
     trainer.curves.close()
     course = []
@@ -427,7 +429,7 @@ def test_the_learning_rate_rises_and_falls(prepared: Folders, tmp_path: Path) ->
     assert course[-1] < 1e-3
 
 
-def test_curves_and_sounds_are_written(prepared: Folders, tmp_path: Path) -> None:
+def test_curves_and_sounds_are_written(prepared: TrainingData, tmp_path: Path) -> None:
     """At each validation what the net makes of the same two mixtures; mixture and target need to be there once."""
     train(
         settings(num_steps=20, validate_every=10, model=tiny("none"), mix=MixConfig(num_frames=2)), prepared, tmp_path
@@ -444,7 +446,7 @@ def test_curves_and_sounds_are_written(prepared: Folders, tmp_path: Path) -> Non
         assert (len(sound), sample_rate) == (2 * 640, 16000)
 
 
-def test_sounds_are_mixture_estimate_and_target_as_loud_as_they_are_to_each_other(prepared: Folders) -> None:
+def test_sounds_are_mixture_estimate_and_target_as_loud_as_they_are_to_each_other(prepared: TrainingData) -> None:
     net = SpeechNet(tiny()).eval()
     torch.nn.init.zeros_(net.audio.mask.weight)
     torch.nn.init.constant_(net.audio.mask.bias, 30.0)
@@ -458,6 +460,6 @@ def test_sounds_are_mixture_estimate_and_target_as_loud_as_they_are_to_each_othe
     assert found["target"][1].square().mean() / found["mixture"][1].square().mean() == pytest.approx(float(ratio))
 
 
-def test_lips_alone_have_nothing_to_listen_to(prepared: Folders, tmp_path: Path) -> None:
+def test_lips_alone_have_nothing_to_listen_to(prepared: TrainingData, tmp_path: Path) -> None:
     train(settings(stage="lips", num_steps=1), prepared, tmp_path)
     assert EventAccumulator(str(tmp_path)).Reload().Tags()["audio"] == []

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torchvision.models import ResNet, resnet18
 
-from avse.models.visual import LipResNet
+from avse.models.lip_encoder import LipResNet
 
 
 @pytest.fixture(scope="module")

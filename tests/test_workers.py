@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 from batch_jobs import Scripted, by_name, is_alive, wait_for, write_items
 
-from avse import workers
-from avse.batch import Item
+from avse.batch.discovery import Item
 from avse.errors import AvseError, MissingError, UsageError
+from avse.parallel import local
+from avse.parallel.local import run_many
+from avse.parallel.tasks import LostError
 from avse.progress import Report
-from avse.tasks import LostError
-from avse.workers import run_many
 
 
 def nothing(worker: int, item: Item, stage: str, done: float, total: float) -> None:
@@ -35,7 +35,7 @@ def job(tmp_path: Path) -> Scripted:
 
 def test_workers_start_once_and_share_the_cores(job: Scripted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(workers, "num_cores", lambda: 7)
+    monkeypatch.setattr(local, "num_cores", lambda: 7)
     items = write_items(tmp_path / "in", *["nap 0.2"] * 8)
     outcomes = by_name(list(run_many(job, items, 2, nothing)))
     assert [outcome.error for outcome in outcomes.values()] == [None] * 8
@@ -127,7 +127,7 @@ def test_workers_die_with_their_parent(job: Scripted, tmp_path: Path) -> None:
 import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
 from pathlib import Path
 from batch_jobs import Scripted, write_items
-from avse.workers import run_many
+from avse.parallel.local import run_many
 if __name__ == "__main__":
     items = write_items(Path({str(tmp_path / "in")!r}), "sleep", "sleep")
     list(run_many(Scripted(Path({str(job.starts)!r})), items, 2, print))
@@ -184,8 +184,8 @@ def test_interruption_ends_all_workers_which_tidy_up(tmp_path: Path) -> None:
 
 def test_threads_are_divided(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(8))
-    assert (workers.count(), workers.count(3)) == (8, 3)
-    assert [workers.threads_for(jobs) for jobs in (1, 2, 3, 16)] == [8, 4, 2, 1]
+    assert (local.count(), local.count(3)) == (8, 3)
+    assert [local.threads_for(jobs) for jobs in (1, 2, 3, 16)] == [8, 4, 2, 1]
 
 
 def _words(path: Path) -> list[str]:

@@ -13,12 +13,13 @@ from typing import Any
 import torch
 from small_world import tiny
 
-from avse.data.augment import LipAugment
-from avse.data.mixing import MixConfig
-from avse.training import devices, loop
-from avse.training.folders import Folders, training_mixers, training_rows
-from avse.training.loop import Trainer
-from avse.training.settings import TrainConfig
+from avse.data.augmentation.mouth import LipAugment
+from avse.data.online_mixing import MixConfig
+from avse.training import distributed
+from avse.training import trainer as training_trainer
+from avse.training.config import TrainConfig
+from avse.training.data import TrainingData, training_mixers, training_rows
+from avse.training.trainer import Trainer
 
 STILL = LipAugment(*[0] * 8)
 BASIS = TrainConfig(
@@ -34,7 +35,7 @@ WAYS: dict[str, dict[str, Any]] = {"in-use": {"as_in_use": True}, "trained": {},
 
 
 def two_steps(
-    config: TrainConfig, folders: Folders, run: Path, as_in_use: bool = False, num_runs: int = 1
+    config: TrainConfig, folders: TrainingData, run: Path, as_in_use: bool = False, num_runs: int = 1
 ) -> dict[str, torch.Tensor]:
     """Weights after two steps, in one run or in two; ``as_in_use`` keeps dropout and a batch's statistics out."""
     for _ in range(num_runs):
@@ -52,22 +53,22 @@ def two_steps(
     return weights
 
 
-def small_folders(faces: Path) -> Folders:
+def small_folders(faces: Path) -> TrainingData:
     """Two speakers to learn from, two to validate on."""
-    return Folders(faces, validation_speakers=("speaker0", "speaker2"))
+    return TrainingData(faces, validation_speakers=("speaker0", "speaker2"))
 
 
 def main() -> None:
     """Each kind of run as in use, where shares add up to the batch; as it is trained; and in two pieces."""
     torch.set_num_threads(1)
-    loop.VALIDATION_BATCH_SIZE = 2
+    training_trainer.VALIDATION_BATCH_SIZE = 2
     faces, output = map(Path, sys.argv[1:])
     for stage, basis in RUNS.items():
-        config = replace(basis, num_devices=devices.num_started() or 1)
+        config = replace(basis, num_devices=distributed.num_started() or 1)
         for way, options in WAYS.items():
             name = f"{stage}-{way}"
             weights = two_steps(config, small_folders(faces), output / name, **options)
-            torch.save(weights, output / f"{name}-{0 if devices.is_first() else 1}.pt")
+            torch.save(weights, output / f"{name}-{0 if distributed.is_first() else 1}.pt")
 
 
 if __name__ == "__main__":

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from avse import tasks
 from avse.batch import storage
-from avse.batch.items import SOUNDS, Item
+from avse.batch.discovery import SOUNDS, Item
 from avse.errors import AvseError, MissingError
+from avse.parallel import tasks
 from avse.progress import Report
 
 Values = dict[str, Any]
@@ -33,7 +33,7 @@ class EnhanceJob:
     tell, else as a worker starts.
 
     Attributes:
-        options: passed on to `avse.enhance.enhance` as they are.
+        options: passed on to `avse.enhancement.pipeline.enhance` as they are.
         reference_dir: the clean voices, in the tree of the recordings under any sound suffix; each row then has scores.
     """
 
@@ -43,23 +43,23 @@ class EnhanceJob:
     reference_dir: str | None = None
 
     def __post_init__(self) -> None:
-        from avse.loudness import check_loudness
+        from avse.enhancement.loudness import check_loudness
 
         check_loudness(self.options.get("loudness_lufs"))
 
     def __call__(self) -> Work:
         """Load the net; the work on one item returns what `enhance` says of it."""
-        from avse.choice import check_wish
-        from avse.enhance import check_strength
-        from avse.registry import load_model
+        from avse.active_speaker.selection import check_speaker
+        from avse.enhancement.validation import check_strength
+        from avse.weights.pretrained import load_model
 
         check_strength(self.options.get("strength", 1.0))
         checkpoint = load_model(self.model, self.device)
-        check_wish(checkpoint.net, self.options.get("speaker", "active"))
+        check_speaker(checkpoint.net, self.options.get("speaker", "active"))
         return functools.partial(self._enhance, checkpoint)
 
     def _enhance(self, checkpoint: Any, item: Item, report: Report) -> Values:
-        from avse.enhance import enhance
+        from avse.enhancement.pipeline import enhance
 
         with (
             telling_of_the_disk(item.output),
@@ -77,7 +77,7 @@ class EnhanceJob:
 
 def scores(reference_dir: str, name: str, recording: Path, output: Path, options: Mapping[str, Any]) -> dict[str, Any]:
     """Scores before and after against the clean voice of that name, or the reason why there are none."""
-    from avse.evaluation.compare import compare_files, read_reference
+    from avse.evaluation.reference import compare_files, read_reference
 
     stem = Path(reference_dir, PurePosixPath(name).with_suffix(""))
     found = [path for suffix in sorted(SOUNDS) if (path := stem.with_name(stem.name + suffix)).is_file()]

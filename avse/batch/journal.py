@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from avse import files
 from avse.errors import MissingError
+from avse.io import jsonl
 
 NAME = "results.jsonl"
 
@@ -18,7 +18,7 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / NAME
-        self._length, rows = files.read_lines(self.path)
+        self._length, rows = jsonl.read_jsonl(self.path)
         self.rows = [row for row in rows if "item" in row]
 
     def last(self) -> dict[str, dict[str, Any]]:
@@ -27,7 +27,7 @@ class Journal:
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Add a line and see it to the disk. MissingError, and the file as before, if there is no space."""
-        line = files.to_json(row).encode() + b"\n"
+        line = jsonl.to_json(row).encode() + b"\n"
         try:
             with self.path.open("ab", buffering=0) as file:
                 file.truncate(self._length)

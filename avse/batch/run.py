@@ -11,13 +11,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from avse import __version__, files, tasks
 from avse.batch import storage
-from avse.batch.items import Item
+from avse.batch.discovery import Item
 from avse.batch.job import Job, Values
 from avse.batch.journal import Journal
 from avse.errors import AvseError, MissingError, UsageError, printable
-from avse.workers import run_many
+from avse.io import atomic, jsonl
+from avse.parallel import tasks
+from avse.parallel.local import run_many
+from avse.version import __version__
 
 State = Literal["todo", "done", "taken"]
 Outcome = tasks.Outcome[Item, Values]
@@ -37,7 +39,7 @@ class Settings:
         num_workers: processes at the same time.
         force: redo what is done.
         needs_scores: an item whose row has no scores is not done.
-        engine: local processes, or a cluster (`avse.batch_ray`).
+        engine: local processes, or a cluster (`avse.parallel.ray`).
         about: for the summary: what was run, with which options.
     """
 
@@ -109,7 +111,7 @@ def run(
         finally:
             storage.sweep(item.output for item in todo)
             with suppress(OSError):
-                files.write_json(settings.results / "summary.json", summary.as_dict())
+                jsonl.write_json(settings.results / "summary.json", summary.as_dict())
         _write_report(journal, items, summary.as_dict(), settings)
     return summary.as_dict()
 
@@ -120,7 +122,7 @@ def _alone(settings: Settings) -> Iterator[None]:
     output = set() if storage.is_url(settings.output) else {Path(settings.output).resolve()}
     with ExitStack() as locks:
         for folder in sorted(output | {settings.results.resolve()}):
-            locks.enter_context(files.locked(folder))
+            locks.enter_context(atomic.lock_folder(folder))
         try:
             yield
         except OSError as error:
@@ -209,7 +211,7 @@ class _Summary:
 
 def _write_report(journal: Journal, items: Sequence[Item], summary: dict[str, Any], settings: Settings) -> None:
     """The rows of this batch's items, each with the latest that is known of it."""
-    from avse.evaluation.report import batch_report
+    from avse.reports.batch import batch_report
 
     latest = journal.last()
     rows = [latest[name] for name in map(printable, (item.name for item in items)) if name in latest]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from avse.data.mixing import Mixer
+from avse.data.online_mixing import Mixer
 
 Item = TypeVar("Item")
 

@@ -9,13 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from avse import files, workers
-from avse.data.field_layouts import LAYOUTS
-from avse.data.layouts import Found, choose, recognise
 from avse.errors import AvseError
 from avse.evaluation import dnsmos, results, summary
-from avse.evaluation.methods import Method, parse_methods
+from avse.evaluation.corpora.corpus import Found, choose, recognise
+from avse.evaluation.corpora.layouts import LAYOUTS
 from avse.evaluation.scoring import Evaluator, Row, Setup, Task, empty_row
+from avse.evaluation.systems import System, parse_systems
+from avse.io import jsonl
+from avse.parallel import local
 from avse.progress import Report, silent
 
 
@@ -39,7 +40,6 @@ class Request:
     keep_estimates: bool = True
     with_dnsmos: bool = False
     """DNSMOS beside the other scores; where there is no reference it is there anyway."""
-    with_report: bool = True
     seed: int = 0
     """Of the bootstrap."""
 
@@ -71,20 +71,21 @@ def evaluate(
 
     Methods of earlier runs that are not asked for keep their rows in results.jsonl, and are in nothing else.
 
-    ``output`` gets results.jsonl (a row for each item and method, as it ends), estimates/, scores.csv, summary.json
-    and report.html. An item that cannot be scored is a row with its reason; only a request that makes no sense raises.
+    ``output`` gets results.jsonl (a row for each item and method, as it ends), estimates/, scores.csv and summary.json;
+    `avse.reports.evaluation.evaluation_report` makes a page of what is returned. An item that cannot be scored is a
+    row with its reason; only a request that makes no sense raises.
 
     Raises:
         UsageError: folder, layout, methods or output make no sense. MissingError: a program or package is not there.
     """
-    found, methods = find(request), parse_methods(request.methods)
+    found, methods = find(request), parse_systems(request.methods)
     if request.with_dnsmos or any(item.reference is None for item in found.items):
         dnsmos.check_installed()
     if any(method.model for method in methods):
-        from avse import registry
+        from avse.weights import pretrained
 
-        registry.pick_device(request.device)
-    jobs = min(workers.count(num_jobs), len(found.items))
+        pretrained.pick_device(request.device)
+    jobs = min(local.count(num_jobs), len(found.items))
     setup = Setup(request.output, tuple(methods), request.device, jobs, request.keep_estimates, request.with_dnsmos)
     began = time.perf_counter()
     with results.opened(request.output, _settings(request, found.layout, methods), force) as (kept, file):
@@ -103,7 +104,7 @@ def evaluate(
     return Evaluation(found.layout, ordered, facts)
 
 
-def _tasks(found: Found, methods: Sequence[Method], done: Mapping[results.Key, Row]) -> Iterator[Task]:
+def _tasks(found: Found, methods: Sequence[System], done: Mapping[results.Key, Row]) -> Iterator[Task]:
     """Items with the methods that are still to be run."""
     for item in found.items:
         labels = [method.label for method in methods if (item.subset, item.name, method.label) not in done]
@@ -113,7 +114,7 @@ def _tasks(found: Found, methods: Sequence[Method], done: Mapping[results.Key, R
 
 def _run(setup: Setup, tasks: Sequence[Task], on_progress: Report) -> Iterator[list[Row]]:
     """Rows of each item as it ends; a worker that died leaves rows that say so."""
-    ended = workers.run_many(partial(Evaluator, setup), tasks, setup.num_jobs)
+    ended = local.run_many(partial(Evaluator, setup), tasks, setup.num_jobs)
     for number, outcome in enumerate(ended, 1):
         if isinstance(outcome.answer, AvseError):
             task, reason = outcome.item, outcome.answer.message
@@ -123,7 +124,7 @@ def _run(setup: Setup, tasks: Sequence[Task], on_progress: Report) -> Iterator[l
         on_progress("evaluating", number, len(tasks))
 
 
-def _settings(request: Request, layout: str, methods: Sequence[Method]) -> dict[str, Any]:
+def _settings(request: Request, layout: str, methods: Sequence[System]) -> dict[str, Any]:
     """What rows in one folder must have in common."""
     own = {method.label: asdict(method) | {"command": list(method.command)} for method in methods}
     videos = str(request.videos.resolve()) if request.videos else None
@@ -131,10 +132,6 @@ def _settings(request: Request, layout: str, methods: Sequence[Method]) -> dict[
 
 
 def _write(request: Request, rows: list[Row], facts: dict[str, Any]) -> None:
-    """The table, the summary and the page."""
+    """Write the table and the summary."""
     results.write_table(request.output / results.TABLE, rows)
-    files.write_json(request.output / results.SUMMARY, facts)
-    if request.with_report:
-        from avse.evaluation.report import evaluation_report
-
-        evaluation_report(rows, facts, request.output / "report.html")
+    jsonl.write_json(request.output / results.SUMMARY, facts)

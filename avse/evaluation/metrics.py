@@ -17,7 +17,7 @@ import soxr
 
 from avse.config import SAMPLE_RATE
 from avse.errors import UsageError
-from avse.evaluation.pesq_process import pesq_wide_band
+from avse.evaluation.pesq_worker import pesq_wide_band
 
 PESQ_MIN_SECONDS = 0.25
 WINDOW_SECONDS = 30

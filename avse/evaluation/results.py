@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from avse import files
 from avse.errors import UsageError
-from avse.evaluation.report.study import UNPROCESSED, Study, score_of
+from avse.evaluation.statistics import UNPROCESSED, ScoreTable, score_of
+from avse.io import atomic, jsonl
 
 Row = dict[str, Any]
 Key = tuple[str, str, str]
@@ -34,16 +34,16 @@ def opened(output: Path, settings: Mapping[str, Any], force: bool) -> Iterator[t
     if output.exists() and not output.is_dir():
         raise UsageError(f"{output} is a file.", "Name a folder for the results.")
     there = {path.name for path in output.iterdir()} if output.exists() else set()
-    if there - {files.LOCK} and ROWS not in there:
+    if there - {atomic.LOCK} and ROWS not in there:
         raise UsageError(f"{output} is not empty, and holds no results.", "Name another folder.")
-    with files.locked(output):
+    with atomic.lock_folder(output):
         if force:
             _clear(output)
         settings = _joined(output / SETTINGS, settings)
         path = output / ROWS
-        kept = [row for row in files.read_lines(path)[1] if row["status"] == "ok"]
-        files.write_json(output / SETTINGS, settings)
-        with files.whole(path) as partial, partial.open("w", encoding="utf-8") as file:
+        kept = [row for row in jsonl.read_jsonl(path)[1] if row["status"] == "ok"]
+        jsonl.write_json(output / SETTINGS, settings)
+        with atomic.atomic_path(path) as partial, partial.open("w", encoding="utf-8") as file:
             append(file, kept)
         with path.open("a", encoding="utf-8") as file:
             yield kept, file
@@ -51,16 +51,16 @@ def opened(output: Path, settings: Mapping[str, Any], force: bool) -> Iterator[t
 
 def append(file: IO[str], rows: Sequence[Row]) -> None:
     """Write rows at once, whole lines in one piece."""
-    file.write("".join(files.to_json(row) + "\n" for row in rows))
+    file.write("".join(jsonl.to_json(row) + "\n" for row in rows))
     file.flush()
 
 
 def write_table(path: Path, rows: Sequence[Row]) -> None:
     """Write all rows as CSV, with the improvement over the mixture beside every score."""
-    study = Study(rows)
+    study = ScoreTable(rows)
     names = [metric.name for metric in study.metrics]
     heads = ["subset", "item", "method", "status", "reason", "seconds", "elapsed_seconds"]
-    with files.whole(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+    with atomic.atomic_path(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow([*heads, *names, *(f"{name}_improvement" for name in names)])
         for row in rows:

@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from avse import workers
 from avse.config import SAMPLE_RATE, SAMPLES_PER_FRAME
-from avse.data import sounds
-from avse.data.layouts import Item, Recipe
 from avse.errors import AvseError, one_line
 from avse.evaluation import dnsmos
-from avse.evaluation.methods import MIXED, Case, Method, Runner
+from avse.evaluation.corpora.corpus import Item, Recipe
 from avse.evaluation.metrics import score
+from avse.evaluation.systems import UNPROCESSED, Case, Runner, System
+from avse.io import audio_files
+from avse.parallel import local
 from avse.progress import Report
 
 SCORES = {"pesq": "pesq_wb", "stoi": "stoi", "estoi": "estoi", "si_sdr": "si_sdr"}
@@ -42,7 +42,7 @@ class Setup:
     """What every worker has to know."""
 
     output: Path
-    methods: tuple[Method, ...]
+    methods: tuple[System, ...]
     device: str
     num_jobs: int
     keep_estimates: bool
@@ -54,7 +54,7 @@ class Evaluator:
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
-        self._runner = Runner(setup.methods, setup.device, workers.threads_for(setup.num_jobs))
+        self._runner = Runner(setup.methods, setup.device, local.threads_for(setup.num_jobs))
 
     def __call__(self, task: Task, report: Report) -> list[Row]:
         began = time.perf_counter()
@@ -67,7 +67,7 @@ class Evaluator:
             rows[0]["stage_seconds"]["other"] = time.perf_counter() - began - named
         return rows
 
-    def _row(self, method: Method, case: Case, scratch: Path) -> Row:
+    def _row(self, method: System, case: Case, scratch: Path) -> Row:
         """A row in any case: a failure is its reason."""
         watch = _Watch()
         row = empty_row(case.item, method.label)
@@ -76,7 +76,7 @@ class Evaluator:
                 row |= {"seconds": case.seconds, "mixture": str(case.mixture)}
                 reference = _reference(case)
             path, estimate = self._estimate(method, case, scratch, watch)
-            row["estimate"] = str(path) if method.label == MIXED or self._setup.keep_estimates else None
+            row["estimate"] = str(path) if method.label == UNPROCESSED or self._setup.keep_estimates else None
             with watch("score"):
                 row["scores"], reasons = self._scores(reference, estimate)
             row |= {"status": "failed" if reasons else "ok", "reason": reasons or None}
@@ -86,9 +86,9 @@ class Evaluator:
             row["reason"] = one_line(error)
         return row | {"elapsed_seconds": watch.seconds.get("method", 0.0), "stage_seconds": watch.seconds}
 
-    def _estimate(self, method: Method, case: Case, scratch: Path, watch: _Watch) -> tuple[Path, np.ndarray]:
+    def _estimate(self, method: System, case: Case, scratch: Path, watch: _Watch) -> tuple[Path, np.ndarray]:
         """The file that a method made, and its sound (N,)."""
-        if method.label == MIXED:
+        if method.label == UNPROCESSED:
             return case.mixture, case.sound
         folder = self._setup.output if self._setup.keep_estimates else scratch
         path = folder / "estimates" / safe(method.label) / safe(case.item.subset) / f"{safe(case.item.name)}.wav"
@@ -97,7 +97,7 @@ class Evaluator:
         with watch("method"):
             self._runner.run(method, case, path)
         with watch("read"):
-            return path, sounds.read(path)
+            return path, audio_files.read_audio_file(path)
 
     def _scores(self, reference: np.ndarray | None, estimate: np.ndarray) -> tuple[dict[str, float], str]:
         """Scores by name, and why those that are nan are."""
@@ -158,7 +158,7 @@ def safe(name: str) -> str:
 def _reference(case: Case) -> np.ndarray | None:
     if case.item.reference is None:
         return None
-    reference = sounds.read(case.item.reference)
+    reference = audio_files.read_audio_file(case.item.reference)
     return reference[: len(case.sound)] if case.item.cut else reference
 
 

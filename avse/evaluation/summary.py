@@ -10,10 +10,10 @@ from datetime import date
 from importlib import metadata
 from typing import Any
 
-from avse import __version__
-from avse.evaluation.methods import Method
-from avse.evaluation.report.study import UNPROCESSED, Mean, Study, mean_of
-from avse.workers import num_cores
+from avse.evaluation.statistics import UNPROCESSED, Mean, ScoreTable, mean_of
+from avse.evaluation.systems import System
+from avse.parallel.local import num_cores
+from avse.version import __version__
 
 PROTOCOL = (
     "16 kHz, one channel. PESQ wide-band (ITU-T P.862.2) and STOI, ESTOI in windows of at most 30 s; SI-SDR of the "
@@ -23,9 +23,9 @@ PROTOCOL = (
 PACKAGES = ("torch", "numpy", "scipy", "pesq", "pystoi", "speechmos", "soxr", "soundfile", "onnxruntime")
 
 
-def summarise(rows: Sequence[Mapping[str, Any]], methods: Sequence[Method], seed: int) -> dict[str, Any]:
+def summarise(rows: Sequence[Mapping[str, Any]], methods: Sequence[System], seed: int) -> dict[str, Any]:
     """Versions, machine, methods with their weights' SHA-256, and a table by subset and method."""
-    study = Study(rows)
+    study = ScoreTable(rows)
     table = [_line(study, subset, method, seed) for subset in study.subsets for method in study.methods]
     return {
         "protocol": PROTOCOL,
@@ -55,11 +55,11 @@ def times(rows: Sequence[Mapping[str, Any]], wall_seconds: float, num_jobs: int)
     }
 
 
-def _weights(method: Method) -> dict[str, Any]:
+def _weights(method: System) -> dict[str, Any]:
     return {"spec": method.spec, "sha256": method.sha256, "sha256_without_face": method.sha256_without_face}
 
 
-def _line(study: Study, subset: str, method: str, seed: int) -> dict[str, Any]:
+def _line(study: ScoreTable, subset: str, method: str, seed: int) -> dict[str, Any]:
     rows = study.select(method, subset)
     names = [metric.name for metric in study.metrics]
     gains = {} if method == UNPROCESSED else {name: study.gains(name, method, subset) for name in names}

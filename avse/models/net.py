@@ -12,13 +12,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from avse.config import NUM_BANDS, SAMPLES_PER_FRAME, ModelConfig
+from avse.models.audio_unet import AudioUNet
 from avse.models.blocks import TemporalContext
 from avse.models.fusion import SITES, build_fusion
 from avse.models.fusion.cwc import NoFusion
 from avse.models.imputer import FeatureRegulariser, Form, Imputer, Kind
-from avse.models.unet import AudioUNet
-from avse.models.visual import LipResNet
-from avse.records import Inputs
+from avse.models.inputs import Inputs
+from avse.models.lip_encoder import LipResNet
 
 
 class Output(NamedTuple):

@@ -7,15 +7,22 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from avse.audio import band_energies, istft, stft
 from avse.config import NUM_BANDS, SAMPLES_PER_FRAME, ModelConfig
 from avse.data.dataset import Batch
+from avse.dsp.stft import band_energies, istft, stft
 from avse.features import LEVEL, SILENT_RMS, WINDOW, prepare
+from avse.models.inputs import Inputs
 from avse.models.net import Output, SpeechNet
-from avse.records import Inputs
-from avse.training.intelligibility import confusion
-from avse.training.losses import complex_loss, correlation, energy_targets, lost_loss, magnitude_loss, si_sdr
-from avse.training.perceptual import disturbance
+from avse.training.losses.pesq import pesq_loss
+from avse.training.losses.spectral import (
+    asymmetric_loss,
+    complex_loss,
+    correlation,
+    energy_targets,
+    magnitude_loss,
+    si_sdr,
+)
+from avse.training.losses.stoi import stoi_loss
 
 Losses = dict[str, Tensor]
 
@@ -40,11 +47,11 @@ def speech_losses(output: Output, batch: Batch, config: ModelConfig) -> Losses:
     estimate = istft(output.spectrum, WINDOW, hop)
     losses = {
         "spec/magnitude": magnitude_loss(output.spectrum, clean, power),
-        "spec/lost": lost_loss(output.spectrum, clean, power),
+        "spec/lost": asymmetric_loss(output.spectrum, clean, power),
         "spec/complex": complex_loss(output.spectrum, clean, power),
         "wave/si_sdr": -si_sdr(estimate, reference).clamp(-30, 30).mean(),
-        "wave/disturbance": disturbance(estimate, reference).mean(),
-        "wave/confusion": confusion(estimate, reference).mean(),
+        "wave/disturbance": pesq_loss(estimate, reference).mean(),
+        "wave/confusion": stoi_loss(estimate, reference).mean(),
     }
     if output.energies is not None and bool(batch.seen.any()):
         losses["lips/energy"] = _energy_loss(output.energies, batch)

@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 from report_world import HOSTILE, batch_rows, made_rows, write_sound
 
-from avse.evaluation.report import batch_report, enhancement_report, evaluation_report
+from avse.reports.batch import batch_report
+from avse.reports.enhancement import enhancement_report
+from avse.reports.evaluation import evaluation_report
 
 pytestmark = pytest.mark.browser
 

@@ -15,12 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from avse.models.fusion.axes import (
-    TimeAxes,
-    check_features,
-    check_time_axes,
-    find_time_axes,
-)
+from avse.models.fusion.axes import TimeAxes, check_features, check_time_axes, find_time_axes
 
 
 class MMTM(nn.Module):

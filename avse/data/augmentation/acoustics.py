@@ -1,0 +1,43 @@
+"""What lies between a mouth and a file: a room's reverberation, a microphone's colour, a line's narrow band.
+
+Legend: `N` samples at 16 kHz.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from avse.config import SAMPLE_RATE
+
+TAIL_SECONDS = 0.3
+
+
+def reverberate(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Sound (N,) in a made-up room: after the direct sound, noise that decays by 60 dB in 0.15 to 0.5 s.
+
+    The direct sound stays where it is, so that lips and sound remain together; it is 2 to 15 dB above the tail.
+    """
+    times = np.arange(1, int(TAIL_SECONDS * SAMPLE_RATE)) / SAMPLE_RATE
+    tail = rng.standard_normal(len(times)) * 10 ** (-3 * times / rng.uniform(0.15, 0.5))
+    tail[: int(0.002 * SAMPLE_RATE)] = 0.0
+    tail *= 10 ** (-rng.uniform(2.0, 15.0) / 20) / np.sqrt(np.square(tail).sum())
+    response = np.concatenate([[1.0], tail])
+    size = len(sound) + len(response)
+    answer = np.fft.irfft(np.fft.rfft(sound, size) * np.fft.rfft(response, size), size)
+    return answer[: len(sound)].astype(np.float32)
+
+
+def random_eq(sound: np.ndarray, range_db: float, rng: np.random.Generator) -> np.ndarray:
+    """Sound (N,) through a made-up microphone: gains within +-``range_db`` at every octave from 62 Hz to 8 kHz."""
+    spectrum = np.fft.rfft(sound)
+    octaves = np.log2(np.linspace(0, SAMPLE_RATE / 2, len(spectrum)).clip(62.5) / 62.5)
+    gains_db = np.interp(octaves, np.arange(8), rng.uniform(-range_db, range_db, 8))
+    return np.fft.irfft(spectrum * 10 ** (gains_db / 20), len(sound)).astype(np.float32)
+
+
+def limit_bandwidth(sound: np.ndarray, highest_hz: float) -> np.ndarray:
+    """Sound (N,) without what lies above a frequency, as a telephone or a strong compression leaves it."""
+    spectrum = np.fft.rfft(sound)
+    frequencies = np.linspace(0, SAMPLE_RATE / 2, len(spectrum))
+    spectrum *= 1 / (1 + (frequencies / highest_hz) ** 24)
+    return np.fft.irfft(spectrum, len(sound)).astype(np.float32)

@@ -1,0 +1,119 @@
+"""What a camera may do to a mouth, for whole batches: shift, size, tilt, yaw, mirror, contrast, blur, cover, far, late.
+
+Legend: `B` batch, `V` video frames, `H W` pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from avse.errors import UsageError
+
+
+@dataclass(frozen=True)
+class LipAugment:
+    """How far each change goes; every clip draws its own, alike for all its frames."""
+
+    shift: float = 0.08
+    """Largest shift, as a share of the crop's side."""
+    scale: float = 0.12
+    """Largest change of size."""
+    tilt_radians: float = 0.12
+    """Largest rotation."""
+    yaw_radians: float = 0.0
+    """Furthest that a head turns aside: the mouth becomes as much narrower."""
+    mirror_probability: float = 0.5
+    """How often left and right are swapped."""
+    gamma: float = 0.35
+    """Largest change of contrast, as the logarithm of an exponent."""
+    cover_probability: float = 0.25
+    """How often something covers a part of the mouth."""
+    blur_probability: float = 0.2
+    """How often the picture is out of focus."""
+    far_probability: float = 0.0
+    """How often a face is far away: its mouth was recorded on no more than `far_pixels` a side."""
+    far_pixels: tuple[int, int] = (10, 40)
+    """Range of that many pixels, fewest and most."""
+    jitter_frames: int = 0
+    """Furthest that the picture comes too early or too late for its sound."""
+
+    def __post_init__(self) -> None:
+        fewest, most = self.far_pixels
+        if not 1 <= fewest <= most:
+            raise UsageError(f"far_pixels goes from {fewest} to {most}.", "Give 1 or more, the lower end first.")
+
+
+def augment(crops: Tensor, settings: LipAugment, generator: torch.Generator) -> Tensor:
+    """Change crops (B, V, H, W), 0..255; returns float of the same shape."""
+    num_clips = crops.shape[0]
+
+    def draw(limit: float) -> Tensor:
+        return (torch.rand(num_clips, generator=generator) * 2 - 1) * limit
+
+    def chosen(probability: float) -> Tensor:
+        return torch.nonzero(torch.rand(num_clips, generator=generator) < probability)[:, 0]
+
+    moved = _move(crops.float(), draw, settings)
+    gamma = torch.exp(draw(settings.gamma))[:, None, None, None]
+    bright = 255 * (moved / 255).clamp(0, 1) ** gamma
+    blurred = chosen(settings.blur_probability)
+    if len(blurred):
+        bright[blurred] = F.avg_pool2d(bright[blurred], 5, stride=1, padding=2, count_include_pad=False)
+    for clip in chosen(settings.cover_probability):
+        _occlude(bright[clip], generator)
+    for clip in chosen(settings.far_probability):
+        bright[clip] = _lower_resolution(bright[clip], settings.far_pixels, generator)
+    return bright
+
+
+def jitter_av_offset(crops: Tensor, seen: Tensor, limit: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Move each clip's picture by up to ``limit`` frames against its sound; the first or last frame stands in.
+
+    ``crops`` (B, V, H, W) and ``seen`` (B, V) move together. With a limit of 0 nothing is drawn.
+    """
+    if limit == 0:
+        return crops, seen
+    lags = torch.randint(-limit, limit + 1, (len(crops), 1), generator=generator)
+    clips, frames = torch.arange(len(crops))[:, None], torch.arange(crops.shape[1])
+    moved = (frames - lags).clamp(0, crops.shape[1] - 1)
+    return crops[clips, moved], seen[clips, moved]
+
+
+def _move(crops: Tensor, draw: Callable[[float], Tensor], settings: LipAugment) -> Tensor:
+    """Shift, size, tilt, yaw and mirror, all by one affine map; what comes in from outside repeats the border."""
+    tilt, scale = draw(settings.tilt_radians), torch.exp(draw(settings.scale))
+    mirror = torch.where(draw(1.0) > 2 * settings.mirror_probability - 1, 1.0, -1.0)
+    width = mirror / torch.cos(draw(settings.yaw_radians)) if settings.yaw_radians else mirror
+    cosine, sine = torch.cos(tilt) * scale, torch.sin(tilt) * scale
+    rows = [
+        torch.stack([cosine * width, -sine, draw(2 * settings.shift)], 1),
+        torch.stack([sine * width, cosine, draw(2 * settings.shift)], 1),
+    ]
+    return warp(crops, torch.stack(rows, 1))
+
+
+def warp(crops: Tensor, maps: Tensor) -> Tensor:
+    """Crops (B, V, H, W) through one affine map each (B, 2, 3), from where a pixel goes to where it comes from."""
+    grid = F.affine_grid(maps, [len(crops), 1, *crops.shape[-2:]], align_corners=False)
+    return F.grid_sample(crops, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def _occlude(clip: Tensor, generator: torch.Generator) -> None:
+    """Lay a grey patch of up to a sixth of the picture over one clip (V, H, W), in place."""
+    side = clip.shape[-1]
+    width, height = (int(side * math.sqrt(float(share))) for share in torch.rand(2, generator=generator) / 6 + 0.01)
+    left, top = (int(float(place) * side) for place in torch.rand(2, generator=generator) * 0.9)
+    clip[:, top : top + height, left : left + width] = 255 * float(torch.rand(1, generator=generator))
+
+
+def _lower_resolution(clip: Tensor, pixels: tuple[int, int], generator: torch.Generator) -> Tensor:
+    """One clip (V, H, W) as a camera has it that stands far off: on few pixels, stretched again."""
+    side = int(torch.randint(pixels[0], pixels[1] + 1, (), generator=generator))
+    few = F.interpolate(clip[:, None], (side, side), mode="area")
+    return F.interpolate(few, clip.shape[-2:], mode="bilinear", align_corners=False)[:, 0]

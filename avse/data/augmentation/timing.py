@@ -1,0 +1,124 @@
+"""What is done to talkers before they are mixed: cut and joined, played faster or slower, made to pause.
+
+Legend: `N` samples, `V` video frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import soxr
+
+from avse.config import SAMPLES_PER_FRAME
+from avse.data.prepared_clips import Clip, load_clip
+from avse.faces.mouth_roi import CROP_SIZE
+
+
+def random_segment(clips: Sequence[Path], num_frames: int, rng: np.random.Generator, with_lips: bool = True) -> Clip:
+    """A random stretch of ``num_frames`` out of one speaker's clips, joined where one is too short."""
+    parts: list[Clip] = []
+    missing = num_frames
+    while missing > 0:
+        clip = _load(clips[int(rng.integers(len(clips)))])
+        length = len(clip.seen)
+        first = int(rng.integers(length - missing + 1)) if length > missing else 0
+        part = slice(first, first + missing)
+        sound = clip.sound[part.start * SAMPLES_PER_FRAME : part.stop * SAMPLES_PER_FRAME]
+        parts.append(Clip(sound, clip.lips[part] if clip.lips is not None and with_lips else None, clip.seen[part]))
+        missing -= len(parts[-1].seen)
+    sound, seen = (np.concatenate([getattr(part, name) for part in parts]) for name in ("sound", "seen"))
+    return Clip(sound, _join_lips(parts), seen)
+
+
+def change_speed(clip: Clip, num_frames: int) -> Clip:
+    """The whole clip in ``num_frames`` frames, faster or slower: its pitch changes, and neighbouring pictures blend."""
+    length = len(clip.seen)
+    if length == num_frames:
+        return clip
+    sound = soxr.resample(clip.sound, length, num_frames, "HQ")
+    before, after, share = _neighbours(length, num_frames)
+    lips = None if clip.lips is None else _blended(clip.lips, before, after, share)
+    return Clip(sound, lips, clip.seen[before] & clip.seen[after])
+
+
+def take_turns(clips: Sequence[Clip], rng: np.random.Generator, listening: float = 0.0) -> list[Clip]:
+    """Two talkers, one after the other, with half a second in common or less; ``listening`` as in `with_pause`."""
+    num_frames = len(clips[0].seen)
+    change, overlap = int(rng.uniform(0.25, 0.75) * num_frames), int(rng.integers(0, 7))
+    pauses = [(0, change - overlap), (change + overlap, num_frames)]
+    rng.shuffle(pauses)
+    return [with_pause(clip, *pause, rng, listening) for clip, pause in zip(clips, pauses, strict=True)]
+
+
+def with_pause(clip: Clip, first: int, last: int, rng: np.random.Generator, listening: float = 0.0) -> Clip:
+    """The clip, silent from frame ``first`` to before ``last``, its mouth at rest or, so often, that of a listener."""
+    pause = np.zeros(len(clip.seen), bool)
+    pause[max(first, 0) : max(last, 0)] = True
+    switched = np.pad(np.repeat(~pause, SAMPLES_PER_FRAME), 80, "edge")
+    heard = np.convolve(switched, np.ones(161) / 161, "valid").astype(np.float32)
+    if clip.lips is None:
+        return Clip(clip.sound * heard, None, clip.seen)
+    silent_lips = _listening if listening and rng.random() < listening else _at_rest
+    return Clip(clip.sound * heard, silent_lips(clip, pause, rng), clip.seen)
+
+
+def _listening(clip: Clip, pause: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Lips (V, 88, 88) that move in a pause (V,), but more slowly than a talker's: a stretch of the clip, drawn out.
+
+    They rest where the stretch is too short to move in, or is not seen throughout.
+    """
+    assert clip.lips is not None
+    length = round(pause.sum() * rng.uniform(0.1, 0.4))
+    first = int(rng.integers(len(pause) - length + 1))
+    stretch = slice(first, first + length)
+    if length < 2 or not clip.seen[stretch].all():
+        return _at_rest(clip, pause, rng)
+    lips = clip.lips.copy()
+    lips[pause] = _blended(clip.lips[stretch], *_neighbours(length, int(pause.sum())))
+    lips[~clip.seen] = 0
+    return lips
+
+
+def _at_rest(clip: Clip, pause: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Lips (V, 88, 88) that stay as in the clip's quietest frame, and sway, in a pause (V,)."""
+    assert clip.lips is not None
+    loudness = np.where(clip.seen, np.square(clip.sound.reshape(len(pause), -1)).mean(1), np.inf)
+    rest = clip.lips[int(np.argmin(loudness))].astype(np.int16)
+    sway = np.clip(np.rint(np.cumsum(rng.normal(0.0, 0.25, (len(pause), 2)), axis=0)), -3, 3).astype(int)
+    lips = clip.lips.copy()
+    for index in np.flatnonzero(pause & clip.seen):
+        grain = rng.integers(-2, 3, rest.shape)
+        lips[index] = np.clip(np.roll(rest, tuple(sway[index]), (0, 1)) + grain, 1, 255)
+    return lips
+
+
+def _blended(lips: np.ndarray, before: np.ndarray, after: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Lips (V, 88, 88) at places between two frames each, as `_neighbours` tells them."""
+    share = share[:, None, None]
+    return np.rint(lips[before] * (1 - share) + lips[after] * share).astype(np.uint8)
+
+
+def _neighbours(length: int, num_frames: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Between which two of ``length`` frames each of ``num_frames`` lies, and how near to the second (0 to 1)."""
+    places = ((np.arange(num_frames) + 0.5) * length / num_frames - 0.5).clip(0, length - 1)
+    before = places.astype(int)
+    return before, np.minimum(before + 1, length - 1), (places - before).astype(np.float32)
+
+
+def _join_lips(parts: Sequence[Clip]) -> np.ndarray | None:
+    """Lips of all parts, black where one has none; None where none has any."""
+    if all(part.lips is None for part in parts):
+        return None
+    sizes = [(len(part.seen), CROP_SIZE, CROP_SIZE) for part in parts]
+    return np.concatenate(
+        [np.zeros(size, np.uint8) if part.lips is None else part.lips for part, size in zip(parts, sizes, strict=True)]
+    )
+
+
+@lru_cache(maxsize=2048)
+def _load(path: Path) -> Clip:
+    """Clips stay in memory once read: about 9 kB for every video frame."""
+    return load_clip(path)

@@ -1,0 +1,238 @@
+"""Folders of mixtures: made in parallel, whole files only, and continued where they stopped.
+
+``OUT/mix/ITEM.wav`` the mixture, ``s1/`` the target, ``s2/``, ``s3/`` and ``noise/`` the rest, each as loud as it is
+inside; ``video/ITEM.mkv`` the target's picture over the mixture, ready for ``avse enhance``; ``mixtures.csv`` every
+source with its level and place. The "muse" form is written by `avse.data.muse_folder`.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+from avse.config import SAMPLE_RATE
+from avse.data.mixtures import muse_format
+from avse.data.mixtures.recipes import (
+    Clips,
+    Mixture,
+    MixtureConfig,
+    clips_by_speaker,
+    item_name,
+    make_mixture,
+    make_muse_mixture,
+    outside,
+)
+from avse.errors import AvseError, InputError, UsageError
+from avse.io import atomic, audio_files, formats, remux
+from avse.parallel import local
+from avse.progress import Report
+
+COLUMNS = ("item", "role", "speaker", "file", "offset_seconds", "start_seconds", "seconds", "level_db")
+FOLDERS = {"target": "s1", "talker1": "s2", "talker2": "s3", "talker3": "s4", "talker4": "s5", "noise": "noise"}
+LAYOUTS = ("avse", "muse")
+Row = dict[str, str]
+
+
+@dataclass(frozen=True)
+class MixtureRequest:
+    """What `make_folder` was asked for."""
+
+    source: Path
+    output: Path
+    config: MixtureConfig
+    count: int
+    noise: Path | None = None
+    layout: str = "avse"
+
+    def __post_init__(self) -> None:
+        if self.layout not in LAYOUTS:
+            raise UsageError(f"Unknown layout {self.layout!r}.", f"Use one of: {', '.join(LAYOUTS)}.")
+        if (self.noise is None) != (self.config.noise_db is None):
+            raise UsageError("Noise needs its files and its level.", "Give both: --noise DIR --noise-db -10 0")
+        if self.layout == "muse" and (self.noise or self.config.num_speakers < 2):
+            raise UsageError("Mixtures of the MuSE family hold talkers only.", "Leave --noise out.")
+        if self.config.num_speakers > len(FOLDERS) - 1:
+            raise UsageError(f"{self.config.num_speakers} speakers are too many.", f"At most {len(FOLDERS) - 1}.")
+        if self.output.exists() and not self.output.is_dir():
+            raise UsageError(f"{self.output} is a file.", "Name a folder for the mixtures.")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one mixture; ``problem`` is empty where all went well."""
+
+    item: str
+    problem: str
+    rows: Sequence[Row] = ()
+    passed_over: tuple[tuple[str, str], ...] = ()
+
+
+def make_folder(order: MixtureRequest, num_jobs: int | None = None, force: bool = False) -> Iterator[Outcome]:
+    """Make all mixtures that are not there yet, and yield what became of each of all of them."""
+    clips = clips_by_speaker(order.source, order.output)
+    noises = _kinds(order.noise, order.output) if order.noise else {}
+    if len(clips) < order.config.num_speakers:
+        raise UsageError(
+            f"{order.source} has {len(clips)} speakers, and a mixture needs {order.config.num_speakers}.",
+            "Expected a folder for each speaker: SPEAKER/**/CLIP.mp4",
+        )
+    _settle(order, clips, noises, force)
+    names = {item_name(order.config, clips, index): index for index in range(order.count)}
+    done = {name: rows for name, rows in _rows_so_far(order.output).items() if _is_whole(order, name, rows)}
+    for name in names:
+        if name in done:
+            yield Outcome(name, "", done[name])
+    found = []
+    todo = [name for name in names if name not in done]
+    job = partial(_Maker, order, clips, noises, names)
+    with atomic.open_for_filenames(order.output / "mixtures.part.csv") as file:
+        file.write(_as_csv([row for rows in done.values() for row in rows]))
+        for ended in local.run_many(job, todo, local.count(num_jobs)):
+            name, answer = ended.item, ended.answer
+            outcome = Outcome(name, answer.message) if isinstance(answer, AvseError) else answer
+            file.write(_as_csv(outcome.rows))
+            file.flush()
+            done |= {name: list(outcome.rows)} if not outcome.problem else {}
+            found.append(outcome)
+            yield outcome
+    _finish(order, [row for name in sorted(done) for row in done[name]], found)
+
+
+class _Maker:
+    """One process: makes and writes mixtures by their name."""
+
+    def __init__(self, order: MixtureRequest, clips: Clips, noises: Clips, names: dict[str, int]) -> None:
+        self._order, self._clips, self._noises, self._names = order, clips, noises, names
+
+    def __call__(self, name: str, report: Report) -> Outcome:
+        order, index = self._order, self._names[name]
+        try:
+            if order.layout == "muse":
+                mixture = make_muse_mixture(order.config, self._clips, index)
+                rows = _describe(name, mixture, order)
+                muse_format.write_item(order.output, muse_format.fields(rows), mixture)
+            else:
+                mixture = make_mixture(order.config, self._clips, self._noises, index)
+                rows = _describe(name, mixture, order)
+                write_item(order.output, name, mixture)
+        except (InputError, OSError) as error:
+            return Outcome(name, error.message if isinstance(error, InputError) else str(error))
+        return Outcome(name, "", rows, tuple((str(path), problem) for path, problem in mixture.passed_over.items()))
+
+
+def write_item(folder: Path, name: str, mixture: Mixture) -> None:
+    """Write one mixture in our own layout; the film last, so that with it the item is whole."""
+    for role, sound in mixture.roles.items():
+        audio_files.write_audio_file(folder / FOLDERS[role] / f"{name}.wav", sound)
+    mixed = folder / "mix" / f"{name}.wav"
+    audio_files.write_audio_file(mixed, mixture.sound)
+    film = mixture.parts[0].file
+    if film.suffix.lower() in formats.VIDEO_FILES:
+        remux.mux_audio_under_video(film, mixed, folder / "video" / f"{name}.mkv")
+
+
+def _describe(name: str, mixture: Mixture, order: MixtureRequest) -> list[Row]:
+    """Files are named from the folder of the clips, or of the noise."""
+    rows = []
+    for part in mixture.parts:
+        file = part.file.relative_to(order.noise if part.role == "noise" and order.noise else order.source)
+        seconds = [f"{samples / SAMPLE_RATE:.7f}" for samples in (part.offset, part.start, part.length)]
+        values = (name, part.role, part.speaker, file.as_posix(), *seconds, repr(round(part.level_db, 6)))
+        rows.append(dict(zip(COLUMNS, values, strict=True)))
+    return rows
+
+
+def _kinds(noise: Path, output: Path) -> dict[str, list[Path]]:
+    """Noise files by the folder they are in; what lies in ``output`` is none."""
+    kinds: dict[str, list[Path]] = {}
+    for path in sorted(outside(output, noise, noise.rglob("*"))):
+        if path.suffix.lower() in formats.AUDIO_FILES:
+            kinds.setdefault(path.parent.relative_to(noise).as_posix(), []).append(path)
+    if not kinds:
+        raise UsageError(f"No sound files in {noise}.", "Give --noise a folder with .wav, .flac, .ogg or .mp3 files.")
+    return kinds
+
+
+def _settle(order: MixtureRequest, clips: Clips, noises: Clips, force: bool) -> None:
+    """Note what the folder is made of; UsageError if it holds, or was begun with, something else."""
+    kept = order.output / "mixtures.json"
+    told = {"layout": order.layout, "clips_sha256": _names_sha256(order.source, clips)} | asdict(order.config)
+    if order.noise:
+        told["noises_sha256"] = _names_sha256(order.noise, noises)
+    text = json.dumps(told, indent=2) + "\n"
+    if not kept.exists() and order.output.is_dir() and any(order.output.iterdir()):
+        raise UsageError(f"{order.output} is not empty, and holds no mixtures.", "Name another folder.")
+    if kept.exists() and kept.read_text() != text and not force:
+        raise UsageError(f"{order.output} holds other mixtures.", "Name another folder, or give --force to start anew.")
+    if force and kept.exists():
+        _check_apart(order)
+        shutil.rmtree(order.output)
+    order.output.mkdir(parents=True, exist_ok=True)
+    with atomic.atomic_path(kept) as partial_file:
+        partial_file.write_text(text)
+
+
+def _check_apart(order: MixtureRequest) -> None:
+    """UsageError where starting anew would remove what the mixtures are made of."""
+    for folder in (order.source, order.noise):
+        if folder and folder.resolve().is_relative_to(order.output.resolve()):
+            raise UsageError(f"{folder} is in {order.output}, which would be removed.", "Name another output folder.")
+
+
+def _names_sha256(root: Path, clips: Clips) -> str:
+    """Hash of the names of all clips, from their folder on."""
+    names = "\n".join(path.relative_to(root).as_posix() for paths in clips.values() for path in paths)
+    return hashlib.sha256(names.encode(errors="surrogateescape")).hexdigest()
+
+
+def _rows_so_far(folder: Path) -> dict[str, list[Row]]:
+    """Rows by item, of a run that ended and of one that was broken off; an item whose last line was cut is no item."""
+    found: dict[str, list[Row]] = {}
+    for name in ("mixtures.csv", "mixtures.part.csv"):
+        path = folder / name
+        text = path.read_text("utf-8", "surrogateescape") if path.exists() else ""
+        lines = text[: text.rfind("\n") + 1].splitlines()
+        by_item: dict[str, list[Row]] = {}
+        for values in csv.reader(line for line in lines if line != ",".join(COLUMNS)):
+            row = dict(zip(COLUMNS, values, strict=True))
+            by_item.setdefault(row["item"], []).append(row)
+        if not text.endswith("\n") and by_item:
+            by_item.popitem()
+        found |= by_item
+    return found
+
+
+def _is_whole(order: MixtureRequest, name: str, rows: Sequence[Row]) -> bool:
+    if order.layout == "muse":
+        return (order.output / muse_format.mixture_path(muse_format.fields(rows))).is_file()
+    wanted = [f"{FOLDERS[row['role']]}/{name}.wav" for row in rows] + [f"mix/{name}.wav"]
+    if Path(rows[0]["file"]).suffix.lower() in formats.VIDEO_FILES:
+        wanted.append(f"video/{name}.mkv")
+    return all((order.output / path).is_file() for path in wanted)
+
+
+def _as_csv(rows: Sequence[Row]) -> str:
+    text = io.StringIO()
+    csv.DictWriter(text, COLUMNS, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def _finish(order: MixtureRequest, rows: Sequence[Row], found: Sequence[Outcome]) -> None:
+    """Write the lists of what is there and of what could not be used."""
+    with atomic.atomic_path(order.output / "mixtures.csv") as whole, atomic.open_for_filenames(whole) as file:
+        file.write(",".join(COLUMNS) + "\n" + _as_csv(rows))
+    if order.layout == "muse":
+        muse_format.write_list(order.output, order.config.num_speakers, rows)
+    (order.output / "mixtures.part.csv").unlink()
+    problems = sorted({pair for outcome in found for pair in outcome.passed_over})
+    problems += [(outcome.item, outcome.problem) for outcome in found if outcome.problem]
+    if problems:
+        with atomic.atomic_path(order.output / "bad.csv") as whole, atomic.open_for_filenames(whole) as file:
+            csv.writer(file, lineterminator="\n").writerows([("source", "problem"), *problems])

@@ -1,0 +1,228 @@
+"""Mixtures for evaluation, each from nothing but a tree of clips and a seed: one target, other talkers, noise.
+
+Legend: `N` samples, all at 16 kHz.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from avse.config import SAMPLE_RATE
+from avse.data import corpus
+from avse.dsp.levels import rms
+from avse.errors import InputError, UsageError
+from avse.io import audio_files
+
+MAX_TRIES = 20
+PEAK = 0.9
+SILENCE = 1e-4
+"""RMS below which a sound has no level that could be set."""
+NOISE_HIGHPASS_HZ = 80
+"""Room noise is mostly below what one hears: it would only use up the level that is asked for."""
+
+Clips = Mapping[str, Sequence[Path]]
+
+
+@dataclass(frozen=True)
+class MixtureConfig:
+    """What mixtures are made of. Levels are RMS relative to the target's over the whole mixture, in dB."""
+
+    num_speakers: int = 2
+    """People in a mixture: the target, and those who talk over it."""
+    level_db: tuple[float, float] = (0.0, 0.0)
+    """Range of the level of each interfering talker."""
+    noise_db: tuple[float, float] | None = None
+    """Range of the level of the noise; None for no noise."""
+    seconds: float | None = None
+    """Length of a mixture: longer targets are cut at their end, shorter ones passed over. None keeps the target's."""
+    seed: int = 0
+    """Another seed, other mixtures."""
+
+    def __post_init__(self) -> None:
+        if self.num_speakers < 1:
+            raise UsageError(f"{self.num_speakers} speakers make no mixture.", "Give --speakers 2 or 3.")
+        if self.num_speakers == 1 and self.noise_db is None:
+            raise UsageError("One speaker and no noise is no mixture.", "Give --speakers 2, or --noise DIR.")
+        for name, levels in (("--level-db", self.level_db), ("--noise-db", self.noise_db)):
+            if levels is not None and levels[0] > levels[1]:
+                raise UsageError(f"{name} goes from {levels[0]} to {levels[1]}.", "Give the lower end first.")
+        if self.seconds is not None and self.seconds < 0.25:
+            raise UsageError(f"{self.seconds} s is too short to score.", "Give --seconds 1 or more.")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A stretch of a source file and where it lies in the mixture, in samples; the level of its whole role in dB."""
+
+    role: str
+    speaker: str
+    file: Path
+    offset: int
+    start: int
+    length: int
+    level_db: float
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """One mixture: every role's sound (N,) as it is inside, "target" first, and the parts that they come from."""
+
+    roles: Mapping[str, np.ndarray]
+    parts: Sequence[Part]
+    passed_over: Mapping[Path, str] = field(default_factory=dict)
+
+    @property
+    def sound(self) -> np.ndarray:
+        """The sum (N,)."""
+        return np.stack(list(self.roles.values())).sum(0, dtype=np.float32)
+
+
+def clips_by_speaker(tree: Path, output: Path | None = None) -> dict[str, list[Path]]:
+    """Clips of a tree ``SPEAKER/**/CLIP``; ``dev/mp4`` or ``mp4`` inside are found, as VoxCeleb2 comes.
+
+    What lies in ``output`` is no clip.
+    """
+    speakers = {path: prepared.parent.name for path, prepared in corpus.sources(tree, Path())}
+    found: dict[str, list[Path]] = {}
+    for path in outside(output, tree, speakers) if output else speakers:
+        found.setdefault(speakers[path], []).append(path)
+    return found
+
+
+def outside(output: Path, folder: Path, paths: Iterable[Path]) -> list[Path]:
+    """Those of the paths in a folder that do not lie in ``output``. UsageError if that is the folder itself."""
+    written, root = output.resolve(), folder.resolve()
+    if written == root:
+        raise UsageError(f"{output} is the input folder itself.", "Name another folder for the mixtures.")
+    if not written.is_relative_to(root):
+        return list(paths)
+    own = folder / written.relative_to(root)
+    return [path for path in paths if not path.is_relative_to(own)]
+
+
+def draw_speakers(config: MixtureConfig, clips: Clips, index: int) -> list[str]:
+    """Who is in a mixture, the target first: all different people."""
+    rng = np.random.default_rng((config.seed, index, 0))
+    return [str(name) for name in rng.choice(sorted(clips), config.num_speakers, replace=False)]
+
+
+def item_name(config: MixtureConfig, clips: Clips, index: int) -> str:
+    """Name of a mixture: its number and its people, such as 00007-id00012-id00345."""
+    people = "-".join(draw_speakers(config, clips, index))
+    return f"{index:05d}-{re.sub(r'[^A-Za-z0-9-]+', '_', people)}"
+
+
+def make_mixture(config: MixtureConfig, clips: Clips, noises: Clips, index: int) -> Mixture:
+    """The mixture that belongs to (seed, index). InputError if a speaker has no clip that can be used."""
+    rng = np.random.default_rng((config.seed, index, 1))
+    target, *others = draw_speakers(config, clips, index)
+    source = _Source()
+    whole, path = source.pick(clips[target], rng, config.seconds or 0.25)
+    length = len(whole) if config.seconds is None else round(config.seconds * SAMPLE_RATE)
+    roles, parts = {"target": whole[:length]}, [Part("target", target, path, 0, 0, length, 0.0)]
+    loud = rms(whole[:length])
+    for number, other in enumerate(others, 1):
+        level_db = rng.uniform(*config.level_db)
+        sound, own = source.stretch(f"talker{number}", other, clips[other], length, level_db, rng)
+        roles[f"talker{number}"], parts = _levelled(sound, loud, level_db), parts + own
+    if config.noise_db is not None:
+        level_db = rng.uniform(*config.noise_db)
+        kind = str(rng.choice(sorted(noises)))
+        sound, own = source.stretch("noise", kind, noises[kind], length, level_db, rng)
+        roles["noise"], parts = _levelled(_without_rumble(sound), loud, level_db), parts + own
+    gain = min(1.0, PEAK / max(float(np.abs(sound).max()) for sound in (*roles.values(), sum(roles.values()))))
+    return Mixture({role: gain * sound for role, sound in roles.items()}, parts, source.passed_over)
+
+
+def make_muse_mixture(config: MixtureConfig, clips: Clips, index: int) -> Mixture:
+    """A mixture by the recipe of MuSE: whole files, powers of whole files, cut to the shortest, divided by its peak."""
+    rng = np.random.default_rng((config.seed, index, 1))
+    source = _Source()
+    drawn, parts = [], []
+    for number, speaker in enumerate(draw_speakers(config, clips, index)):
+        sound, path = source.pick(clips[speaker], rng, config.seconds or 0.25)
+        level_db = rng.uniform(*config.level_db) if number else 0.0
+        drawn.append(sound)
+        parts.append(Part(f"talker{number}" if number else "target", speaker, path, 0, 0, 0, level_db))
+    length = min(len(sound) for sound in drawn)
+    if config.seconds is not None:
+        length = min(length, round(config.seconds * SAMPLE_RATE))
+    mixed = muse_sum(drawn, [part.level_db for part in parts])
+    parts = [Part(part.role, part.speaker, part.file, 0, 0, length, part.level_db) for part in parts]
+    cut = {part.role: sound[:length] for part, sound in zip(parts, drawn, strict=True)}
+    return Mixture(cut | {"mixture": mixed[:length] / np.abs(mixed[:length]).max()}, parts, source.passed_over)
+
+
+def muse_sum(drawn: Sequence[np.ndarray], levels_db: Sequence[float]) -> np.ndarray:
+    """Target (N,) plus interferers scaled to their level relative to its power, cut to the shortest."""
+    length = min(len(sound) for sound in drawn)
+    loud = rms(drawn[0])
+    scaled = [drawn[0], *(_levelled(sound, loud, db) for sound, db in zip(drawn[1:], levels_db[1:], strict=True))]
+    return np.stack([sound[:length] for sound in scaled]).sum(0, dtype=np.float32)
+
+
+class _Source:
+    """Reads clips, and passes over those that are broken, silent or too short."""
+
+    def __init__(self) -> None:
+        self.passed_over: dict[Path, str] = {}
+
+    def pick(
+        self, clips: Sequence[Path], rng: np.random.Generator, min_seconds: float = 0.0
+    ) -> tuple[np.ndarray, Path]:
+        """A clip's sound (N,) and path."""
+        problem = ""
+        for _ in range(MAX_TRIES):
+            path = clips[int(rng.integers(len(clips)))]
+            try:
+                sound = audio_files.read_audio_file(path)
+            except InputError as error:
+                self.passed_over[path] = problem = error.message
+                continue
+            if rms(sound) < SILENCE:
+                self.passed_over[path] = problem = f"{path} is silent."
+            elif len(sound) < round(min_seconds * SAMPLE_RATE):
+                problem = f"{path} is shorter than {min_seconds} s."
+            else:
+                return sound, path
+        raise InputError(f"No clip could be used in {MAX_TRIES} tries; the last: {problem}", "Look at these clips.")
+
+    def stretch(
+        self, role: str, speaker: str, clips: Sequence[Path], length: int, level_db: float, rng: np.random.Generator
+    ) -> tuple[np.ndarray, list[Part]]:
+        """Sound (N,) from a clip that is long enough, at a random place, or from several clips one after the other."""
+        for _ in range(MAX_TRIES):
+            sound, parts = self._join(role, speaker, clips, length, level_db, rng)
+            if rms(sound) >= SILENCE:
+                return sound, parts
+        raise InputError(f"{speaker} is silent in {MAX_TRIES} places.", "Look at these clips.")
+
+    def _join(
+        self, role: str, speaker: str, clips: Sequence[Path], length: int, level_db: float, rng: np.random.Generator
+    ) -> tuple[np.ndarray, list[Part]]:
+        pieces: list[np.ndarray] = []
+        parts: list[Part] = []
+        start = 0
+        while start < length:
+            sound, path = self.pick(clips, rng)
+            offset = int(rng.integers(max(len(sound) - (length - start), 0) + 1))
+            pieces.append(sound[offset : offset + length - start])
+            parts.append(Part(role, speaker, path, offset, start, len(pieces[-1]), level_db))
+            start += len(pieces[-1])
+        return np.concatenate(pieces), parts
+
+
+def _levelled(sound: np.ndarray, loud: float, level_db: float) -> np.ndarray:
+    return (sound * (loud * 10 ** (level_db / 20) / max(rms(sound), 1e-9))).astype(np.float32)
+
+
+def _without_rumble(sound: np.ndarray) -> np.ndarray:
+    from scipy.signal import butter, sosfilt
+
+    highpass = butter(4, NOISE_HIGHPASS_HZ, "highpass", fs=SAMPLE_RATE, output="sos")
+    return np.asarray(sosfilt(highpass, sound), np.float32)

@@ -1,0 +1,121 @@
+"""Recordings prepared once for training: mouths and sound of every clip in one small file that loads without ffmpeg.
+
+``SPEAKER/**/CLIP.ext`` (VoxCeleb2's ``dev/mp4`` inside is found) becomes ``CACHE/SPEAKER/GROUP-CLIP.npz`` with
+``sound`` int16 (N,) at 16 kHz and, where there is a picture, ``lips`` uint8 (V, 88, 88), black where unseen; N = 640 V.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from avse.config import SAMPLES_PER_FRAME
+from avse.data.corpus import sources
+from avse.errors import InputError, MissingError, UsageError
+from avse.faces import detection, face_tracker, mouth_roi
+from avse.io import atomic, reader
+from avse.parallel import local
+from avse.progress import Report
+
+MIN_SEEN_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One prepared clip: sound float32 (N,), lips uint8 (V, 88, 88) or None, seen bool (V,)."""
+
+    sound: np.ndarray
+    lips: np.ndarray | None
+    seen: np.ndarray
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one recording; ``problem`` is empty where all went well."""
+
+    source: Path
+    problem: str
+
+
+def load_clip(path: Path) -> Clip:
+    """Read one prepared clip."""
+    with np.load(path) as stored:
+        sound = stored["sound"].astype(np.float32) / 32768
+        if "lips" not in stored:
+            return Clip(sound, None, np.zeros(len(sound) // SAMPLES_PER_FRAME, bool))
+        crops = stored["lips"]
+        return Clip(sound, crops, mouth_roi.visible(crops))
+
+
+def find_clips(cache: Path) -> dict[str, list[Path]]:
+    """Prepared clips by speaker, in a fixed order."""
+    clips: dict[str, list[Path]] = {}
+    for path in sorted(cache.glob("*/[!.]*.npz")):
+        clips.setdefault(path.parent.name, []).append(path)
+    if not clips:
+        raise UsageError(f"No prepared clips in {cache}.", "Prepare recordings first: avse prepare DATA -o CACHE")
+    return clips
+
+
+def prepare(tree: Path, cache: Path, num_jobs: int | None = None) -> Iterator[Outcome]:
+    """Prepare all recordings of a tree in parallel; what is already there is kept. Bad ones are listed in bad.csv.
+
+    Raises MissingError where going on makes no sense: no ffmpeg, no space.
+    """
+    pairs = sources(tree, cache)
+    for source, target in pairs:
+        if target.exists():
+            yield Outcome(source, "")
+    todo = [(source, target) for source, target in pairs if not target.exists()]
+    bad = []
+    for ended in local.run_many(_Preparer, todo, local.count(num_jobs)):
+        outcome = Outcome(ended.item[0], ended.error.message if ended.error else "")
+        if outcome.problem:
+            bad.append((str(outcome.source), outcome.problem))
+        yield outcome
+    cache.mkdir(parents=True, exist_ok=True)
+    with atomic.atomic_path(cache / "bad.csv") as partial, atomic.open_for_filenames(partial) as file:
+        csv.writer(file).writerows([("source", "problem"), *sorted(bad)])
+
+
+def prepare_clip(path: Path, detect: detection.Detector) -> dict[str, Any]:
+    """Sound and lips of one recording, cut to a whole number of video frames that both cover."""
+    recording = reader.probe(path)
+    if recording.sound is None:
+        raise InputError(f"{path} has no sound.", "Leave it out.")
+    sound = reader.load_audio(recording)[:, 0]
+    num_frames = len(sound) // SAMPLES_PER_FRAME
+    if num_frames == 0:
+        raise InputError(f"{path} is shorter than a video frame.", "Leave it out.")
+    stored: dict[str, Any] = {}
+    if recording.picture is not None:
+        tracks = face_tracker.track_faces(recording, detect)
+        if not tracks:
+            raise InputError(f"{path} shows no face.", "Leave it out.")
+        stored["lips"] = np.concatenate(list(mouth_roi.crop_track(recording, tracks[0], num_frames)))
+        if mouth_roi.visible(stored["lips"]).mean() < MIN_SEEN_SHARE:
+            raise InputError(f"{path} shows no face for most of its time.", "Leave it out.")
+    whole = np.clip(np.rint(sound[: num_frames * SAMPLES_PER_FRAME] * 32768), -32768, 32767)
+    return {"sound": whole.astype(np.int16), **stored}
+
+
+class _Preparer:
+    """One process: finds faces, and writes prepared clips."""
+
+    def __init__(self) -> None:
+        self._detector = detection.Detector(num_threads=1)
+
+    def __call__(self, paths: tuple[Path, Path], report: Report) -> None:
+        source, target = paths
+        stored = prepare_clip(source, self._detector)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with atomic.atomic_path(target) as partial:
+                np.savez_compressed(partial, **stored)
+        except OSError as error:
+            raise MissingError(f"{target} cannot be written: {error.strerror}.", "See that there is space.") from error

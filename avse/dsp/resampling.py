@@ -1,0 +1,77 @@
+"""Sound as a stream of blocks (N, C): brought to another rate, mixed down, cut to a length. Knows no files.
+
+Legend: `C` channels, `N` samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import soxr
+
+from avse.config import SAMPLE_RATE
+
+LOW_FREQUENCY_CHANNEL = 3
+"""The channel of 5.1 and 7.1 that carries no speech."""
+
+
+def resample(blocks: Iterable[np.ndarray], from_hz: int, to_hz: int) -> Iterator[np.ndarray]:
+    """Blocks at another rate, not shifted; as they are where the rates are the same."""
+    if from_hz == to_hz:
+        yield from blocks
+        return
+    stream, num_channels = None, 1
+    for block in blocks:
+        num_channels = block.shape[1]
+        stream = stream or soxr.ResampleStream(from_hz, to_hz, num_channels, dtype="float32")
+        yield _as_block(stream.resample_chunk(np.ascontiguousarray(block, np.float32)), num_channels)
+    if stream:
+        yield _as_block(stream.resample_chunk(np.zeros((0, num_channels), np.float32), last=True), num_channels)
+
+
+def downmix(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """The mean of all channels that can carry speech, (N, 1)."""
+    for block in blocks:
+        yield speech_channels(block).mean(1, keepdims=True, dtype=np.float32)
+
+
+def speech_channels(block: np.ndarray) -> np.ndarray:
+    """The channels of (N, C) that can carry speech."""
+    return np.delete(block, LOW_FREQUENCY_CHANNEL, axis=1) if block.shape[1] in (6, 8) else block
+
+
+def to_model_rate(blocks: Iterable[np.ndarray], sample_rate: int) -> Iterator[np.ndarray]:
+    """What the network hears of a recording: one channel (N, 1) at 16 kHz."""
+    return resample(downmix(blocks), sample_rate, SAMPLE_RATE)
+
+
+def regroup(blocks: Iterable[np.ndarray], num_samples: int) -> Iterator[np.ndarray]:
+    """The same in blocks of ``num_samples`` and a last one that is shorter, perhaps empty."""
+    held: list[np.ndarray] = []
+    missing = num_samples
+    for block in blocks:
+        held.append(block)
+        missing -= len(block)
+        while missing <= 0:
+            joined = np.concatenate(held)
+            yield joined[:num_samples]
+            held = [joined[num_samples:]]
+            missing = num_samples - len(held[0])
+    if held:
+        yield np.concatenate(held)
+
+
+def trim_to_length(blocks: Iterable[np.ndarray], num_samples: int) -> Iterator[np.ndarray]:
+    """Blocks cut, or at most a few samples filled up, to ``num_samples`` in all."""
+    missing, num_channels = num_samples, 1
+    for block in blocks:
+        num_channels = block.shape[1]
+        yield block[:missing]
+        missing -= len(block[:missing])
+    if missing:
+        yield np.zeros((missing, num_channels), np.float32)
+
+
+def _as_block(samples: np.ndarray, num_channels: int) -> np.ndarray:
+    return samples.reshape(-1, num_channels)

@@ -1,0 +1,54 @@
+"""Check paths, options and streams before any work is done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import BinaryIO
+
+from avse.errors import InputError, UsageError
+from avse.io import atomic, reader, remux
+from avse.io.writer import AUDIO_OUTPUTS, VIDEO_OUTPUTS, check_audio_fits
+
+
+def check_paths(source: Path | BinaryIO, target: Path | BinaryIO | None, force: bool) -> None:
+    """UsageError, before any work, for a recording that is not there or an output that cannot be."""
+    if isinstance(source, Path):
+        check_recording(source)
+    if not isinstance(target, Path):
+        return
+    if target.suffix.lower() not in AUDIO_OUTPUTS | VIDEO_OUTPUTS:
+        known = ", ".join(sorted(AUDIO_OUTPUTS | VIDEO_OUTPUTS))
+        raise UsageError(f"Cannot write '{target.suffix}' files, as asked for with {target}.", f"Use one of: {known}")
+    atomic.check_output(target, force, [source] if isinstance(source, Path) else [])
+
+
+def check_recording(source: Path) -> None:
+    """UsageError for a path that names no file, InputError for an empty one."""
+    if source.is_dir():
+        raise UsageError(f"{source} is a folder.", "Name one recording in it.")
+    if not source.exists():
+        raise UsageError(f"There is no file {source}.", "Check the path.")
+    if not source.is_file():
+        raise UsageError(f"{source} is no file.", "Give - for the recording, and the stream on standard input.")
+    if source.stat().st_size == 0:
+        raise InputError(f"{source} is empty.", "Copy or download it again.")
+
+
+def check_strength(strength: float) -> None:
+    """UsageError for a strength that is none."""
+    if not 0 <= strength <= 1:
+        raise UsageError(f"A strength of {strength:g} makes no sense.", "Give a number from 0 (nothing) to 1 (all).")
+
+
+def check_tracks(tape: reader.Recording, target: Path | BinaryIO | None) -> None:
+    """InputError for sound that is not there or not fit for the output, UsageError for a video without a picture."""
+    if tape.sound is None:
+        raise InputError(f"{tape.path} has no sound.", "Give a recording with a sound track.")
+    if not isinstance(target, Path):
+        return
+    suffix = target.suffix.lower()
+    if suffix in VIDEO_OUTPUTS and tape.picture is None:
+        raise UsageError(f"{tape.path} has no picture to put into {target}.", "Write a sound file, such as clean.wav.")
+    check_audio_fits(tape.sound, suffix)
+    if suffix in VIDEO_OUTPUTS:
+        remux.check_video_fits(tape, target.suffix)

@@ -1,0 +1,125 @@
+"""Folders of mixtures as the field keeps them: which layout it is, and what is to be measured in it.
+
+A layout is a function that lists a folder's items, and lists none where the folder is laid out otherwise; they are in
+`avse.data.field_layouts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from avse.config import SAMPLE_RATE
+from avse.data.mixtures.recipes import muse_sum
+from avse.errors import InputError, UsageError
+from avse.io import audio_files
+
+TRAINING_SUBSETS = frozenset({"train", "training", "tr", "val", "valid", "cv", "dev"})
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A mixture that is in no file: sources, and the levels of all but the first relative to its power in dB.
+
+    Without levels it is the mean of the sources, as VisualVoice has it. ``seconds`` is the longest that it may be.
+    """
+
+    sources: tuple[Path, ...]
+    levels_db: tuple[float, ...] = ()
+    seconds: float | None = None
+
+    def make(self) -> np.ndarray:
+        """The mixture (N,) at 16 kHz; InputError if a source is missing."""
+        drawn = [audio_files.read_audio_file(path) for path in self.sources]
+        if self.levels_db:
+            mixed = muse_sum(drawn, self.levels_db)
+        else:
+            length = min(map(len, drawn))
+            mixed = np.stack([sound[:length] for sound in drawn]).mean(0, dtype=np.float32)
+        mixed = mixed[: round(self.seconds * SAMPLE_RATE)] if self.seconds else mixed
+        if not np.any(mixed):
+            raise InputError(f"The mixture of {self.sources[0]} is silent.", "Look at its sources.")
+        return mixed / np.abs(mixed).max() if self.levels_db else mixed
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing to measure.
+
+    ``mixture`` is a file, or a recipe; ``reference`` the target's clean sound, None where the data set keeps it back;
+    ``film`` shows the target. Where ``film`` is the mixture's own file, or ``is_dubbed``, its sound is the mixture.
+    ``cut`` is True where it belongs to the layout that the reference goes on after the mixture.
+    """
+
+    name: str
+    subset: str
+    mixture: Path | Recipe
+    reference: Path | None
+    film: Path | None = None
+    is_dubbed: bool = False
+    cut: bool = False
+
+
+Layout = Callable[[Path, "Path | None"], list[Item]]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A folder's layout by name, and its items in order."""
+
+    layout: str
+    items: list[Item]
+
+
+def recognise(
+    folder: Path, layouts: Mapping[str, Layout], layout: str | None = None, videos: Path | None = None
+) -> Found:
+    """List a folder's items, or those of the folders in it, which are then the subsets.
+
+    Args:
+        layouts: what is known, by name, in the order in which it is tried.
+        layout: the name of the only one to try.
+        videos: VoxCeleb2's own films, for layouts that hold sounds only but name their clips.
+
+    Raises:
+        UsageError: there is no such folder, or it is laid out in no known way.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"There is no folder {folder}.", "Name a folder of mixtures, such as avse mix makes.")
+    if layout is not None and layout not in layouts:
+        raise UsageError(f"Unknown layout {layout!r}.", f"Known: {', '.join(layouts)}.")
+    for name in [layout] if layout else list(layouts):
+        if items := layouts[name](folder, videos):
+            return Found(name, items)
+        inside = [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+        parts = [(path.name, layouts[name](path, videos)) for path in inside]
+        items = [replace(item, subset=_joined(part, item.subset)) for part, listed in parts for item in listed]
+        if items:
+            return Found(name, items)
+    raise UsageError(
+        f"{folder} holds no mixtures in {f'the layout {layout}' if layout else 'any known layout'}.",
+        f"Known: {', '.join(layouts)}; see avse evaluate --help. To make mixtures of clips: avse mix CLIPS OUTPUT",
+    )
+
+
+def choose(items: list[Item], subsets: list[str] | None, limit: int | None) -> list[Item]:
+    """Items of the named subsets, or of all but those for training where others exist; ``limit`` of each."""
+    there = list(dict.fromkeys(item.subset for item in items))
+    if unknown := [name for name in subsets or [] if name not in there]:
+        raise UsageError(f"There is no subset {unknown[0]!r}.", f"There are: {', '.join(there)}.")
+    for_test = [name for name in there if name.rpartition("/")[2] not in TRAINING_SUBSETS]
+    wanted = subsets or for_test or there
+    counts = dict.fromkeys(there, 0)
+    chosen = []
+    for item in items:
+        if item.subset in wanted and (limit is None or counts[item.subset] < limit):
+            counts[item.subset] += 1
+            chosen.append(item)
+    return chosen
+
+
+def _joined(folder: str, subset: str) -> str:
+    return f"{folder}/{subset}" if subset else folder

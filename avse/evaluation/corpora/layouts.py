@@ -1,0 +1,230 @@
+"""The layouts of mixture folders that are in use, one function each.
+
+Each lists the items of a folder, or none if the folder is laid out otherwise. ``videos`` is a folder of VoxCeleb2's own
+films, for the layouts that hold sounds only but name their clips.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from avse.data.mixtures.muse_format import row_name
+from avse.errors import UsageError
+from avse.evaluation.corpora.corpus import Item, Layout, Recipe
+from avse.io.formats import AUDIO_FILES, VIDEO_FILES
+
+_CLIP = re.compile(r"(id\d{5})[_#-](.{11})[_#-](\d{5})")
+
+
+def avse(folder: Path, videos: Path | None = None) -> list[Item]:
+    """What `avse mix` writes: mix/, s1/, ..., video/ and mixtures.csv, which names the items."""
+    listed = folder / "mixtures.csv"
+    if not (listed.is_file() and (folder / "mix").is_dir()):
+        return []
+    with listed.open(newline="") as file:
+        names = dict.fromkeys(row["item"] for row in csv.DictReader(file))
+    films = _by_stem(folder / "video")
+    return [
+        Item(name, "", folder / "mix" / f"{name}.wav", folder / "s1" / f"{name}.wav", films.get(name), True)
+        for name in names
+    ]
+
+
+def muse(folder: Path, videos: Path | None = None) -> list[Item]:
+    """MuSE, USEV, ClearVoice: mixture_data_list_{C}mix.csv; a mixture that is in no file is mixed when it is needed."""
+    lists = sorted(folder.glob("mixture_data_list_*mix.csv"))
+    items = []
+    for listed in lists:
+        with listed.open(newline="") as file:
+            rows = [row for row in csv.reader(file) if row]
+        made = {path.name: path for path in folder.glob(f"audio_mixture/{(len(rows[0]) - 2) // 4}_mix*/*/*.wav")}
+        for row in rows:
+            subset = row[0] if len(lists) == 1 else f"{listed.stem.rpartition('_')[2]}/{row[0]}"
+            items.append(_muse_item(folder, row, subset, made, videos))
+    return items
+
+
+def _muse_item(folder: Path, row: list[str], subset: str, made: dict[str, Path], videos: Path | None) -> Item:
+    talkers = [row[start : start + 4] for start in range(1, len(row) - 1, 4)]
+    places = [Path(split, speaker, utterance) for split, speaker, utterance, _ in talkers]
+    clean = [folder / "audio_clean" / place.with_name(place.name + ".wav") for place in places]
+    films = [_film(folder / "orig" / place) for place in places]
+    sources = [sound if sound.is_file() else film or sound for sound, film in zip(clean, films, strict=True)]
+    levels = tuple(float(level) for *_, level in talkers)
+    name = row_name(row)
+    mixture = made.get(f"{name}.wav") or Recipe(tuple(sources), levels, float(row[-1]))
+    film = films[0] or _voxceleb2_film(videos, talkers[0][1], talkers[0][2])
+    return Item(name, subset, mixture, sources[0], film, cut=True)
+
+
+def look2hear(folder: Path, videos: Path | None = None) -> list[Item]:
+    """CTCNet, RTFS-Net, IIANet, Dolphin: {tr,cv,tt}/{mix,s1,s2}/NAME.wav, or mix.json and so on; both are scored."""
+    root = next((folder / inside for inside in ("wav16k/min", "min") if (folder / inside).is_dir()), folder)
+    items = []
+    for part in [root / name for name in ("tr", "cv", "tt")] + [root]:
+        subset = "" if part == root else part.name
+        mixtures = {path.stem: path for path in sorted(part.glob("mix/*.wav")) if _CLIP.search(path.stem)}
+        lists = {name: _json_list(part / f"{name}.json") for name in ("mix", "s1", "s2")}
+        mixtures = mixtures or lists["mix"]
+        for name, mixture in mixtures.items():
+            clips = _CLIP.findall(name)
+            for index, talker in enumerate(("s1", "s2")):
+                reference = lists[talker].get(name) or mixture.parent.parent / talker / mixture.name
+                film = _voxceleb2_film(videos, *clips[index]) if index < len(clips) else None
+                items.append(Item(f"{name}-{talker}", subset, mixture, reference, film))
+    return items
+
+
+def _json_list(listed: Path) -> dict[str, Path]:
+    """Files of ``[[wav, ...], ...]`` by name; those whose path is of another machine are looked for beside the list."""
+    if not listed.is_file():
+        return {}
+    found = {}
+    for wav, *_ in json.loads(listed.read_text()):
+        path = Path(wav)
+        found[path.stem] = path if path.is_file() else listed.parent / listed.stem / path.name
+    return found
+
+
+def av_sepformer(folder: Path, videos: Path | None = None) -> list[Item]:
+    """AV-SepFormer: a folder UID#UID for each mixture, with mixture.wav, s0.wav, s1.wav; both talkers are scored."""
+    items = []
+    for mixture in sorted(folder.glob("*#*/mixture.wav")):
+        talkers = mixture.parent.name.split("#")
+        for index, talker in enumerate(talkers[:2]):
+            clip = _CLIP.search(talker)
+            film = _voxceleb2_film(videos, *clip.groups()) if clip else None
+            reference = mixture.with_name(f"s{index}.wav")
+            items.append(Item(f"{mixture.parent.name}-s{index}", "", mixture, reference, film))
+    return items
+
+
+def visualvoice(folder: Path, videos: Path | None = None) -> list[Item]:
+    """VisualVoice: folders with audio_mixed.wav, audio1.wav, audio2.wav; or trees mp4/ and audio/ to mix in pairs."""
+    items = []
+    for mixture in sorted([*folder.glob("*/audio_mixed.wav"), *folder.glob("*/*/audio_mixed.wav")]):
+        name, clips = mixture.parent.relative_to(folder).as_posix(), _CLIP.findall(mixture.parent.name)
+        for index in (0, 1):
+            film = _voxceleb2_film(videos, *clips[index]) if index < len(clips) else None
+            items.append(Item(f"{name}-{index + 1}", "", mixture, mixture.with_name(f"audio{index + 1}.wav"), film))
+    root = folder / "VoxCeleb2" if (folder / "VoxCeleb2").is_dir() else folder
+    if not items and (root / "audio").is_dir() and (root / "mp4").is_dir():
+        for split in sorted(path for path in (root / "audio").iterdir() if path.is_dir()):
+            items += _visualvoice_pairs(root, split)
+    return items
+
+
+def _visualvoice_pairs(root: Path, split: Path) -> list[Item]:
+    """Every clip with one of another speaker, always the same."""
+    clips = sorted(split.glob("*/*/*.wav"))
+    rng = np.random.default_rng(0)
+    items = []
+    for clip in clips:
+        others = [other for other in clips if other.parts[-3] != clip.parts[-3]]
+        if not others:
+            return []
+        place = clip.relative_to(root / "audio")
+        mixture = Recipe((clip, others[int(rng.integers(len(others)))]))
+        film, name = _film(root / "mp4" / place.with_suffix("")), "_".join(place.with_suffix("").parts[1:])
+        items.append(Item(name, split.name, mixture, clip, film, cut=True))
+    return items
+
+
+def avsec(folder: Path, videos: Path | None = None) -> list[Item]:
+    """AVSEC 1 to 3: SPLIT/scenes/S#####_{mixed,target}.wav and S#####_silent.mp4; the eval split has no target."""
+    return _scenes(folder, ("mixed",), "target")
+
+
+def avsec4(folder: Path, videos: Path | None = None) -> list[Item]:
+    """AVSEC 4: S#####_{mono_mix,mix,target_anechoic}.wav and S#####_silent.mp4."""
+    return _scenes(folder, ("mono_mix", "mix"), "target_anechoic")
+
+
+def _scenes(folder: Path, mixtures: tuple[str, ...], target: str) -> list[Item]:
+    """Scenes of each split; of several kinds of mixture, the first that a scene has."""
+    items: list[Item] = []
+    for scenes in [folder, folder / "scenes", *sorted(folder.glob("*/scenes"))]:
+        subset = "" if scenes in (folder, folder / "scenes") else scenes.parent.name
+        has_targets = any(scenes.glob(f"S*_{target}.wav"))
+        found: dict[str, Path] = {}
+        for kind in mixtures:
+            for path in scenes.glob(f"S*_{kind}.wav"):
+                if scene := re.fullmatch(rf"(S\d+)_{kind}", path.stem):
+                    found.setdefault(scene[1], path)
+        for name in sorted(found):
+            reference = scenes / f"{name}_{target}.wav" if has_targets else None
+            items.append(Item(name, subset, found[name], reference, _film(scenes / f"{name}_silent")))
+    return items
+
+
+def pairs(folder: Path, videos: Path | None = None) -> list[Item]:
+    """Plain pairs: noisy/ and clean/, or mix/ and s1/ (s2/, ...), the same names in all; films may stand for sounds."""
+    for mixed, targets in (("noisy", ("clean",)), ("mix", ("s1", "s2", "s3")), ("mixture", ("clean", "target"))):
+        present = [name for name in targets if (folder / name).is_dir()]
+        mixtures = _by_stem(folder / mixed)
+        if present and mixtures:
+            return list(_pairs(folder, mixtures, present))
+    return []
+
+
+def _pairs(folder: Path, mixtures: dict[str, Path], targets: list[str]) -> Iterator[Item]:
+    """The first talker always; another one only where it has a film of its own."""
+    references = {target: _by_stem(folder / target) for target in targets}
+    dubbed = _by_stem(folder / "video")
+    for name, mixture in mixtures.items():
+        for index, target in enumerate(targets):
+            reference = references[target].get(name, folder / target / mixture.name)
+            own = reference if reference.suffix.lower() in VIDEO_FILES else None
+            if index == 0:
+                shown = mixture if mixture.suffix.lower() in VIDEO_FILES else dubbed.get(name)
+                yield Item(name, "", mixture, reference, shown or own, is_dubbed=shown is not None)
+            elif own:
+                yield Item(f"{name}-{target}", "", mixture, reference, own)
+
+
+def voxceleb2(folder: Path, videos: Path | None = None) -> list[Item]:
+    """VoxCeleb2 as released: clips to mix, no mixtures; UsageError says so."""
+    if any(folder.glob("*/mp4/id*")) or any(folder.glob("mp4/id*")) or any(folder.glob("*/aac/id*")):
+        raise UsageError(
+            f"{folder} is VoxCeleb2 as released: clips, not mixtures.",
+            f"Make mixtures of it first: avse mix {folder} mixtures/ --speakers 2",
+        )
+    return []
+
+
+LAYOUTS: dict[str, Layout] = {
+    "voxceleb2": voxceleb2,
+    "avse": avse,
+    "muse": muse,
+    "look2hear": look2hear,
+    "av-sepformer": av_sepformer,
+    "visualvoice": visualvoice,
+    "avsec": avsec,
+    "avsec4": avsec4,
+    "pairs": pairs,
+}
+
+
+def _voxceleb2_film(videos: Path | None, *place: str) -> Path | None:
+    """The film of a clip (speaker, video, utterance) below any of the folders that VoxCeleb2 is kept in."""
+    if videos is None:
+        return None
+    roots = ("", "mp4", "test/mp4", "dev/mp4", "mp4/test", "mp4/train", "orig/test", "orig/train")
+    return next((film for root in roots if (film := _film(videos.joinpath(root, *place)))), None)
+
+
+def _film(path: Path) -> Path | None:
+    """The film of that name, whatever its suffix."""
+    films = (path.with_name(path.name + suffix) for suffix in sorted(VIDEO_FILES))
+    return next((film for film in films if film.is_file()), None)
+
+
+def _by_stem(folder: Path) -> dict[str, Path]:
+    known = AUDIO_FILES | VIDEO_FILES
+    return {path.stem: path for path in sorted(folder.glob("*")) if path.suffix.lower() in known}

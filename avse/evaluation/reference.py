@@ -1,0 +1,88 @@
+"""One recording before and after, against the same voice recorded clean.
+
+Sounds lie in nameless files that are mapped, not held, so that two hours need no more memory than two minutes.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from avse.config import SAMPLE_RATE, SAMPLES_PER_FRAME
+from avse.errors import InputError, UsageError
+from avse.evaluation.metrics import score
+from avse.io import reader
+from avse.io.ffmpeg import DEFAULT_LIMITS, Limits
+
+LABELS = {"pesq_wb": "PESQ (wide-band)", "stoi": "STOI", "estoi": "ESTOI", "si_sdr": "SI-SDR (dB)"}
+
+
+def read_reference(
+    reference: Path, recording: Path, audio_track: int = 1, limits: Limits = DEFAULT_LIMITS
+) -> np.ndarray:
+    """The clean voice (N,) at 16 kHz; InputError if it is not as long as the recording."""
+    if not reference.is_file():
+        raise UsageError(f"There is no reference {reference}.", "Check the path, or leave --reference out.")
+    clean, mixed = _read(reader.probe(reference)), _read(reader.probe(recording, audio_track, limits))
+    if abs(len(clean) - len(mixed)) > SAMPLES_PER_FRAME:
+        lengths = f"{len(clean) / SAMPLE_RATE:.2f} s and {len(mixed) / SAMPLE_RATE:.2f} s"
+        raise InputError(
+            f"Reference and recording are {lengths} long.", "Cut the reference so that both begin and end together."
+        )
+    return clean
+
+
+def compare_files(
+    clean: np.ndarray, recording: Path, output: Path, audio_track: int = 1, limits: Limits = DEFAULT_LIMITS
+) -> dict[str, Any]:
+    """Scores of the recording ("before") and of the output ("after"), with reasons where there is no score.
+
+    Ends that differ by less than a video frame (a codec's padding) are cut to the shortest.
+    """
+    before, after = reader.probe(recording, audio_track, limits), reader.probe(output)
+    sounds = {"before": _read(before), "after": _read(after)[_priming(before, after) :]}
+    length = min(len(clean), *(len(sound) for sound in sounds.values()))
+    found = {name: score(clean[:length], sound[:length], SAMPLE_RATE) for name, sound in sounds.items()}
+    scores: dict[str, Any] = {name: dict(item.values) for name, item in found.items()}
+    if reasons := {name: dict(item.reasons) for name, item in found.items() if item.reasons}:
+        scores["reasons"] = reasons
+    return scores
+
+
+def table(scores: Mapping[str, Mapping[str, float]]) -> str:
+    """Scores before and after as lines of text."""
+    lines = [f"{'':18}{'before':>9}{'after':>9}{'gain':>9}"]
+    for name, label in LABELS.items():
+        before, after = scores["before"][name], scores["after"][name]
+        lines.append(f"{label:18}" + "".join(f"{_number(value):>9}" for value in (before, after, after - before)))
+    return "\n".join(lines)
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3f}"
+
+
+def _read(tape: reader.Recording) -> np.ndarray:
+    if tape.sound is None:
+        raise InputError(f"{tape.path} has no sound.", "Give a recording with a sound track.")
+    with tempfile.TemporaryFile() as raw:
+        for block in reader.read_audio(tape, 10.0, SAMPLE_RATE, 1):
+            raw.write(block.tobytes())
+            tape.limits.check_seconds(tape.path, raw.tell() / (4 * SAMPLE_RATE))
+        return np.memmap(raw, np.float32, "r") if raw.tell() else np.zeros(0, np.float32)
+
+
+def _priming(recording: reader.Recording, output: reader.Recording) -> int:
+    """Samples before the output's own first one: the 1024 of an AAC encoder, which stay in where sound starts late."""
+    lags = []
+    for tape in (recording, output):
+        if tape.sound is None or tape.picture is None:
+            return 0
+        lags.append(tape.sound.start_seconds - tape.picture.start_seconds)
+    assert tape.sound is not None
+    return round(1024 * SAMPLE_RATE / tape.sound.sample_rate) if lags[0] - lags[1] > 0.005 else 0

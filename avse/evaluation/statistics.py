@@ -1,0 +1,141 @@
+"""The rows of an evaluation, put in order: values and gains by method and condition, means, the best and the worst."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+UNPROCESSED = "mixed"
+NUM_RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a metric is called and shown; ``unit`` is empty for scores without one."""
+
+    name: str
+    label: str
+    digits: int
+    unit: str = ""
+
+    @property
+    def heading(self) -> str:
+        """Label and unit."""
+        return f"{self.label}, {self.unit}" if self.unit else self.label
+
+
+METRICS = (
+    Metric("pesq", "PESQ", 2),
+    Metric("stoi", "STOI", 3),
+    Metric("estoi", "ESTOI", 3),
+    Metric("si_sdr", "SI-SDR", 1, "dB"),
+    Metric("dnsmos", "DNSMOS", 2),
+)
+OTHER_NAMES = {"pesq_wb": "pesq"}
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean with its 95 % confidence interval, over ``num_items`` items; all nan where there is none."""
+
+    value: float
+    low: float
+    high: float
+    num_items: int
+
+
+def mean_of(values: np.ndarray, seed: int = 0) -> Mean:
+    """Mean of values (N,), and its interval by a seeded bootstrap over the items (percentiles of 1,000 resamples)."""
+    if len(values) == 0:
+        return Mean(math.nan, math.nan, math.nan, 0)
+    rng = np.random.default_rng(seed)
+    draws = (rng.integers(0, len(values), (NUM_RESAMPLES // 10, len(values)), np.int32) for _ in range(10))
+    low, high = np.percentile(np.concatenate([values[drawn].mean(1) for drawn in draws]), [2.5, 97.5])
+    return Mean(float(values.mean()), float(low), float(high), len(values))
+
+
+class ScoreTable:
+    """Rows of ``avse evaluate``, one for each item and method.
+
+    ``methods`` begins with the unprocessed mixture if it is there; ``subsets`` are the conditions; ``metrics`` those
+    for which there is any score. ``seed`` is that of the bootstrap.
+    """
+
+    def __init__(self, rows: Sequence[Mapping[str, Any]], seed: int = 0) -> None:
+        self.rows = list(rows)
+        self.seed = seed
+        self.methods = sorted(dict.fromkeys(str(row["method"]) for row in rows), key=lambda name: name != UNPROCESSED)
+        self.subsets = list(dict.fromkeys(subset_of(row) for row in rows))
+        self.metrics = [metric for metric in METRICS if any(math.isfinite(score_of(row, metric.name)) for row in rows)]
+        self._of: dict[tuple[str, str, str], Mapping[str, Any]] = {
+            (subset_of(row), str(row["item"]), str(row["method"])): row for row in rows
+        }
+
+    @property
+    def main_method(self) -> str | None:
+        """The first method that does something."""
+        return next((method for method in self.methods if method != UNPROCESSED), None)
+
+    @property
+    def num_items(self) -> int:
+        """Items, whatever the number of methods."""
+        return len({(subset, item) for subset, item, _ in self._of})
+
+    def row(self, subset: str, item: str, method: str) -> Mapping[str, Any] | None:
+        """What one method made of one item."""
+        return self._of.get((subset, item, method))
+
+    def select(self, method: str, subset: str | None = None) -> list[Mapping[str, Any]]:
+        """Rows of one method, in one condition or in all."""
+        return [row for (own, _, name), row in self._of.items() if name == method and (subset is None or own == subset)]
+
+    def values(self, metric: str, method: str, subset: str | None = None) -> np.ndarray:
+        """The scores (N,) that there are."""
+        scores = np.array([score_of(row, metric) for row in self.select(method, subset)], float)
+        return scores[np.isfinite(scores)]
+
+    def gain(self, row: Mapping[str, Any], metric: str) -> float:
+        """How far the score of a row lies above that of the unprocessed item; nan if either is missing."""
+        before = self.row(subset_of(row), str(row["item"]), UNPROCESSED)
+        return score_of(row, metric) - score_of(before, metric) if before is not None else math.nan
+
+    def gains(self, metric: str, method: str, subset: str | None = None) -> np.ndarray:
+        """The gains (N,) that there are, item by item."""
+        gains = np.array([self.gain(row, metric) for row in self.select(method, subset)], float)
+        return gains[np.isfinite(gains)]
+
+    def mean(self, metric: str, method: str, subset: str | None = None) -> Mean:
+        """Mean score of a method, in one condition or in all."""
+        return mean_of(self.values(metric, method, subset), self.seed)
+
+    def mean_gain(self, metric: str, method: str, subset: str | None = None) -> Mean:
+        """Mean gain of a method, in one condition or in all."""
+        return mean_of(self.gains(metric, method, subset), self.seed)
+
+    def ranked(self, metric: str, method: str) -> list[Mapping[str, Any]]:
+        """Rows of a method that have a gain, or where nothing has one a score, best first."""
+        rows = self.select(method)
+        has_gain = len(self.gains(metric, method)) > 0
+        worth = [self.gain(row, metric) if has_gain else score_of(row, metric) for row in rows]
+        order = sorted((index for index in range(len(rows)) if math.isfinite(worth[index])), key=lambda i: -worth[i])
+        return [rows[index] for index in order]
+
+    def troubled(self) -> list[Mapping[str, Any]]:
+        """Rows with a reason why something is missing."""
+        return [row for row in self.rows if row.get("status") == "failed" or row.get("reason")]
+
+
+def subset_of(row: Mapping[str, Any]) -> str:
+    """The condition of a row, empty where the folder has none."""
+    return str(row.get("subset") or "")
+
+
+def score_of(row: Mapping[str, Any], metric: str) -> float:
+    """A score of a row, nan where it is missing."""
+    scores = {OTHER_NAMES.get(name, name): value for name, value in (row.get("scores") or {}).items()}
+    value = scores.get(metric)
+    return float(value) if isinstance(value, int | float) else math.nan

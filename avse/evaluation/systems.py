@@ -1,0 +1,206 @@
+"""What can be compared: the mixture as it is, nets of this project, any command that turns one file into another."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from avse.config import SAMPLE_RATE, SAMPLES_PER_FRAME
+from avse.errors import AvseError, MissingError, UsageError
+from avse.evaluation.corpora.corpus import Item, Recipe
+from avse.io import atomic, audio_files, reader, remux
+
+if TYPE_CHECKING:
+    from avse.faces.tracking import Track
+    from avse.weights.checkpoint import Checkpoint
+
+UNPROCESSED = "mixed"
+NO_VIDEO = ":no-video"
+EXTERNAL = "external:"
+PATIENCE_SECONDS = 60.0
+"""How long somebody else's command may take, and as long again for each second of sound."""
+
+
+@dataclass(frozen=True)
+class System:
+    """One thing to compare: its name in tables, and what it is; one of ``model`` and ``command``, or neither: mixed."""
+
+    label: str
+    spec: str
+    model: str = ""
+    use_video: bool = True
+    command: tuple[str, ...] = ()
+    sha256: str | None = None
+    """Of the weights that look, or of those that only listen where the picture is to be ignored."""
+    sha256_without_face: str | None = None
+    """Of the weights that take over where no face is seen."""
+
+
+def parse_systems(specs: Sequence[str]) -> list[System]:
+    """Methods from what was typed, "mixed" first whether it was asked for or not.
+
+    ``mixed``; a shipped net or PATH.safetensors, with ``:no-video`` to ignore the picture; or ``external:COMMAND``
+    with ``{in}`` or ``{wav}``, and ``{out}``. ``NAME=`` before any of these names it.
+    """
+    methods = [System(UNPROCESSED, UNPROCESSED), *(_parse(spec) for spec in specs if spec != UNPROCESSED)]
+    labels = [method.label for method in methods]
+    if doubled := [label for label in labels if labels.count(label) > 1]:
+        raise UsageError(f"Two methods are called {doubled[0]!r}.", f"Name one of them: --method other={doubled[0]}")
+    return methods
+
+
+def _parse(spec: str) -> System:
+    named = re.fullmatch(r"([A-Za-z0-9][\w .-]*)=(.+)", spec, re.DOTALL)
+    label, what = named.groups() if named else ("", spec)
+    if what.startswith(EXTERNAL):
+        command = _split(what.removeprefix(EXTERNAL))
+        _check_command(command)
+        return System(label or EXTERNAL + Path(command[0]).name, what, command=tuple(command))
+    from avse.weights import pretrained  # loads torch, which takes seconds and is for nets alone
+    from avse.weights.checkpoint import load_checkpoint
+
+    model, use_video = what.removesuffix(NO_VIDEO), not what.endswith(NO_VIDEO)
+    checkpoint = load_checkpoint(pretrained.find(model))
+    listener = pretrained.for_audio_only(checkpoint).sha256
+    sha256 = checkpoint.sha256 if use_video else listener
+    return System(label or what, what, model, use_video, sha256=sha256, sha256_without_face=listener)
+
+
+def _split(typed: str) -> list[str]:
+    try:
+        return shlex.split(typed)
+    except ValueError as error:
+        raise UsageError(f"The command '{typed}' cannot be read: {error}.", "Close its quotation marks.") from error
+
+
+def _check_command(command: Sequence[str]) -> None:
+    words = " ".join(command)
+    if "{out}" not in words or ("{in}" not in words and "{wav}" not in words):
+        raise UsageError(
+            f"The command '{words}' does not say where its files go.",
+            'Write for example: external:"denoise {wav} {out}"; {in} is the film, {wav} the mixture as 16 kHz WAV.',
+        )
+    if shutil.which(command[0]) is None:
+        raise MissingError(f"There is no program {command[0]}.", "Install it, or give its path.")
+
+
+class Case:
+    """An item in hand: its files in the forms that methods ask for, made when they are first needed."""
+
+    def __init__(self, item: Item, scratch: Path, made_mixture: Path) -> None:
+        self.item, self._scratch, self._made_mixture = item, scratch, made_mixture
+
+    @cached_property
+    def mixture(self) -> Path:
+        """The mixture's file; one that is in no file is made."""
+        if not isinstance(self.item.mixture, Recipe):
+            return self.item.mixture
+        audio_files.write_audio_file(self._made_mixture, self.item.mixture.make())
+        return self._made_mixture
+
+    @cached_property
+    def sound(self) -> np.ndarray:
+        """The mixture (N,) at 16 kHz."""
+        return audio_files.read_audio_file(self.mixture)
+
+    @property
+    def seconds(self) -> float:
+        """Length of the mixture."""
+        return len(self.sound) / SAMPLE_RATE
+
+    @cached_property
+    def wav(self) -> Path:
+        """The mixture as WAV at 16 kHz, one channel."""
+        path = self._scratch / "mixture.wav"
+        audio_files.write_audio_file(path, self.sound)
+        return path
+
+    @cached_property
+    def recording(self) -> Path:
+        """The target's film with the mixture as its sound, or the mixture alone where there is no film."""
+        film = self.item.film
+        if film is None or film == self.item.mixture:
+            return self.mixture
+        if self.item.is_dubbed:
+            return film
+        path = self._scratch / "recording.mkv"
+        remux.mux_audio_under_video(film, self.wav, path)
+        return path
+
+    @cached_property
+    def tracks(self) -> list[Track]:
+        """The faces of the film, found once for all nets."""
+        import torch
+
+        from avse.faces import detection, face_tracker
+
+        num_frames = -(-len(self.sound) // SAMPLES_PER_FRAME)
+        return face_tracker.track_faces(
+            reader.probe(self.recording), detection.Detector(torch.get_num_threads()), num_frames=num_frames
+        )
+
+
+class Runner:
+    """Runs methods on cases; every net is loaded once, and faces are looked for once, in the time of the first net."""
+
+    def __init__(self, methods: Sequence[System], device: str, num_threads: int) -> None:
+        self._nets: dict[str, Checkpoint] = {}
+        for name in dict.fromkeys(method.model for method in methods if method.model):
+            import torch
+
+            from avse.weights.pretrained import load_model
+
+            torch.set_num_threads(num_threads)
+            self._nets[name] = load_model(name, device)
+
+    def run(self, method: System, case: Case, estimate: Path) -> None:
+        """Write a method's estimate as ``estimate`` (.wav). AvseError says why it cannot."""
+        estimate.parent.mkdir(parents=True, exist_ok=True)
+        if method.model:
+            from avse.enhancement.pipeline import enhance
+
+            net = self._nets[method.model]
+            tracks = case.tracks if method.use_video and net.net.lips is not None else None
+            enhance(case.recording, estimate, model=net, use_video=method.use_video, tracks=tracks, force=True)
+        else:
+            with atomic.atomic_path(estimate) as partial:
+                _run_command(method.command, case, partial)
+
+
+def _run_command(command: Sequence[str], case: Case, output: Path) -> None:
+    """Run a command of somebody else's; AvseError with its last words if it fails, hangs or writes nothing."""
+    output.unlink()  # some programs refuse to write over a file
+    values = {"{out}": str(output)}
+    for name, form in (("{in}", "recording"), ("{wav}", "wav")):
+        if any(name in word for word in command):
+            values[name] = str(getattr(case, form))
+    typed = [re.sub(r"\{(in|wav|out)\}", lambda found: values[found[0]], word) for word in command]
+    hint = f"Try it by hand: {shlex.join(typed)}"
+    process = subprocess.Popen(
+        typed, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+    )
+    patience = PATIENCE_SECONDS * (1 + case.seconds)
+    try:
+        words = process.communicate(timeout=patience)[0].decode(errors="replace").split("\n")
+    except subprocess.TimeoutExpired:
+        raise AvseError(f"{command[0]} did not end in {patience:.0f} s", hint) from None
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+    if process.returncode != 0:
+        last = next((line.strip() for line in reversed(words) if line.strip()), "it said nothing")
+        raise AvseError(f"{command[0]} failed with exit code {process.returncode}: {last[:200]}", hint)
+    if not output.is_file():
+        raise AvseError(f"{command[0]} wrote nothing to its {{out}}", hint)

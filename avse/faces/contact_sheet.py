@@ -1,0 +1,126 @@
+"""A contact sheet: one picture of everybody, and a row for each face with its number, as it looks over time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from avse.config import VIDEO_FPS
+from avse.faces.tracking import Face, Track
+from avse.io import atomic, reader
+
+NUM_THUMBNAILS = 5
+THUMBNAIL = 150
+LABEL = 210
+MARGIN = 8
+WIDTH = LABEL + NUM_THUMBNAILS * (THUMBNAIL + MARGIN) + MARGIN
+SIDE_PER_BOX = 1.8
+COLOURS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#008080", "#9a6324", "#808000")
+
+Moment = tuple[int, Face]
+
+
+def write_contact_sheet(
+    path: Path, recording: reader.Recording, tracks: Sequence[Track], facts: Sequence[dict[str, Any]]
+) -> None:
+    """Write the contact sheet as PNG in one pass over the video; ``facts`` come from `avse.active_speaker.scene`."""
+    moments = [spread(track) for track in tracks]
+    crowded = _most_faces(tracks)
+    wanted = {index for row in moments for index, _ in row} | {crowded}
+    pictures = {
+        index: _keep(frame, index, crowded, moments)
+        for index, frame in zip(range(max(wanted) + 1), reader.read_frames(recording), strict=False)
+        if index in wanted
+    }
+    everybody = _everybody(pictures.get(crowded, ({}, None))[1], crowded, tracks)
+    height = everybody.height + MARGIN + len(tracks) * (THUMBNAIL + MARGIN)
+    sheet = Image.new("RGB", (WIDTH, height), "white")
+    sheet.paste(everybody, (0, 0))
+    for number, (row, values) in enumerate(zip(moments, facts, strict=True)):
+        top = everybody.height + MARGIN + number * (THUMBNAIL + MARGIN)
+        _draw_row(sheet, top, number, values, [(i, pictures.get(i, ({}, None))[0].get(number)) for i, _ in row])
+    with atomic.atomic_path(path) as partial:
+        sheet.save(partial, "PNG")
+
+
+def spread(track: Track) -> list[Moment]:
+    """A few detections, spread evenly over the time in which a face is seen."""
+    places = np.unique(np.linspace(0, len(track.frames) - 1, NUM_THUMBNAILS + 2).round().astype(int)[1:-1])
+    return [(track.frames[k], track.faces[k]) for k in places]
+
+
+def _most_faces(tracks: Sequence[Track]) -> int:
+    """The first frame in which the most faces are detected."""
+    indices, counts = np.unique(np.concatenate([track.frames for track in tracks]), return_counts=True)
+    return int(indices[np.argmax(counts)])
+
+
+def _keep(
+    frame: np.ndarray, index: int, crowded: int, moments: Sequence[Sequence[Moment]]
+) -> tuple[dict[int, Image.Image], Image.Image | None]:
+    """Of a frame only what the sheet shows: thumbnails by face, and the whole, smaller, if it is the crowded one."""
+    picture = Image.fromarray(np.ascontiguousarray(frame))
+    cuts = {
+        number: _thumbnail(picture, face, number)
+        for number, row in enumerate(moments)
+        for at, face in row
+        if at == index
+    }
+    return cuts, picture.convert("RGB") if index == crowded else None
+
+
+def _thumbnail(picture: Image.Image, face: Face, number: int) -> Image.Image:
+    """The face with what is around it, and its box."""
+    centre, side = (face.box[:2] + face.box[2:]) / 2, SIDE_PER_BOX * float((face.box[2:] - face.box[:2]).max())
+    corner, scale = centre - side / 2, THUMBNAIL / side
+    cut = picture.crop((*np.floor(corner).astype(int).tolist(), *np.ceil(corner + side).astype(int).tolist()))
+    small = cut.resize((THUMBNAIL, THUMBNAIL)).convert("RGB")
+    box = ((face.box - np.tile(corner, 2)) * scale).tolist()
+    ImageDraw.Draw(small).rectangle(box, outline=COLOURS[number % len(COLOURS)], width=2)
+    return small
+
+
+def _everybody(picture: Image.Image | None, index: int, tracks: Sequence[Track]) -> Image.Image:
+    """The whole frame, as wide as the sheet, every face in its box with its number."""
+    if picture is None:
+        return Image.new("RGB", (WIDTH, 1), "white")
+    scale = min(WIDTH / picture.width, 1.2 * WIDTH / picture.height)
+    small = picture.resize((round(picture.width * scale), round(picture.height * scale)))
+    draw = ImageDraw.Draw(small)
+    for number, track in enumerate(tracks):
+        if index in track.frames:
+            left, top, right, bottom = (track.faces[track.frames.index(index)].box * scale).tolist()
+            colour = COLOURS[number % len(COLOURS)]
+            draw.rectangle((left, top, right, bottom), outline=colour, width=3)
+            draw.rectangle((left, top - 26, left + 24, top), fill=colour)
+            draw.text((left + 12, top - 13), str(number + 1), "white", ImageFont.load_default(20), anchor="mm")
+    return small
+
+
+def _draw_row(
+    sheet: Image.Image, top: int, number: int, facts: dict[str, Any], pictures: Sequence[tuple[int, Image.Image | None]]
+) -> None:
+    draw = ImageDraw.Draw(sheet)
+    colour = COLOURS[number % len(COLOURS)]
+    draw.text((MARGIN + 8, top), str(facts["number"]), colour, ImageFont.load_default(56))
+    first, last = facts["intervals_seconds"][0][0], facts["intervals_seconds"][-1][1]
+    lines = f"{facts['position']}\n{clock(first)} to {clock(last)}\nseen {facts['seen_share']:.0%} of the time"
+    draw.multiline_text((MARGIN + 8, top + 70), lines, "black", ImageFont.load_default(16))
+    for column, (index, picture) in enumerate(pictures):
+        left = LABEL + column * (THUMBNAIL + MARGIN)
+        if picture is not None:
+            sheet.paste(picture, (left, top))
+        draw.rectangle((left, top + THUMBNAIL - 18, left + 62, top + THUMBNAIL), fill="white")
+        draw.text((left + 4, top + THUMBNAIL - 17), clock(index / VIDEO_FPS), "black", ImageFont.load_default(14))
+
+
+def clock(seconds: float) -> str:
+    """Time as h:mm:ss, or m:ss.t where there are no hours."""
+    minutes, rest = divmod(seconds, 60)
+    if minutes >= 60:
+        return f"{int(minutes // 60)}:{int(minutes % 60):02d}:{int(rest):02d}"
+    return f"{int(minutes)}:{rest:04.1f}"

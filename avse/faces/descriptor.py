@@ -1,0 +1,48 @@
+"""What a face looks like, in few numbers: enough to know a person again within one recording, when it is clear.
+
+A histogram of oriented gradients (Dalal and Triggs, CVPR 2005) over the upright face. It holds no learnt weights.
+Measured on 25 people (four clips each, best of 3 x 3 looks): the same person 0.74 to 0.88 (5 to 75 % of the pairs);
+another person 0.68 in the middle, above 0.78 in 10 % and above 0.84 in 1 % of the pairs.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from avse.faces.alignment import aligned_crop
+
+SIDE = 64
+CELLS = 8
+NUM_DIRECTIONS = 8
+SIDE_PER_FACE = 2.2
+
+
+def describe_face(frame: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """Look (512,) of the face with ``landmarks`` (5, 2) on a grey frame (H, W).
+
+    The product of two looks is their correlation.
+    """
+    eyes, mouth = landmarks[:2].mean(0), landmarks[3:].mean(0)
+    across = landmarks[1] - landmarks[0] + landmarks[4] - landmarks[3]
+    size = max(float(np.linalg.norm(landmarks[1] - landmarks[0])), float(np.linalg.norm(mouth - eyes)), 1.0)
+    angle = math.atan2(across[1], across[0])
+    picture = aligned_crop(frame, (eyes + mouth) / 2, SIDE_PER_FACE * size, angle, SIDE)
+    return _gradients(picture.astype(np.float32))
+
+
+def _gradients(picture: np.ndarray) -> np.ndarray:
+    """Strength of every direction in every cell, each cell brought to the same contrast."""
+    down, right = np.gradient(gaussian_filter(picture, 0.7))
+    strength, turn = np.hypot(right, down), np.arctan2(down, right) / (2 * math.pi) * NUM_DIRECTIONS
+    directions = np.arange(NUM_DIRECTIONS)[:, None, None]
+    distance = np.abs((turn - directions + NUM_DIRECTIONS / 2) % NUM_DIRECTIONS - NUM_DIRECTIONS / 2)
+    shares = np.clip(1 - distance, 0, 1) * strength
+    cell = SIDE // CELLS
+    sums = shares.reshape(NUM_DIRECTIONS, CELLS, cell, CELLS, cell).sum((2, 4))
+    level = np.sqrt(sums / np.sqrt((sums**2).sum(0) + 25.0))
+    level -= level.mean((1, 2), keepdims=True)
+    look = (level - level.mean()).ravel()
+    return (look / (np.linalg.norm(look) + 1e-6)).astype(np.float32)

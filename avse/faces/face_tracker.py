@@ -1,0 +1,53 @@
+"""Detect faces in every few frames of a recording and link them into tracks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from itertools import islice
+
+import numpy as np
+
+from avse.faces import descriptor
+from avse.faces.detection import DETECT_SIDE, Detector
+from avse.faces.freeze_detection import changed_pixels, is_frozen
+from avse.faces.reidentification import merge_tracks
+from avse.faces.shot_detection import ShotDetector
+from avse.faces.tracking import DETECT_EVERY, Face, FaceTracker, Track
+from avse.io import reader
+
+
+def track_faces(
+    recording: reader.Recording,
+    detect: Detector,
+    on_frame: Callable[[int], None] | None = None,
+    num_frames: int | None = None,
+) -> list[Track]:
+    """Detect in every 5th of the first ``num_frames`` frames, or of all, and where a shot begins; link and join.
+
+    Where the picture begins after the sound nothing is seen before it. The tracks are in displayed pixels, the largest
+    first. Holds no picture but the one at hand.
+    """
+    if recording.picture is None:
+        return []
+    linker, is_cut, first = FaceTracker(), ShotDetector(), reader.first_video_frame(recording)
+    before: np.ndarray | None = None
+    size = np.array([recording.picture.width, recording.picture.height])
+    for index, frame in enumerate(islice(reader.read_frames(recording, max_side=DETECT_SIDE), num_frames)):
+        begins = is_cut(frame)
+        if begins:
+            linker.cut(index)
+        if begins or index == first or (index > first and index % DETECT_EVERY == 0):
+            changed = changed_pixels(before, frame)
+            faces = [replace(face, still=is_frozen(face, changed)) for face in detect(frame)]
+            before = frame
+            seen = [partial(descriptor.describe_face, frame, face.landmarks) for face in faces]
+            linker.add(index, [_scaled(face, size / frame.shape[::-1]) for face in faces], seen)
+            if on_frame:
+                on_frame(index)
+    return merge_tracks(linker.tracks)
+
+
+def _scaled(face: Face, scale: np.ndarray) -> Face:
+    return replace(face, box=face.box * np.tile(scale, 2), landmarks=face.landmarks * scale)

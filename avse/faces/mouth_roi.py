@@ -1,0 +1,132 @@
+"""Cut the mouth of one face out of every frame: upright, centred, of one size, at 25 fps."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+from avse.faces.alignment import aligned_crop
+from avse.faces.tracking import DETECT_EVERY, MAX_GAP_FRAMES, Track
+from avse.io import reader
+
+CROP_SIZE = 88
+SIDE_PER_FACE = 1.4
+SMOOTH_FRAMES = 3.0
+
+
+@dataclass(frozen=True)
+class MouthPose:
+    """The mouth in each of V frames: centre (V, 2) and side (V,) in pixels, angle (V,) in radians, seen (V,) bool."""
+
+    centre: np.ndarray
+    side: np.ndarray
+    angle: np.ndarray
+    seen: np.ndarray
+
+
+def mouth_pose(track: Track, num_frames: int) -> MouthPose:
+    """Interpolate the landmarks of a track to every frame and smooth them, never across a cut.
+
+    A face that is frozen is not seen: a picture that hangs says nothing about who speaks.
+
+    The side is 1.4 times the distance of the eyes, or of eyes and mouth where a turned head shortens the first.
+    """
+    marks = np.stack([face.landmarks for face in track.faces])
+    eyes, mouth = marks[:, :2].mean(1), marks[:, 3:].mean(1)
+    across = marks[:, 1] - marks[:, 0] + marks[:, 4] - marks[:, 3]
+    face_size = np.maximum(np.linalg.norm(marks[:, 1] - marks[:, 0], axis=1), np.linalg.norm(mouth - eyes, axis=1))
+    angle = np.unwrap(np.arctan2(across[:, 1], across[:, 0]))
+    values = np.column_stack([mouth, SIDE_PER_FACE * face_size, angle])
+    smooth, seen = np.zeros((num_frames, 4)), np.zeros(num_frames, bool)
+    for stretch in track.stretches():
+        frames = track.frames[stretch]
+        within = slice(*_reach(frames, track.cuts, num_frames))
+        times = np.arange(within.start, within.stop)
+        if len(times):
+            smooth[within] = _every_frame(frames, values[stretch], times)
+            seen[within] = _visible_frames(frames, times)
+    for frozen in track.frozen():
+        seen[frozen] = False
+    return MouthPose(smooth[:, :2], smooth[:, 2], smooth[:, 3], seen)
+
+
+def crop_mouth(frame: np.ndarray, centre: np.ndarray, side: float, angle: float) -> np.ndarray:
+    """One mouth, uint8 (88, 88), from a grey frame (H, W)."""
+    return aligned_crop(frame, centre, side, angle, CROP_SIZE)
+
+
+def crop_track(recording: reader.Recording, track: Track, num_frames: int) -> Iterator[np.ndarray]:
+    """Mouths of a track, one uint8 (1, 88, 88) for each of ``num_frames`` frames; black where the mouth is not seen."""
+    for mouths in crop_tracks(recording, [track], num_frames):
+        yield mouths[:, 0]
+
+
+def crop_tracks(recording: reader.Recording, tracks: Sequence[Track], num_frames: int) -> Iterator[np.ndarray]:
+    """Mouths of K tracks in one pass over the picture: uint8 (1, K, 88, 88) for each frame; black where not seen."""
+    places = [mouth_pose(track, num_frames) for track in tracks]
+    index = -1
+    if any(place.seen.any() for place in places):
+        box = _bounding_window(recording, places)
+        corner = np.array(box[:2])
+        for index, frame in zip(range(num_frames), reader.read_frames(recording, crop=box), strict=False):
+            yield np.stack([_mouth(frame, place, index, corner) for place in places])[None]
+    for _ in range(num_frames - index - 1):
+        yield np.zeros((1, len(tracks), CROP_SIZE, CROP_SIZE), np.uint8)
+
+
+def blank_crops(num_frames: int) -> Iterator[np.ndarray]:
+    """As `crops`, of a mouth that is never seen."""
+    for _ in range(num_frames):
+        yield np.zeros((1, CROP_SIZE, CROP_SIZE), np.uint8)
+
+
+def visible(mouths: np.ndarray) -> np.ndarray:
+    """Which of the mouths (V, 88, 88) were seen: bool (V,)."""
+    return np.asarray(mouths.any(axis=(1, 2)))
+
+
+def _mouth(frame: np.ndarray, place: MouthPose, index: int, corner: np.ndarray) -> np.ndarray:
+    if not place.seen[index]:
+        return np.zeros((CROP_SIZE, CROP_SIZE), np.uint8)
+    return crop_mouth(frame, place.centre[index] - corner, place.side[index], place.angle[index])
+
+
+def _reach(frames: list[int], cuts: Sequence[int], num_frames: int) -> tuple[int, int]:
+    """The frames around a stretch of detections in which it may count: not beyond its shot."""
+    first, last = frames[0] - DETECT_EVERY + 1, frames[-1] + DETECT_EVERY
+    shot = bisect_right(cuts, frames[0])
+    begin, end = cuts[shot - 1] if shot > 0 else 0, cuts[shot] if shot < len(cuts) else num_frames
+    return min(max(first, begin), num_frames), min(last, end, num_frames)
+
+
+def _every_frame(frames: list[int], values: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Values (D, columns) at the detections' frames, brought to all ``times`` and smoothed."""
+    columns = [np.interp(times, frames, column) for column in values.T]
+    return gaussian_filter1d(np.column_stack(columns), SMOOTH_FRAMES, axis=0, mode="nearest")
+
+
+def _visible_frames(frames: list[int], times: np.ndarray) -> np.ndarray:
+    """A frame is seen where detections surround it closely, or one is at most a step away."""
+    begin = int(times[0])
+    seen = np.zeros(len(times), bool)
+    for first, second in zip(frames, [*frames[1:], frames[-1]], strict=True):
+        near = second - first <= MAX_GAP_FRAMES // 2
+        low, high = first - DETECT_EVERY + 1, (second if near else first) + DETECT_EVERY
+        seen[max(0, low - begin) : max(0, high - begin)] = True
+    return seen
+
+
+def _bounding_window(recording: reader.Recording, places: Sequence[MouthPose]) -> tuple[int, int, int, int]:
+    """The smallest part of the picture (left, top, width, height) that holds all mouths."""
+    assert recording.picture is not None
+    size = np.array([recording.picture.width, recording.picture.height])
+    centres = np.concatenate([place.centre[place.seen] for place in places])
+    reach = np.concatenate([place.side[place.seen] for place in places])[:, None] * math.sqrt(0.5) + 2
+    low = np.clip(np.floor((centres - reach).min(0)), 0, size - 2).astype(int)
+    high = np.clip(np.ceil((centres + reach).max(0)), low + 2, size).astype(int)
+    return int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1])

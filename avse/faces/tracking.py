@@ -1,0 +1,149 @@
+"""Faces linked over time, and tracks of one person joined.
+
+Within a shot a face is linked to where it was, or to where its movement should have brought it, over losses of at most
+a second. Over longer losses and over cuts only its looks can tell, and they must be clear. All in displayed pixels.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+
+DETECT_EVERY = 5
+MAX_GAP_FRAMES = 25
+MIN_OVERLAP = 0.3
+MAX_GROWTH = 2.0
+MAX_DESCRIPTORS = 8
+FROZEN_DETECTIONS = 5
+
+DescribeFace = Callable[[], np.ndarray]
+"""Describes a face where its description is wanted."""
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face in one frame: box (left, top, right, bottom) and landmarks (5, 2), both in displayed pixels; and
+    whether the picture has hung since the frame before in which faces were looked for."""
+
+    box: np.ndarray
+    landmarks: np.ndarray
+    score: float
+    still: bool = False
+
+
+@dataclass(eq=False)
+class Track:
+    """One face over time: the frames (at 25 fps, 0 where the sound starts) in which it was detected, in order.
+
+    ``cuts`` are the first frames of new shots. ``looks`` are a few descriptions of the face, spread over its time.
+    """
+
+    frames: list[int] = field(default_factory=list)
+    faces: list[Face] = field(default_factory=list)
+    cuts: Sequence[int] = ()
+    looks: list[np.ndarray] = field(default_factory=list)
+
+    @property
+    def area(self) -> float:
+        """Summed area of the boxes in pixels: large for a face that is large, or long in the picture."""
+        return float(sum(np.prod(face.box[2:] - face.box[:2]) for face in self.faces))
+
+    def add(self, index: int, face: Face, look: DescribeFace | None = None) -> None:
+        """One more detection; only a few looks are taken, ever further apart."""
+        self.frames.append(index)
+        self.faces.append(face)
+        spacing = 1 << max(0, (len(self.frames) - 1) // MAX_DESCRIPTORS).bit_length()
+        if look is not None and (len(self.frames) - 1) % spacing == 0:
+            if len(self.looks) == MAX_DESCRIPTORS:
+                del self.looks[1::2]
+            self.looks.append(look())
+
+    def expected(self, index: int) -> np.ndarray:
+        """The box (4,) that a steady movement would bring at frame ``index``; the last one where there is no such."""
+        last = self.faces[-1].box
+        if len(self.frames) < 2 or self.frames[-1] - self.frames[-2] > 2 * DETECT_EVERY or self._is_cut(-2):
+            return last
+        speed = (last - self.faces[-2].box) / (self.frames[-1] - self.frames[-2])
+        centre_speed = np.tile((speed[:2] + speed[2:]) / 2, 2)
+        return last + centre_speed * min(index - self.frames[-1], 2 * DETECT_EVERY)
+
+    def frozen(self) -> list[slice]:
+        """The frames in which the picture hung for a second or more."""
+        count = len(self.faces)
+        moved = [k for k, face in enumerate(self.faces) if k == 0 or not face.still]
+        return [
+            slice(self.frames[a] + 1 if a else 0, self.frames[b - 1] + 1 if b < count else None)
+            for a, b in pairwise([*moved, count])
+            if b - a > FROZEN_DETECTIONS
+        ]
+
+    def stretches(self) -> list[slice]:
+        """The detections in runs without a cut or a loss of more than a second inside."""
+        edges = [k for k in range(1, len(self.frames)) if self._gap(k - 1) > MAX_GAP_FRAMES or self._is_cut(k - 1)]
+        return [slice(a, b) for a, b in zip([0, *edges], [*edges, len(self.frames)], strict=True)]
+
+    def _gap(self, k: int) -> int:
+        return self.frames[k + 1] - self.frames[k]
+
+    def _is_cut(self, k: int) -> bool:
+        """Whether a new shot begins between detections k and k + 1."""
+        return bisect_right(self.cuts, self.frames[k + 1]) > bisect_right(self.cuts, self.frames[k])
+
+
+class FaceTracker:
+    """Takes the detections of one frame after the other; ``tracks`` are those so far, ``cuts`` where shots begin."""
+
+    def __init__(self) -> None:
+        self.tracks: list[Track] = []
+        self.cuts: list[int] = []
+        self._recent: list[Track] = []
+
+    def cut(self, index: int) -> None:
+        """A new shot begins at this frame: no track goes on."""
+        self.cuts.append(index)
+        self._recent = []
+
+    def add(self, index: int, faces: Sequence[Face], looks: Sequence[DescribeFace | None] | None = None) -> None:
+        """Faces of one frame: each goes to the track that it fits best, or begins one."""
+        looks = looks or [None] * len(faces)
+        self._recent = [track for track in self._recent if index - track.frames[-1] <= MAX_GAP_FRAMES]
+        pairs = [
+            (fit, number, k)
+            for number, track in enumerate(self._recent)
+            for k, face in enumerate(faces)
+            if (fit := _fit(track, index, face)) >= MIN_OVERLAP
+        ]
+        free, left = dict(enumerate(self._recent)), dict(enumerate(faces))
+        for _, number, k in sorted(pairs, key=lambda pair: -pair[0]):
+            if number in free and k in left:
+                free.pop(number).add(index, left.pop(k), looks[k])
+        begun = [Track(cuts=self.cuts) for _ in left]
+        for track, (k, face) in zip(begun, left.items(), strict=True):
+            track.add(index, face, looks[k])
+        self._recent += begun
+        self.tracks += begun
+
+
+def sort_by_area(tracks: Iterable[Track]) -> list[Track]:
+    """Largest first: the order in which faces are numbered."""
+    return sorted(tracks, key=lambda track: -track.area)
+
+
+def box_iou(a: np.ndarray, b: np.ndarray) -> float:
+    """Intersection over union of two boxes."""
+    extent = np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None)
+    both = float(np.prod(extent))
+    return both / (float(np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2])) - both + 1e-9)
+
+
+def _fit(track: Track, index: int, face: Face) -> float:
+    """How well a face continues a track, 0 to 1; 0 if its size jumps."""
+    last = track.faces[-1].box
+    growth = float(np.prod(face.box[2:] - face.box[:2]) / max(np.prod(last[2:] - last[:2]), 1e-9)) ** 0.5
+    if not 1 / MAX_GROWTH <= growth <= MAX_GROWTH:
+        return 0.0
+    return max(box_iou(last, face.box), box_iou(track.expected(index), face.box))

@@ -1,0 +1,47 @@
+"""Sounds of data sets at 16 kHz, one channel; and sounds put under pictures, the same bytes every time.
+
+Legend: `N` samples.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from avse.config import SAMPLE_RATE
+from avse.dsp import resampling
+from avse.errors import InputError
+from avse.io import atomic, reader
+
+_LIBSNDFILE_TYPES = frozenset({".wav", ".flac", ".ogg"})
+
+
+def read_audio_file(path: Path) -> np.ndarray:
+    """Sound float32 (N,) at 16 kHz; InputError, also for a file that is not there.
+
+    Plain sound files are read without ffmpeg, which takes longer to start than they take to read.
+    """
+    if not path.is_file():
+        raise InputError(f"There is no file {path}.", "Look whether the folder is whole.")
+    if path.suffix.lower() in _LIBSNDFILE_TYPES:
+        try:
+            sound, sample_rate = soundfile.read(os.fsencode(path), dtype="float32", always_2d=True)
+        except soundfile.SoundFileError as error:
+            raise InputError(f"{path} cannot be read: {error}", "Check that it plays.") from error
+        mono = next(resampling.downmix([sound]))[:, 0]
+        return np.asarray(soxr.resample(mono, sample_rate, SAMPLE_RATE), np.float32)
+    tape = reader.probe(path)
+    if tape.sound is None:
+        raise InputError(f"{path} has no sound.", "Leave it out.")
+    return reader.load_audio(tape)[:, 0]
+
+
+def write_audio_file(path: Path, sound: np.ndarray) -> None:
+    """Write sound (N,) at 16 kHz as 16-bit WAV; "exists" means "whole"."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic.atomic_path(path) as partial:
+        soundfile.write(os.fsencode(partial), np.clip(sound, -1.0, 1.0), SAMPLE_RATE, subtype="PCM_16")

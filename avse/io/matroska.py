@@ -1,0 +1,75 @@
+"""Sound from ffmpeg whose packets bear their time, in Matroska (RFC 8794, RFC 9559): where some are missing, silence.
+
+Legend: `C` channels, `N` samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import IO
+
+import numpy as np
+
+from avse.errors import InputError
+
+LEAST_GAP_SECONDS = 0.1
+"""Clocks of recorders are no finer than that; what is missing counts together until it is as much."""
+
+MOST_BACK_SECONDS, MOST_AHEAD_SECONDS = 5.0, 3600.0
+"""A clock that jumps further is wrong."""
+MOST_DRIFT = 0.01
+"""By how much a clock that is no more than inexact may lag behind the samples, per sample."""
+MEND = "Parts of it were joined byte by byte, or are missing. Mend it first: ffmpeg -i FILE -c copy MENDED.mkv"
+
+_SEGMENT, _CLUSTER, _TIMESTAMP, _SIMPLE_BLOCK = 0x18538067, 0x1F43B675, 0xE7, 0xA3
+
+
+def fill_gaps(pipe: IO[bytes], sample_rate: int, num_channels: int) -> Iterator[np.ndarray]:
+    """Blocks (N, C) of a sound of 32-bit floats, as it was decoded: nothing is dropped, and only silence is put in.
+
+    What is no number counts as silence too. InputError where the clock jumps by more than a recorder would miss.
+    """
+    yield np.zeros((0, num_channels), np.float32)  # a sound without a packet is one too
+    begin, num_samples, behind = None, 0, 0.0
+    for milliseconds, data in _packets(pipe):
+        begin = milliseconds if begin is None else begin
+        missing = (milliseconds - begin) * sample_rate // 1000 - num_samples
+        jump_seconds = (missing - behind) / sample_rate
+        if not -MOST_BACK_SECONDS <= jump_seconds <= MOST_AHEAD_SECONDS:
+            raise InputError(f"The clock of the sound jumps {'ahead' if jump_seconds > 0 else 'back'}.", MEND)
+        if missing > LEAST_GAP_SECONDS * sample_rate:
+            num_samples += missing
+            for start in range(0, missing, sample_rate):
+                yield np.zeros((min(missing - start, sample_rate), num_channels), np.float32)
+            missing = 0
+        samples = np.nan_to_num(np.frombuffer(data, "<f4"), nan=0.0, posinf=0.0, neginf=0.0)
+        block = samples.reshape(-1, num_channels)
+        num_samples += len(block)
+        behind = max(missing, behind - MOST_DRIFT * len(block))
+        yield block
+
+
+def _packets(pipe: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Time in milliseconds, and content, of every packet of a file of one track."""
+    cluster_begins = 0
+    while (name := _number(pipe, keep_marker=True)) is not None:
+        size = _number(pipe)
+        if name in (_SEGMENT, _CLUSTER):
+            continue  # what is in them follows
+        content = pipe.read(size or 0)
+        if len(content) < (size or 0):
+            return
+        if name == _TIMESTAMP:
+            cluster_begins = int.from_bytes(content, "big")
+        elif name == _SIMPLE_BLOCK:  # the track's number, time, flags
+            yield cluster_begins + int.from_bytes(content[1:3], "big", signed=True), content[4:]
+
+
+def _number(pipe: IO[bytes], keep_marker: bool = False) -> int | None:
+    """A number of variable length, whose first bit that is set says how long it is; None at the end."""
+    first = pipe.read(1)
+    if not first:
+        return None
+    length = 9 - first[0].bit_length()
+    value = int.from_bytes(first + pipe.read(length - 1), "big")
+    return value if keep_marker else value - (1 << (7 * length))

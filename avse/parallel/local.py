@@ -1,0 +1,199 @@
+"""The workers of one machine: processes, each with a pipe of its own, so that a death is the end of one alone."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from types import FrameType
+from typing import Generic
+
+from avse.parallel.tasks import Answer, Item, Job, OnProgress, Outcomes, Result, Task, Todo, attempt, start
+from avse.progress import Report
+
+GRACE_SECONDS = 5.0
+REPORT_EVERY_SECONDS = 0.1
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def num_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def count(num_jobs: int | None = None) -> int:
+    """The number of processes that was asked for, or one for each core that this process may use."""
+    return num_jobs or num_cores()
+
+
+def threads_for(num_jobs: int) -> int:
+    """Threads for each of so many processes, so that together they do not fight over the cores."""
+    return max(1, num_cores() // num_jobs)
+
+
+def run_many(
+    job: Job[Item, Result],
+    items: Iterable[Item],
+    num_workers: int,
+    on_progress: OnProgress[Item] = lambda worker, item, stage, done, total: None,
+) -> Outcomes[Item, Result]:
+    """Give items to worker processes and yield each one's outcome as it ends. The cores are divided among them.
+
+    Closing the iterator, or an error in it, ends all workers within seconds. Raises MissingError or another AvseError
+    where no worker can start, or where going on makes no sense.
+    """
+    todo: Todo[Item, Result] = Todo(items)
+    crew: _Crew[Item] = _Crew(pickle.dumps(job), threads_for(max(1, num_workers)))
+    try:
+        for _ in range(min(num_workers, len(todo))):
+            crew.hire()
+        while crew.members:
+            for worker, (kind, value) in crew.listen():
+                task = worker.task
+                if kind == "progress" and task:
+                    on_progress(worker.number, task.item, *value)
+                    continue
+                worker.task = None
+                outcome = todo.settle(task, kind, value)
+                crew.go_on(worker, todo, alive=kind != "died")
+                if outcome:
+                    yield outcome
+    finally:
+        crew.dismiss()
+
+
+@dataclass(eq=False)
+class _Worker(Generic[Item]):
+    number: int
+    process: BaseProcess
+    pipe: Connection
+    task: Task[Item] | None = None
+
+    def answer(self) -> Answer:
+        try:
+            kind, value = self.pipe.recv()
+            return kind, value
+        except (EOFError, OSError):
+            self.end()
+            code = self.process.exitcode
+            return "died", signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
+
+    def give(self, task: Task[Item]) -> None:
+        self.task = task
+        with suppress(BrokenPipeError):  # it is dead: answer() will tell
+            self.pipe.send(task.item)
+
+    def end(self) -> None:
+        """Wait for it a moment, then kill it and all that it started."""
+        self.pipe.close()
+        wait([self.process.sentinel], GRACE_SECONDS)
+        with suppress(ProcessLookupError, PermissionError):  # before join(), which gives its number back
+            os.killpg(self.process.pid or 0, signal.SIGKILL)
+        self.process.kill()
+        self.process.join()
+
+
+class _Crew(Generic[Item]):
+    """The workers at present; each has the number of its place, which a successor takes over."""
+
+    def __init__(self, job: bytes, num_threads: int) -> None:
+        self.members: list[_Worker[Item]] = []
+        self._job, self._num_threads = job, num_threads
+        self._context = get_context("spawn")
+
+    def hire(self) -> None:
+        ours, theirs = self._context.Pipe()
+        number = min(set(range(len(self.members) + 1)) - {worker.number for worker in self.members})
+        process = self._context.Process(target=_serve, args=(theirs, self._job, self._num_threads), daemon=True)
+        with _interrupts_held():
+            process.start()
+        theirs.close()
+        self.members.append(_Worker(number, process, ours))
+
+    def listen(self) -> Iterator[tuple[_Worker[Item], Answer]]:
+        """What workers say, from those that have something to say."""
+        by_pipe = {worker.pipe: worker for worker in self.members}
+        for pipe in wait(list(by_pipe)):
+            worker = by_pipe[pipe]  # type: ignore[index]
+            yield worker, worker.answer()
+
+    def go_on(self, worker: _Worker[Item], todo: Todo[Item, Result], alive: bool) -> None:
+        """The next task for a worker, a successor for a dead one, the end for one without anything to do."""
+        if alive and todo:
+            worker.give(todo.next())
+            return
+        self.members.remove(worker)
+        worker.end()
+        if todo:
+            self.hire()
+
+    def dismiss(self) -> None:
+        """End everyone, all at the same time."""
+        for worker in self.members:
+            worker.process.terminate()
+        for worker in self.members:
+            worker.end()
+        self.members.clear()
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C waits until the end of the block, and is never heard by processes that start in it."""
+    usual = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, usual)
+
+
+def _serve(pipe: Connection, job: bytes, num_threads: int) -> None:
+    """The program of a worker, in a session of its own: what it starts can be ended with it."""
+    os.setsid()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    for name in THREADS:  # read when numpy and torch are imported, which the job does
+        os.environ.setdefault(name, str(num_threads))
+    with closing(pipe), suppress(KeyboardInterrupt, EOFError, BrokenPipeError):
+        kind, work = start(pickle.loads(job))
+        pipe.send((kind, None if kind == "ready" else work))
+        while kind == "ready":
+            item = pipe.recv()
+            signal.signal(signal.SIGTERM, _give_up)
+            answer = attempt(work, item, _reporter(pipe))
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            pipe.send(answer)
+
+
+def _give_up(number: int, frame: FrameType | None) -> None:
+    """Leave the item by an exception, so that what is half-written is removed; nobody listens to complaints now."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    raise KeyboardInterrupt
+
+
+def _reporter(pipe: Connection) -> Report:
+    """A function that passes on the work's progress, not more often than an eye can follow."""
+    last_stage, last_time = "", 0.0
+
+    def report(stage: str, done: float, total: float) -> None:
+        nonlocal last_stage, last_time
+        now = time.monotonic()
+        if stage != last_stage or now - last_time > REPORT_EVERY_SECONDS:
+            last_stage, last_time = stage, now
+            pipe.send(("progress", (stage, done, total)))
+
+    return report
+
+
+def _die_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os.killpg(0, signal.SIGKILL)

@@ -1,0 +1,171 @@
+"""The engine of several machines: the same ``run_many`` over a Ray cluster.
+
+One actor is one worker: it loads the net once and holds one recording at a time, so no more is ever on its way than
+there are workers. Recordings and outputs lie where every machine reaches them: shared folders or fsspec URLs.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Generic
+
+from avse.errors import MissingError
+from avse.parallel.tasks import Answer, Item, Job, OnProgress, Outcomes, Result, Task, Todo, Work, attempt, start
+from avse.progress import silent
+
+GPU_SHARE = 0.25
+
+
+@contextmanager
+def connected(address: str = "auto") -> Iterator[None]:
+    """Be connected to a cluster: "auto" is the one on this machine, "local" starts one for the time being.
+
+    Raises MissingError without Ray, or without a cluster at that address.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise MissingError("Ray is not installed.", "Type: pip install 'avse[ray]'") from error
+    if ray.is_initialized():
+        yield
+        return
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise MissingError(
+            f"There is no Ray cluster at {address}: {str(error).splitlines()[0]}",
+            "Start one: ray start --head. Where it asks for a token, set RAY_AUTH_MODE=token here as well. "
+            "For this machine alone, leave --engine out.",
+        ) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def gpu_share() -> float:
+    """The share of a GPU for each worker: a quarter where the cluster has any, else none."""
+    import ray
+
+    return GPU_SHARE if ray.cluster_resources().get("GPU", 0) else 0.0
+
+
+def capacity(num_gpus: float) -> int:
+    """How many workers fit on the cluster: one for each core, as far as the GPUs go round."""
+    import ray
+
+    there = ray.cluster_resources()
+    num_cpus = int(there.get("CPU", 1))
+    return max(1, min(num_cpus, int(there.get("GPU", 0) / num_gpus)) if num_gpus else num_cpus)
+
+
+def run_many(
+    job: Job[Item, Result],
+    items: Iterable[Item],
+    num_workers: int,
+    on_progress: OnProgress[Item],
+    *,
+    num_gpus: float = 0.0,
+) -> Outcomes[Item, Result]:
+    """As `avse.parallel.local.run_many`, with workers of one core and ``num_gpus`` GPUs wherever the cluster has room.
+
+    A worker takes an item only once it has started, so workers for which there is no room (yet) hold nothing up.
+    Progress is told by item, not within it. Needs `connected`.
+    """
+    import ray
+
+    todo: Todo[Item, Result] = Todo(items)
+    crew: _Crew[Item, Result] = _Crew(job, num_gpus)
+    try:
+        for number in range(min(num_workers, len(todo))):
+            crew.hire(number)
+        while todo or crew.is_busy():
+            [ready], _ = ray.wait(list(crew.members), num_returns=1)
+            worker = crew.members.pop(ready)
+            kind, value = _answer(ready)
+            task, worker.task = worker.task, None
+            outcome = todo.settle(task, kind, value)
+            crew.go_on(worker, todo, on_progress, alive=kind != "died")
+            if outcome:
+                yield outcome
+    finally:
+        crew.dismiss()
+
+
+class _Actor:
+    """A worker as it runs on the cluster."""
+
+    def start(self, job: Job[Any, Any]) -> Answer:
+        kind, value = start(job)
+        if kind == "stop":
+            return kind, value
+        self._work: Work[Any, Any] = value
+        return kind, None
+
+    def attempt(self, item: Any) -> Answer:
+        return attempt(self._work, item, silent)
+
+
+@dataclass(eq=False)
+class _Worker(Generic[Item]):
+    number: int
+    actor: Any
+    task: Task[Item] | None = None
+
+
+class _Crew(Generic[Item, Result]):
+    """Workers by what they are expected to answer."""
+
+    def __init__(self, job: Job[Item, Result], num_gpus: float) -> None:
+        import ray
+
+        self.members: dict[Any, _Worker[Item]] = {}
+        self._job = ray.put(job)
+        self._actors: Any = ray.remote(num_cpus=1, num_gpus=num_gpus, max_restarts=0)(_Actor)
+
+    def is_busy(self) -> bool:
+        return any(worker.task for worker in self.members.values())
+
+    def hire(self, number: int) -> None:
+        actor: Any = self._actors.remote()
+        self.members[actor.start.remote(self._job)] = _Worker(number, actor)
+
+    def go_on(
+        self, worker: _Worker[Item], todo: Todo[Item, Result], on_progress: OnProgress[Item], alive: bool
+    ) -> None:
+        """The next task for a worker, a successor for a dead one, the end for one without anything to do."""
+        if alive and todo:
+            worker.task = todo.next()
+            on_progress(worker.number, worker.task.item, "on the cluster", 0.0, 1.0)
+            self.members[worker.actor.attempt.remote(worker.task.item)] = worker
+            return
+        _kill(worker)
+        if todo:
+            self.hire(worker.number)
+
+    def dismiss(self) -> None:
+        for worker in self.members.values():
+            _kill(worker)
+
+
+def _answer(ready: Any) -> Answer:
+    import ray
+
+    try:
+        answer: Answer = ray.get(ready)
+        return answer
+    except ray.exceptions.RayTaskError as error:  # nothing of ours raises there: the machine lacks avse, or this one
+        reason = str(error).strip().splitlines()[-1]
+        return "stop", MissingError(f"A worker cannot work: {reason}", "Install the same avse on every machine.")
+    except ray.exceptions.RayError as error:
+        return "died", str(error).splitlines()[0]
+
+
+def _kill(worker: _Worker[Any]) -> None:
+    import ray
+
+    with suppress(ray.exceptions.RayError, ValueError):
+        ray.kill(worker.actor)

@@ -1,0 +1,102 @@
+"""What only a fresh process shows: how long `enhance` takes from end to end, its memory, and how long avse starts."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from avse.errors import AvseError
+
+_LOAD = """
+import sys
+from avse.enhance import enhance
+from avse.weights.pretrained import load_model
+load_model(*sys.argv[1:])
+"""
+_ENHANCE = """
+import json, sys
+from avse.profiling.process import measure_whole
+print(json.dumps(measure_whole(*sys.argv[1:])))
+"""
+
+
+@dataclass(frozen=True)
+class Whole:
+    """`enhance` from end to end, in seconds, the least of several; and the most memory that its process ever held.
+
+    ffmpeg has processes of its own, whose memory is not counted.
+    """
+
+    seconds: float
+    peak_megabytes: float
+
+
+@dataclass(frozen=True)
+class Start:
+    """Seconds from nothing: to a bare Python, to one with torch, to one with avse and its net."""
+
+    python_seconds: float
+    torch_seconds: float
+    avse_seconds: float
+
+    @property
+    def beyond_torch_seconds(self) -> float:
+        """What avse and its net add to torch."""
+        return self.avse_seconds - self.torch_seconds
+
+
+def run_whole(recording: Path, folder: Path, model: str, device: str, num_threads: int, repeat: int) -> Whole:
+    """Enhance a recording into ``folder``, ``repeat`` times, in a fresh process. AvseError if that fails."""
+    target = folder / "whole.wav"
+    told = _python(num_threads, _ENHANCE, str(recording), str(target), model, device, str(repeat))
+    return Whole(**json.loads(told.splitlines()[-1]))
+
+
+def measure_whole(recording: str, target: str, model: str, device: str, repeat: str) -> dict[str, float]:
+    """In the fresh process: the values of `Whole`."""
+    from avse.enhancement.pipeline import enhance
+    from avse.weights.pretrained import load_model
+
+    checkpoint = load_model(model, device)
+    times = [enhance(recording, target, model=checkpoint, force=True).elapsed_seconds for _ in range(int(repeat))]
+    return asdict(Whole(min(times), peak_megabytes()))
+
+
+def run_start(model: str, device: str, num_threads: int, repeat: int) -> Start:
+    """Start Python ``repeat`` times with nothing, with torch, and with avse and its net; the least of each counts."""
+
+    def start_seconds(*program: str) -> float:
+        began = time.perf_counter()
+        _python(num_threads, *program)
+        return time.perf_counter() - began
+
+    programs = ["pass"], ["import torch"], [_LOAD, model, device]
+    return Start(*(min(start_seconds(*program) for _ in range(repeat)) for program in programs))
+
+
+def peak_megabytes() -> float:
+    """The most memory that this process ever held, where Linux tells it; else nan.
+
+    The system's own figure for its children will not do: it begins with that of the process that started them.
+    """
+    status = Path("/proc/self/status")
+    found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="ascii")) if status.exists() else None
+    return int(found[1]) / 1024 if found else float("nan")
+
+
+def _python(num_threads: int, *program: str) -> str:
+    """What a program prints that runs in a Python of its own, with so many threads."""
+    environment = os.environ | {"OMP_NUM_THREADS": str(num_threads)}
+    command = [sys.executable, "-c", *program]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", check=False)
+    if done.returncode:
+        words = re.findall(r"^[\w.]+(?:Error|Exception): (.+)$", done.stderr, re.MULTILINE)
+        reason = words[-1] if words else f"exit code {done.returncode}"
+        raise AvseError(f"avse does not run in a process of its own: {reason}", "See what is missing: avse doctor")
+    return done.stdout

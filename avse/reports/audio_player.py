@@ -1,0 +1,142 @@
+"""A recording as it stands in a report: spectrogram, waveform, and a player for its beginning."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from avse.errors import AvseError, InputError
+from avse.io import reader
+from avse.io.writer import AUDIO_OUTPUTS
+from avse.reports.page import data_uri
+from avse.reports.spectrogram import Spectrogram, SpectrogramBuilder, spectrogram_png, waveform_path
+
+BYTES_PER_SECOND = 8_500
+"""About what a second of sound takes inside a page."""
+BLOCK_SECONDS = 10.0
+TICKS_SECONDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600)
+
+
+@dataclass(frozen=True)
+class PlayerTrack:
+    """One sound in a report; ``problem`` says why there is none. Times in seconds, ``sound`` and pictures as data."""
+
+    label: str
+    problem: str = ""
+    seconds: float = 0.0
+    played_seconds: float = 0.0
+    sound: str = ""
+    spectrogram: str = ""
+    waveform: str = ""
+    num_columns: int = 0
+    peak_db: float = -math.inf
+
+
+def make_player_tracks(
+    sounds: Sequence[tuple[str, Path | str]],
+    *,
+    sample_rate: int,
+    played_seconds: float,
+    num_columns: int,
+    audio_track: int = 1,
+) -> list[PlayerTrack]:
+    """Tracks of sounds that belong together: their pictures share one scale, that of the first which can be read.
+
+    A file that cannot be read gives a track that says so. ``audio_track`` is that of the first file, if it has several.
+    """
+    read: list[tuple[str, Spectrogram, np.ndarray] | PlayerTrack] = []
+    for number, (label, path) in enumerate(sounds):
+        blocks = _blocks(Path(path), sample_rate, 1 if number else audio_track)
+        try:
+            read.append((label, *_read(blocks, sample_rate, played_seconds, num_columns)))
+        except (AvseError, OSError, soundfile.SoundFileError) as error:
+            message = error.message if isinstance(error, AvseError) else str(error)
+            read.append(PlayerTrack(label, message or type(error).__name__))
+    outlines = [item[1] for item in read if isinstance(item, tuple)]
+    if not outlines:
+        return [item for item in read if isinstance(item, PlayerTrack)]
+    top_db, peak = outlines[0].top_db, max(outline.peak for outline in outlines)
+    return [item if isinstance(item, PlayerTrack) else _track(*item, sample_rate, top_db, peak) for item in read]
+
+
+def time_ticks(seconds: float, count: int = 6) -> list[tuple[float, str]]:
+    """Round times along a recording: how far along, from 0 to 1, and as words."""
+    step = next((step for step in TICKS_SECONDS if seconds <= step * count), TICKS_SECONDS[-1])
+    digits = max(0, -math.floor(math.log10(step) + 1e-9))
+    times = [index * step for index in range(math.floor(seconds / step + 1e-9) + 1)] if seconds > 0 else []
+    return [(time / seconds, _clock(time, digits)) for time in times if time < 0.97 * seconds]
+
+
+def encode(waveform: np.ndarray, sample_rate: int) -> str:
+    """Sound (N,) as a data address: MP3, which every browser plays, or FLAC where this libsndfile has no MP3."""
+    kind = "MP3" if "MP3" in soundfile.available_formats() else "FLAC"
+    file = io.BytesIO()
+    soundfile.write(file, np.clip(waveform, -1, 1), sample_rate, format=kind)
+    return data_uri("audio/mpeg" if kind == "MP3" else "audio/flac", file.getvalue())
+
+
+def _read(
+    blocks: Iterator[np.ndarray], sample_rate: int, played_seconds: float, num_columns: int
+) -> tuple[Spectrogram, np.ndarray]:
+    """One pass over a sound: its outline, and the samples (N,) of its beginning."""
+    drawing, kept, missing = SpectrogramBuilder(sample_rate, num_columns), [], round(played_seconds * sample_rate)
+    for block in blocks:
+        drawing.add(block)
+        if missing:
+            kept.append(block[:missing].copy())  # a view would hold the whole block
+            missing -= len(kept[-1])
+    if drawing.num_samples == 0:
+        raise InputError("The file holds no sound.", "Check that it plays.")
+    return drawing.finish(), np.concatenate(kept)
+
+
+def _blocks(path: Path, sample_rate: int, audio_track: int) -> Iterator[np.ndarray]:
+    """The mean of the channels in blocks (N,); a file of that rate, as avse itself writes it, needs no ffmpeg."""
+    if not path.is_file():
+        raise InputError(f"There is no file {path}.", "Check the path.")
+    if path.suffix.lower() in AUDIO_OUTPUTS and _sample_rate(path) == sample_rate:
+        size = round(BLOCK_SECONDS * sample_rate)
+        for block in soundfile.blocks(os.fsencode(path), size, dtype="float32", always_2d=True):
+            yield block.mean(1)
+    else:
+        tape = reader.probe(path, audio_track)
+        num_channels = tape.sound.num_channels if tape.sound else 1
+        for block in reader.read_audio(tape, BLOCK_SECONDS, sample_rate, num_channels):
+            yield block.mean(1)
+
+
+def _sample_rate(path: Path) -> int | None:
+    try:
+        return int(soundfile.info(os.fsencode(path)).samplerate)
+    except soundfile.SoundFileError:
+        return None
+
+
+def _track(
+    label: str, outline: Spectrogram, sound: np.ndarray, sample_rate: int, top_db: float, peak: float
+) -> PlayerTrack:
+    return PlayerTrack(
+        label,
+        seconds=outline.seconds,
+        played_seconds=len(sound) / sample_rate,
+        sound=encode(sound, sample_rate),
+        spectrogram=data_uri("image/png", spectrogram_png(outline, top_db)),
+        waveform=waveform_path(outline, peak),
+        num_columns=len(outline.high),
+        peak_db=20 * math.log10(outline.peak) if outline.peak else -math.inf,
+    )
+
+
+def _clock(time: float, digits: int) -> str:
+    if time < 60:
+        return f"{time:.{digits}f}"
+    return (
+        f"{int(time) // 60}:{time % 60:02.0f}" if time < 3600 else f"{int(time) // 3600}:{int(time) % 3600 // 60:02d} h"
+    )

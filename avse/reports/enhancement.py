@@ -1,0 +1,136 @@
+"""The report of ``avse enhance``: one recording before and after, and the face that was followed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from avse.evaluation.statistics import METRICS, score_of
+from avse.reports.audio_player import make_player_tracks, time_ticks
+from avse.reports.page import data_uri, number, signed, span, write_page
+from avse.reports.spectrogram import COLOURS, RANGE_DB
+from avse.reports.svg import tag
+
+PLAYED_SECONDS = 60.0
+NUM_COLUMNS = 600
+Intervals = Sequence[tuple[float, float]]
+
+
+def enhancement_report(
+    result: dict[str, Any],
+    before: Path,
+    after: Path,
+    output: Path,
+    thumbnail: bytes | None = None,
+    seen: list[tuple[float, float]] | None = None,
+    *,
+    audio_track: int = 1,
+) -> Path:
+    """Write what was done with one recording as one page.
+
+    Args:
+        result: what `avse.enhancement.result.Result.as_dict` gives; of its values the page shows those that are there.
+        before, after: the recording and its enhanced form, of any length; the page holds their first minute to listen.
+        thumbnail: the face that was followed, as PNG.
+        seen: when it was seen, as (from, to) in seconds.
+        audio_track: which of several sound tracks of the recording was enhanced, counted from 1.
+
+    Raises:
+        OSError: the page cannot be written. A sound that cannot be read is named in the page.
+    """
+    sample_rate = 48000 if (result.get("sample_rate") or 0) > 16000 else 16000
+    tracks = make_player_tracks(
+        [("Before", before), ("After", after)],
+        sample_rate=sample_rate, played_seconds=PLAYED_SECONDS, num_columns=NUM_COLUMNS,
+        audio_track=audio_track,
+    )  # fmt: skip
+    seconds = float(result.get("duration_seconds") or max((track.seconds for track in tracks), default=0.0))
+    intervals = [(max(start, 0.0), min(end, seconds)) for start, end in seen or [] if start < seconds]
+    return write_page(
+        output,
+        "enhancement.html.j2",
+        title=f"{before.name}, enhanced",
+        note=result.get("note") or "",
+        tiles=_tiles(result, seconds),
+        tracks=tracks,
+        range_db=round(RANGE_DB),
+        colours=COLOURS,
+        ticks=time_ticks(seconds, 10),
+        thumbnail=data_uri("image/png", thumbnail) if thumbnail else "",
+        seen=_timeline(intervals, seconds) if seen is not None and seconds > 0 else "",
+        intervals=_words(intervals),
+        scores=_scores(result.get("scores") or {}),
+        reasons=_reasons(result.get("scores") or {}),
+        facts=_facts(result, before, after),
+    )
+
+
+def _tiles(result: Mapping[str, Any], seconds: float) -> list[tuple[str, str, str]]:
+    """Label, value and note of what one wants to know first."""
+    tiles = [("Length", span(seconds), "")]
+    if result.get("num_faces"):
+        share = float(result.get("seen_share") or 0.0)
+        tiles.append(("Face seen", f"{share:.0%}", "of the time"))
+    elapsed = result.get("elapsed_seconds")
+    if elapsed and seconds:
+        tiles.append(("Time taken", span(elapsed), f"{number(seconds / elapsed, 1)} times as fast as the recording"))
+    scores = result.get("scores") or {}
+    gain = score_of({"scores": scores.get("after")}, "si_sdr") - score_of({"scores": scores.get("before")}, "si_sdr")
+    if math.isfinite(gain):
+        tiles.append(("SI-SDR gain", f"{signed(gain, 1)} dB", "against the reference"))
+    return tiles
+
+
+def _timeline(seen: Intervals, seconds: float) -> Markup:
+    """The intervals as bars over the length of the recording."""
+    bars = [
+        tag("rect", x=f"{1000 * start / seconds:.2f}", y=0, width=f"{1000 * (end - start) / seconds:.2f}", height=1)
+        for start, end in seen
+    ]
+    return tag(
+        "svg", *bars, class_="seen", viewBox="0 0 1000 1", preserveAspectRatio="none", role="img",
+        aria_label="When the face was seen",
+    )  # fmt: skip
+
+
+def _words(seen: Intervals, most: int = 12) -> str:
+    words = [f"{span(start)} to {span(end)}" for start, end in seen[:most]]
+    more = [f"and {len(seen) - most} times more"] if len(seen) > most else []
+    return ", ".join([*words, *more])
+
+
+def _scores(scores: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    """Metric, before, after and gain; empty where nothing was scored."""
+    lines = []
+    for metric in METRICS:
+        before, after = (score_of({"scores": scores.get(time)}, metric.name) for time in ("before", "after"))
+        if math.isfinite(before) or math.isfinite(after):
+            words = number(before, metric.digits), number(after, metric.digits), signed(after - before, metric.digits)
+            lines.append((metric.heading, *words))
+    return lines
+
+
+def _reasons(scores: Mapping[str, Any]) -> list[str]:
+    """Why scores are missing, one sentence each."""
+    return [
+        f"{name}, {time}: {reason}"
+        for time, reasons in (scores.get("reasons") or {}).items()
+        for name, reason in reasons.items()
+    ]
+
+
+def _facts(result: Mapping[str, Any], before: Path, after: Path) -> list[tuple[str, str]]:
+    facts = [("recording", str(result.get("input") or before)), ("output", str(result.get("output") or after))]
+    if model := result.get("model"):
+        facts.append(("model", str(model)))
+    if rate := result.get("sample_rate"):
+        facts.append(("sound", f"{result.get('num_channels', 1)} x {rate} Hz"))
+    if "num_faces" in result:
+        facts.append(("faces in the picture", str(result["num_faces"])))
+    if factor := result.get("real_time_factor"):
+        facts.append(("seconds of work for a second of recording", number(factor, 2)))
+    return facts

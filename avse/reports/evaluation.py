@@ -1,0 +1,230 @@
+"""The report of ``avse evaluate``: how good each method is, under which conditions, and what that sounds like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from avse.evaluation.statistics import UNPROCESSED, Mean, Metric, ScoreTable, score_of, subset_of
+from avse.reports.audio_player import BYTES_PER_SECOND, PlayerTrack, make_player_tracks, time_ticks
+from avse.reports.charts import Points, Series, distributions, scatter
+from avse.reports.page import NOTHING, flat, number, signed, write_page
+from avse.reports.spectrogram import COLOURS, RANGE_DB
+
+NUM_SHOWN = 10
+SOUND_BYTES = 8_000_000
+"""Room in the page for all sounds together, as base64."""
+MAX_PLAYED_SECONDS = 30.0
+NUM_COLUMNS = 240
+RANKED_BY = "si_sdr"
+NUM_TONES = 6
+NUM_READERS = 4
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the summary: a method in a condition, with the mean of each metric and of its gain."""
+
+    method: str
+    tone: int
+    num_items: int
+    num_failed: int
+    means: list[tuple[Metric, Mean, Mean]]
+
+
+@dataclass(frozen=True)
+class Example:
+    """One item to listen to."""
+
+    item: str
+    subset: str
+    facts: list[tuple[str, str, str]]
+    tracks: list[PlayerTrack]
+
+
+def evaluation_report(rows: list[dict[str, Any]], summary: dict[str, Any], output: Path) -> Path:
+    """Write the results of an evaluation as one page.
+
+    Args:
+        rows: one for each item and method: item, subset, method, status, reason, seconds, elapsed_seconds, scores, and
+            the paths mixture, reference and estimate; None where something is missing. The method "mixed" is the
+            unprocessed item.
+        summary: facts on the run, such as versions and protocol, shown as they are. Means and confidence intervals are
+            computed from the rows, with its ``seed``.
+
+    Raises:
+        OSError: the page cannot be written. A sound that cannot be read is named in the page.
+    """
+    study = ScoreTable(rows, int(summary.get("seed") or 0))
+    main, ranked = study.main_method, []
+    if main is not None:
+        ranked = study.ranked(RANKED_BY, main)
+    num_best = min(NUM_SHOWN, (len(ranked) + 1) // 2)
+    best, worst = ranked[:num_best], ranked[num_best:][::-1][:NUM_SHOWN]
+    played_seconds = _played_seconds(study, len(best) + len(worst))
+    with ThreadPoolExecutor(NUM_READERS) as pool:
+        examples = list(pool.map(lambda row: _example(study, row, played_seconds), [*best, *worst]))
+    return write_page(
+        output,
+        "evaluation.html.j2",
+        title=f"Evaluation of {main}" if main else "Evaluation",
+        study=study,
+        tones={method: _tone(study, method) for method in study.methods},
+        headline=[_headline(study, metric, main) for metric in study.metrics] if main else [],
+        groups=_summary(study),
+        charts=_distribution_charts(study),
+        level_charts=_level_charts(study),
+        best=examples[: len(best)],
+        worst=examples[len(best) :],
+        troubled=[_trouble(row) for row in study.troubled()],
+        table=_table(study),
+        ticks=time_ticks,
+        range_db=round(RANGE_DB),
+        colours=COLOURS,
+        facts=flat({key: value for key, value in summary.items() if not _is_table(value)}),
+    )
+
+
+def _tone(study: ScoreTable, method: str) -> int:
+    """0, grey, is the unprocessed sound; 1, the accent, the main method."""
+    others = [name for name in study.methods if name != UNPROCESSED]
+    return 0 if method == UNPROCESSED else 1 + others.index(method) % (NUM_TONES - 1)
+
+
+def _headline(study: ScoreTable, metric: Metric, method: str) -> tuple[Metric, Mean, Mean]:
+    return metric, study.mean(metric.name, method), study.mean_gain(metric.name, method)
+
+
+def _summary(study: ScoreTable) -> list[tuple[str, list[Line]]]:
+    """Lines of all items, and where there are several conditions, of each."""
+    conditions: list[tuple[str, str | None]] = [("All items", None)]
+    if len(study.subsets) > 1:
+        conditions += [(subset or NOTHING, subset) for subset in study.subsets]
+    groups = []
+    for heading, subset in conditions:
+        lines = []
+        for method in study.methods:
+            rows = study.select(method, subset)
+            if rows:
+                failed = sum(row.get("status") == "failed" for row in rows)
+                means = [
+                    (metric, study.mean(metric.name, method, subset), study.mean_gain(metric.name, method, subset))
+                    for metric in study.metrics
+                ]
+                lines.append(Line(method, _tone(study, method), len(rows), failed, means))
+        groups.append((heading, lines))
+    return groups
+
+
+def _distribution_charts(study: ScoreTable) -> list[tuple[str, Markup]]:
+    charts = []
+    conditions: list[str | None] = [None] if len(study.subsets) < 2 else [None, *study.subsets]
+    for metric in study.metrics:
+        groups = [
+            (
+                ("All items" if subset is None else subset or NOTHING) if len(conditions) > 1 else "",
+                [Series(m, _tone(study, m), study.values(metric.name, m, subset)) for m in study.methods],
+            )
+            for subset in conditions
+        ]
+        charts.append((metric.label, distributions(groups, metric.heading, metric.digits)))
+    return charts
+
+
+def _level_charts(study: ScoreTable) -> list[tuple[str, Markup]]:
+    """SI-SDR gain over the SI-SDR of the unprocessed item, one chart for each method, all with the same axes."""
+    points = {}
+    for method in study.methods:
+        rows = [row for row in study.select(method) if np.isfinite(study.gain(row, RANKED_BY))]
+        if method != UNPROCESSED and rows:
+            gains = np.array([study.gain(row, RANKED_BY) for row in rows])
+            levels = np.array([score_of(row, RANKED_BY) for row in rows]) - gains
+            points[method] = Points(
+                levels, gains, [_point_words(*place) for place in zip(rows, levels, gains, strict=True)]
+            )
+    if not points:
+        return []
+    every_x = np.concatenate([own.x for own in points.values()])
+    every_y = np.concatenate([own.y for own in points.values()])
+    frame = Points(every_x, every_y, ())
+    return [
+        (method, scatter(own, "SI-SDR before, dB", "SI-SDR gain, dB", _tone(study, method), frame))
+        for method, own in points.items()
+    ]
+
+
+def _point_words(row: Mapping[str, Any], level: float, gain: float) -> str:
+    return f"{_name(row)}: {number(level, 1)} dB before, gain {signed(gain, 1)} dB"
+
+
+def _played_seconds(study: ScoreTable, num_examples: int) -> float:
+    """How much of each sound there is room for."""
+    num_sounds = max(1, num_examples * (len(study.methods) + 1))
+    seconds = SOUND_BYTES / num_sounds / BYTES_PER_SECOND
+    return max(2.0, min(MAX_PLAYED_SECONDS, float(int(seconds))))
+
+
+def _example(study: ScoreTable, row: Mapping[str, Any], played_seconds: float) -> Example:
+    """Sounds of an item before, after by each method, and the reference, with scores of the row's own method."""
+    subset, item = subset_of(row), str(row["item"])
+    sounds = [("Before", row.get("mixture"))]
+    for method in study.methods:
+        own = study.row(subset, item, method)
+        if method != UNPROCESSED and own is not None:
+            sounds.append((f"After, {method}" if len(study.methods) > 2 else "After", own.get("estimate")))
+    sounds.append(("Reference", row.get("reference")))
+    facts = [
+        (
+            metric.label,
+            number(score_of(row, metric.name), metric.digits),
+            signed(study.gain(row, metric.name), metric.digits),
+        )
+        for metric in study.metrics
+    ]
+    kept = [(label, str(path)) for label, path in sounds if path]
+    tracks = make_player_tracks(kept, sample_rate=16000, played_seconds=played_seconds, num_columns=NUM_COLUMNS)
+    return Example(item, subset, facts, tracks)
+
+
+def _trouble(row: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    what = "failed" if row.get("status") == "failed" else "score missing"
+    return _name(row), str(row["method"]), what, _reason(row)
+
+
+def _reason(row: Mapping[str, Any]) -> str:
+    reason = row.get("reason")
+    if isinstance(reason, Mapping):
+        return "; ".join(f"{name}: {words}" for name, words in reason.items())
+    return str(reason or "no reason given")
+
+
+def _table(study: ScoreTable) -> dict[str, Any]:
+    """All rows, as words."""
+    has_subsets = any(study.subsets)
+    headers = [("Item", False), *([("Condition", False)] if has_subsets else []), ("Method", False)]
+    headers += [(metric.heading, True) for metric in study.metrics]
+    headers += [("SI-SDR gain, dB", True), ("Length, s", True), ("Time, s", True), ("Status", False)]
+    lines = []
+    for row in study.rows:
+        words = [str(row["item"]), *([subset_of(row)] if has_subsets else []), str(row["method"])]
+        words += [number(score_of(row, metric.name), metric.digits) for metric in study.metrics]
+        words += [signed(study.gain(row, RANKED_BY), 1) if row["method"] != UNPROCESSED else NOTHING]
+        words += [number(row.get("seconds"), 1), number(row.get("elapsed_seconds"), 1)]
+        words += [f"{row.get('status')}" + (f": {_reason(row)}" if row.get("reason") else "")]
+        lines.append(("failed" if row.get("status") == "failed" else "", words))
+    return {"headers": headers, "rows": lines}
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    return f"{subset_of(row)} / {row['item']}" if subset_of(row) else str(row["item"])
+
+
+def _is_table(value: Any) -> bool:
+    """Lists of records, such as the means, which the page shows in its own way."""
+    return isinstance(value, Sequence) and any(isinstance(item, Mapping) for item in value)

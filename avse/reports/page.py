@@ -1,0 +1,104 @@
+"""One look for all reports: a template, one style sheet and one script become one file.
+
+Every value is escaped. Beyond that, the page's own policy lets a browser run the one script that it was written with,
+and load nothing: whatever a recording or an item is called, it stays text.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from avse.io import atomic
+from avse.version import __version__
+
+NOTHING = "\N{EN DASH}"
+MINUS = "\N{MINUS SIGN}"
+
+
+def write_page(output: Path, template: str, **context: Any) -> Path:
+    """Fill a template and write it whole to ``output``, which is returned."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    pages = Environment(
+        loader=PackageLoader("avse.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    pages.filters |= {"number": number, "signed": signed, "span": span}
+    style, script = _part("report.css"), _part("report.js")
+    text = pages.get_template(template).render(
+        context, style=Markup(style), script=Markup(script), policy=_policy(script), version=__version__
+    )
+    with atomic.atomic_path(output) as partial:
+        partial.write_text(text, encoding="utf-8", errors="replace")
+    return output
+
+
+def number(value: Any, digits: int = 2) -> str:
+    """A number for readers; a dash where there is none."""
+    if not is_number(value):
+        return NOTHING
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", MINUS)
+
+
+def signed(value: Any, digits: int = 2) -> str:
+    """A difference for readers: its sign is always there."""
+    if not is_number(value):
+        return NOTHING
+    return f"{round(value, digits) + 0.0:+.{digits}f}".replace("-", MINUS)
+
+
+def span(seconds: Any) -> str:
+    """A length of time for readers: 3.5 s, 2 min 05 s, 1 h 02 min."""
+    if not is_number(seconds):
+        return NOTHING
+    if round(seconds, 1) < 60:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested facts as pairs of words: {"a": {"b": 1}} gives ("a, b", "1")."""
+    pairs = []
+    for key, value in values.items():
+        name = f"{prefix}{key}".replace("_", " ")
+        if isinstance(value, Mapping):
+            pairs += flat(value, f"{name}, ")
+        else:
+            pairs.append((name, ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)))
+    return pairs
+
+
+def data_uri(kind: str, data: bytes) -> str:
+    """Bytes as an address that needs no other file."""
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def is_number(value: Any) -> bool:
+    """Whether there is a number to show."""
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _part(name: str) -> str:
+    return resources.files("avse.reports").joinpath("templates").joinpath(name).read_text(encoding="utf-8")
+
+
+def _policy(script: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return (
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:; "
+        "media-src data:; base-uri 'none'; form-action 'none'"
+    )

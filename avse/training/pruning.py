@@ -1,0 +1,196 @@
+"""A narrower net out of a trained one: of each layer the channels that count most, as a start for training.
+
+A channel counts by how loud its norm makes it (Liu et al., "Network slimming", ICCV 2017), times how much is made of it
+by those who read it (Li et al., "Pruning filters for efficient ConvNets", ICLR 2017).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from avse.errors import UsageError
+from avse.models.audio_unet import AudioUNet, Bottleneck
+from avse.models.blocks import TimeAttention
+from avse.models.net import LipStream, SpeechNet
+
+FUSIONS = ("none", "mmtm", "mmtm-global", "mmtm-audio")
+
+
+def prune_channels(net: SpeechNet, audio_channels: Sequence[int], lip_width: int) -> SpeechNet:
+    """A net with fewer channels that starts from the most important ones of ``net``, to be trained further.
+
+    SMIL's imputer and regulariser are left out: a run of stage smil makes them anew.
+
+    Raises UsageError for a fusion other than MMTM or none, another number of stages, or sizes that are larger.
+    """
+    config = net.config
+    if config.fusion not in FUSIONS:
+        raise UsageError(f"A net that fuses by {config.fusion} cannot be made narrower.", f"Use: {', '.join(FUSIONS)}.")
+    if len(audio_channels) != len(config.audio_channels):
+        raise UsageError(
+            f"{len(audio_channels)} audio channels for {len(config.audio_channels)} stages.", "Give one for each stage."
+        )
+    wide, narrower = (*config.audio_channels, config.lip_width), (*audio_channels, lip_width)
+    if not all(1 <= new <= old for new, old in zip(narrower, wide, strict=True)):
+        has = f"audio_channels {list(config.audio_channels)}, lip_width {config.lip_width}"
+        raise UsageError("The net would become wider, or lose all channels of a stage.", f"It has {has}: give less.")
+    sizes = {"audio_channels": tuple(audio_channels), "lip_width": lip_width, "imputer": "none", "regulariser": "none"}
+    small = SpeechNet(replace(config, **sizes))  # type: ignore[arg-type]
+    channels = _Channels(net.state_dict(), small.state_dict())
+    stages = _audio(channels, net.audio)
+    if net.lips is not None:
+        _fusions(channels, stages, _lips(channels, net.lips))
+    small.load_state_dict(channels.kept())
+    return small
+
+
+class _Channels:
+    """Every channel of a net has a number; every axis of every weight is a row of such numbers.
+
+    What is added to one another shares its numbers, and so is kept or left out together.
+    """
+
+    def __init__(self, big: dict[str, Tensor], small: dict[str, Tensor]) -> None:
+        self._big, self._small = big, small
+        self._groups: list[tuple[Tensor, int]] = []
+        self._axes: dict[str, tuple[Tensor | None, ...]] = {}
+        self._layers: dict[str, tuple[Tensor | None, Tensor | None]] = {}
+        self._norms: dict[str, Tensor] = {}
+
+    def has(self, weight: str) -> bool:
+        """Whether the net has this weight at all."""
+        return weight in self._big
+
+    def group(self, weight: str, parts: int = 1) -> Tensor:
+        """New numbers for the outputs of a weight, or for one of several equal parts of them."""
+        first = sum(len(numbers) for numbers, _ in self._groups)
+        numbers = torch.arange(first, first + len(self._big[weight]) // parts)
+        self._groups.append((numbers, len(self._small[weight]) // parts))
+        return numbers
+
+    def layer(self, weight: str, outputs: Tensor | None, inputs: Tensor | None) -> None:
+        """A convolution or a linear map; None for what keeps its size."""
+        self._layers[weight] = self._axes[weight] = outputs, inputs
+        self._axes[weight.removesuffix("weight") + "bias"] = (outputs,)
+
+    def norm(self, name: str, numbers: Tensor) -> None:
+        """A batch norm or a layer norm."""
+        self._axes |= {f"{name}.{part}": (numbers,) for part in ("weight", "bias", "running_mean", "running_var")}
+        self._norms[name] = numbers
+
+    def kept(self) -> dict[str, Tensor]:
+        """Weights of the smaller net."""
+        scores = self._scores()
+        chosen = torch.zeros(len(scores), dtype=torch.bool)
+        for numbers, count in self._groups:
+            chosen[numbers[scores[numbers].topk(count).indices]] = True
+        return {name: self._part(name, chosen) for name in self._small}
+
+    def _part(self, name: str, chosen: Tensor) -> Tensor:
+        """What is left of one weight."""
+        value = self._big[name]
+        for axis, numbers in enumerate(self._axes.get(name, ())):
+            if numbers is not None:
+                value = value.index_select(axis, chosen[numbers].nonzero()[:, 0])
+        return value
+
+    def _scores(self) -> Tensor:
+        """How much every channel counts."""
+        normed, written, read = torch.zeros(3, sum(len(numbers) for numbers, _ in self._groups))
+        has_norm = torch.zeros(len(normed), dtype=torch.bool)
+        for name, own in self._norms.items():
+            has_norm[own] = True
+            normed.index_add_(0, own, self._big[f"{name}.weight"].abs() + self._big[f"{name}.bias"].relu())
+        for name, ends in self._layers.items():
+            for axis, (total, numbers) in enumerate(zip((written, read), ends, strict=True)):
+                if numbers is not None:
+                    total.index_add_(0, numbers, self._big[name].transpose(0, axis).flatten(1).norm(dim=1))
+        return torch.where(has_norm, normed, written) * torch.where(read > 0, read, 1.0)
+
+
+def _audio(channels: _Channels, net: AudioUNet) -> list[Tensor]:
+    """The audio stream; returns the numbers of the encoder's stages."""
+    stages = [channels.group(f"audio.encoder.{index}.0.weight") for index in range(len(net.encoder))]
+    lowest = channels.group("audio.decoder.0.norm.weight")
+    for index, stage in enumerate(stages):
+        channels.layer(f"audio.encoder.{index}.0.weight", stage, stages[index - 1] if index else None)
+        channels.norm(f"audio.encoder.{index}.1", stage)
+        outputs = stages[index - 1] if index else lowest
+        channels.layer(f"audio.decoder.{index}.conv.weight", outputs.repeat(2), stage)
+        channels.norm(f"audio.decoder.{index}.norm", outputs)
+    channels.layer("audio.mask.weight", None, lowest)
+    if net.turn is not None:
+        channels.layer("audio.turn.weight", None, lowest)
+    _bottleneck(channels, net.bottleneck, stages[-1])
+    return stages
+
+
+def _bottleneck(channels: _Channels, bottleneck: Bottleneck, deepest: Tensor) -> None:
+    """The audio stream's bottleneck, its attention included."""
+    name = "audio.bottleneck"
+    wide = channels.group(f"{name}.gather.weight")
+    every_bin = deepest.repeat_interleave(bottleneck.gather.in_channels // len(deepest))
+    channels.layer(f"{name}.gather.weight", wide, every_bin)
+    channels.layer(f"{name}.spread.weight", every_bin, wide)
+    for part in (name, *(f"{name}.further.{index}" for index in range(len(bottleneck.further)))):
+        _context(channels, f"{part}.context", wide, len(bottleneck.context.layers))
+        if isinstance(bottleneck.recall, TimeAttention):
+            _attention(channels, f"{part}.recall", wide, bottleneck.recall.attention.num_heads)
+
+
+def _attention(channels: _Channels, name: str, wide: Tensor, num_heads: int) -> None:
+    """Attention over time; what its heads compare and tell stays within each."""
+    channels.norm(f"{name}.norm", wide)
+    compared, told = (
+        torch.cat([channels.group(f"{name}.attention.out_proj.weight", num_heads) for _ in range(num_heads)])
+        for _ in range(2)
+    )
+    channels.layer(f"{name}.attention.in_proj_weight", torch.cat([compared, compared, told]), wide)
+    channels.layer(f"{name}.attention.out_proj.weight", wide, told)
+
+
+def _context(channels: _Channels, name: str, numbers: Tensor, num_layers: int) -> None:
+    """Dilated convolutions in time."""
+    for index in range(num_layers):
+        channels.layer(f"{name}.layers.{index}.0.weight", numbers, numbers)
+        channels.norm(f"{name}.layers.{index}.1", numbers)
+
+
+def _lips(channels: _Channels, net: LipStream) -> list[Tensor]:
+    """The lip stream; returns the numbers of ResNet-18's stages."""
+    stages = [channels.group(f"lips.resnet.layer{index + 1}.0.conv2.weight") for index in range(4)]
+    channels.layer("lips.resnet.conv1.weight", stages[0], None)
+    channels.norm("lips.resnet.bn1", stages[0])
+    for index, stage in enumerate(stages):
+        before = stages[max(index - 1, 0)]
+        for block, inputs in enumerate((before, stage)):
+            name = f"lips.resnet.layer{index + 1}.{block}"
+            inside = channels.group(f"{name}.conv1.weight")
+            channels.layer(f"{name}.conv1.weight", inside, inputs)
+            channels.norm(f"{name}.bn1", inside)
+            channels.layer(f"{name}.conv2.weight", stage, inside)
+            channels.norm(f"{name}.bn2", stage)
+        if index:
+            channels.layer(f"lips.resnet.layer{index + 1}.0.downsample.0.weight", stage, before)
+            channels.norm(f"lips.resnet.layer{index + 1}.0.downsample.1", stage)
+    _context(channels, "lips.context", stages[3], len(net.context.layers))
+    channels.layer("lips.energies.weight", None, stages[3])
+    return stages
+
+
+def _fusions(channels: _Channels, audio: Sequence[Tensor], lips: Sequence[Tensor]) -> None:
+    """MMTM, at the depths that have one."""
+    pairs = [*zip(audio[-4:], lips, strict=True), (audio[-1], lips[-1])]
+    for depth, (sound, picture) in enumerate(pairs):
+        name = f"fusions.{depth}"
+        if not channels.has(f"{name}.squeeze.weight"):
+            continue
+        joined = channels.group(f"{name}.squeeze.weight")
+        channels.layer(f"{name}.squeeze.weight", joined, torch.cat([sound, picture]))
+        channels.layer(f"{name}.excite.0.weight", sound, joined)
+        if channels.has(f"{name}.excite.1.weight"):
+            channels.layer(f"{name}.excite.1.weight", picture, joined)

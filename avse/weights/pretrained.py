@@ -1,0 +1,117 @@
+"""Trained nets by name. An unknown name never becomes random weights. Only loading a net loads torch."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from functools import lru_cache
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from avse.errors import InputError, MissingError, UsageError
+from avse.weights.metadata import read_metadata, sha256
+
+if TYPE_CHECKING:
+    import torch
+
+    from avse.weights.checkpoint import Checkpoint
+
+DEFAULT, AUDIO_ONLY = "avse", "avse-audio"
+SUMS = "SHA256SUMS"
+_log = logging.getLogger(__name__)
+
+
+def names() -> list[str]:
+    """The nets that came with this installation."""
+    return sorted(path.stem for path in _shipped())
+
+
+def find(name: str) -> Path:
+    """Path of a shipped net by its name, or of a checkpoint file by its path."""
+    if name.endswith(".safetensors"):
+        if not Path(name).is_file():
+            raise UsageError(f"There is no checkpoint {name}.", f"Check the path, or name a model: {_known()}.")
+        return Path(name)
+    for path in _shipped():
+        if path.stem == name:
+            return path
+    raise UsageError(f"There is no model called {name!r}.", f"There are: {_known()}; or give a .safetensors file.")
+
+
+def card(name: str) -> str:
+    """The model card of a shipped net, as Markdown; UsageError for an unknown name, or a net without a card."""
+    path = find(name).with_suffix(".md")
+    if not path.is_file():
+        raise UsageError(f"There is no card {path}.", f"What the file says of itself: avse models show {name} --json")
+    return path.read_text(encoding="utf-8")
+
+
+def verify(name: str) -> Path:
+    """Load a net to see that its file is whole; one that was shipped must also be what was shipped, bit by bit.
+
+    Returns its path. Raises InputError if the file is damaged or replaced, UsageError for an unknown name.
+    """
+    from avse.weights.checkpoint import load_checkpoint
+
+    path = find(name)
+    read_metadata(path)
+    expected = shipped_sums().get(path.name) if path in set(_shipped()) else None
+    if expected and sha256(path) != expected:
+        raise InputError(f"{path} is not the file that was shipped.", "Type: pip install --force-reinstall avse")
+    load_checkpoint(path)
+    return path
+
+
+def shipped_sums() -> dict[str, str]:
+    """File name to SHA-256 of each shipped net, as ``sha256sum`` writes them."""
+    with as_file(files("avse_checkpoints")) as folder:
+        listing = folder / SUMS
+        lines = listing.read_text(encoding="utf-8").splitlines() if listing.is_file() else []
+    return {name.strip().lstrip("*"): value for value, _, name in (line.partition(" ") for line in lines)}
+
+
+def load_model(name: str = DEFAULT, device: str = "auto") -> Checkpoint:
+    """Load a net by name or path, ready for use on ``device``: auto, cpu or cuda."""
+    from avse.weights.checkpoint import load_checkpoint
+
+    target = pick_device(device)
+    checkpoint = load_checkpoint(find(name))
+    checkpoint.net.to(target)
+    _log.info("model %s on %s, sha256 %s", find(name), target, checkpoint.sha256[:12])
+    return checkpoint
+
+
+def for_audio_only(checkpoint: Checkpoint) -> Checkpoint:
+    """The net for a recording without any face: for `avse` as it was shipped, the one that only listens, which does
+    that no worse, and sooner (docs/missing.md); any other net does it itself."""
+    if checkpoint.sha256 != shipped_sums().get(f"{DEFAULT}.safetensors") or AUDIO_ONLY not in names():
+        return checkpoint
+    return _loaded_once(str(find(AUDIO_ONLY)), next(checkpoint.net.parameters()).device.type)
+
+
+@lru_cache(maxsize=1)
+def _loaded_once(path: str, device: str) -> Checkpoint:
+    return load_model(path, device)
+
+
+def pick_device(device: str) -> torch.device:
+    """The device that a word means; MissingError for a GPU that is not there."""
+    import torch
+
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device not in ("cpu", "cuda"):
+        raise UsageError(f"Unknown device {device!r}.", "Use auto, cpu or cuda.")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise MissingError("torch finds no GPU on this machine.", "Use --device cpu, or type: avse doctor")
+    return torch.device(device)
+
+
+def _known() -> str:
+    return ", ".join(names()) or "none in this installation"
+
+
+def _shipped() -> Iterator[Path]:
+    with as_file(files("avse_checkpoints")) as folder:
+        yield from sorted(folder.glob("*.safetensors"))
