@@ -15,7 +15,7 @@ from avse.errors import AvseError
 
 _LOAD = """
 import sys
-from avse.enhance import enhance
+from avse import enhance
 from avse.weights.pretrained import load_model
 load_model(*sys.argv[1:])
 """
