@@ -57,15 +57,15 @@ def random_gaps(num_frames: int, share: float, rng: np.random.Generator) -> np.n
 def enhanced(model: Checkpoint, sound: np.ndarray, mouths: np.ndarray) -> np.ndarray:
     """Sound (N,) at 16 kHz with mouths (V, 88, 88), as `avse enhance` does it."""
     blocks = [sound[:, None]]
-    loudness = compute_audio_stats(blocks, SAMPLE_RATE)
-    made = enhance_blocks(model.net, blocks, SAMPLE_RATE, loudness, iter(mouths[:, None]))
+    stats = compute_audio_stats(blocks, SAMPLE_RATE)
+    made = enhance_blocks(model.net, blocks, SAMPLE_RATE, stats, iter(mouths[:, None]))
     return np.concatenate(list(made))[:, 0]
 
 
-def find_mouths(tape: reader.Recording, num_frames: int, detect: detection.Detector) -> np.ndarray:
+def find_mouths(recording: reader.Recording, num_frames: int, detect: detection.Detector) -> np.ndarray:
     """Mouths (V, 88, 88) of the largest face, black where there is none."""
-    tracks = face_tracker.track_faces(tape, detect, num_frames=num_frames)
-    blocks = mouth_roi.crop_track(tape, tracks[0], num_frames) if tracks else mouth_roi.blank_crops(num_frames)
+    tracks = face_tracker.track_faces(recording, detect, num_frames=num_frames)
+    blocks = mouth_roi.crop_track(recording, tracks[0], num_frames) if tracks else mouth_roi.blank_crops(num_frames)
     return np.concatenate(list(blocks))
 
 
@@ -78,17 +78,17 @@ def start_worker(models: dict[str, str]) -> None:
     _models.update({name: load_model(path, "cpu") for name, path in models.items()})
 
 
-def score_recording(recording: Path, done: set[str]) -> list[Row]:
+def score_recording(path: Path, done: set[str]) -> list[Row]:
     """A row for each checkpoint that is not done yet, under each condition."""
     todo = {name: model for name, model in _models.items() if name not in done}
     if not todo:
         return []
-    tape = reader.probe(recording)
-    clean = reader.load_audio(reader.probe(recording.parent.parent / "s1" / f"{recording.stem}.flac"))[:, 0]
-    mixed = reader.load_audio(tape)[:, 0]
+    recording = reader.probe(path)
+    clean = reader.load_audio(reader.probe(path.parent.parent / "s1" / f"{path.stem}.flac"))[:, 0]
+    mixed = reader.load_audio(recording)[:, 0]
     num_frames = -(-len(mixed) // SAMPLES_PER_FRAME)
-    mouths = find_mouths(tape, num_frames, detection.Detector(num_threads=1))
-    item = {"list": recording.parent.parent.name, "item": recording.stem}
+    mouths = find_mouths(recording, num_frames, detection.Detector(num_threads=1))
+    item = {"list": path.parent.parent.name, "item": path.stem}
     rng = np.random.default_rng(zlib.crc32("/".join(item.values()).encode()))
     before = score(clean, mixed, SAMPLE_RATE, ["si_sdr"]).values["si_sdr"]
     rows: list[Row] = []

@@ -37,19 +37,19 @@ def decibels(sound: np.ndarray, sample_rate: int) -> np.ndarray:
     return np.asarray(librosa.amplitude_to_db(np.abs(spectrum), ref=1.0))
 
 
-def draw(recording: Path, output: Path, scores: dict[str, Any], target: Path) -> None:
+def draw(path: Path, output: Path, scores: dict[str, Any], target: Path) -> None:
     """Write the picture."""
-    tape = reader.probe(recording)
-    assert tape.sound is not None
-    rate = tape.sound.sample_rate
+    recording = reader.probe(path)
+    assert recording.audio is not None
+    rate = recording.audio.sample_rate
     sounds = {
-        "before": reader.load_audio(tape, rate)[:, 0],
+        "before": reader.load_audio(recording, rate)[:, 0],
         "after": reader.load_audio(reader.probe(output), rate)[:, 0],
     }
     loudest = decibels(sounds["before"], rate).max()
     figure = plt.figure(figsize=(10.4, 4.3), facecolor=CARD)
     grid = figure.add_gridspec(2, 2, width_ratios=(1, 2.35), left=0.02, right=0.985, top=0.92, bottom=0.115)
-    draw_face(figure.add_subplot(grid[:, 0]), tape)
+    draw_face(figure.add_subplot(grid[:, 0]), recording)
     for row, (name, sound) in enumerate(sounds.items()):
         axes = figure.add_subplot(grid[row, 1])
         draw_spectrogram(axes, decibels(sound, rate) - loudest, len(sound) / rate, rate, is_last=row == 1)
@@ -62,9 +62,9 @@ def draw(recording: Path, output: Path, scores: dict[str, Any], target: Path) ->
     Image.open(target).convert("RGB").quantize(256).save(target, optimize=True)
 
 
-def draw_face(axes: Any, tape: reader.Recording) -> None:
+def draw_face(axes: Any, recording: reader.Recording) -> None:
     """One frame with the box of the face and the mouth that is read."""
-    frame = next(islice(reader.read_frames(tape), FACE_FRAME, None))
+    frame = next(islice(reader.read_frames(recording), FACE_FRAME, None))
     face = max(Detector(1)(frame), key=lambda found: found.score)
     left, top, right, bottom = face.box
     middle = np.array([(left + right) / 2, (top + bottom) / 2])

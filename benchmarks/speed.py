@@ -122,12 +122,12 @@ def measure_others(name: str, folder: Path, seconds: float, repeat: int) -> dict
     """Seconds for a second of recording, from file to file."""
     path, target = make_size(folder, seconds, "640x360"), folder / "others.wav"
     checkpoint = load_model()
-    tape = reader.probe(path)
-    assert tape.sound is not None
-    rate = tape.sound.sample_rate
+    recording = reader.probe(path)
+    assert recording.audio is not None
+    rate = recording.audio.sample_rate
 
     def convert(work: Callable[[np.ndarray], np.ndarray]) -> None:
-        soundfile.write(target, work(reader.load_audio(tape, rate)[:, 0]), rate, subtype="PCM_16")
+        soundfile.write(target, work(reader.load_audio(recording, rate)[:, 0]), rate, subtype="PCM_16")
 
     ways = {
         "avse enhance": lambda: enhance(path, target, model=checkpoint, force=True),

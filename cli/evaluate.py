@@ -88,7 +88,7 @@ def evaluate(
 
 
 def _in_words(found: Found) -> str:
-    blind = sum(item.film is None for item in found.items)
+    blind = sum(item.video is None for item in found.items)
     without = f"; {blind} without a picture: the sound alone must do" if blind else ""
     return f"layout {found.layout}, {len(found.items)} items{without}"
 

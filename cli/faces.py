@@ -53,8 +53,8 @@ def faces(
         look = analyse_recording(recording, load_model(model, device), show, audio_track=audio_track, limits=limits)
         facts = look.facts()
         if output and facts:
-            write_contact_sheet(output, look.tape, look.crowd.tracks, facts)
-    active = selection.select_face(look.crowd.tracks, "active", look.crowd.watched)
+            write_contact_sheet(output, look.recording, look.scene.tracks, facts)
+    active = selection.select_face(look.scene.tracks, "active", look.scene.activity)
     if as_json:
         number = None if active is None else active + 1
         typer.echo(jsonl.to_json({"recording": str(recording), "active": number, "faces": facts}))

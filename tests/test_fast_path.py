@@ -36,10 +36,10 @@ def test_detector_may_lay_out_its_weights_and_says_what_the_packaged_graph_says(
 
 def test_part_of_a_picture_is_what_the_whole_picture_shows_there(clip: Path) -> None:
     """To the pixel: the whole is turned grey as a whole, the part once it is cut out."""
-    tape = reader.probe(clip)
+    recording = reader.probe(clip)
     left, top, width, height = 33, 21, 101, 75
     for whole, part in zip(
-        reader.read_frames(tape), reader.read_frames(tape, crop=(left, top, width, height)), strict=True
+        reader.read_frames(recording), reader.read_frames(recording, crop=(left, top, width, height)), strict=True
     ):
         np.testing.assert_array_equal(part, whole[top : top + height, left : left + width])
 

@@ -148,9 +148,9 @@ def test_picture_with_too_many_pixels(tmp_path: Path) -> None:
 
 def test_pixels_of_absurd_shape_stay_small(tmp_path: Path) -> None:
     path = write_recording(tmp_path / "a.mkv", coloured_noise(6400), GREY, "-vf", "setsar=30000/1", "-c:v", "ffv1")
-    tape = reader.probe(path)
-    assert tape.picture is not None
-    assert tape.picture.width <= 16384
+    recording = reader.probe(path)
+    assert recording.video is not None
+    assert recording.video.width <= 16384
 
 
 def test_length_is_limited_though_the_file_says_less(tiny_model: Path, tmp_path: Path) -> None:
@@ -164,17 +164,17 @@ def test_length_is_limited_though_the_file_says_less(tiny_model: Path, tmp_path:
 
 
 def test_decoder_that_stalls_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tape = reader.probe(write_recording(tmp_path / "a.wav", coloured_noise(6400)))
+    recording = reader.probe(write_recording(tmp_path / "a.wav", coloured_noise(6400)))
     stalled = tmp_path / "ffmpeg"
     stalled.write_text("#!/bin/sh\nprintf 1234; exec sleep 60\n")
     stalled.chmod(0o755)
     monkeypatch.setattr(io_ffmpeg, "ffmpeg_exe", lambda: str(stalled))
-    impatient = replace(tape, limits=Limits(patience_seconds=0.3))
+    impatient = replace(recording, limits=Limits(patience_seconds=0.3))
     began = time.monotonic()
     with pytest.raises(InputError, match=r"nothing came out of it for 0\.3 s"):
         reader.load_audio(impatient)
     with pytest.raises(InputError, match=r"nothing came out of it for 0\.3 s"):
-        reader.probe(tape.path, limits=impatient.limits)
+        reader.probe(recording.path, limits=impatient.limits)
     assert time.monotonic() - began < 10
 
 

@@ -43,8 +43,8 @@ CLEAR, CLEAR_TOGETHER = 2.5, 7.5
 
 def compensate_av_offset(
     net: SpeechNet,
-    tape: reader.Recording,
-    loudness: AudioStats,
+    recording: reader.Recording,
+    stats: AudioStats,
     followed: TargetSpeaker | None,
     on_frame: Callable[[int], None],
 ) -> TargetSpeaker | None:
@@ -53,13 +53,13 @@ def compensate_av_offset(
     The lag is that of the first minute in which the face is seen, if that lies in the first five; else it counts as 0.
     How well its lips agree with the sound is found there too.
     """
-    if net.lips is None or followed is None or followed.lag_frames is not None:
+    if net.lips is None or followed is None or followed.av_offset_frames is not None:
         return followed
-    mouths = mouth_roi.crop_tracks(tape, [followed.track], loudness.num_frames)
+    mouths = mouth_roi.crop_tracks(recording, [followed.track], stats.num_frames)
     head = list(_first_minute(mouths, on_frame))
-    on_frame(loudness.num_frames)
-    lag_frames, agreement = _offset_and_correlation(net, tape, head)
-    return replace(followed, lag_frames=lag_frames, agreement=agreement, mouths=chain(head, mouths))
+    on_frame(stats.num_frames)
+    av_offset_frames, agreement = _offset_and_correlation(net, recording, head)
+    return replace(followed, av_offset_frames=av_offset_frames, agreement=agreement, mouths=chain(head, mouths))
 
 
 def estimate_av_offset(told: np.ndarray, energies: np.ndarray, seen: np.ndarray) -> int:
@@ -91,12 +91,14 @@ def _first_minute(mouths: Iterator[np.ndarray], on_frame: Callable[[int], None])
             return
 
 
-def _offset_and_correlation(net: SpeechNet, tape: reader.Recording, head: list[np.ndarray]) -> tuple[int, float | None]:
+def _offset_and_correlation(
+    net: SpeechNet, recording: reader.Recording, head: list[np.ndarray]
+) -> tuple[int, float | None]:
     """Lag of the mouths with which a recording begins; their agreement with the sound, if they are seen for 20 s."""
-    assert tape.sound is not None
-    blocks = reader.read_audio(tape, BLOCK_SECONDS, tape.sound.sample_rate, tape.sound.num_channels)
+    assert recording.audio is not None
+    blocks = reader.read_audio(recording, BLOCK_SECONDS, recording.audio.sample_rate, recording.audio.num_channels)
     heard = resampling.regroup(
-        resampling.to_model_rate(blocks, tape.sound.sample_rate), WINDOW_FRAMES * SAMPLES_PER_FRAME
+        resampling.to_model_rate(blocks, recording.audio.sample_rate), WINDOW_FRAMES * SAMPLES_PER_FRAME
     )
     told, energies, seen = [], [], []
     for start, mono in zip(range(0, len(head), WINDOW_FRAMES), heard, strict=False):

@@ -47,7 +47,7 @@ class SpeakerActivity:
     seen: np.ndarray
     motion: np.ndarray
     match: np.ndarray
-    lag_frames: int = 0
+    av_offset_frames: int = 0
 
     @property
     def moving(self) -> np.ndarray:
@@ -67,18 +67,18 @@ class SpeakerActivity:
 
 def detect_activity(
     net: SpeechNet,
-    tape: reader.Recording,
+    recording: reader.Recording,
     tracks: Sequence[Track],
-    loudness: AudioStats,
+    stats: AudioStats,
     on_frame: Callable[[int], None],
 ) -> SpeakerActivity:
     """Look at the mouths of all faces in one pass, and compare them with the sound."""
-    assert tape.sound is not None
-    blocks = reader.read_audio(tape, BLOCK_SECONDS, tape.sound.sample_rate, tape.sound.num_channels)
+    assert recording.audio is not None
+    blocks = reader.read_audio(recording, BLOCK_SECONDS, recording.audio.sample_rate, recording.audio.num_channels)
     heard = model_windows(
-        resampling.to_model_rate(blocks, tape.sound.sample_rate), loudness.num_frames, SAMPLES_PER_FRAME
+        resampling.to_model_rate(blocks, recording.audio.sample_rate), stats.num_frames, SAMPLES_PER_FRAME
     )
-    mouths = model_windows(mouth_roi.crop_tracks(tape, tracks, loudness.num_frames), loudness.num_frames, 1)
+    mouths = model_windows(mouth_roi.crop_tracks(recording, tracks, stats.num_frames), stats.num_frames, 1)
     pieces = (_observe(net, mono[:, 0], crops) for mono, crops in zip(heard, mouths, strict=True))
     kept = []
     for piece in overlap_add.crossfade(pieces, OVERLAP_FRAMES):
@@ -86,7 +86,7 @@ def detect_activity(
         on_frame(sum(map(len, kept)))
     facts = np.concatenate(kept)
     told, energies, change = np.split(facts, [len(tracks) * NUM_BANDS, (len(tracks) + 1) * NUM_BANDS], axis=1)
-    seen = np.stack([mouth_roi.mouth_pose(track, loudness.num_frames).seen for track in tracks])
+    seen = np.stack([mouth_roi.mouth_pose(track, stats.num_frames).seen for track in tracks])
     return score_activity(told.reshape(len(facts), len(tracks), NUM_BANDS), energies, change.T.astype(np.float32), seen)
 
 
@@ -102,18 +102,18 @@ def score_activity(told: np.ndarray, energies: np.ndarray, change: np.ndarray, s
     return SpeakerActivity(back[0], back[1], back[2], lag)
 
 
-def activity_gain(watched: SpeakerActivity, face: int) -> np.ndarray:
+def activity_gain(activity: SpeakerActivity, face: int) -> np.ndarray:
     """Gain (V,) for a face: 1, but -25 dB while its mouth rests and another face's goes with the sound.
 
     The other mouth must move, and go with the sound clearly just then, or usually and not against it just then.
     """
-    others = np.arange(len(watched.seen)) != face
-    rests = (watched.motion[face] < RESTING_MOTION) & watched.seen[face]
-    moves = (watched.motion[others] > SPEAKING_MOTION) & watched.seen[others]
-    match = watched.match[others]
+    others = np.arange(len(activity.seen)) != face
+    rests = (activity.motion[face] < RESTING_MOTION) & activity.seen[face]
+    moves = (activity.motion[others] > SPEAKING_MOTION) & activity.seen[others]
+    match = activity.match[others]
     usual = (match * moves).sum(1, keepdims=True) / np.maximum(moves.sum(1, keepdims=True), 1)
     fits = (match > CLEAR_CORRELATION) | ((match > 0) & (usual > CLEAR_CORRELATION))
-    silent = rests & (moves & fits & (match > watched.match[face])).any(0)
+    silent = rests & (moves & fits & (match > activity.match[face])).any(0)
     level_db = SILENT_DB * uniform_filter1d(silent.astype(np.float32), RAMP_FRAMES)
     return np.asarray(10 ** (level_db / 20), np.float32)
 

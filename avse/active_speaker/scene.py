@@ -20,18 +20,18 @@ RANKS = ("", "second from ", "third from ", "fourth from ", "fifth from ", "sixt
 class Scene:
     """The faces that count, largest first, and what their mouths do if they were watched."""
 
-    def __init__(self, tracks: Sequence[Track] = (), watched: SpeakerActivity | None = None) -> None:
+    def __init__(self, tracks: Sequence[Track] = (), activity: SpeakerActivity | None = None) -> None:
         self.tracks = list(tracks)
-        self.watched = watched
+        self.activity = activity
 
     def followed(self, index: int | None) -> TargetSpeaker | None:
         """A face as it is to be followed: turned down while it is silent, if it is not the only one."""
         if index is None:
             return None
-        if self.watched is None:
+        if self.activity is None:
             return TargetSpeaker(self.tracks[index])
-        gain = detection.activity_gain(self.watched, index) if len(self.tracks) > 1 else None
-        return TargetSpeaker(self.tracks[index], gain, self.watched.lag_frames)
+        gain = detection.activity_gain(self.activity, index) if len(self.tracks) > 1 else None
+        return TargetSpeaker(self.tracks[index], gain, self.activity.av_offset_frames)
 
     def seen_share(self, index: int | None, num_frames: int) -> float:
         """Share of the time that a face is seen."""
@@ -68,10 +68,10 @@ class Scene:
             "seen_share": round(float(seen.mean()), 4),
             "intervals_seconds": intervals(seen),
         }
-        if self.watched is not None:
-            values["mouth_moves_share"] = round(float(self.watched.moving[index]), 3)
-            values["mouth_with_sound"] = round(float(self.watched.agreement[index]), 3)
-            values["picture_late_seconds"] = self.watched.lag_frames / VIDEO_FPS
+        if self.activity is not None:
+            values["mouth_moves_share"] = round(float(self.activity.moving[index]), 3)
+            values["mouth_with_sound"] = round(float(self.activity.agreement[index]), 3)
+            values["picture_late_seconds"] = self.activity.av_offset_frames / VIDEO_FPS
         return values
 
 

@@ -29,19 +29,19 @@ MIN_CORRELATION = 0.03
 class Selection:
     """The faces that count, the index of the one that is followed, and its mouth; nobody where there is none."""
 
-    crowd: Scene = field(default_factory=Scene)
+    scene: Scene = field(default_factory=Scene)
     index: int | None = None
     followed: TargetSpeaker | None = None
 
     @property
     def track(self) -> Track | None:
         """Where the face that is followed is."""
-        return None if self.index is None else self.crowd.tracks[self.index]
+        return None if self.index is None else self.scene.tracks[self.index]
 
     @property
-    def late_seconds(self) -> float:
+    def av_offset_seconds(self) -> float:
         """By how much its picture comes later than the sound; earlier if negative."""
-        return (self.followed.lag_frames or 0) / VIDEO_FPS if self.followed else 0.0
+        return (self.followed.av_offset_frames or 0) / VIDEO_FPS if self.followed else 0.0
 
     @property
     def agreement(self) -> float | None:
@@ -51,7 +51,7 @@ class Selection:
     @property
     def remarks(self) -> str:
         """What was put right about its picture, and what is to be doubted."""
-        late = self.late_seconds
+        late = self.av_offset_seconds
         told = f" The picture is {abs(late):.2f} s {'late' if late > 0 else 'early'}; put right." if late else ""
         if self.agreement is not None and self.agreement < MIN_CORRELATION:
             told += " The lips hardly go with the sound: compare with --no-video."
@@ -59,7 +59,7 @@ class Selection:
 
 
 def select_target(
-    tape: reader.Recording, loudness: AudioStats, net: SpeechNet, speaker: str | int, report: Report,
+    recording: reader.Recording, stats: AudioStats, net: SpeechNet, speaker: str | int, report: Report,
     tracks: Sequence[Track] | None = None,
 ) -> Selection:  # fmt: skip
     """Find the faces, watch their mouths, follow one; a net that only listens follows nobody.
@@ -73,10 +73,10 @@ def select_target(
     """
     if net.lips is None:
         return Selection()
-    crowd = analyse_faces(tape, loudness, net, report, tracks=tracks)
-    index = select_face(crowd.tracks, parse_speaker(speaker), crowd.watched)
-    on_frame = _frame_progress(report, "watching mouths", loudness.num_frames)
-    return Selection(crowd, index, compensate_av_offset(net, tape, loudness, crowd.followed(index), on_frame))
+    scene = analyse_faces(recording, stats, net, report, tracks=tracks)
+    index = select_face(scene.tracks, parse_speaker(speaker), scene.activity)
+    on_frame = _frame_progress(report, "watching mouths", stats.num_frames)
+    return Selection(scene, index, compensate_av_offset(net, recording, stats, scene.followed(index), on_frame))
 
 
 def check_speaker(net: SpeechNet, speaker: str | int) -> None:
@@ -86,24 +86,24 @@ def check_speaker(net: SpeechNet, speaker: str | int) -> None:
 
 
 def analyse_faces(
-    tape: reader.Recording, loudness: AudioStats, net: SpeechNet, report: Report, watch_one: bool = False,
+    recording: reader.Recording, stats: AudioStats, net: SpeechNet, report: Report, watch_one: bool = False,
     tracks: Sequence[Track] | None = None,
 ) -> Scene:  # fmt: skip
     """The faces that count; where there are several, their mouths are watched to see who speaks when."""
-    found = find_faces(tape, loudness.num_frames, report) if tracks is None else tracks
-    people = relevant_tracks(found, loudness.num_frames)
+    found = find_faces(recording, stats.num_frames, report) if tracks is None else tracks
+    people = relevant_tracks(found, stats.num_frames)
     if net.lips is None or len(people) < (1 if watch_one else 2):
         return Scene(people)
-    on_frame = _frame_progress(report, "watching mouths", loudness.num_frames)
-    return Scene(people, detect_activity(net, tape, people, loudness, on_frame))
+    on_frame = _frame_progress(report, "watching mouths", stats.num_frames)
+    return Scene(people, detect_activity(net, recording, people, stats, on_frame))
 
 
-def find_faces(tape: reader.Recording, num_frames: int, report: Report) -> list[Track]:
+def find_faces(recording: reader.Recording, num_frames: int, report: Report) -> list[Track]:
     """Find the faces in as many video frames as there is sound, largest first."""
-    if tape.picture is None:
+    if recording.video is None:
         return []
     on_frame = _frame_progress(report, "looking for faces", num_frames)
-    return face_tracker.track_faces(tape, detection.Detector(torch.get_num_threads()), on_frame, num_frames)
+    return face_tracker.track_faces(recording, detection.Detector(torch.get_num_threads()), on_frame, num_frames)
 
 
 def _frame_progress(report: Report, stage: str, num_frames: int) -> Callable[[int], None]:
@@ -141,7 +141,7 @@ def relevant_tracks(tracks: Sequence[Track], num_frames: int) -> list[Track]:
     return (found or [track for track, count in seen if count][:1])[:MAX_FACES]
 
 
-def select_face(tracks: Sequence[Track], wish: SpeakerChoice, watched: SpeakerActivity | None) -> int | None:
+def select_face(tracks: Sequence[Track], wish: SpeakerChoice, activity: SpeakerActivity | None) -> int | None:
     """Index of the face that is meant, None where there is no face. UsageError for a number that no face has."""
     if isinstance(wish, int):
         if wish > len(tracks):
@@ -150,17 +150,17 @@ def select_face(tracks: Sequence[Track], wish: SpeakerChoice, watched: SpeakerAc
         return wish - 1
     if not tracks:
         return None
-    if wish == "active" and watched is not None:
-        return _most_active(watched)
+    if wish == "active" and activity is not None:
+        return _most_active(activity)
     if wish in ("left", "right"):
         places = [track_centre(track)[0] for track in tracks]
         return int(np.argmin(places) if wish == "left" else np.argmax(places))
     return 0
 
 
-def _most_active(watched: SpeakerActivity) -> int:
-    score = watched.score
+def _most_active(activity: SpeakerActivity) -> int:
+    score = activity.score
     if score.max() >= MIN_SCORE:
         return int(np.argmax(score))
-    candidates = np.flatnonzero(watched.moving >= 0.5 * watched.moving.max())
+    candidates = np.flatnonzero(activity.moving >= 0.5 * activity.moving.max())
     return int(candidates[0])

@@ -20,6 +20,6 @@ class TargetSpeaker:
 
     track: Track
     gain: np.ndarray | None = None
-    lag_frames: int | None = None
+    av_offset_frames: int | None = None
     agreement: float | None = None
     mouths: Iterator[np.ndarray] | None = None

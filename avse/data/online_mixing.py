@@ -228,8 +228,8 @@ class Mixer:
     def _noise(self, but: str, num_samples: int, rng: np.random.Generator) -> np.ndarray:
         """Babble, recorded noise where there is any, else, and one time in four, noise of a random colour."""
         if rng.random() < self.config.babble_probability and self._has_others:
-            crowd = [self._voice(but, rng).sound for _ in range(rng.integers(4, 7))]
-            return np.stack([scale_to(voice, rng.uniform(-6.0, 0.0)) for voice in crowd]).sum(0, dtype=np.float32)
+            babble = [self._voice(but, rng).sound for _ in range(rng.integers(4, 7))]
+            return np.stack([scale_to(voice, rng.uniform(-6.0, 0.0)) for voice in babble]).sum(0, dtype=np.float32)
         if not self.noises or rng.random() < 0.25:
             return coloured_noise(num_samples, rng)
         kinds = list(self.noises)

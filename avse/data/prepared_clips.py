@@ -86,14 +86,14 @@ def prepare(tree: Path, cache: Path, num_jobs: int | None = None) -> Iterator[Ou
 def prepare_clip(path: Path, detect: detection.Detector) -> dict[str, Any]:
     """Sound and lips of one recording, cut to a whole number of video frames that both cover."""
     recording = reader.probe(path)
-    if recording.sound is None:
+    if recording.audio is None:
         raise InputError(f"{path} has no sound.", "Leave it out.")
     sound = reader.load_audio(recording)[:, 0]
     num_frames = len(sound) // SAMPLES_PER_FRAME
     if num_frames == 0:
         raise InputError(f"{path} is shorter than a video frame.", "Leave it out.")
     stored: dict[str, Any] = {}
-    if recording.picture is not None:
+    if recording.video is not None:
         tracks = face_tracker.track_faces(recording, detect)
         if not tracks:
             raise InputError(f"{path} shows no face.", "Leave it out.")

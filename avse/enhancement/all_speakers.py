@@ -34,17 +34,17 @@ FACES_JSON = "faces.json"
 class RecordingAnalysis:
     """What a first pass over a recording shows: its tracks, its sound's length and level, and the faces that count."""
 
-    tape: reader.Recording
-    loudness: AudioStats
-    crowd: Scene
+    recording: reader.Recording
+    stats: AudioStats
+    scene: Scene
 
     def facts(self) -> list[dict[str, Any]]:
         """What is known of every face, in plain values, largest first."""
-        return [self.crowd.facts(k, self.loudness.num_frames) for k in range(len(self.crowd.tracks))]
+        return [self.scene.facts(k, self.stats.num_frames) for k in range(len(self.scene.tracks))]
 
 
 def analyse_recording(
-    recording: Path, checkpoint: Checkpoint, on_progress: Report = silent, *,
+    path: Path, checkpoint: Checkpoint, on_progress: Report = silent, *,
     audio_track: int = 1, limits: Limits = DEFAULT_LIMITS,
 ) -> RecordingAnalysis:  # fmt: skip
     """Find the faces of a recording with sound, and see how their mouths go with it, be it only one.
@@ -52,13 +52,15 @@ def analyse_recording(
     Raises:
         UsageError: there is no such file. InputError: it cannot be read, has no sound or no picture.
     """
-    check_recording(recording)
-    tape = reader.probe(recording, audio_track, limits)
-    check_tracks(tape, None)
-    if tape.picture is None:
-        raise InputError(f"{recording} has no picture.", "Give a video.")
-    loudness = measure_audio(tape, on_progress)
-    return RecordingAnalysis(tape, loudness, analyse_faces(tape, loudness, checkpoint.net, on_progress, watch_one=True))
+    check_recording(path)
+    recording = reader.probe(path, audio_track, limits)
+    check_tracks(recording, None)
+    if recording.video is None:
+        raise InputError(f"{path} has no picture.", "Give a video.")
+    stats = measure_audio(recording, on_progress)
+    return RecordingAnalysis(
+        recording, stats, analyse_faces(recording, stats, checkpoint.net, on_progress, watch_one=True)
+    )
 
 
 def enhance_all(
@@ -88,19 +90,23 @@ def enhance_all(
     checkpoint = model if isinstance(model, Checkpoint) else load_model(str(model), device)
     check_speaker(checkpoint.net, 1)
     seen = analyse_recording(source, checkpoint, on_progress, audio_track=audio_track, limits=limits)
-    if not seen.crowd.tracks:
+    if not seen.scene.tracks:
         raise InputError(f"There is no face in {source}.", "Without --speaker the sound alone is used.")
-    followed = [face for k in range(len(seen.crowd.tracks)) if (face := seen.crowd.followed(k))]
+    followed = [face for k in range(len(seen.scene.tracks)) if (face := seen.scene.followed(k))]
     names = [f"face-{k + 1}" for k in range(len(followed))]
     folder.mkdir(exist_ok=True)
-    steps = enhance_streams(checkpoint.net, seen.tape, seen.loudness, followed, on_progress, strength)
-    with write_all([folder / f"{name}.wav" for name in names], seen.tape, seen.loudness.num_samples, steps):
+    steps = enhance_streams(checkpoint.net, seen.recording, seen.stats, followed, on_progress, strength)
+    with write_all([folder / f"{name}.wav" for name in names], seen.recording, seen.stats.num_samples, steps):
         facts = [
             values
-            | {"sound": f"{name}.wav", "thumbnail": _save_thumbnail(folder / f"{name}.png", seen.tape, face.track)}
+            | {"sound": f"{name}.wav", "thumbnail": _save_thumbnail(folder / f"{name}.png", seen.recording, face.track)}
             for name, values, face in zip(names, seen.facts(), followed, strict=True)
         ]
-    summary = {"recording": str(source), "notes": audio_warnings(seen.tape, seen.loudness, clips=True), "faces": facts}
+    summary = {
+        "recording": str(source),
+        "notes": audio_warnings(seen.recording, seen.stats, clips=True),
+        "faces": facts,
+    }
     jsonl.write_json(folder / FACES_JSON, summary)
     for path in _of_faces(folder):
         if path.stem not in names:
@@ -126,22 +132,22 @@ def _of_faces(folder: Path) -> list[Path]:
 
 @contextlib.contextmanager
 def write_all(
-    paths: Sequence[Path], tape: reader.Recording, num_samples: int, steps: Iterator[tuple[np.ndarray, ...]]
+    paths: Sequence[Path], recording: reader.Recording, num_samples: int, steps: Iterator[tuple[np.ndarray, ...]]
 ) -> Iterator[None]:
     """Write one block after the other to several WAV files at once, all of which appear when all are whole."""
-    assert tape.sound is not None
+    assert recording.audio is not None
     with contextlib.ExitStack() as stack:
         parts = [stack.enter_context(atomic.atomic_path(path)) for path in paths]
         with reraise_write_errors(), contextlib.ExitStack() as open_files:
-            sounds = [open_files.enter_context(open_audio_file(part, tape.sound, num_samples)) for part in parts]
+            sounds = [open_files.enter_context(open_audio_file(part, recording.audio, num_samples)) for part in parts]
             for blocks in steps:
                 for sound, block in zip(sounds, blocks, strict=True):
                     sound.write(np.clip(block, -1.0, 1.0))
         yield
 
 
-def _save_thumbnail(path: Path, tape: reader.Recording, track: Any) -> str | None:
-    picture = face_thumbnail(tape, track)
+def _save_thumbnail(path: Path, recording: reader.Recording, track: Any) -> str | None:
+    picture = face_thumbnail(recording, track)
     if picture is None:
         return None
     with atomic.atomic_path(path) as partial:

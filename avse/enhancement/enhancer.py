@@ -55,10 +55,10 @@ class Enhancer(Checkpoint):
         check_strength(strength)
         check_speaker(self.net, speaker)
         recording = as_recording(as_numpy(waveform), sample_rate, None if frames is None else as_numpy(frames), fps)
-        loudness = measure_audio(recording, silent)
-        choice = select_target(recording, loudness, self.net, speaker, silent)
+        stats = measure_audio(recording, silent)
+        choice = select_target(recording, stats, self.net, speaker, silent)
         net = (self if choice.followed else pretrained.for_audio_only(self)).net
-        blocks = enhance_stream(net, recording, loudness, choice.followed, silent, strength)
+        blocks = enhance_stream(net, recording, stats, choice.followed, silent, strength)
         result = np.concatenate(list(blocks)).reshape(waveform.shape)
         if isinstance(waveform, Tensor):
             return torch.from_numpy(result).to(waveform)

@@ -86,59 +86,62 @@ def enhance(
         check_speaker(checkpoint.net, speaker)
         use_video = use_video and checkpoint.net.lips is not None
 
-        tape = reader.probe(source, audio_track, limits)
-        check_tracks(tape, target)
-        loudness = measure_audio(tape, on_progress)
+        opened = reader.probe(source, audio_track, limits)
+        check_tracks(opened, target)
+        stats = measure_audio(opened, on_progress)
         choice = (
-            select_target(tape, loudness, checkpoint.net, speaker, on_progress, tracks) if use_video else Selection()
+            select_target(opened, stats, checkpoint.net, speaker, on_progress, tracks) if use_video else Selection()
         )
         checkpoint = checkpoint if choice.followed else for_audio_only(checkpoint)
-        blocks = enhance_stream(checkpoint.net, tape, loudness, choice.followed, on_progress, strength)
-        waveform, levels = write_result(tape, loudness, blocks, target, loudness_lufs)
-        thumbnail = face_thumbnail(tape, choice.track) if with_thumbnail and choice.track else None
+        blocks = enhance_stream(checkpoint.net, opened, stats, choice.followed, on_progress, strength)
+        waveform, levels = write_result(opened, stats, blocks, target, loudness_lufs)
+        thumbnail = face_thumbnail(opened, choice.track) if with_thumbnail and choice.track else None
 
-    result = build_result(tape, loudness, choice, use_video)
+    result = build_result(opened, stats, choice, use_video)
     told = [levels.describe()] if levels else []
     return replace(
         result, input=source if isinstance(recording, str | Path) else Path("-"),
         output=target if isinstance(target, Path) else None,
         model=str(checkpoint.about.get("name", "" if isinstance(model, Checkpoint) else model)),
-        note=" ".join([result.note, *audio_warnings(tape, loudness, target is not None and levels is None), *told]),
+        note=" ".join([result.note, *audio_warnings(opened, stats, target is not None and levels is None), *told]),
         levels=levels, waveform=waveform, thumbnail=thumbnail, elapsed_seconds=time.perf_counter() - started,
     )  # fmt: skip
 
 
 def write_result(
-    tape: reader.Recording,
-    loudness: AudioStats,
+    recording: reader.Recording,
+    stats: AudioStats,
     blocks: Iterator[np.ndarray],
     target: Path | BinaryIO | None,
     loudness_lufs: float | None = None,
 ) -> tuple[np.ndarray | None, Levels | None]:
     """Put enhanced blocks where they belong, at the loudness asked for: the sound if it stays in memory, and levels."""
-    assert tape.sound is not None
+    assert recording.audio is not None
     folder = target.parent if isinstance(target, Path) else None
-    with normalised(blocks, tape.sound.sample_rate, tape.sound.num_channels, loudness_lufs, folder) as (loud, levels):
-        return write_output(target, tape, loudness.num_samples, loud), levels
+    with normalised(blocks, recording.audio.sample_rate, recording.audio.num_channels, loudness_lufs, folder) as (
+        loud,
+        levels,
+    ):
+        return write_output(target, recording, stats.num_samples, loud), levels
 
 
-def measure_audio(tape: reader.Recording, report: Report) -> AudioStats:
+def measure_audio(recording: reader.Recording, report: Report) -> AudioStats:
     """Go through the sound once: length and level. InputError if the track is empty."""
-    assert tape.sound is not None
-    rate, num_channels = tape.sound.sample_rate, tape.sound.num_channels
+    assert recording.audio is not None
+    rate, num_channels = recording.audio.sample_rate, recording.audio.num_channels
 
     def told() -> Iterator[np.ndarray]:
         seconds = 0.0
-        for block in reader.read_audio(tape, BLOCK_SECONDS, rate, num_channels):
+        for block in reader.read_audio(recording, BLOCK_SECONDS, rate, num_channels):
             yield block
             seconds += len(block) / rate
-            tape.limits.check_seconds(tape.path, seconds)
-            report("listening", seconds, tape.duration_seconds)
+            recording.limits.check_seconds(recording.path, seconds)
+            report("listening", seconds, recording.duration_seconds)
 
-    loudness = compute_audio_stats(told(), rate)
-    if loudness.num_samples == 0:
-        raise InputError(f"The sound of {tape.path} is empty.", "Check that it plays.")
-    if loudness.cancels:
+    stats = compute_audio_stats(told(), rate)
+    if stats.num_samples == 0:
+        raise InputError(f"The sound of {recording.path} is empty.", "Check that it plays.")
+    if stats.cancels:
         hint = "Turn one over: ffmpeg -i FILE -af 'pan=stereo|c0=c0|c1=-1*c1' TURNED.wav"
-        raise InputError(f"The channels of {tape.path} cancel each other out.", hint)
-    return loudness
+        raise InputError(f"The channels of {recording.path} cancel each other out.", hint)
+    return stats

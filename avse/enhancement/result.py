@@ -55,40 +55,40 @@ class Result:
         return values | {"real_time_factor": self.elapsed_seconds / max(self.duration_seconds, 1e-9)}
 
 
-def build_result(tape: reader.Recording, loudness: AudioStats, choice: Selection, use_video: bool) -> Result:
+def build_result(recording: reader.Recording, stats: AudioStats, choice: Selection, use_video: bool) -> Result:
     """What there was to hear and to see, and who was followed; not yet what became of it."""
-    assert tape.sound is not None
-    crowd, index = choice.crowd, choice.index
-    share = crowd.seen_share(index, loudness.num_frames)
+    assert recording.audio is not None
+    scene, index = choice.scene, choice.index
+    share = scene.seen_share(index, stats.num_frames)
     return Result(
-        tape.path, None, "", loudness.num_samples / tape.sound.sample_rate, tape.sound.sample_rate,
-        tape.sound.num_channels, len(crowd.tracks), share, 0.0,
-        describe_visibility(tape, loudness, use_video, share, crowd.describe(index), choice.remarks),
-        speaker=0 if index is None else index + 1, seen_seconds=crowd.seen_seconds(index, loudness.num_frames),
-        picture_late_seconds=choice.late_seconds, mouth_with_sound=choice.agreement,
+        recording.path, None, "", stats.num_samples / recording.audio.sample_rate, recording.audio.sample_rate,
+        recording.audio.num_channels, len(scene.tracks), share, 0.0,
+        describe_visibility(recording, stats, use_video, share, scene.describe(index), choice.remarks),
+        speaker=0 if index is None else index + 1, seen_seconds=scene.seen_seconds(index, stats.num_frames),
+        picture_late_seconds=choice.av_offset_seconds, mouth_with_sound=choice.agreement,
     )  # fmt: skip
 
 
-def audio_warnings(tape: reader.Recording, loudness: AudioStats, clips: bool) -> list[str]:
+def audio_warnings(recording: reader.Recording, stats: AudioStats, clips: bool) -> list[str]:
     """What is odd about the sound, a sentence each: it ends long before the file says, or is clipped when written."""
-    assert tape.sound is not None
-    said, found = tape.duration_seconds, []
-    end = max(tape.sound.start_seconds, 0.0) + loudness.num_samples / tape.sound.sample_rate
-    if tape.picture and said - end > max(1.0, 0.1 * said):  # of sounds alone the length is often guessed
+    assert recording.audio is not None
+    said, found = recording.duration_seconds, []
+    end = max(recording.audio.start_seconds, 0.0) + stats.num_samples / recording.audio.sample_rate
+    if recording.video and said - end > max(1.0, 0.1 * said):  # of sounds alone the length is often guessed
         found.append(f"The file says {said:.1f} s, its sound ends at {end:.1f} s: is it whole?")
-    if clips and loudness.peak > CLIPPING_PEAK:
-        beyond = 20 * math.log10(loudness.peak)
+    if clips and stats.peak > CLIPPING_PEAK:
+        beyond = 20 * math.log10(stats.peak)
         found.append(f"The sound goes {beyond:.0f} dB beyond full scale, and is clipped there.")
     return found
 
 
 def describe_visibility(
-    tape: reader.Recording, loudness: AudioStats, use_video: bool, share: float, who: str = "Face", remarks: str = ""
+    recording: reader.Recording, stats: AudioStats, use_video: bool, share: float, who: str = "Face", remarks: str = ""
 ) -> str:
     """A sentence or two on what there was to hear and to see; ``share`` of the time that a face was seen."""
-    if loudness.rms < SILENT_RMS:
+    if stats.rms < SILENT_RMS:
         return "The recording is silent."
-    if tape.picture is None:
+    if recording.video is None:
         return "There is no picture; the sound alone was used."
     if not use_video:
         return "The picture was not looked at; the sound alone was used."

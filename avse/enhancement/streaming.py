@@ -26,21 +26,21 @@ from avse.progress import Report
 
 def enhance_stream(
     net: SpeechNet,
-    tape: reader.Recording,
-    loudness: AudioStats,
+    recording: reader.Recording,
+    stats: AudioStats,
     followed: TargetSpeaker | None,
     report: Report,
     strength: float = 1.0,
 ) -> Iterator[np.ndarray]:
     """Enhanced sound, float32 blocks (N, C) at the recording's own rate, as many samples in all as it has."""
-    for (block,) in enhance_streams(net, tape, loudness, [followed] if followed else [], report, strength):
+    for (block,) in enhance_streams(net, recording, stats, [followed] if followed else [], report, strength):
         yield block
 
 
 def enhance_streams(
     net: SpeechNet,
-    tape: reader.Recording,
-    loudness: AudioStats,
+    recording: reader.Recording,
+    stats: AudioStats,
     followed: Sequence[TargetSpeaker],
     report: Report,
     strength: float = 1.0,
@@ -49,31 +49,31 @@ def enhance_streams(
 
     Without any face, one answer from the sound alone.
     """
-    assert tape.sound is not None
-    rate = tape.sound.sample_rate
+    assert recording.audio is not None
+    rate = recording.audio.sample_rate
     mouths = (
-        mouth_streams(tape, followed, loudness.num_frames) if followed else [mouth_roi.blank_crops(loudness.num_frames)]
+        mouth_streams(recording, followed, stats.num_frames) if followed else [mouth_roi.blank_crops(stats.num_frames)]
     )
     gains = [face.gain for face in followed] or [None]
-    blocks = itertools.tee(reader.read_audio(tape, BLOCK_SECONDS, rate, tape.sound.num_channels), len(mouths))
+    blocks = itertools.tee(reader.read_audio(recording, BLOCK_SECONDS, rate, recording.audio.num_channels), len(mouths))
     answers = (
-        enhance_blocks(net, sound, rate, loudness, crops, strength, gain)
+        enhance_blocks(net, sound, rate, stats, crops, strength, gain)
         for sound, crops, gain in zip(blocks, mouths, gains, strict=True)
     )
     done = 0
     for step in zip(*answers, strict=True):
         yield step
         done += len(step[0])
-        report("enhancing", done, loudness.num_samples)
+        report("enhancing", done, stats.num_samples)
 
 
 def mouth_streams(
-    tape: reader.Recording, followed: Sequence[TargetSpeaker], num_frames: int
+    recording: reader.Recording, followed: Sequence[TargetSpeaker], num_frames: int
 ) -> list[Iterator[np.ndarray]]:
     """For each face a stream of mouths (1, 88, 88), one a frame, in time with the sound; one pass over the picture."""
-    lag = followed[0].lag_frames or 0
+    lag = followed[0].av_offset_frames or 0
     unseen = (np.zeros((1, len(followed), mouth_roi.CROP_SIZE, mouth_roi.CROP_SIZE), np.uint8) for _ in range(-lag))
-    seen = followed[0].mouths or mouth_roi.crop_tracks(tape, [face.track for face in followed], num_frames)
+    seen = followed[0].mouths or mouth_roi.crop_tracks(recording, [face.track for face in followed], num_frames)
     streams = itertools.tee(itertools.chain(unseen, itertools.islice(seen, max(lag, 0), None)), len(followed))
     return [map(itemgetter((slice(None), number)), part) for number, part in enumerate(streams)]
 
@@ -82,7 +82,7 @@ def enhance_blocks(
     net: SpeechNet,
     blocks: Iterable[np.ndarray],
     sample_rate: int,
-    loudness: AudioStats,
+    stats: AudioStats,
     mouths: Iterator[np.ndarray],
     strength: float = 1.0,
     gain: np.ndarray | None = None,
@@ -95,14 +95,14 @@ def enhance_blocks(
     between them leaves the surroundings 20 log10(1 - s) dB below where they were, whatever the mask says.
     """
     rate, hop = processing_rate(sample_rate, net.config.hop), net.config.hop
-    per_frame, num_frames = rate // VIDEO_FPS, loudness.num_frames
+    per_frame, num_frames = rate // VIDEO_FPS, stats.num_frames
     for_net, for_mask = itertools.tee(blocks)
     heard = model_windows(resampling.to_model_rate(for_net, sample_rate), num_frames, SAMPLES_PER_FRAME)
     stage = model_windows(resampling.resample(for_mask, sample_rate, rate), num_frames, per_frame)
     gains = model_windows(iter([np.ones(num_frames, np.float32) if gain is None else gain]), num_frames, 1)
 
     def mask(mono: np.ndarray, crops: np.ndarray, level: np.ndarray) -> Tensor:
-        found = compute_mask(net, half_hop_ensemble(mono[:, 0], hop), crops, loudness.rms)
+        found = compute_mask(net, half_hop_ensemble(mono[:, 0], hop), crops, stats.rms)
         return 1 + strength * (found * interpolate_gain(level, found.shape[-1]) - 1)
 
     pieces = (
@@ -110,4 +110,4 @@ def enhance_blocks(
         for mono, full, crops, level in zip(heard, stage, model_windows(mouths, num_frames, 1), gains, strict=True)
     )
     joined = overlap_add.crossfade(pieces, OVERLAP_FRAMES * per_frame)
-    return resampling.trim_to_length(resampling.resample(joined, rate, sample_rate), loudness.num_samples)
+    return resampling.trim_to_length(resampling.resample(joined, rate, sample_rate), stats.num_samples)

@@ -40,15 +40,17 @@ def check_strength(strength: float) -> None:
         raise UsageError(f"A strength of {strength:g} makes no sense.", "Give a number from 0 (nothing) to 1 (all).")
 
 
-def check_tracks(tape: reader.Recording, target: Path | BinaryIO | None) -> None:
+def check_tracks(recording: reader.Recording, target: Path | BinaryIO | None) -> None:
     """InputError for sound that is not there or not fit for the output, UsageError for a video without a picture."""
-    if tape.sound is None:
-        raise InputError(f"{tape.path} has no sound.", "Give a recording with a sound track.")
+    if recording.audio is None:
+        raise InputError(f"{recording.path} has no sound.", "Give a recording with a sound track.")
     if not isinstance(target, Path):
         return
     suffix = target.suffix.lower()
-    if suffix in VIDEO_OUTPUTS and tape.picture is None:
-        raise UsageError(f"{tape.path} has no picture to put into {target}.", "Write a sound file, such as clean.wav.")
-    check_audio_fits(tape.sound, suffix)
+    if suffix in VIDEO_OUTPUTS and recording.video is None:
+        raise UsageError(
+            f"{recording.path} has no picture to put into {target}.", "Write a sound file, such as clean.wav."
+        )
+    check_audio_fits(recording.audio, suffix)
     if suffix in VIDEO_OUTPUTS:
-        remux.check_video_fits(tape, target.suffix)
+        remux.check_video_fits(recording, target.suffix)

@@ -67,22 +67,22 @@ def _number(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.3f}"
 
 
-def _read(tape: reader.Recording) -> np.ndarray:
-    if tape.sound is None:
-        raise InputError(f"{tape.path} has no sound.", "Give a recording with a sound track.")
+def _read(recording: reader.Recording) -> np.ndarray:
+    if recording.audio is None:
+        raise InputError(f"{recording.path} has no sound.", "Give a recording with a sound track.")
     with tempfile.TemporaryFile() as raw:
-        for block in reader.read_audio(tape, 10.0, SAMPLE_RATE, 1):
+        for block in reader.read_audio(recording, 10.0, SAMPLE_RATE, 1):
             raw.write(block.tobytes())
-            tape.limits.check_seconds(tape.path, raw.tell() / (4 * SAMPLE_RATE))
+            recording.limits.check_seconds(recording.path, raw.tell() / (4 * SAMPLE_RATE))
         return np.memmap(raw, np.float32, "r") if raw.tell() else np.zeros(0, np.float32)
 
 
 def _priming(recording: reader.Recording, output: reader.Recording) -> int:
     """Samples before the output's own first one: the 1024 of an AAC encoder, which stay in where sound starts late."""
     lags = []
-    for tape in (recording, output):
-        if tape.sound is None or tape.picture is None:
+    for file in (recording, output):
+        if file.audio is None or file.video is None:
             return 0
-        lags.append(tape.sound.start_seconds - tape.picture.start_seconds)
-    assert tape.sound is not None
-    return round(1024 * SAMPLE_RATE / tape.sound.sample_rate) if lags[0] - lags[1] > 0.005 else 0
+        lags.append(file.audio.start_seconds - file.video.start_seconds)
+    assert output.audio is not None
+    return round(1024 * SAMPLE_RATE / output.audio.sample_rate) if lags[0] - lags[1] > 0.005 else 0

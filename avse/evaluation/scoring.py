@@ -140,7 +140,7 @@ def empty_row(item: Item, label: str, reason: str = "") -> Row:
         "seconds": 0.0, "elapsed_seconds": 0.0, "scores": scores,
         "mixture": None if isinstance(item.mixture, Recipe) else str(item.mixture),
         "reference": str(item.reference) if item.reference else None, "estimate": None,
-        "picture": str(item.film) if item.film else None, "stage_seconds": {},
+        "picture": str(item.video) if item.video else None, "stage_seconds": {},
     }  # fmt: skip
 
 

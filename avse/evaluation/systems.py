@@ -129,13 +129,13 @@ class Case:
     @cached_property
     def recording(self) -> Path:
         """The target's film with the mixture as its sound, or the mixture alone where there is no film."""
-        film = self.item.film
-        if film is None or film == self.item.mixture:
+        video = self.item.video
+        if video is None or video == self.item.mixture:
             return self.mixture
         if self.item.is_dubbed:
-            return film
+            return video
         path = self._scratch / "recording.mkv"
-        remux.mux_audio_under_video(film, self.wav, path)
+        remux.mux_audio_under_video(video, self.wav, path)
         return path
 
     @cached_property

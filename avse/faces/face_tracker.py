@@ -29,11 +29,11 @@ def track_faces(
     Where the picture begins after the sound nothing is seen before it. The tracks are in displayed pixels, the largest
     first. Holds no picture but the one at hand.
     """
-    if recording.picture is None:
+    if recording.video is None:
         return []
     linker, is_cut, first = FaceTracker(), ShotDetector(), reader.first_video_frame(recording)
     before: np.ndarray | None = None
-    size = np.array([recording.picture.width, recording.picture.height])
+    size = np.array([recording.video.width, recording.video.height])
     for index, frame in enumerate(islice(reader.read_frames(recording, max_side=DETECT_SIDE), num_frames)):
         begins = is_cut(frame)
         if begins:

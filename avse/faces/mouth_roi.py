@@ -123,8 +123,8 @@ def _visible_frames(frames: list[int], times: np.ndarray) -> np.ndarray:
 
 def _bounding_window(recording: reader.Recording, places: Sequence[MouthPose]) -> tuple[int, int, int, int]:
     """The smallest part of the picture (left, top, width, height) that holds all mouths."""
-    assert recording.picture is not None
-    size = np.array([recording.picture.width, recording.picture.height])
+    assert recording.video is not None
+    size = np.array([recording.video.width, recording.video.height])
     centres = np.concatenate([place.centre[place.seen] for place in places])
     reach = np.concatenate([place.side[place.seen] for place in places])[:, None] * math.sqrt(0.5) + 2
     low = np.clip(np.floor((centres - reach).min(0)), 0, size - 2).astype(int)

@@ -34,10 +34,10 @@ def read_audio_file(path: Path) -> np.ndarray:
             raise InputError(f"{path} cannot be read: {error}", "Check that it plays.") from error
         mono = next(resampling.downmix([sound]))[:, 0]
         return np.asarray(soxr.resample(mono, sample_rate, SAMPLE_RATE), np.float32)
-    tape = reader.probe(path)
-    if tape.sound is None:
+    recording = reader.probe(path)
+    if recording.audio is None:
         raise InputError(f"{path} has no sound.", "Leave it out.")
-    return reader.load_audio(tape)[:, 0]
+    return reader.load_audio(recording)[:, 0]
 
 
 def write_audio_file(path: Path, sound: np.ndarray) -> None:

@@ -56,15 +56,15 @@ class VideoStream:
 class Recording:
     """A recording: where it is, how long it claims to be (0 if it does not say), and its two tracks.
 
-    ``audio_track`` counts the sound tracks from 1; ``sound_tracks`` is how ffmpeg describes them.
+    ``audio_track`` counts the sound tracks from 1; ``audio_tracks`` is how ffmpeg describes them.
     """
 
     path: Path
     duration_seconds: float
-    sound: AudioStream | None
-    picture: VideoStream | None
+    audio: AudioStream | None
+    video: VideoStream | None
     audio_track: int = 1
-    sound_tracks: tuple[str, ...] = ()
+    audio_tracks: tuple[str, ...] = ()
     limits: Limits = DEFAULT_LIMITS
 
 
@@ -106,15 +106,15 @@ def read_audio(media: Recording, block_seconds: float, sample_rate: int, num_cha
 
     ``num_channels`` is its own, or 1: the mean, as the net hears it. What drops out by the file's own clock is silent.
     """
-    if media.sound is None:
+    if media.audio is None:
         raise InputError(f"{media.path} has no sound.", "Give a recording with a sound track.")
     decoded = (
         _blocks_in_memory(media, block_seconds)
         if isinstance(media, InMemoryRecording)
         else _decode_audio(media, block_seconds)
     )
-    mixed = decoded if num_channels == media.sound.num_channels else resampling.downmix(decoded)
-    yield from resampling.resample(mixed, media.sound.sample_rate, sample_rate)
+    mixed = decoded if num_channels == media.audio.num_channels else resampling.downmix(decoded)
+    yield from resampling.resample(mixed, media.audio.sample_rate, sample_rate)
 
 
 def load_audio(media: Recording, sample_rate: int = 16000, num_channels: int = 1) -> np.ndarray:
@@ -144,9 +144,9 @@ def read_frames(
 
 def first_video_frame(media: Recording) -> int:
     """The frame in which the picture begins; in those before it `frames` repeats what is shown then."""
-    if media.sound is None or media.picture is None:
+    if media.audio is None or media.video is None:
         return 0
-    return max(0, round((media.picture.start_seconds - media.sound.start_seconds) * VIDEO_FPS))
+    return max(0, round((media.video.start_seconds - media.audio.start_seconds) * VIDEO_FPS))
 
 
 _SQUARE = "scale='min(max(trunc(iw*sar),2),16384)':ih,setsar=1"
@@ -155,10 +155,10 @@ _SQUARE = "scale='min(max(trunc(iw*sar),2),16384)':ih,setsar=1"
 def _decode_audio(media: Recording, block_seconds: float) -> Iterator[np.ndarray]:
     import ffmpeg
 
-    assert media.sound is not None
-    rate, num_channels = media.sound.sample_rate, media.sound.num_channels
+    assert media.audio is not None
+    rate, num_channels = media.audio.sample_rate, media.audio.num_channels
     track = open_input(media.path, media.limits)[f"a:{media.audio_track - 1}"]
-    channels = {"channel_layout": media.sound.layout} if media.sound.layout else {"ac": num_channels}
+    channels = {"channel_layout": media.audio.layout} if media.audio.layout else {"ac": num_channels}
     decoded = ffmpeg.output(track, "pipe:", format="matroska", acodec="pcm_f32le", ar=rate, **channels)
     with stream_output(build_command(decoded, *QUIET), media.limits, f"ffmpeg cannot read {media.path}") as pipe:
         yield from resampling.regroup(fill_gaps(pipe, rate, num_channels), round(block_seconds * rate))
@@ -172,9 +172,9 @@ def _decode_video(media: Recording, crop: tuple[int, int, int, int] | None, max_
     """
     import ffmpeg
 
-    assert media.picture is not None
-    start = media.sound.start_seconds if media.sound else media.picture.start_seconds
-    width, height = media.picture.width, media.picture.height
+    assert media.video is not None
+    start = media.audio.start_seconds if media.audio else media.video.start_seconds
+    width, height = media.video.width, media.video.height
     chain = [
         "bwdif=mode=send_frame:deint=interlaced", f"fps={VIDEO_FPS}:start_time={start:.6f}", "setpts=PTS-STARTPTS",
         f"scale={width}:{height},setsar=1",
@@ -198,8 +198,8 @@ def _shrunk(width: int, height: int, max_side: int) -> str:
 
 
 def _blocks_in_memory(media: InMemoryRecording, block_seconds: float) -> Iterator[np.ndarray]:
-    assert media.sound is not None
-    size = max(round(block_seconds * media.sound.sample_rate), 1)
+    assert media.audio is not None
+    size = max(round(block_seconds * media.audio.sample_rate), 1)
     for start in range(0, max(len(media.waveform), 1), size):
         yield media.waveform[start : start + size]
 

@@ -18,20 +18,20 @@ from avse.io.reader import Recording
 
 
 def mux_audio_under_video(picture: Path, sound: Path, output: Path) -> None:
-    """Write ``output`` (.mkv): the picture copied bit by bit until the sound ends, the sound where the film's own was.
+    """Write ``output`` (.mkv): the picture copied bit by bit until the sound ends, the sound where the video's own was.
 
     Bit-exact: no date, version or random number, so that the same inputs give the same bytes with the same ffmpeg.
     """
     import ffmpeg
 
-    film = reader.probe(picture)
-    if film.picture is None:
+    clip = reader.probe(picture)
+    if clip.video is None:
         raise InputError(f"{picture} has no picture.", "Leave it out.")
-    begins = [track.start_seconds for track in (film.sound, film.picture) if track]
-    delay = begins[0] - min(begins) if film.sound else 0.0
+    begins = [track.start_seconds for track in (clip.audio, clip.video) if track]
+    delay = begins[0] - min(begins) if clip.audio else 0.0
     half_a_sample = 0.5 / SAMPLE_RATE  # so that rounding to microseconds costs none
     end_seconds = delay + soundfile.info(os.fsencode(sound)).duration + half_a_sample
-    shown = io_ffmpeg.open_input(picture, film.limits, itsoffset=f"{-min(begins):.6f}")["V:0"]
+    shown = io_ffmpeg.open_input(picture, clip.limits, itsoffset=f"{-min(begins):.6f}")["V:0"]
     heard = ffmpeg.input(f"file:{sound}", itsoffset=f"{delay:.6f}")["a:0"]
     output.parent.mkdir(parents=True, exist_ok=True)
     with atomic.atomic_path(output) as partial:
@@ -40,7 +40,7 @@ def mux_audio_under_video(picture: Path, sound: Path, output: Path) -> None:
             fflags="+bitexact", **{"flags:v": "+bitexact", "flags:a": "+bitexact"},
         )  # fmt: skip
         command = io_ffmpeg.build_command(joined.overwrite_output(), "-loglevel", "error", "-progress", "pipe:1")
-        with io_ffmpeg.stream_output(command, film.limits, f"{picture} cannot be put over a sound") as told:
+        with io_ffmpeg.stream_output(command, clip.limits, f"{picture} cannot be put over a sound") as told:
             for _ in told:
                 pass
 
@@ -52,12 +52,12 @@ def replace_audio(media: Recording, sound: Path, output: Path) -> None:
     """
     import ffmpeg
 
-    assert media.sound is not None
-    assert media.picture is not None
-    begin = min(media.sound.start_seconds, media.picture.start_seconds)
+    assert media.audio is not None
+    assert media.video is not None
+    begin = min(media.audio.start_seconds, media.video.start_seconds)
     picture = open_input(media.path, media.limits, itsoffset=f"{-begin:.6f}")
-    speech = ffmpeg.input(file_url(sound), itsoffset=f"{media.sound.start_seconds - begin:.6f}")["a:0"]
-    num_channels = media.sound.num_channels
+    speech = ffmpeg.input(file_url(sound), itsoffset=f"{media.audio.start_seconds - begin:.6f}")["a:0"]
+    num_channels = media.audio.num_channels
     if layout := _FULL_BAND.get(num_channels):
         in_order = "|".join(map(str, range(num_channels)))
         speech = speech.filter("channelmap", map=in_order, channel_layout=layout)

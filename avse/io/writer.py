@@ -37,30 +37,30 @@ def check_audio_fits(sound: reader.AudioStream, suffix: str) -> None:
 
 
 def write_output(
-    target: Path | BinaryIO | None, tape: reader.Recording, num_samples: int, blocks: Iterator[np.ndarray]
+    target: Path | BinaryIO | None, recording: reader.Recording, num_samples: int, blocks: Iterator[np.ndarray]
 ) -> np.ndarray | None:
     """Hand blocks (N, C) on: into a file that appears when it is whole, as WAV into a stream, or as one array."""
     if target is None:
         return np.concatenate(list(blocks))
     if isinstance(target, Path):
         with atomic.atomic_path(target) as partial:
-            write_file(partial, tape, num_samples, blocks)
+            write_file(partial, recording, num_samples, blocks)
     else:
-        write_stream(target, tape, num_samples, blocks)
+        write_stream(target, recording, num_samples, blocks)
     return None
 
 
-def write_file(target: Path, tape: reader.Recording, num_samples: int, blocks: Iterator[np.ndarray]) -> None:
+def write_file(target: Path, recording: reader.Recording, num_samples: int, blocks: Iterator[np.ndarray]) -> None:
     """Write sound blocks to a sound file, or under the copied picture of the recording. AvseError if that fails."""
-    assert tape.sound is not None
+    assert recording.audio is not None
     is_sound = target.suffix.lower() in AUDIO_OUTPUTS
     sound_file = target if is_sound else target.with_suffix(".wav")
     try:
-        with reraise_write_errors(), open_audio_file(sound_file, tape.sound, num_samples) as file:
+        with reraise_write_errors(), open_audio_file(sound_file, recording.audio, num_samples) as file:
             for block in blocks:
                 file.write(np.clip(block, -1.0, 1.0))
         if not is_sound:
-            remux.replace_audio(tape, sound_file, target)
+            remux.replace_audio(recording, sound_file, target)
     finally:
         if not is_sound:
             sound_file.unlink(missing_ok=True)
@@ -85,10 +85,10 @@ def reraise_write_errors() -> Iterator[None]:
         raise AvseError(f"The sound cannot be written: {error}", "See that there is space on the disk.") from error
 
 
-def write_stream(pipe: BinaryIO, tape: reader.Recording, num_samples: int, blocks: Iterator[np.ndarray]) -> None:
+def write_stream(pipe: BinaryIO, recording: reader.Recording, num_samples: int, blocks: Iterator[np.ndarray]) -> None:
     """Write 16-bit WAV to something that cannot seek: the length is known before the first sample."""
-    assert tape.sound is not None
-    pipe.write(wav_header(tape.sound.sample_rate, tape.sound.num_channels, num_samples))
+    assert recording.audio is not None
+    pipe.write(wav_header(recording.audio.sample_rate, recording.audio.num_channels, num_samples))
     for block in blocks:
         pipe.write(np.round(np.clip(block, -1.0, 1.0) * 32767).astype("<i2").tobytes())
     pipe.flush()

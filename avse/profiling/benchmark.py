@@ -96,14 +96,14 @@ def bench(
     if repeat < 1 or seconds <= 0:
         raise UsageError("Nothing would be measured.", "Give --repeat of 1 or more, and --seconds above 0.")
     check_recording(Path(recording))
-    tape = reader.probe(recording)
-    check_tracks(tape, None)
+    opened = reader.probe(recording)
+    check_tracks(opened, None)
     checkpoint = load_model(model, device)
     report = _counted(on_progress, repeat + 2)
     num_threads = torch.get_num_threads()
     with tempfile.TemporaryDirectory(prefix="avse-bench-") as scratch:
         folder = Path(scratch)
-        path = beginning(tape, seconds, folder)
+        path = beginning(opened, seconds, folder)
         walked, clock = _walk(checkpoint, path, folder, repeat, report)
         rate = roofline.macs_per_second(clock.device)
         least = _floors(walked, rate, repeat)
@@ -111,7 +111,7 @@ def bench(
         whole = run_whole(path, folder, model, device, num_threads, repeat)
         report()
     start = run_start(model, device, num_threads, repeat)
-    picture = walked.tape.picture
+    picture = walked.recording.video
     return Bench(
         str(recording), walked.duration_seconds, (picture.width, picture.height) if picture else None,
         walked.num_faces, str(walked.checkpoint.about.get("name", model)), _name(clock.device), num_threads, repeat,
@@ -120,19 +120,19 @@ def bench(
     )  # fmt: skip
 
 
-def beginning(tape: reader.Recording, seconds: float, folder: Path) -> Path:
+def beginning(recording: reader.Recording, seconds: float, folder: Path) -> Path:
     """The recording itself if it says that it is no longer than that, or its beginning, copied as it is stored."""
     import ffmpeg
 
-    if 0 < tape.duration_seconds <= seconds:
-        return tape.path
+    if 0 < recording.duration_seconds <= seconds:
+        return recording.path
     target = folder / "beginning.mkv"
-    stored = open_input(tape.path, tape.limits, t=seconds)
-    tracks = [stored[f"a:{tape.audio_track - 1}"], *([stored["V:0"]] if tape.picture else [])]
+    stored = open_input(recording.path, recording.limits, t=seconds)
+    tracks = [stored[f"a:{recording.audio_track - 1}"], *([stored["V:0"]] if recording.video else [])]
     copied = ffmpeg.output(*tracks, file_url(target), codec="copy", progress="pipe:1")
-    failure = f"The first {seconds:g} s of {tape.path} cannot be cut off"
+    failure = f"The first {seconds:g} s of {recording.path} cannot be cut off"
     with stream_output(
-        build_command(copied, "-loglevel", "error"), tape.limits, failure, "Give a recording cut before."
+        build_command(copied, "-loglevel", "error"), recording.limits, failure, "Give a recording cut before."
     ) as told:
         told.read()
     return target
@@ -151,10 +151,10 @@ def _walk(
 
 def _floors(walked: stages.ProfiledRun, rate: float, repeat: int) -> dict[str, tuple[float, str]]:
     """For each stage that has one the seconds that it would take at best, and by what reckoning."""
-    tape, net = walked.tape, walked.checkpoint.net
+    recording, net = walked.recording, walked.checkpoint.net
 
     def decoding(track: str) -> tuple[float, str]:
-        return min(roofline.decode_seconds(tape, track) for _ in range(repeat)), "ffmpeg -f null"
+        return min(roofline.decode_seconds(recording, track) for _ in range(repeat)), "ffmpeg -f null"
 
     def computing(macs: float, rate: float = rate) -> tuple[float, str]:
         return macs / rate, f"{macs / walked.duration_seconds / 1e9:.2g} GMAC/s of recording"

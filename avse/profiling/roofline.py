@@ -76,14 +76,14 @@ def num_onnx_macs(model: Any, sizes: Sequence[int]) -> int:
     return sum(_node_macs(node, shapes, weights) for node in graph.node)
 
 
-def decode_seconds(tape: reader.Recording, track: str) -> float:
+def decode_seconds(recording: reader.Recording, track: str) -> float:
     """Time that ffmpeg itself takes to decode a track ("V:0", "a:0") and throw it away."""
     import ffmpeg
 
-    thrown_away = ffmpeg.output(open_input(tape.path, tape.limits)[track], "-", format="null")
+    thrown_away = ffmpeg.output(open_input(recording.path, recording.limits)[track], "-", format="null")
     began = time.perf_counter()
     arguments = build_command(thrown_away, "-loglevel", "error")
-    with stream_output(arguments, tape.limits, f"ffmpeg cannot read {tape.path}") as pipe:
+    with stream_output(arguments, recording.limits, f"ffmpeg cannot read {recording.path}") as pipe:
         pipe.read()
     return time.perf_counter() - began
 

@@ -94,8 +94,8 @@ class ProfiledRun:
     """What there was on the way: the recording, its length, its faces, what the detector and the net were given, and
     which net that was."""
 
-    tape: reader.Recording
-    loudness: AudioStats
+    recording: reader.Recording
+    stats: AudioStats
     num_faces: int
     detected_shapes: list[tuple[int, ...]]
     inputs: list[Inputs]
@@ -104,45 +104,45 @@ class ProfiledRun:
     @property
     def duration_seconds(self) -> float:
         """Of its sound."""
-        assert self.tape.sound is not None
-        return self.loudness.num_samples / self.tape.sound.sample_rate
+        assert self.recording.audio is not None
+        return self.stats.num_samples / self.recording.audio.sample_rate
 
 
 @torch.inference_mode()
 def walk(checkpoint: Checkpoint, path: Path, folder: Path, clock: Clock) -> ProfiledRun:
     """All stages that this recording and this net need, once. The answer is left in ``folder``."""
     net = checkpoint.net
-    tape = clock.time(PROBE, lambda: reader.probe(path))
-    assert tape.sound is not None
-    rate, num_channels = tape.sound.sample_rate, tape.sound.num_channels
-    blocks = clock.time(SOUND, lambda: list(reader.read_audio(tape, BLOCK_SECONDS, rate, num_channels)))
-    loudness = clock.time(LEVEL, lambda: levels.compute_audio_stats(blocks, rate))
+    recording = clock.time(PROBE, lambda: reader.probe(path))
+    assert recording.audio is not None
+    rate, num_channels = recording.audio.sample_rate, recording.audio.num_channels
+    blocks = clock.time(SOUND, lambda: list(reader.read_audio(recording, BLOCK_SECONDS, rate, num_channels)))
+    stats = clock.time(LEVEL, lambda: levels.compute_audio_stats(blocks, rate))
 
-    tracks, shapes = find_faces(tape, loudness.num_frames, clock) if net.lips and tape.picture else ([], [])
-    number = choose_face(net, tape, tracks, loudness, clock)
-    mouths = list(mouth_roi.blank_crops(loudness.num_frames))
+    tracks, shapes = find_faces(recording, stats.num_frames, clock) if net.lips and recording.video else ([], [])
+    number = choose_face(net, recording, tracks, stats, clock)
+    mouths = list(mouth_roi.blank_crops(stats.num_frames))
     if number is not None:
-        mouths = cut_mouths(tape, tracks[number], loudness.num_frames, clock)
+        mouths = cut_mouths(recording, tracks[number], stats.num_frames, clock)
     else:
         checkpoint = for_audio_only(checkpoint)
         net = checkpoint.net
     if len(tracks) == 1:
         clock.time(SYNC, lambda: compare(net, blocks, rate, mouths))
-    inputs = clock.time(FEATURES, lambda: prepare(net, blocks, rate, mouths, loudness))
+    inputs = clock.time(FEATURES, lambda: prepare(net, blocks, rate, mouths, stats))
     masks = answer(net, inputs, clock)
-    enhanced = clock.time(STITCH, lambda: stitch(net, blocks, rate, masks, loudness))
-    clock.time(WRITE, lambda: writer.write_output(folder / ANSWER, tape, loudness.num_samples, iter(enhanced)))
-    return ProfiledRun(tape, loudness, len(tracks), shapes, inputs, checkpoint)
+    enhanced = clock.time(STITCH, lambda: stitch(net, blocks, rate, masks, stats))
+    clock.time(WRITE, lambda: writer.write_output(folder / ANSWER, recording, stats.num_samples, iter(enhanced)))
+    return ProfiledRun(recording, stats, len(tracks), shapes, inputs, checkpoint)
 
 
-def find_faces(tape: reader.Recording, num_frames: int, clock: Clock) -> tuple[list[Track], list[tuple[int, ...]]]:
+def find_faces(recording: reader.Recording, num_frames: int, clock: Clock) -> tuple[list[Track], list[tuple[int, ...]]]:
     """The faces that count, and the shapes of the pictures in which the detector looked for them."""
     small = clock.time(
-        SMALL, lambda: list(islice(reader.read_frames(tape, max_side=detection.DETECT_SIDE), num_frames))
+        SMALL, lambda: list(islice(reader.read_frames(recording, max_side=detection.DETECT_SIDE), num_frames))
     )
     detect = TimedDetector(clock.time(LOAD, lambda: detection.Detector(torch.get_num_threads())))
     began = time.perf_counter()
-    found = face_tracker.track_faces(held(tape, small), detect, num_frames=num_frames)  # type: ignore[arg-type]
+    found = face_tracker.track_faces(held(recording, small), detect, num_frames=num_frames)  # type: ignore[arg-type]
     tracks = selection.relevant_tracks(found, num_frames)
     clock.note(TRACK, time.perf_counter() - began - detect.seconds)
     clock.note(DETECT, detect.seconds)
@@ -150,23 +150,23 @@ def find_faces(tape: reader.Recording, num_frames: int, clock: Clock) -> tuple[l
 
 
 def choose_face(
-    net: SpeechNet, tape: reader.Recording, tracks: Sequence[Track], loudness: AudioStats, clock: Clock
+    net: SpeechNet, recording: reader.Recording, tracks: Sequence[Track], stats: AudioStats, clock: Clock
 ) -> int | None:  # fmt: skip
     """The one who speaks; where there are several, their mouths are watched, which takes one more pass over all."""
-    watched = None
+    activity = None
     if len(tracks) > 1:
-        watched = clock.time(
-            WATCH, lambda: active_speaker_detection.detect_activity(net, tape, tracks, loudness, lambda index: None)
+        activity = clock.time(
+            WATCH, lambda: active_speaker_detection.detect_activity(net, recording, tracks, stats, lambda index: None)
         )
-    return selection.select_face(tracks, "active", watched)
+    return selection.select_face(tracks, "active", activity)
 
 
-def cut_mouths(tape: reader.Recording, track: Track, num_frames: int, clock: Clock) -> list[np.ndarray]:
+def cut_mouths(recording: reader.Recording, track: Track, num_frames: int, clock: Clock) -> list[np.ndarray]:
     """The mouths of a face, uint8 (1, 88, 88) each, from as much of the picture as the face needs."""
-    assert tape.picture is not None
-    box = around(track, tape.picture)
-    near = clock.time(NEAR, lambda: list(islice(reader.read_frames(tape, crop=box), num_frames)))
-    window = replace(tape, picture=reader.VideoStream(box[2], box[3], tape.picture.start_seconds))
+    assert recording.video is not None
+    box = around(track, recording.video)
+    near = clock.time(NEAR, lambda: list(islice(reader.read_frames(recording, crop=box), num_frames)))
+    window = replace(recording, video=reader.VideoStream(box[2], box[3], recording.video.start_seconds))
     return clock.time(CROP, lambda: list(mouth_roi.crop_track(held(window, near), moved(track, box), num_frames)))
 
 
@@ -187,15 +187,13 @@ def compare(net: SpeechNet, blocks: list[np.ndarray], sample_rate: int, mouths: 
 
 
 def prepare(
-    net: SpeechNet, blocks: list[np.ndarray], sample_rate: int, mouths: list[np.ndarray], loudness: AudioStats
+    net: SpeechNet, blocks: list[np.ndarray], sample_rate: int, mouths: list[np.ndarray], stats: AudioStats
 ) -> list[Inputs]:
     """What the net is given, window by window."""
-    heard = windowing.model_windows(
-        resampling.to_model_rate(blocks, sample_rate), loudness.num_frames, SAMPLES_PER_FRAME
-    )
-    mouthed = windowing.model_windows(iter(mouths), loudness.num_frames, 1)
+    heard = windowing.model_windows(resampling.to_model_rate(blocks, sample_rate), stats.num_frames, SAMPLES_PER_FRAME)
+    mouthed = windowing.model_windows(iter(mouths), stats.num_frames, 1)
     return [
-        masking.prepare_window(net, masking.half_hop_ensemble(mono[:, 0], net.config.hop), crops, loudness.rms)
+        masking.prepare_window(net, masking.half_hop_ensemble(mono[:, 0], net.config.hop), crops, stats.rms)
         for mono, crops in zip(heard, mouthed, strict=True)
     ]
 
@@ -209,23 +207,28 @@ def answer(net: SpeechNet, inputs: list[Inputs], clock: Clock) -> list[Tensor]:
 
 
 def stitch(
-    net: SpeechNet, blocks: list[np.ndarray], sample_rate: int, masks: list[Tensor], loudness: AudioStats
+    net: SpeechNet, blocks: list[np.ndarray], sample_rate: int, masks: list[Tensor], stats: AudioStats
 ) -> list[np.ndarray]:
     """The masks laid on the sound at its own rate, back in time, faded into each other."""
     hop = net.config.hop
     rate = masking.processing_rate(sample_rate, hop)
     per_frame = rate // VIDEO_FPS
-    stage = windowing.model_windows(resampling.resample(blocks, sample_rate, rate), loudness.num_frames, per_frame)
+    stage = windowing.model_windows(resampling.resample(blocks, sample_rate, rate), stats.num_frames, per_frame)
     pieces = (masking.apply_mask(full, mask, per_frame, hop) for full, mask in zip(stage, masks, strict=True))
     joined = overlap_add.crossfade(pieces, OVERLAP_FRAMES * per_frame)
-    return list(resampling.trim_to_length(resampling.resample(joined, rate, sample_rate), loudness.num_samples))
+    return list(resampling.trim_to_length(resampling.resample(joined, rate, sample_rate), stats.num_samples))
 
 
-def held(tape: reader.Recording, frames: list[np.ndarray]) -> reader.InMemoryRecording:
+def held(recording: reader.Recording, frames: list[np.ndarray]) -> reader.InMemoryRecording:
     """A recording whose picture is in memory; ``tape.picture`` may be larger, as what it shows is."""
     pixels = np.stack(frames) if frames else np.zeros((0, 2, 2), np.uint8)
     return reader.InMemoryRecording(
-        tape.path, tape.duration_seconds, tape.sound, tape.picture, pixels=pixels, order=np.arange(len(pixels))
+        recording.path,
+        recording.duration_seconds,
+        recording.audio,
+        recording.video,
+        pixels=pixels,
+        order=np.arange(len(pixels)),
     )
 
 

@@ -106,9 +106,9 @@ def _blocks(path: Path, sample_rate: int, audio_track: int) -> Iterator[np.ndarr
         for block in soundfile.blocks(os.fsencode(path), size, dtype="float32", always_2d=True):
             yield block.mean(1)
     else:
-        tape = reader.probe(path, audio_track)
-        num_channels = tape.sound.num_channels if tape.sound else 1
-        for block in reader.read_audio(tape, BLOCK_SECONDS, sample_rate, num_channels):
+        recording = reader.probe(path, audio_track)
+        num_channels = recording.audio.num_channels if recording.audio else 1
+        for block in reader.read_audio(recording, BLOCK_SECONDS, sample_rate, num_channels):
             yield block.mean(1)
 
 

@@ -133,9 +133,9 @@ def write_item(folder: Path, name: str, mixture: Mixture) -> None:
         audio_files.write_audio_file(folder / FOLDERS[role] / f"{name}.wav", sound)
     mixed = folder / "mix" / f"{name}.wav"
     audio_files.write_audio_file(mixed, mixture.sound)
-    film = mixture.parts[0].file
-    if film.suffix.lower() in formats.VIDEO_FILES:
-        remux.mux_audio_under_video(film, mixed, folder / "video" / f"{name}.mkv")
+    video = mixture.parts[0].file
+    if video.suffix.lower() in formats.VIDEO_FILES:
+        remux.mux_audio_under_video(video, mixed, folder / "video" / f"{name}.mkv")
 
 
 def _describe(name: str, mixture: Mixture, order: MixtureRequest) -> list[Row]:

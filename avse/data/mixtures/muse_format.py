@@ -46,10 +46,10 @@ def write_item(folder: Path, row: Sequence[str], mixture: Mixture) -> None:
         clean = _with(folder / "audio_clean" / place, ".wav")
         if not clean.exists():
             audio_files.write_audio_file(clean, audio_files.read_audio_file(part.file))
-        film = _with(folder / "orig" / place, part.file.suffix)
-        if part.file.suffix.lower() in formats.VIDEO_FILES and not film.exists():
-            film.parent.mkdir(parents=True, exist_ok=True)
-            with atomic.atomic_path(film) as partial:
+        video = _with(folder / "orig" / place, part.file.suffix)
+        if part.file.suffix.lower() in formats.VIDEO_FILES and not video.exists():
+            video.parent.mkdir(parents=True, exist_ok=True)
+            with atomic.atomic_path(video) as partial:
                 shutil.copyfile(part.file, partial)
     audio_files.write_audio_file(folder / mixture_path(row), mixture.roles["mixture"])
 

@@ -58,7 +58,7 @@ class Item:
     subset: str
     mixture: Path | Recipe
     reference: Path | None
-    film: Path | None = None
+    video: Path | None = None
     is_dubbed: bool = False
     cut: bool = False
 

@@ -1,7 +1,7 @@
 """The layouts of mixture folders that are in use, one function each.
 
 Each lists the items of a folder, or none if the folder is laid out otherwise. ``videos`` is a folder of VoxCeleb2's own
-films, for the layouts that hold sounds only but name their clips.
+video_files, for the layouts that hold sounds only but name their clips.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ def avse(folder: Path, videos: Path | None = None) -> list[Item]:
         return []
     with listed.open(newline="") as file:
         names = dict.fromkeys(row["item"] for row in csv.DictReader(file))
-    films = _by_stem(folder / "video")
+    video_files = _by_stem(folder / "video")
     return [
-        Item(name, "", folder / "mix" / f"{name}.wav", folder / "s1" / f"{name}.wav", films.get(name), True)
+        Item(name, "", folder / "mix" / f"{name}.wav", folder / "s1" / f"{name}.wav", video_files.get(name), True)
         for name in names
     ]
 
@@ -54,13 +54,13 @@ def _muse_item(folder: Path, row: list[str], subset: str, made: dict[str, Path],
     talkers = [row[start : start + 4] for start in range(1, len(row) - 1, 4)]
     places = [Path(split, speaker, utterance) for split, speaker, utterance, _ in talkers]
     clean = [folder / "audio_clean" / place.with_name(place.name + ".wav") for place in places]
-    films = [_film(folder / "orig" / place) for place in places]
-    sources = [sound if sound.is_file() else film or sound for sound, film in zip(clean, films, strict=True)]
+    video_files = [_video(folder / "orig" / place) for place in places]
+    sources = [sound if sound.is_file() else video or sound for sound, video in zip(clean, video_files, strict=True)]
     levels = tuple(float(level) for *_, level in talkers)
     name = row_name(row)
     mixture = made.get(f"{name}.wav") or Recipe(tuple(sources), levels, float(row[-1]))
-    film = films[0] or _voxceleb2_film(videos, talkers[0][1], talkers[0][2])
-    return Item(name, subset, mixture, sources[0], film, cut=True)
+    video = video_files[0] or _voxceleb2_video(videos, talkers[0][1], talkers[0][2])
+    return Item(name, subset, mixture, sources[0], video, cut=True)
 
 
 def look2hear(folder: Path, videos: Path | None = None) -> list[Item]:
@@ -76,8 +76,8 @@ def look2hear(folder: Path, videos: Path | None = None) -> list[Item]:
             clips = _CLIP.findall(name)
             for index, talker in enumerate(("s1", "s2")):
                 reference = lists[talker].get(name) or mixture.parent.parent / talker / mixture.name
-                film = _voxceleb2_film(videos, *clips[index]) if index < len(clips) else None
-                items.append(Item(f"{name}-{talker}", subset, mixture, reference, film))
+                video = _voxceleb2_video(videos, *clips[index]) if index < len(clips) else None
+                items.append(Item(f"{name}-{talker}", subset, mixture, reference, video))
     return items
 
 
@@ -99,9 +99,9 @@ def av_sepformer(folder: Path, videos: Path | None = None) -> list[Item]:
         talkers = mixture.parent.name.split("#")
         for index, talker in enumerate(talkers[:2]):
             clip = _CLIP.search(talker)
-            film = _voxceleb2_film(videos, *clip.groups()) if clip else None
+            video = _voxceleb2_video(videos, *clip.groups()) if clip else None
             reference = mixture.with_name(f"s{index}.wav")
-            items.append(Item(f"{mixture.parent.name}-s{index}", "", mixture, reference, film))
+            items.append(Item(f"{mixture.parent.name}-s{index}", "", mixture, reference, video))
     return items
 
 
@@ -111,8 +111,8 @@ def visualvoice(folder: Path, videos: Path | None = None) -> list[Item]:
     for mixture in sorted([*folder.glob("*/audio_mixed.wav"), *folder.glob("*/*/audio_mixed.wav")]):
         name, clips = mixture.parent.relative_to(folder).as_posix(), _CLIP.findall(mixture.parent.name)
         for index in (0, 1):
-            film = _voxceleb2_film(videos, *clips[index]) if index < len(clips) else None
-            items.append(Item(f"{name}-{index + 1}", "", mixture, mixture.with_name(f"audio{index + 1}.wav"), film))
+            video = _voxceleb2_video(videos, *clips[index]) if index < len(clips) else None
+            items.append(Item(f"{name}-{index + 1}", "", mixture, mixture.with_name(f"audio{index + 1}.wav"), video))
     root = folder / "VoxCeleb2" if (folder / "VoxCeleb2").is_dir() else folder
     if not items and (root / "audio").is_dir() and (root / "mp4").is_dir():
         for split in sorted(path for path in (root / "audio").iterdir() if path.is_dir()):
@@ -131,8 +131,8 @@ def _visualvoice_pairs(root: Path, split: Path) -> list[Item]:
             return []
         place = clip.relative_to(root / "audio")
         mixture = Recipe((clip, others[int(rng.integers(len(others)))]))
-        film, name = _film(root / "mp4" / place.with_suffix("")), "_".join(place.with_suffix("").parts[1:])
-        items.append(Item(name, split.name, mixture, clip, film, cut=True))
+        video, name = _video(root / "mp4" / place.with_suffix("")), "_".join(place.with_suffix("").parts[1:])
+        items.append(Item(name, split.name, mixture, clip, video, cut=True))
     return items
 
 
@@ -159,12 +159,12 @@ def _scenes(folder: Path, mixtures: tuple[str, ...], target: str) -> list[Item]:
                     found.setdefault(scene[1], path)
         for name in sorted(found):
             reference = scenes / f"{name}_{target}.wav" if has_targets else None
-            items.append(Item(name, subset, found[name], reference, _film(scenes / f"{name}_silent")))
+            items.append(Item(name, subset, found[name], reference, _video(scenes / f"{name}_silent")))
     return items
 
 
 def pairs(folder: Path, videos: Path | None = None) -> list[Item]:
-    """Plain pairs: noisy/ and clean/, or mix/ and s1/ (s2/, ...), the same names in all; films may stand for sounds."""
+    """Plain pairs: noisy/ and clean/, or mix/ and s1/ (s2/, ...), the same names in all; videos may stand for audio."""
     for mixed, targets in (("noisy", ("clean",)), ("mix", ("s1", "s2", "s3")), ("mixture", ("clean", "target"))):
         present = [name for name in targets if (folder / name).is_dir()]
         mixtures = _by_stem(folder / mixed)
@@ -174,7 +174,7 @@ def pairs(folder: Path, videos: Path | None = None) -> list[Item]:
 
 
 def _pairs(folder: Path, mixtures: dict[str, Path], targets: list[str]) -> Iterator[Item]:
-    """The first talker always; another one only where it has a film of its own."""
+    """The first talker always; another one only where it has a video of its own."""
     references = {target: _by_stem(folder / target) for target in targets}
     dubbed = _by_stem(folder / "video")
     for name, mixture in mixtures.items():
@@ -211,18 +211,18 @@ LAYOUTS: dict[str, Layout] = {
 }
 
 
-def _voxceleb2_film(videos: Path | None, *place: str) -> Path | None:
-    """The film of a clip (speaker, video, utterance) below any of the folders that VoxCeleb2 is kept in."""
+def _voxceleb2_video(videos: Path | None, *place: str) -> Path | None:
+    """The video of a clip (speaker, video, utterance) below any of the folders that VoxCeleb2 is kept in."""
     if videos is None:
         return None
     roots = ("", "mp4", "test/mp4", "dev/mp4", "mp4/test", "mp4/train", "orig/test", "orig/train")
-    return next((film for root in roots if (film := _film(videos.joinpath(root, *place)))), None)
+    return next((video for root in roots if (video := _video(videos.joinpath(root, *place)))), None)
 
 
-def _film(path: Path) -> Path | None:
-    """The film of that name, whatever its suffix."""
-    films = (path.with_name(path.name + suffix) for suffix in sorted(VIDEO_FILES))
-    return next((film for film in films if film.is_file()), None)
+def _video(path: Path) -> Path | None:
+    """The video of that name, whatever its suffix."""
+    video_files = (path.with_name(path.name + suffix) for suffix in sorted(VIDEO_FILES))
+    return next((video for video in video_files if video.is_file()), None)
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:

@@ -1,0 +1,295 @@
+"""Who speaks: mouths that go with the sound, mouths that rest, a picture that comes late; and a sound of every face."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from scipy.ndimage import uniform_filter1d
+from typer.testing import CliRunner
+
+import avse
+from avse.active_speaker import correlation, detection, selection
+from avse.active_speaker.av_sync import estimate_av_offset
+from avse.active_speaker.detection import SpeakerActivity, activity_gain, score_activity
+from avse.active_speaker.scene import Scene
+from avse.data.synthetic.clips import make_clip, write_video
+from avse.data.synthetic.face import talking_head
+from avse.data.synthetic.speech import speak
+from avse.enhancement.all_speakers import enhance_all
+from avse.errors import InputError, UsageError
+from avse.faces.tracking import Face, Track
+from avse.io import reader
+from avse_cli.main import app
+
+NUM_FRAMES = 500
+
+
+def made_facts(num_faces: int = 2, late: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """What lips tell, energies that follow the first face's, changes and flags: faces, frames and bands as in use."""
+    rng = np.random.default_rng(0)
+    told = rng.standard_normal((NUM_FRAMES, num_faces, 20))
+    energies = correlation.shift_frames(told[:, 0], -late) * 8 + 25 * rng.standard_normal((NUM_FRAMES, 20)) - 40
+    change = np.full((num_faces, NUM_FRAMES), 0.2)
+    return told, energies, change, np.ones((num_faces, NUM_FRAMES), bool)
+
+
+def made_track(left: float) -> Track:
+    face = Face(np.array([left, 0, left + 40, 40]), np.zeros((5, 2)), 0.9)
+    return Track([0, 5], [face, face])
+
+
+@pytest.mark.parametrize(
+    ("lefts", "places"),
+    [
+        ([50.0], ["centre"]),
+        ([90.0, 10.0], ["right", "left"]),
+        ([300.0, 0.0, 150.0], ["right", "left", "centre"]),
+        ([200.0, 0.0, 100.0, 300.0], ["second from right", "left", "second from left", "right"]),
+        ([0.0, 0.0], ["left", "right"]),
+    ],
+)
+def test_every_face_has_a_place_of_its_own(lefts: list[float], places: list[str]) -> None:
+    scene = Scene([made_track(left) for left in lefts])
+    assert [scene.place(index) for index in range(len(lefts))] == places
+
+
+def test_place_of_as_many_faces_as_there_may_be() -> None:
+    scene = Scene([made_track(40.0 * k) for k in range(selection.MAX_FACES)])
+    assert len({scene.place(index) for index in range(selection.MAX_FACES)}) == selection.MAX_FACES
+
+
+def test_mouth_that_goes_with_the_sound_is_told_from_one_that_does_not() -> None:
+    activity = score_activity(*made_facts())
+    assert activity.av_offset_frames == 0
+    assert activity.agreement[0] == pytest.approx(0.3, abs=0.05)
+    assert activity.agreement[1] == pytest.approx(0.0, abs=0.05)
+    assert activity.moving.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("late", [-4, 0, 1, 7])
+def test_late_picture_is_noticed_and_put_right(late: int) -> None:
+    activity = score_activity(*made_facts(late=late))
+    assert activity.av_offset_frames == late
+    assert activity.agreement[0] > 0.25
+
+
+def test_without_a_sound_that_fits_no_lag_is_made_up() -> None:
+    told, _, _, seen = made_facts()
+    for seed in range(20):
+        energies = np.random.default_rng((seed, 9)).standard_normal((NUM_FRAMES, 20))
+        assert estimate_av_offset(told, energies, seen) == 0
+
+
+def test_active_is_the_one_that_fits_not_the_largest() -> None:
+    told, energies, change, seen = made_facts(3)
+    activity = score_activity(told[:, [2, 0, 1]], energies, change, seen)
+    tracks = [made_track(0), made_track(200), made_track(100)]
+    assert selection.select_face(tracks, "active", activity) == 1
+    assert selection.select_face(tracks, "largest", activity) == 0
+    assert selection.select_face(tracks, "left", activity) == 0
+    assert selection.select_face(tracks, "right", activity) == 1
+    assert selection.select_face(tracks, 3, activity) == 2
+    with pytest.raises(UsageError, match="no face 4: only 3"):
+        selection.select_face(tracks, 4, activity)
+
+
+def test_where_nothing_fits_the_largest_that_moves_is_taken() -> None:
+    told, _, change, seen = made_facts(3)
+    change[0] = 0.01  # a photograph
+    noise = np.random.default_rng(5).standard_normal((NUM_FRAMES, 20))
+    assert selection.select_face([made_track(0)] * 3, "active", score_activity(told, noise, change, seen)) == 1
+
+
+def test_nobody_is_nobody() -> None:
+    assert selection.select_face([], "left", None) is None
+    with pytest.raises(UsageError, match="no face can be seen"):
+        selection.select_face([], 1, None)
+
+
+@pytest.mark.parametrize(("text", "wish"), [("Left", "left"), ("2", 2), (3, 3), ("active", "active")])
+def test_wishes(text: str | int, wish: str | int) -> None:
+    assert selection.parse_speaker(text) == wish
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "the tall one", "", "all"])
+def test_senseless_wish_is_refused_with_the_words_that_are_known(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        selection.parse_speaker(text)
+    assert "left" in caught.value.hint
+    assert "all" not in caught.value.hint
+
+
+def made_watched(motion: list[float], match: list[float], seen: tuple[bool, bool] = (True, True)) -> SpeakerActivity:
+    shape = np.ones((1, 100))
+    flags = np.array(seen)[:, None] & shape.astype(bool)
+    return SpeakerActivity(flags, np.array(motion)[:, None] * shape, np.array(match)[:, None] * shape)
+
+
+@pytest.mark.parametrize(
+    ("motion", "match", "seen", "level_db"),
+    [
+        ([0.02, 0.3], [0.0, 0.2], (True, True), -25),
+        ([0.30, 0.3], [0.0, 0.2], (True, True), 0),  # it moves its own mouth
+        ([0.08, 0.3], [0.0, 0.2], (True, True), 0),  # perhaps it does
+        ([0.02, 0.02], [0.0, 0.2], (True, True), 0),  # the other rests too
+        ([0.02, 0.3], [0.0, 0.05], (True, True), 0),  # the other moves, but not with the sound
+        ([0.02, 0.3], [0.3, 0.2], (True, True), 0),  # its own goes better
+        ([0.02, 0.3], [0.0, 0.2], (False, True), 0),  # not seen: nothing is known of it
+        ([0.02, 0.3], [0.0, 0.2], (True, False), 0),
+    ],
+)
+def test_turned_down_only_where_there_is_no_doubt(
+    motion: list[float], match: list[float], seen: tuple[bool, bool], level_db: float
+) -> None:
+    assert 20 * np.log10(activity_gain(made_watched(motion, match, seen), 0)) == pytest.approx(np.full(100, level_db))
+
+
+def test_only_face_is_never_turned_down_and_ramps_are_smooth() -> None:
+    alone = SpeakerActivity(np.ones((1, 50), bool), np.zeros((1, 50)), np.zeros((1, 50)))
+    assert activity_gain(alone, 0).tolist() == [1] * 50
+    activity = made_watched([0.02, 0.3], [0.0, 0.3])
+    activity.motion[0, :50] = 0.3
+    steps = np.diff(20 * np.log10(activity_gain(activity, 0)))
+    assert steps.min() == pytest.approx(-5, abs=0.01)
+    assert np.count_nonzero(steps) == 5
+
+
+@pytest.fixture(scope="module")
+def panel(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray]:
+    """Two heads side by side that take turns of 2.4 s, the left one first, and when (N,) the left one speaks."""
+    turn = 60
+    said = [speak(4.8, 16000, seed, pitch_hz=pitch) for seed, pitch in ((0, 205.0), (1, 112.0))]
+    speaks = (np.arange(240) // turn) % 2 == 0
+    pictures, sounds = [], []
+    for k, speech in enumerate(said):
+        mine = speaks == (k == 0)
+        opening, sound = np.zeros(240, np.float32), np.zeros(240 * 640, np.float32)
+        opening[mine] = speech.opening[:120]
+        sound[np.repeat(mine, 640)] = speech.waveform[: 120 * 640]
+        pictures.append(talking_head(opening, (240, 240), seed=k))
+        sounds.append(sound)
+    path = tmp_path_factory.mktemp("panel") / "panel.mp4"
+    both = (np.hstack([left, right]) for left, right in zip(*pictures, strict=True))
+    write_video(path, both, sounds[0] + sounds[1], 16000)
+    return path, np.repeat(speaks, 640)
+
+
+def level_db(sound: np.ndarray) -> float:
+    return float(10 * np.log10(np.mean(np.square(sound)) + 1e-12))
+
+
+def test_visible_but_silent_face_comes_out_near_silent(
+    panel: tuple[Path, np.ndarray], see_through: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a net that keeps everything, and lips that tell the loudness: what is taken away is taken by the gate."""
+    path, left_speaks = panel
+    monkeypatch.setattr(detection, "_observe", _lips_that_tell(detection._observe))
+    summary = enhance_all(path, tmp_path / "out", model=str(see_through))
+    assert [face["position"] for face in summary["faces"]] in (["left", "right"], ["right", "left"])
+    before = reader.load_audio(reader.probe(path))[:, 0]
+    for face in summary["faces"]:
+        after = soundfile.read(tmp_path / "out" / face["sound"])[0]
+        assert len(after) == len(before)
+        mine = (left_speaks if face["position"] == "left" else ~left_speaks)[: len(before)]
+        inside = uniform_filter1d(mine.astype(float), 16001, mode="constant")  # a second and more from any change
+        assert level_db(after[mine]) - level_db(before[mine]) > -0.5
+        silent = inside[: len(before)] < 0.01
+        assert level_db(after[silent]) - level_db(before[silent]) < -15
+
+
+def _lips_that_tell(observe):  # type: ignore[no-untyped-def]
+    """Lips whose opening tells the energies, in place of a trained lip stream."""
+
+    def told(net: torch.nn.Module, heard: np.ndarray, mouths: np.ndarray) -> np.ndarray:
+        facts = observe(net, heard, mouths)
+        num_faces = mouths.shape[1]
+        dark = -mouths[:, :, 38:60, 30:58].astype(np.float32).mean((2, 3))
+        facts[:, : num_faces * 20] = np.repeat(dark, 20, axis=1)
+        return np.asarray(facts)
+
+    return told
+
+
+def test_all_faces_in_one_pass_are_what_each_alone_is(
+    panel: tuple[Path, np.ndarray], tiny_model: Path, tmp_path: Path
+) -> None:
+    path, _ = panel
+    summary = enhance_all(path, tmp_path / "out", model=str(tiny_model))
+    assert sorted(item.name for item in (tmp_path / "out").iterdir()) == [
+        "face-1.png", "face-1.wav", "face-2.png", "face-2.wav", "faces.json",
+    ]  # fmt: skip
+    assert json.loads((tmp_path / "out/faces.json").read_text())["faces"][1]["number"] == 2
+    for face in summary["faces"]:
+        assert face["seen_share"] == 1
+        assert face["intervals_seconds"] == [(0.0, 9.6)]
+        result = avse.enhance(path, tmp_path / "one.wav", model=str(tiny_model), speaker=face["number"], force=True)
+        assert result.speaker == face["number"]
+        assert f"Face {face['number']} of 2 ({face['position']}) seen 100%" in result.note
+        together, alone = (soundfile.read(p)[0] for p in (tmp_path / "out" / face["sound"], tmp_path / "one.wav"))
+        np.testing.assert_allclose(together, alone, atol=2e-3)
+    with pytest.raises(UsageError, match="exists already"):
+        enhance_all(path, tmp_path / "out", model=str(tiny_model))
+
+
+def test_recording_without_a_face_has_no_sounds_of_faces(tiny_model: Path, tmp_path: Path) -> None:
+    grey = (np.full((96, 128, 3), 128, np.uint8) for _ in range(25))
+    write_video(tmp_path / "grey.mp4", grey, np.zeros(16000, np.float32), 16000)
+    with pytest.raises(InputError, match="no face"):
+        enhance_all(tmp_path / "grey.mp4", tmp_path / "out", model=str(tiny_model))
+    assert not (tmp_path / "out").exists()
+
+
+def test_face_that_enters_late_shifts_nothing(see_through: Path, tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    make_clip(clip, seconds=1.28)
+    late = tmp_path / "late.mp4"
+    heads = [np.repeat(frame[..., None], 3, 2) for frame in reader.read_frames(reader.probe(clip))]
+    wall = [np.full_like(heads[0], 90)] * 125
+    sound = reader.load_audio(reader.probe(clip))[:, 0]
+    write_video(late, [*wall, *heads], np.concatenate([0.01 * np.tile(sound, 4)[:80000], sound]), 16000)
+    result = avse.enhance(late, tmp_path / "out.wav", model=str(see_through))
+    before, after = reader.load_audio(reader.probe(late))[:, 0], soundfile.read(tmp_path / "out.wav")[0]
+    assert len(after) == len(before)
+    assert np.abs(after - before).max() < 1e-3
+    assert [begin for begin, _ in result.seen_seconds] == [5.0]
+    assert "the sound alone elsewhere" in result.note
+
+
+def test_faces_as_typed(panel: tuple[Path, np.ndarray], tiny_model: Path, tmp_path: Path) -> None:
+    path, _ = panel
+    sheet = tmp_path / "sheet.png"
+    shown = CliRunner().invoke(app, ["faces", str(path), "--model", str(tiny_model), "-o", str(sheet)])
+    assert shown.exit_code == 0, shown.output
+    lines = shown.stdout.splitlines()
+    assert lines[0].split()[:2] == ["face", "where"]
+    assert {line.split()[1] for line in lines[1:]} == {"left", "right"}
+    assert sheet.read_bytes().startswith(b"\x89PNG")
+    as_json = CliRunner().invoke(app, ["faces", str(path), "--model", str(tiny_model), "--json"])
+    facts = json.loads(as_json.stdout)
+    assert [face["number"] for face in facts["faces"]] == [1, 2]
+    assert facts["active"] in (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "word"),
+    [
+        (["--speaker", "nobody", "-o", "out.wav"], 2, "nobody"),
+        (["--speaker", "nobody", "-o", "out.wav"], 2, "right, all."),
+        (["--speaker", "7", "-o", "out.wav"], 2, "no face 7"),
+        (["--speaker", "each:out", "-o", "out.wav"], 2, "leave -o away"),
+        (["--speaker", "all", "-o", "out", "--no-video"], 2, "--no-video"),
+    ],
+)
+def test_senseless_speakers_as_typed(
+    clip: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str], code: int, word: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    shown = CliRunner().invoke(app, ["enhance", str(clip), "--model", str(tiny_model), *arguments])
+    assert (shown.exit_code, word in shown.stderr) == (code, True), shown.stderr
+    assert list(tmp_path.iterdir()) == []

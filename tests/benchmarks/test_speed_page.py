@@ -1,0 +1,96 @@
+"""The generated pages on speed: what they say follows from what was measured, whatever part of it there is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from avse.profiling import stages
+from avse.profiling.benchmark import Stage
+
+pytest.importorskip("matplotlib")
+import length
+import speed_page
+
+ABOUT = {
+    "seconds": 20.0, "repeat": 3, "date": "2026-01-02", "load_before": 0.25, "processor": "Chip", "num_threads": 2,
+}  # fmt: skip
+
+
+def size(real_time_factor: float) -> dict[str, Any]:
+    taken = [Stage(stages.SOUND, 2.0, 1.0, "ffmpeg"), Stage(stages.DETECT, 4.0), Stage(stages.WRITE, 0.0)]
+    return ABOUT | {
+        "stages": [each.as_dict(20.0, 10.0) for each in taken],
+        "stages_seconds": 6.0,
+        "duration_seconds": 20.0,
+        "real_time_factor": real_time_factor,
+        "net_times_real_time": 31.4,
+        "macs_per_second": 8.8e10,
+        "whole": {"peak_megabytes": 612.3},
+        "start": {"avse_seconds": 4.5, "beyond_torch_seconds": 1.5},
+    }
+
+
+def faces(count: int, one: float, each: float) -> dict[str, Any]:
+    return ABOUT | {"num_faces": count, "one": one, "all": each, "sound": 0.1}
+
+
+FOUND = {
+    "320x240": size(0.25),
+    "640x360": size(0.5),
+    "1 face": faces(1, 0.4, 0.5),
+    "3 faces": faces(3, 0.6, 1.0),
+    "others": ABOUT | {"ways": {"avse enhance": 0.5, "RNNoise": 0.05}},
+}
+
+
+def test_the_page_says_what_follows_from_the_measurements() -> None:
+    text = speed_page.page(FOUND)
+    assert "threads: 2, on Chip, no GPU; load before at most 0.2; 2026-01-02. " in text
+    for line in (
+        "| `avse enhance` | **0.250** | **0.500** |",
+        "| times real time | 4.0 | 2.0 |",
+        "| decode sound | 0.100 (0.050) | 0.100 (0.050) |",
+        "| detect | 0.200 | 0.200 |",
+        "| all stages | 0.300 | 0.300 |",
+        "| 1 | 0.400 | - | 0.500 | - | 0.100 |",
+        "| 3 | 0.600 | 25% | 1.000 | 50% | 0.100 |",
+        "| RNNoise | 0.0500 | 20.0 | 0.100 |",
+    ):
+        assert f"\n{line}\n" in text
+
+
+@pytest.mark.parametrize("part", ["320x240", "1 face", "others"])
+def test_the_page_has_only_the_parts_that_were_measured(part: str) -> None:
+    text = speed_page.page({part: FOUND[part]})
+    sections = {"320x240": "## Size", "1 face": "## Number of faces", "others": "## Beside"}
+    assert [name for name, heading in sections.items() if heading in text] == [part]
+    assert "![" not in text
+
+
+def test_the_pictures_are_the_same_for_the_same_measurements(tmp_path: Path) -> None:
+    for name in ("a.svg", "b.svg"):
+        speed_page.plot(FOUND, tmp_path / name)
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+    length.plot([length.Measured(1, 30.0, 40.0, 500.0), length.Measured(60, 1800.0, 2400.0, 510.0)], tmp_path / "c.svg")
+    assert (tmp_path / "c.svg").read_text(encoding="utf-8").rstrip().endswith("</svg>")
+
+
+def test_the_stages_of_the_picture_are_all_in_one_group() -> None:
+    grouped = [name for names in speed_page.GROUPS.values() for name in names]
+    assert sorted(grouped) == sorted(stages.ORDER)
+
+
+def test_time_against_length_is_compared_with_a_straight_line() -> None:
+    found = [
+        length.Measured(0.5, 25.0, 20.0, 500.0),
+        length.Measured(1, 40.0, 44.0, 505.0),
+        length.Measured(2, 90.0, 65.0, 550.0),
+    ]
+    assert length.line(found) == pytest.approx((5.0, 0.5))
+    text = length.page(found, "640:360", ".wav")
+    assert "| 30 s | 500 MB | 25.0 s | 0.833 s | 0.667 s |" in text
+    assert "Processor time lies on a straight line, 5.0 s and 0.500 s for each second of recording, within 26%." in text
+    assert "The longest needs +10% memory against the shortest." in text

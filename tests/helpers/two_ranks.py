@@ -1,0 +1,75 @@
+"""Two steps on a small world, on as many devices as were started; each process keeps its weights.
+
+torchrun --nproc-per-node 2 tests/helpers/two_ranks.py FACES OUTPUT
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from small_world import tiny
+
+from avse.data.augmentation.mouth import LipAugment
+from avse.data.online_mixing import MixConfig
+from avse.training import distributed
+from avse.training import trainer as training_trainer
+from avse.training.config import TrainConfig
+from avse.training.data import TrainingData, training_mixers, training_rows
+from avse.training.trainer import Trainer
+
+STILL = LipAugment(*[0] * 8)
+BASIS = TrainConfig(
+    num_steps=2, batch_size=4, warmup_steps=1, num_validation_batches=1, learning_rate=2e-3, augment=STILL,
+    model=tiny(), mix=MixConfig(num_frames=6, unseen_probability=0.0),
+)  # fmt: skip
+RUNS = {
+    "speech": BASIS,
+    "lips": replace(BASIS, stage="lips"),
+    "smil": replace(BASIS, stage="smil", model=tiny(imputer="reference", regulariser="multiply", num_priors=4)),
+}
+WAYS: dict[str, dict[str, Any]] = {"in-use": {"as_in_use": True}, "trained": {}, "halves": {"num_runs": 2}}
+
+
+def two_steps(
+    config: TrainConfig, folders: TrainingData, run: Path, as_in_use: bool = False, num_runs: int = 1
+) -> dict[str, torch.Tensor]:
+    """Weights after two steps, in one run or in two; ``as_in_use`` keeps dropout and a batch's statistics out."""
+    for _ in range(num_runs):
+        trainer = Trainer(config, folders, run)
+        if as_in_use:
+            trainer.net.eval()
+            trainer.net.train = lambda mode=True, net=trainer.net: net  # type: ignore[method-assign]
+        rows = training_rows(config, training_mixers(config, folders), trainer.step, trainer.fabric.global_rank)
+        for index in range(2 // num_runs):
+            trainer.learn(*rows[index])
+        trainer.validate()
+        trainer.close()
+    assert trainer.step == 2
+    weights: dict[str, torch.Tensor] = trainer.net.module.state_dict()
+    return weights
+
+
+def small_folders(faces: Path) -> TrainingData:
+    """Two speakers to learn from, two to validate on."""
+    return TrainingData(faces, validation_speakers=("speaker0", "speaker2"))
+
+
+def main() -> None:
+    """Each kind of run as in use, where shares add up to the batch; as it is trained; and in two pieces."""
+    torch.set_num_threads(1)
+    training_trainer.VALIDATION_BATCH_SIZE = 2
+    faces, output = map(Path, sys.argv[1:])
+    for stage, basis in RUNS.items():
+        config = replace(basis, num_devices=distributed.num_started() or 1)
+        for way, options in WAYS.items():
+            name = f"{stage}-{way}"
+            weights = two_steps(config, small_folders(faces), output / name, **options)
+            torch.save(weights, output / f"{name}-{0 if distributed.is_first() else 1}.pt")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,234 @@
+"""Recordings that are broken in ways that are easily overlooked: each is mended, or refused in words, never garbled."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from recordings import coloured_noise, ffmpeg, write_recording
+from typer.testing import CliRunner
+
+import avse
+from avse.data.synthetic.clips import make_clip
+from avse.enhancement.all_speakers import check_output_folder
+from avse.errors import InputError, UsageError
+from avse.evaluation.reference import compare_files, read_reference
+from avse.io import reader
+from avse.io.ffmpeg import Limits, error_line, run
+from avse.io.writer import open_audio_file
+from avse_cli.main import app
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_sample_that_is_no_number_is_silence(see_through: Path, tmp_path: Path, value: float) -> None:
+    sound = coloured_noise(16000)
+    sound[5000] = value
+    soundfile.write(tmp_path / "in.wav", sound, 16000, "FLOAT")
+    result = avse.enhance(tmp_path / "in.wav", model=see_through)
+    assert result.waveform is not None
+    sound[5000] = 0
+    np.testing.assert_allclose(result.waveform, sound, atol=1e-3)
+
+
+def test_more_channels_than_flac_holds(see_through: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "in.wav", coloured_noise(16000, num_channels=10), 16000)
+    with pytest.raises(InputError, match="cannot hold 10 channels"):
+        avse.enhance(tmp_path / "in.wav", tmp_path / "out.flac", model=see_through)
+    avse.enhance(tmp_path / "in.wav", tmp_path / "out.wav", model=see_through)
+    assert soundfile.info(tmp_path / "out.wav").channels == 10
+
+
+@pytest.mark.parametrize(
+    ("layout", "num_channels"),
+    [("3.0", 3), ("quad", 4), ("5.1(side)", 6), ("6.1", 7), ("7.1(wide-side)", 8), ("FL+FR+BL", 3)],
+)
+def test_channels_stay_apart_wherever_they_stood(tmp_path: Path, layout: str, num_channels: int) -> None:
+    """Not mixed anew for the places that ffmpeg would give as many channels."""
+    sound = 0.1 * coloured_noise(16000, num_channels)
+    form = f"channelmap=map={'|'.join(map(str, range(num_channels)))}:channel_layout={layout}"
+    soundfile.write(tmp_path / "plain.wav", sound, 16000)
+    ffmpeg("-i", tmp_path / "plain.wav", "-af", form, tmp_path / "in.wav")
+    recording = reader.probe(tmp_path / "in.wav")
+    assert recording.audio == reader.AudioStream(16000, num_channels, 0.0, layout)
+    np.testing.assert_allclose(reader.load_audio(recording, 16000, num_channels), sound, atol=1e-4)
+
+
+@pytest.mark.parametrize("num_channels", [3, 4, 7])
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_channels_stay_apart_under_a_picture(see_through: Path, tmp_path: Path, num_channels: int, suffix: str) -> None:
+    sound = 0.1 * coloured_noise(16000, num_channels)
+    recording = write_recording(tmp_path / "in.mkv", sound, np.full((25, 64, 64), 128, np.uint8))
+    avse.enhance(recording, tmp_path / f"out{suffix}", model=see_through)
+    written = reader.load_audio(reader.probe(tmp_path / f"out{suffix}"), 16000, num_channels)[: len(sound)]
+    kept = [np.corrcoef(written[:, k], sound[: len(written), k])[0, 1] for k in range(num_channels)]
+    assert min(kept) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("suffix", "sample_rate", "num_channels", "said"),
+    [
+        (".mkv", 16000, 10, "cannot hold 10 channels"),
+        (".mp4", 192000, 1, "cannot hold sound of 192000 Hz"),
+        (".mov", 37800, 1, "cannot hold sound of 37800 Hz"),
+    ],
+)
+def test_what_would_not_fit_under_the_picture_is_said_first(
+    see_through: Path, tmp_path: Path, suffix: str, sample_rate: int, num_channels: int, said: str
+) -> None:
+    picture = np.full((5, 64, 64), 128, np.uint8)
+    sound = coloured_noise(sample_rate // 5, num_channels)
+    recording = write_recording(tmp_path / "in.mkv", sound, picture, sample_rate=sample_rate)
+    told: list[str] = []
+    with pytest.raises(InputError, match=said):
+        avse.enhance(recording, tmp_path / f"out{suffix}", model=see_through, on_progress=lambda *a: told.append(a[0]))
+    assert told == []
+    assert not (tmp_path / f"out{suffix}").exists()
+
+
+def test_a_film_that_breaks_off_is_told(see_through: Path, tmp_path: Path) -> None:
+    """A part of a file that says at its beginning how long it is."""
+    whole = write_recording(tmp_path / "whole.mkv", coloured_noise(6 * 16000), np.full((150, 64, 64), 128, np.uint8))
+    (tmp_path / "part.mkv").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    assert "is it whole" not in avse.enhance(whole, model=see_through).note
+    ffmpeg("-i", whole, "-c", "copy", "-output_ts_offset", "60", tmp_path / "later.mkv")
+    assert "is it whole" not in avse.enhance(tmp_path / "later.mkv", model=see_through).note
+    note = avse.enhance(tmp_path / "part.mkv", model=see_through).note
+    assert re.search(r"The file says 6.0 s, its sound ends at [23]\.\d s: is it whole\?", note)
+
+
+def test_sound_beyond_full_scale_is_told(see_through: Path, tmp_path: Path) -> None:
+    sound = coloured_noise(16000)
+    soundfile.write(tmp_path / "hot.wav", sound * 4 / np.abs(sound).max(), 16000, "FLOAT")
+    soundfile.write(tmp_path / "full.wav", sound / np.abs(sound).max(), 16000, "FLOAT")
+    output = tmp_path / "out.wav"
+    assert "12 dB beyond full scale" in avse.enhance(tmp_path / "hot.wav", output, model=see_through).note
+    unclipped = [
+        avse.enhance(tmp_path / "hot.wav", model=see_through),
+        avse.enhance(tmp_path / "hot.wav", output, model=see_through, force=True, loudness_lufs=-23.0),
+        avse.enhance(tmp_path / "full.wav", output, model=see_through, force=True),
+    ]
+    assert not any("full scale" in result.note for result in unclipped)
+
+
+def test_parts_joined_byte_by_byte_are_refused_with_a_remedy_that_works(see_through: Path, tmp_path: Path) -> None:
+    make_clip(tmp_path / "part.mkv", 6.0, size=(64, 64))
+    ffmpeg("-i", tmp_path / "part.mkv", "-c:v", "copy", "-c:a", "aac", tmp_path / "part.ts")
+    part = (tmp_path / "part.ts").read_bytes()
+    (tmp_path / "both.ts").write_bytes(part + part)
+    with pytest.raises(InputError, match="clock of the sound jumps back") as refused:
+        avse.enhance(tmp_path / "both.ts", model=see_through, use_video=False)
+    assert "ffmpeg -i FILE -c copy MENDED.mkv" in refused.value.hint
+    ffmpeg("-i", tmp_path / "both.ts", "-c", "copy", tmp_path / "mended.mkv")
+    result = avse.enhance(tmp_path / "mended.mkv", model=see_through, use_video=False)
+    assert result.duration_seconds == pytest.approx(12.0, abs=0.3)
+
+
+def test_hours_of_nothing_are_no_gap(see_through: Path, tmp_path: Path) -> None:
+    write_recording(tmp_path / "in.mkv", coloured_noise(32000))
+    late = "asetpts='if(gt(T,1),PTS+20000*SR,PTS)'"
+    ffmpeg("-i", tmp_path / "in.mkv", "-af", late, "-c:a", "pcm_s16le", tmp_path / "late.mkv")
+    with pytest.raises(InputError, match="jumps ahead"):
+        avse.enhance(tmp_path / "late.mkv", model=see_through)
+
+
+def test_channels_that_cancel_each_other_out(see_through: Path, tmp_path: Path) -> None:
+    sound = coloured_noise(32000)
+    soundfile.write(tmp_path / "in.wav", np.concatenate([sound, -sound], axis=1), 32000)
+    with pytest.raises(InputError, match="cancel each other out"):
+        avse.enhance(tmp_path / "in.wav", model=see_through)
+    ffmpeg("-i", tmp_path / "in.wav", "-af", "pan=stereo|c0=c0|c1=-1*c1", tmp_path / "turned.wav")
+    avse.enhance(tmp_path / "turned.wav", model=see_through)
+    soundfile.write(tmp_path / "wide.wav", np.concatenate([sound, -0.9 * sound], axis=1), 32000)
+    avse.enhance(tmp_path / "wide.wav", model=see_through)
+
+
+def test_wav_of_more_than_4_gb_says_how_long_it_is(tmp_path: Path) -> None:
+    sound = reader.AudioStream(48000, 2, 0.0)
+    for num_samples, kind in ((1 << 20, b"RIFF"), (1 << 30, b"RF64")):
+        with open_audio_file(tmp_path / "out.wav", sound, num_samples) as file:
+            file.write(np.zeros((100, 2)))
+        assert (tmp_path / "out.wav").read_bytes()[:4] == kind
+        assert soundfile.info(tmp_path / "out.wav").frames == 100
+        assert len(reader.load_audio(reader.probe(tmp_path / "out.wav"), 48000)) == 100
+    with open_audio_file(tmp_path / "out.flac", sound, 1 << 30) as file:
+        file.write(np.zeros((100, 2)))
+
+
+def test_scores_are_of_the_track_that_was_enhanced(tmp_path: Path) -> None:
+    noise, voice = coloured_noise(32000), coloured_noise(32000)[::-1]
+    for name, sound in (("noise", noise), ("voice", voice)):
+        soundfile.write(tmp_path / f"{name}.wav", sound, 16000)
+    maps = ("-map", "0", "-map", "1", "-c:a", "pcm_s16le")
+    ffmpeg("-i", tmp_path / "noise.wav", "-i", tmp_path / "voice.wav", *maps, tmp_path / "both.mkv")
+    clean = read_reference(tmp_path / "voice.wav", tmp_path / "both.mkv", 2)
+    before = [
+        compare_files(clean, tmp_path / "both.mkv", tmp_path / "voice.wav", track)["before"]["si_sdr"]
+        for track in (1, 2)
+    ]
+    assert before[0] < 0 < 40 < before[1]
+    with pytest.raises(InputError, match="longer"):
+        read_reference(tmp_path / "voice.wav", tmp_path / "both.mkv", 2, Limits(max_seconds=1.0))
+
+
+def test_sounds_of_faces_that_are_there_already(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    check_output_folder(tmp_path, force=False)
+    (tmp_path / "face-1.wav").touch()
+    with pytest.raises(UsageError, match=r"face-1\.wav exists"):
+        check_output_folder(tmp_path, force=False)
+    check_output_folder(tmp_path, force=True)
+
+
+@pytest.mark.parametrize("typed", [["--max-seconds", "0.5"], ["--audio-track", "2"], ["--max-megabytes", "0.001"]])
+def test_faces_are_looked_for_within_the_same_limits(clip: Path, tiny_model: Path, typed: list[str]) -> None:
+    shown = CliRunner().invoke(app, ["faces", str(clip), "--model", str(tiny_model), *typed])
+    assert shown.exit_code in (1, 2)
+    assert shown.stderr.count("\n") == 2
+
+
+def test_senseless_loudness_is_told_before_any_work(see_through: Path, tmp_path: Path) -> None:
+    write_recording(tmp_path / "in.wav", coloured_noise(16000))
+    told: list[str] = []
+    with pytest.raises(UsageError, match="16 LUFS"):
+        avse.enhance(
+            tmp_path / "in.wav", model=see_through, loudness_lufs=16.0,
+            on_progress=lambda stage, done, total: told.append(stage),
+        )  # fmt: skip
+    assert told == []
+
+
+@pytest.mark.parametrize("typed", [["x" * 300 + ".mp4", "-o", "out.wav"], ["in.wav", "-o", "x" * 300 + ".wav"]])
+def test_name_that_no_file_can_have_is_two_lines(
+    typed: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_recording(tmp_path / "in.wav", coloured_noise(16000))
+    shown = CliRunner().invoke(app, ["enhance", *typed])
+    assert shown.exit_code == 1
+    assert shown.stderr.startswith("avse: ")
+    assert shown.stderr.count("\n") == 2
+
+
+def test_what_is_no_file_is_said_to_be_none(tmp_path: Path, see_through: Path) -> None:
+    with pytest.raises(UsageError, match="is no file"):
+        avse.enhance("/dev/null", tmp_path / "out.wav", model=see_through)
+
+
+def test_rate_that_is_a_whole_number_of_another_type(see_through: Path) -> None:
+    sound = coloured_noise(16000)[:, 0]
+    model = avse.load_model(str(see_through))
+    for rate in (16000.0, np.uint16(16000)):
+        np.testing.assert_allclose(model.enhance(sound, rate), sound, atol=1e-3)  # type: ignore[arg-type]
+
+
+def test_of_very_many_words_the_first_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("avse.io.ffmpeg._MAX_OUTPUT_BYTES", 1000)
+    shell = shutil.which("sh")
+    assert shell
+    _, words = run([shell, "-c", "echo Error: first >&2; seq 100000 >&2"], Limits(), "It failed")
+    assert len(words) == 1000
+    assert error_line(words) == "Error: first"

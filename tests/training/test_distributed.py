@@ -1,0 +1,129 @@
+"""Training on several devices: shares that add up, weights that stay the same everywhere, one voice that reports."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import two_ranks
+from small_world import assert_same, write_cache
+
+from avse.data.dataset import Batches
+from avse.data.online_mixing import MixConfig, Mixer
+from avse.data.prepared_clips import find_clips
+from avse.errors import UsageError
+from avse.training import distributed, trainer
+from avse.training.config import TrainConfig
+from avse.weights.checkpoint import load_checkpoint
+
+HELPERS = Path(__file__).parents[1] / "helpers"
+ALONE = {name: value for name, value in os.environ.items() if not name.startswith(("COV_", "PYTEST"))}
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_cache(tmp_path_factory.mktemp("faces"), speakers=4, num_frames=20)
+
+
+@pytest.fixture(scope="module")
+def two(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What two processes made of all runs in `two_ranks`."""
+    output = tmp_path_factory.mktemp("two")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [*torchrun, str(HELPERS / "two_ranks.py"), str(faces), str(output)]
+    done = subprocess.run(command, capture_output=True, text=True, env=ALONE | {"OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr[-3000:]
+    return output
+
+
+def weights(output: Path, stage: str, way: str, rank: int = 0) -> dict[str, torch.Tensor]:
+    found: dict[str, torch.Tensor] = torch.load(output / f"{stage}-{way}-{rank}.pt", weights_only=True)
+    return found
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("stage", two_ranks.RUNS)
+@pytest.mark.parametrize("way", two_ranks.WAYS)
+def test_all_processes_hold_the_same_weights(two: Path, stage: str, way: str) -> None:
+    assert_same(weights(two, stage, way, 0), weights(two, stage, way, 1))
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("stage", two_ranks.RUNS)
+def test_two_processes_go_on_bit_for_bit(two: Path, stage: str) -> None:
+    assert_same(weights(two, stage, "halves"), weights(two, stage, "trained"))
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("stage", ["speech", "lips"])
+def test_two_shares_teach_what_the_whole_batch_teaches(
+    two: Path, faces: Path, tmp_path: Path, stage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SMIL is not among them: each process takes the inner step on its own share."""
+    monkeypatch.setattr(trainer, "VALIDATION_BATCH_SIZE", 2)
+    config, folders = two_ranks.RUNS[stage], two_ranks.small_folders(faces)
+    still = two_ranks.two_steps(replace(config, learning_rate=0.0), folders, tmp_path / "still", True)
+    alone = two_ranks.two_steps(config, folders, tmp_path / "alone", True)
+    together = weights(two, stage, "in-use")
+    moved = max(float((alone[name] - still[name]).abs().max()) for name in alone if alone[name].is_floating_point())
+    assert moved > 2e-3
+    for name, value in alone.items():
+        torch.testing.assert_close(together[name], value, atol=5e-6, rtol=1e-5)
+
+
+def test_shares_are_apart_and_add_up_to_the_batch(faces: Path) -> None:
+    mixer = Mixer(find_clips(faces), {}, {}, MixConfig(num_frames=4))
+    for index in (0, 1):
+        whole = Batches(mixer, 5, 6, 3, 5)[index]
+        shares = [Batches(mixer, 5, 6, 3, 5, share, 3)[index] for share in range(3)]
+        for name in ("mixture", "target", "crops", "seen"):
+            assert torch.equal(torch.cat([getattr(share, name) for share in shares]), getattr(whole, name))
+        assert len({share.mixture.sum().item() for share in shares}) == 3
+
+
+def test_a_batch_without_equal_shares() -> None:
+    with pytest.raises(UsageError, match="16 has no equal shares for 3") as caught:
+        TrainConfig(num_devices=3)
+    assert "multiple of 3" in caught.value.hint
+    with pytest.raises(UsageError, match="num_devices is 0"):
+        TrainConfig(num_devices=0)
+
+
+def test_who_was_started_by_whom(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "TORCHELASTIC_RUN_ID"):
+        monkeypatch.delenv(name, raising=False)
+    assert (distributed.num_started(), distributed.is_first()) == (None, True)
+    monkeypatch.setenv("LOCAL_RANK", "1")  # as Fabric starts a second process
+    assert (distributed.num_started(), distributed.is_first()) == (None, False)
+    for name, value in {"RANK": "4", "LOCAL_RANK": "0", "WORLD_SIZE": "8", "TORCHELASTIC_RUN_ID": "x"}.items():
+        monkeypatch.setenv(name, value)  # torchrun, on the second machine
+    assert (distributed.num_started(), distributed.is_first()) == (8, False)
+
+
+def test_more_devices_than_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(UsageError, match="2 devices are asked for, and 1"):
+        distributed.make_fabric(2, "32-true")
+
+
+@pytest.mark.timeout(600)
+def test_on_the_command_line_one_process_speaks(faces: Path, tmp_path: Path) -> None:
+    settings = tmp_path / "tiny.yaml"
+    settings.write_text(
+        "{batch_size: 2, num_validation_batches: 1, mix: {num_frames: 4, num_talkers: [1.0]},"
+        " model: {audio_channels: [5, 6, 7, 8], lip_width: 5}}"
+    )
+    avse = str(Path(sys.executable).with_name("avse"))
+    command = [avse, "train", "--config", str(settings), "--data", str(faces), "--val-speakers", "speaker0"]
+    command += ["--run", str(tmp_path / "run"), "--steps", "1", "--devices", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, env=ALONE | {"OMP_NUM_THREADS": "1"})
+    best = tmp_path / "run" / "best.safetensors"
+    assert (done.returncode, done.stdout) == (0, f"{best}\n"), done.stderr
+    assert done.stderr.startswith("step 1: improvement_db/seen ")
+    assert len(done.stderr.splitlines()) == 1
+    assert load_checkpoint(best).about["training"]["num_devices"] == 2
