@@ -41,7 +41,7 @@ def telling(monkeypatch: pytest.MonkeyPatch) -> None:
         dark = -pictures[:, :, 38:60, 30:58].float().mean((2, 3))
         return dark.T[..., None].expand(-1, -1, 20).clone()
 
-    monkeypatch.setattr(correlation, "predict_bands", read_lips)
+    monkeypatch.setattr(av_sync, "predict_bands", read_lips)
 
 
 def moved(source: Path, path: Path, late_frames: int) -> Path:
@@ -123,8 +123,8 @@ def test_lips_that_do_not_go_with_the_sound_are_told(
     too_short = avse.enhance(talker, model=net)
     monkeypatch.setattr(av_sync, "MIN_CORRELATION_FRAMES", 200)
     own = avse.enhance(talker, model=net)
-    telling = correlation.predict_bands
-    monkeypatch.setattr(correlation, "predict_bands", lambda net, pictures: -telling(net, pictures))
+    telling = av_sync.predict_bands
+    monkeypatch.setattr(av_sync, "predict_bands", lambda net, pictures: -telling(net, pictures))
     against = avse.enhance(talker, model=net)
     assert too_short.mouth_with_sound is None
     assert own.mouth_with_sound > 0.3

@@ -106,7 +106,7 @@ def test_nobody_interferes_with_themselves(make: Make, monkeypatch: pytest.Monke
         drawn.append((clips[0].parent.name, with_lips))
         return random_segment(clips, num_frames, rng, with_lips)
 
-    monkeypatch.setattr(online_mixing, "segment", activity)
+    monkeypatch.setattr(online_mixing, "random_segment", activity)
     heard = set()
     for index in range(100):
         drawn.clear()
@@ -201,7 +201,7 @@ def test_each_voice_has_its_own_microphone_and_the_target_is_heard_through_it(
 ) -> None:
     heard = []
     monkeypatch.setattr(
-        online_mixing, "colour", lambda sound, range_db, rng: heard.append((range_db, rng.random())) or -sound
+        online_mixing, "random_eq", lambda sound, range_db, rng: heard.append((range_db, rng.random())) or -sound
     )
     settings = {"num_talkers": (0.0, 1.0), "noise_probability": 0.0, "gain_db": (0.0, 0.0)}
     plain, coloured = (make(**settings, colour_db=range_db).example(5, 0) for range_db in (0.0, 6.0))
@@ -364,7 +364,7 @@ def test_babble_is_four_to_six_other_voices(make: Make, monkeypatch: pytest.Monk
     assert heard == []
 
 
-@pytest.mark.parametrize(("name", "probability"), [("reverberate", 0.3), ("narrow", 0.4)])
+@pytest.mark.parametrize(("name", "probability"), [("reverberate", 0.3), ("limit_bandwidth", 0.4)])
 def test_how_often_there_is_a_room_or_a_narrow_band(
     make: Make, monkeypatch: pytest.MonkeyPatch, name: str, probability: float
 ) -> None:
@@ -373,7 +373,7 @@ def test_how_often_there_is_a_room_or_a_narrow_band(
     field = "room_probability" if name == "reverberate" else "narrow_probability"
     examples(make(num_talkers=(0.0, 1.0), **{field: probability}), 200)
     assert len(calls) / 400 == pytest.approx(probability, abs=0.08)
-    if name == "narrow":
+    if name == "limit_bandwidth":
         assert calls[::2] == calls[1::2]
         assert 3400 <= min(calls) < 3800
         assert 6600 < max(calls) <= 7000
@@ -404,7 +404,7 @@ def test_a_speed_that_is_no_voice_any_more(speed: tuple[float, float]) -> None:
 def test_everybody_is_played_at_a_speed_of_their_own(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     lengths = []
     monkeypatch.setattr(
-        online_mixing, "played", lambda clip, count: lengths.append(len(clip.seen)) or change_speed(clip, count)
+        online_mixing, "change_speed", lambda clip, count: lengths.append(len(clip.seen)) or change_speed(clip, count)
     )
     for example in examples(make(num_talkers=(0.0, 1.0), noise_probability=0.0, speed=(0.7, 1.5)), 60):
         assert example.lips.shape == (10, 88, 88)

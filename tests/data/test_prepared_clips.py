@@ -20,7 +20,6 @@ from avse.data.synthetic.clips import make_clip
 from avse.data.synthetic.speech import speak
 from avse.errors import MissingError, UsageError
 from avse.faces import detection
-from avse.io import reader
 
 
 class World:
@@ -93,7 +92,7 @@ def test_clips_load_without_ffmpeg(world: World, monkeypatch: pytest.MonkeyPatch
     def none_here(*arguments: object, **options: object) -> None:
         raise MissingError("No ffmpeg on this machine.", "")
 
-    monkeypatch.setattr(reader, "ffmpeg_exe", none_here)
+    monkeypatch.setattr("avse.io.ffmpeg.ffmpeg_exe", none_here)
     monkeypatch.setattr(subprocess, "Popen", none_here)
     for path in find_clips(world.cache)["id1"]:
         assert load_clip(path).lips is not None
