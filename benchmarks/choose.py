@@ -22,7 +22,7 @@ import torch
 
 from avse.config import SAMPLE_RATE, SAMPLES_PER_FRAME
 from avse.data.dataset import Batch, Batches
-from avse.data.online_mixing import MixConfig
+from avse.data.mix_config import MixConfig
 from avse.dsp.stft import istft
 from avse.evaluation.metrics import score
 from avse.features import LEVEL, WINDOW

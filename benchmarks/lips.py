@@ -17,7 +17,8 @@ from torch import Tensor
 
 from avse.data.augmentation.mouth import warp
 from avse.data.dataset import Batch, Batches
-from avse.data.online_mixing import MixConfig, Mixer
+from avse.data.mix_config import MixConfig
+from avse.data.online_mixing import Mixer
 from avse.dsp.stft import istft
 from avse.features import WINDOW
 from avse.models.net import SpeechNet

@@ -20,6 +20,7 @@ def train(
         Path | None, typer.Option(help="Prepared speech without picture, for interfering talkers.")
     ] = None,
     noises: Annotated[Path | None, typer.Option(help="Prepared noises.")] = None,
+    rooms: Annotated[Path | None, typer.Option(help="Measured impulse responses: ROOM/NAME.flac.")] = None,
     val_speakers: Annotated[
         str, typer.Option(help="Speakers kept for validation, with commas between; none: scored on those trained on.")
     ] = "",
@@ -72,7 +73,7 @@ def train(
     kept = tuple(name for name in val_speakers.split(",") if name)
     if not kept and not quiet:
         typer.echo("No --val-speakers: the scores below are of speakers that are trained on.", err=True)
-    folders = TrainingData(data, voices, noises, kept, audio_only_data)
+    folders = TrainingData(data, voices, noises, kept, audio_only_data, rooms)
     with progress(quiet) as show:
 
         def on_step(step: int, values: dict[str, float]) -> None:

@@ -13,7 +13,8 @@ from torch import Tensor
 from avse import features
 from avse.config import ModelConfig
 from avse.data.dataset import Batch, Batches
-from avse.data.online_mixing import MixConfig, Mixer
+from avse.data.mix_config import MixConfig
+from avse.data.online_mixing import Mixer
 from avse.data.prepared_clips import find_clips
 from avse.dsp.stft import stft
 from avse.enhancement.masking import compute_mask

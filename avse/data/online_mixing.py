@@ -13,84 +13,24 @@ from typing import NamedTuple
 import numpy as np
 
 from avse.data.augmentation.acoustics import limit_bandwidth, random_eq, reverberate
-from avse.data.augmentation.timing import change_speed, random_segment, take_turns, with_pause
+from avse.data.augmentation.measured_rooms import convolve_room
+from avse.data.augmentation.timing import (
+    change_speed,
+    delay_picture,
+    draw_offset,
+    random_segment,
+    take_turns,
+    with_pause,
+)
+from avse.data.augmentation.web_video import degrade
+from avse.data.mix_config import MixConfig
 from avse.data.prepared_clips import Clip
 from avse.dsp.levels import scale_to
 from avse.errors import UsageError
 from avse.faces.mouth_roi import CROP_SIZE
 
 Talkers = Mapping[str, Sequence[Path]]
-
-
-@dataclass(frozen=True)
-class MixConfig:
-    """What training mixtures are made of. Levels are RMS relative to the target's, in dB."""
-
-    num_frames: int = 28
-    """Length of an example in video frames (25 per second)."""
-    num_talkers: tuple[float, ...] = (0.2, 0.45, 0.25, 0.1)
-    """Probabilities of 0, 1, 2, ... interfering talkers."""
-    stranger_probability: float = 0.5
-    """How often such a talker is a voice without picture, where there are any: those may be told by how they were
-    recorded; another of the talking faces only by voice and lips."""
-    turnabout: bool = False
-    """Every second example is the mixture before it once more, the target being another talker who is seen: nothing but
-    the lips tells whom to follow."""
-    speed: tuple[float, float] = (1.0, 1.0)
-    """Range of how fast each voice is played, its picture with it: other voices and other mouths of the same people."""
-    talker_db: tuple[float, float] = (-18.0, 5.0)
-    """Range of the level of each interfering talker."""
-    faint_probability: float = 0.0
-    """How often all interfering talkers are fainter than that; such a mixture is never turned about: the other talker
-    would be lost in it."""
-    faint_db: tuple[float, float] = (-20.0, -13.0)
-    """Range of the level of each of those."""
-    noise_probability: float = 0.4
-    """How often there is noise besides interfering talkers; without any talker there is always noise."""
-    noise_db: tuple[float, float] = (-20.0, 3.0)
-    """Range of the level of the noise."""
-    gain_db: tuple[float, float] = (-12.0, 6.0)
-    """Range of the gain of the whole mixture."""
-    unseen_probability: float = 0.15
-    """How often the picture is missing for the whole example."""
-    stray_probability: float = 0.0
-    """How often the lips are somebody else's where sound alone tells who is meant (nobody else talks, or faintly): a
-    picture that is not to be believed."""
-    gap_probability: float = 0.0
-    """How often a picture that is there is lost for a stretch."""
-    gap_frames: tuple[int, int] = (2, 20)
-    """Length of such a stretch, shortest and longest."""
-    voice_probability: float = 0.0
-    """How often the target is a voice without picture, where there are any."""
-    still_probability: float = 0.0
-    """How often the face that one sees is silent, its mouth still, for a stretch."""
-    still_frames: tuple[int, int] = (8, 24)
-    """Length of such a stretch, shortest and longest."""
-    turns_probability: float = 0.0
-    """How often the target and another talker take turns, instead of talking at once."""
-    listening_probability: float = 0.0
-    """How often a face that is silent for a stretch or for the other's turn moves its mouth as a listener does, instead
-    of keeping it still."""
-    babble_probability: float = 0.0
-    """How often the noise is babble: four to six voices at once."""
-    room_probability: float = 0.0
-    """How often each voice stands in a room of its own; the target keeps its reverberation."""
-    colour_db: float = 0.0
-    """Each voice passes a microphone of its own, whose gains lie within this range, up and down; 0: none."""
-    narrow_probability: float = 0.0
-    """How often mixture and target lack what lies above 3.4 to 7 kHz."""
-    max_speaker_clips: int = 120
-    """A speaker counts as having at most this many clips, so that none dominates."""
-
-    def __post_init__(self) -> None:
-        if not np.isclose(sum(self.num_talkers), 1) or min(self.num_talkers) < 0:
-            raise UsageError(f"num_talkers {list(self.num_talkers)} are no probabilities.", "Let them add up to 1.")
-        for name in ("speed", "talker_db", "faint_db", "noise_db", "gain_db", "gap_frames", "still_frames"):
-            low, high = getattr(self, name)
-            if low > high:
-                raise UsageError(f"{name} goes from {low} to {high}.", "Give the lower end first.")
-        if self.speed[0] < 0.5 or self.speed[1] > 2:
-            raise UsageError(f"speed goes from {self.speed[0]} to {self.speed[1]}.", "Stay within 0.5 and 2.")
+Rooms = Mapping[str, Sequence[np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -115,7 +55,9 @@ class Talking(NamedTuple):
 class Mixer:
     """Draws examples: talkers that one sees, voices and noise to lay over them. Nobody interferes with themselves."""
 
-    def __init__(self, seen: Talkers, voices: Talkers, noises: Talkers, config: MixConfig) -> None:
+    def __init__(
+        self, seen: Talkers, voices: Talkers, noises: Talkers, config: MixConfig, rooms: Rooms | None = None
+    ) -> None:
         if not seen:
             raise UsageError("There are no talkers to train on.", "Give at least one prepared folder of talking faces.")
         self._has_others = len({*seen, *voices}) > 1
@@ -125,6 +67,7 @@ class Mixer:
                 "Give more speakers, or voices without picture, or set num_talkers to [1.0]: noise alone.",
             )
         self.seen, self.voices, self.noises, self.config = seen, voices, noises, config
+        self.rooms = list((rooms or {}).values())
         counts = np.array([min(len(clips), config.max_speaker_clips) for clips in seen.values()], float)
         self._weights = counts / counts.sum()
 
@@ -156,14 +99,24 @@ class Mixer:
         """All who talk, with noise, one of them being seen and the target."""
         config = self.config
         speaker, voices = talking.speaker, talking.voices
-        mixture, target = np.stack(voices).sum(0), voices[index]
+        mixture = np.stack(voices).sum(0)
         if len(voices) == 1 or rng.random() < config.noise_probability:
             mixture = mixture + scale_to(self._noise(speaker, len(mixture), rng), rng.uniform(*config.noise_db))
-        if rng.random() < config.narrow_probability:
-            highest_hz = rng.uniform(3400.0, 7000.0)
-            mixture, target = limit_bandwidth(mixture, highest_hz), limit_bandwidth(target, highest_hz)
+        highest_hz = rng.uniform(3400.0, 7000.0) if rng.random() < config.narrow_probability else None
         gain = np.float32(0.1 * 10 ** (rng.uniform(*config.gain_db) / 20))
-        return Example(mixture * gain, target * gain, *self._picture(self._shown(talking, index, rng), rng))
+        clip, tells = self._shown(talking, index, rng)
+        lips, seen = self._picture(clip, rng)
+        target = voices[index] if tells and seen.any() else self._kept(voices, index)
+        if highest_hz is not None:
+            mixture, target = limit_bandwidth(mixture, highest_hz), limit_bandwidth(target, highest_hz)
+        return Example(mixture * gain, target * gain, lips, seen)
+
+    def _kept(self, voices: Sequence[np.ndarray], index: int) -> np.ndarray:
+        """What is wanted where no picture tells whom to keep: the target (N,), with who is nearly as loud or louder."""
+        if not self.config.both_db:
+            return voices[index]
+        least = np.square(voices[index]).mean() * 10 ** (-self.config.both_db / 10)
+        return np.stack([voice for voice in voices if np.square(voice).mean() >= 0.999 * least]).sum(0)
 
     def _target(self, rng: np.random.Generator) -> tuple[str, Clip]:
         """Somebody one sees, or somebody one only hears."""
@@ -179,37 +132,61 @@ class Mixer:
             clip = with_pause(clip, first, first + length, rng, config.listening_probability)
         return speaker, clip
 
-    def _shown(self, talking: Talking, index: int, rng: np.random.Generator) -> Clip:
-        """Whose picture is given: the target's, or somebody else's."""
-        clip, chance = talking.clips[index], self.config.stray_probability
-        possible = clip.lips is not None and len(self.seen) > 1 and (len(talking.voices) == 1 or talking.faint)
-        if not chance or not possible or rng.random() >= chance:
-            return clip
-        return self._someone(talking.speaker, (self.seen,), rng)
+    def _shown(self, talking: Talking, index: int, rng: np.random.Generator) -> tuple[Clip, bool]:
+        """Whose picture is given, the target's or somebody else's, and whether it tells whom to keep."""
+        config, clip = self.config, talking.clips[index]
+        if clip.lips is None or len(self.seen) < 2:
+            return clip, True
+        alone = len(talking.voices) == 1 or talking.faint
+        if config.stray_probability and alone and rng.random() < config.stray_probability:
+            return self._someone(talking.speaker, (self.seen,), rng), True
+        if config.unrelated_probability and rng.random() < config.unrelated_probability:
+            return self._someone(talking.speaker, (self.seen,), rng), False
+        if config.frozen_probability and rng.random() < config.frozen_probability:
+            still = clip.lips[int(rng.integers(len(clip.lips)))]
+            return Clip(
+                clip.sound, np.repeat(still[None], len(clip.lips), 0), np.repeat(still.any(), len(clip.lips))
+            ), False
+        return clip, True
 
     def _picture(self, clip: Clip, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Lips (V, 88, 88) and whether they are seen (V,): all, all but a stretch, or none."""
         config = self.config
         if clip.lips is None or rng.random() < config.unseen_probability:
             return np.zeros((config.num_frames, CROP_SIZE, CROP_SIZE), np.uint8), np.zeros(config.num_frames, bool)
-        kept = clip.seen.copy()
+        kept, lips = clip.seen.copy(), clip.lips
         if rng.random() < config.gap_probability:
             length = int(rng.integers(config.gap_frames[0], config.gap_frames[1] + 1))
             first = int(rng.integers(1 - length, config.num_frames))
             kept[max(first, 0) : first + length] = False
-        return clip.lips * kept[:, None, None], kept
+        if config.web_lips_probability and rng.random() < config.web_lips_probability:
+            lips = degrade(lips, rng)
+        if config.offset_probability and rng.random() < config.offset_probability:
+            lips, kept = delay_picture(lips, kept, draw_offset(config.offset_frames, rng))
+        return lips * kept[:, None, None], kept
 
     def _recorded(self, clip: Clip, rng: np.random.Generator) -> Clip:
         """The clip with its voice in a room, by a microphone."""
         voice = clip.sound
         if rng.random() < self.config.room_probability:
-            voice = reverberate(voice, rng)
+            measured = self.rooms and rng.random() < self.config.measured_probability
+            voice = convolve_room(voice, self._response(rng)) if measured else reverberate(voice, rng)
         if self.config.colour_db:
             voice = random_eq(voice, self.config.colour_db, rng)
         return Clip(voice, clip.lips, clip.seen)
 
+    def _response(self, rng: np.random.Generator) -> np.ndarray:
+        """An impulse response, of any room as often as of any other."""
+        room = self.rooms[int(rng.integers(len(self.rooms)))]
+        return room[int(rng.integers(len(room)))]
+
     def _voice(self, but: str, rng: np.random.Generator) -> Clip:
         """Someone else."""
+        if self.config.kin_probability and rng.random() < self.config.kin_probability:
+            pool = self.seen if but in self.seen else self.voices
+            family = {name: pool[name] for name in pool if collection(name) == collection(but)}
+            if len(family) > 1:
+                return self._someone(but, (family,), rng, self.config.turnabout)
         heard_first = bool(self.voices) and rng.random() < self.config.stranger_probability
         pools = (self.voices, self.seen) if heard_first else (self.seen, self.voices)
         return self._someone(but, pools, rng, self.config.turnabout)
@@ -236,6 +213,11 @@ class Mixer:
         return random_segment(
             self.noises[kinds[rng.integers(len(kinds))]], self.config.num_frames, rng, with_lips=False
         ).sound
+
+
+def collection(speaker: str) -> str:
+    """The letters that a speaker's name begins with: those of one collection of recordings share them."""
+    return speaker[: next((index for index, sign in enumerate(speaker) if not sign.isalpha()), len(speaker))]
 
 
 def coloured_noise(num_samples: int, rng: np.random.Generator) -> np.ndarray:

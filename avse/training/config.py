@@ -9,7 +9,7 @@ from typing import Any
 
 from avse.config import ModelConfig, from_mapping
 from avse.data.augmentation.mouth import LipAugment
-from avse.data.online_mixing import MixConfig
+from avse.data.mix_config import MixConfig
 from avse.errors import UsageError
 from avse.training.smil import SmilConfig
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from avse.data.augmentation.measured_rooms import read_rooms
 from avse.data.dataset import Batches, Rows
-from avse.data.online_mixing import Mixer, Talkers
+from avse.data.online_mixing import Mixer, Rooms, Talkers
 from avse.data.prepared_clips import find_clips
 from avse.errors import UsageError
 from avse.training.config import TrainConfig
@@ -19,6 +20,7 @@ AUDIO_ONLY_SEED = 2_000_003
 class TrainingData:
     """Prepared clips: talking faces, and optionally voices without picture and noises; speakers kept for validation.
 
+    ``rooms`` holds measured impulse responses, ROOM/NAME.flac.
     ``audio_only`` are SMIL's examples without picture, to be enhanced themselves; ``voices`` talk over others.
     """
 
@@ -27,19 +29,20 @@ class TrainingData:
     noises: Path | None = None
     validation_speakers: tuple[str, ...] = ()
     audio_only: Path | None = None
+    rooms: Path | None = None
 
     def mixer(self, config: TrainConfig, validation: bool) -> Mixer:
         """Training mixtures, or validation mixtures of other speakers."""
         talkers = self.talkers(validation)
-        return Mixer(talkers, *self._interference(validation), config.mix)
+        return Mixer(talkers, *self._interference(validation), config.mix, self._rooms())
 
     def audio_only_mixer(self, config: TrainConfig) -> Mixer:
         """Training mixtures without picture: of speech that has none, or else of talking faces; pictures are hidden."""
         hidden = replace(config.mix, unseen_probability=1.0, turnabout=False)  # no lips would tell who is meant
         voices, noises = self._interference(False)
         if self.audio_only is None:
-            return Mixer(self.talkers(False), voices, noises, hidden)
-        return Mixer(self._share(self.audio_only, False), voices or self.talkers(False), noises, hidden)
+            return Mixer(self.talkers(False), voices, noises, hidden, self._rooms())
+        return Mixer(self._share(self.audio_only, False), voices or self.talkers(False), noises, hidden, self._rooms())
 
     def talkers(self, validation: bool) -> dict[str, list[Path]]:
         """Clips of the talking faces to train on, or to validate on."""
@@ -47,6 +50,10 @@ class TrainingData:
         if missing := sorted(set(self.validation_speakers) - set(talkers)):
             raise UsageError(f"No prepared clips of {', '.join(missing)}.", f"There are: {', '.join(talkers)}.")
         return {name: clips for name, clips in talkers.items() if (name in self.validation_speakers) == validation}
+
+    def _rooms(self) -> Rooms | None:
+        """Measured impulse responses by room, where there are any."""
+        return read_rooms(self.rooms) if self.rooms else None
 
     def _interference(self, validation: bool) -> tuple[Talkers, Talkers]:
         """Voices and noises."""

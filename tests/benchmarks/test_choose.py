@@ -9,7 +9,7 @@ from choose import CONDITIONS, enhanced, fallen, gained
 
 from avse.config import ModelConfig
 from avse.data.dataset import Batch
-from avse.data.online_mixing import MixConfig
+from avse.data.mix_config import MixConfig
 from avse.data.synthetic.speech import speak
 from avse.models.inputs import Inputs
 from avse.models.net import Output, SpeechNet

@@ -14,7 +14,8 @@ from small_world import write_cache, write_clip
 from avse.data import online_mixing
 from avse.data.augmentation.timing import change_speed, random_segment
 from avse.data.dataset import Batches, loader
-from avse.data.online_mixing import Example, MixConfig, Mixer, coloured_noise
+from avse.data.mix_config import MixConfig
+from avse.data.online_mixing import Example, Mixer, coloured_noise
 from avse.data.prepared_clips import Clip, find_clips, load_clip
 from avse.dsp.levels import scale_to
 from avse.errors import UsageError
@@ -442,3 +443,75 @@ def test_batches_are_numbered_examples_whatever_the_workers(make: Make) -> None:
     assert len(loaded) == 2
     assert torch.equal(loaded[1].mixture, batch.mixture)
     assert list(loader(Batches(mixer, 9, 3, 4, 4), num_workers=0)) == []
+
+
+def collected(folder: Path) -> dict[str, list[Path]]:
+    for speaker in ("aa1", "aa2", "bb1", "bb2", "cc1"):
+        write_clip(folder, speaker, "clip", num_frames=20)
+    return find_clips(folder)
+
+
+def test_talkers_of_the_same_collection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[str] = []
+
+    def spy(clips: list[Path], *given: Any, **named: Any) -> Clip:
+        drawn.append(clips[0].parent.name)
+        return random_segment(clips, *given, **named)
+
+    monkeypatch.setattr(online_mixing, "random_segment", spy)
+    settings = {"num_frames": 10, "num_talkers": (0.0, 1.0), "noise_probability": 0.0, "kin_probability": 1.0}
+    mixer = Mixer(collected(tmp_path), {}, {}, MixConfig(**settings))
+    for index in range(40):
+        drawn.clear()
+        mixer.example(0, index)
+        target, other = drawn
+        assert target != other
+        assert target[:2] == other[:2] or target == "cc1"  # who is alone in a collection meets anyone
+
+
+@pytest.mark.parametrize("nothing", ["unseen", "frozen", "unrelated"])
+@pytest.mark.parametrize(("level_db", "is_kept"), [(-3.0, True), (0.0, True), (-9.0, False)])
+def test_where_the_picture_tells_nothing_both_are_kept(
+    tmp_path: Path, nothing: str, level_db: float, is_kept: bool
+) -> None:
+    settings = {"num_frames": 10, "num_talkers": (0.0, 1.0), "noise_probability": 0.0, "both_db": 4.0}
+    settings |= {f"{nothing}_probability": 1.0, "talker_db": (level_db, level_db)}
+    if nothing != "unseen":
+        settings["unseen_probability"] = 0.0
+    mixer = Mixer(collected(tmp_path), {}, {}, MixConfig(**settings))
+    for example in examples(mixer, 10):
+        assert np.allclose(example.mixture, example.target) == is_kept
+        if nothing == "frozen":
+            assert (example.lips == example.lips[:1]).all()
+
+
+def test_with_a_picture_the_target_alone_is_kept(tmp_path: Path) -> None:
+    settings = {"num_frames": 10, "num_talkers": (0.0, 1.0), "noise_probability": 0.0, "both_db": 4.0}
+    mixer = Mixer(collected(tmp_path), {}, {}, MixConfig(**settings, unseen_probability=0.0, talker_db=(0.0, 0.0)))
+    assert not any(np.allclose(example.mixture, example.target) for example in examples(mixer, 10))
+
+
+def test_measured_rooms_are_heard(tmp_path: Path) -> None:
+    response = np.zeros(400, np.float32)
+    response[[0, 300]] = 0.8, 0.6
+    settings = {"num_frames": 10, "num_talkers": (1.0,), "noise_db": (-60.0, -60.0), "unseen_probability": 0.0}
+    told = [
+        Mixer(
+            collected(tmp_path), {}, {}, MixConfig(**settings, room_probability=1.0, measured_probability=share), rooms
+        )
+        for share, rooms in ((1.0, {"hall": [response]}), (1.0, {}), (0.0, {"hall": [response]}))
+    ]
+    heard, made_up, unmeasured = (mixer.example(1, 0).target for mixer in told)
+    assert np.array_equal(made_up, unmeasured) or not np.array_equal(heard, made_up)
+    spectrum = np.fft.irfft(np.abs(np.fft.rfft(heard)) ** 2)
+    assert spectrum[300] / spectrum[0] == pytest.approx(0.48, abs=0.15)
+
+
+def test_web_pictures_and_offsets_leave_the_sound_alone(tmp_path: Path) -> None:
+    settings = {"num_frames": 10, "num_talkers": (1.0,), "unseen_probability": 0.0}
+    plain = Mixer(collected(tmp_path), {}, {}, MixConfig(**settings)).example(2, 0)
+    for change in ({"web_lips_probability": 1.0}, {"offset_probability": 1.0}):
+        changed = Mixer(collected(tmp_path), {}, {}, MixConfig(**settings, **change)).example(2, 0)
+        assert np.array_equal(plain.mixture, changed.mixture)
+        assert not np.array_equal(plain.lips, changed.lips)
+    assert not changed.seen.all()

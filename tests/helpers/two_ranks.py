@@ -14,7 +14,7 @@ import torch
 from small_world import tiny
 
 from avse.data.augmentation.mouth import LipAugment
-from avse.data.online_mixing import MixConfig
+from avse.data.mix_config import MixConfig
 from avse.training import distributed
 from avse.training import trainer as training_trainer
 from avse.training.config import TrainConfig

@@ -10,7 +10,7 @@ import pytest
 
 from avse.config import ModelConfig, from_mapping
 from avse.data.augmentation.mouth import LipAugment
-from avse.data.online_mixing import MixConfig
+from avse.data.mix_config import MixConfig
 from avse.errors import UsageError
 from avse.models.fusion import FUSIONS
 from avse.models.net import SpeechNet

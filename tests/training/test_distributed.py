@@ -14,7 +14,8 @@ import two_ranks
 from small_world import assert_same, write_cache
 
 from avse.data.dataset import Batches
-from avse.data.online_mixing import MixConfig, Mixer
+from avse.data.mix_config import MixConfig
+from avse.data.online_mixing import Mixer
 from avse.data.prepared_clips import find_clips
 from avse.errors import UsageError
 from avse.training import distributed, trainer

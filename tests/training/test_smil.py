@@ -12,7 +12,7 @@ from small_world import assert_same, made_inputs, state_of, tiny, write_cache, w
 from torch import Tensor
 
 from avse.data.dataset import Batch
-from avse.data.online_mixing import MixConfig
+from avse.data.mix_config import MixConfig
 from avse.errors import UsageError
 from avse.models.net import SpeechNet
 from avse.training import trainer as training_trainer

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from avse.data.augmentation.mouth import LipAugment
 from avse.data.dataset import Batch, Batches
-from avse.data.online_mixing import MixConfig
+from avse.data.mix_config import MixConfig
 from avse.dsp.stft import stft
 from avse.errors import AvseError, InputError, UsageError
 from avse.io import atomic

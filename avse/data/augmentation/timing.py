@@ -65,6 +65,21 @@ def with_pause(clip: Clip, first: int, last: int, rng: np.random.Generator, list
     return Clip(clip.sound * heard, silent_lips(clip, pause, rng), clip.seen)
 
 
+def draw_offset(limits: tuple[int, int], rng: np.random.Generator) -> int:
+    """Draw by how many frames a picture comes late, negative: early; each further off is 0.65 times as likely."""
+    frames = np.arange(limits[0], limits[1] + 1)
+    weights = np.where(frames == 0, 0.0, 0.65 ** np.abs(frames))
+    return int(rng.choice(frames, p=weights / weights.sum()))
+
+
+def delay_picture(lips: np.ndarray, seen: np.ndarray, num_frames: int) -> tuple[np.ndarray, np.ndarray]:
+    """Move lips (V, 88, 88), and where they are seen (V,), to so many frames later; what comes in is not seen."""
+    source = np.arange(len(seen)) - num_frames
+    inside = (source >= 0) & (source < len(seen))
+    source = source.clip(0, len(seen) - 1)
+    return lips[source], seen[source] & inside
+
+
 def _listening(clip: Clip, pause: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Lips (V, 88, 88) that move in a pause (V,), but more slowly than a talker's: a stretch of the clip, drawn out.
 

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 from small_world import write_cache, write_clip
 
-from avse.data.augmentation.timing import change_speed, random_segment, take_turns, with_pause
+from avse.data.augmentation.timing import (
+    change_speed,
+    delay_picture,
+    draw_offset,
+    random_segment,
+    take_turns,
+    with_pause,
+)
 from avse.data.prepared_clips import Clip, find_clips, load_clip
 
 
@@ -136,3 +143,21 @@ def test_a_pause_that_lies_outside(world: Path, first: int, last: int) -> None:
     made = with_pause(clip, first, last, np.random.default_rng(0))
     np.testing.assert_array_equal(made.lips, clip.lips)
     np.testing.assert_allclose(made.sound, clip.sound, rtol=1e-5)
+
+
+def test_small_offsets_are_drawn_most_and_none_is_zero() -> None:
+    rng = np.random.default_rng(0)
+    drawn = np.array([draw_offset((-5, 2), rng) for _ in range(2000)])
+    counts = {frames: int((drawn == frames).sum()) for frames in range(-5, 3)}
+    assert counts.pop(0) == 0
+    assert min(counts.values()) > 0
+    assert counts[-1] > counts[-2] > counts[-4]
+
+
+@pytest.mark.parametrize("num_frames", [-3, 0, 2])
+def test_a_delayed_picture_shows_nothing_where_there_was_none(num_frames: int) -> None:
+    lips = np.repeat(np.arange(1, 11, dtype=np.uint8), 4).reshape(10, 2, 2)
+    moved, seen = delay_picture(lips, np.ones(10, bool), num_frames)
+    assert seen.sum() == 10 - abs(num_frames)
+    for index in np.flatnonzero(seen):
+        assert np.array_equal(moved[index], lips[index - num_frames])

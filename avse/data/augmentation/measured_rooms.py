@@ -1,0 +1,50 @@
+"""Rooms that were measured: impulse responses from files, and voices that stand in them.
+
+Legend: `N` samples at 16 kHz.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+from scipy.signal import fftconvolve
+
+from avse.config import SAMPLE_RATE
+from avse.errors import UsageError
+
+LONGEST_SECONDS = 1.0
+LEAD_SECONDS = 0.002
+
+
+def read_rooms(folder: Path) -> dict[str, list[np.ndarray]]:
+    """Read the impulse responses ``FOLDER/ROOM/NAME.flac`` (or .wav) by room, each with its direct sound in front.
+
+    Raises:
+        UsageError: the folder holds none.
+    """
+    rooms: dict[str, list[np.ndarray]] = {}
+    for path in sorted(folder.glob("*/[!.]*")):
+        if path.suffix.lower() in {".flac", ".wav"}:
+            sound, rate = soundfile.read(path, dtype="float32", always_2d=True)
+            response = sound[:, 0] if rate == SAMPLE_RATE else soxr.resample(sound[:, 0], rate, SAMPLE_RATE, "HQ")
+            if np.square(response).sum() > 0:
+                rooms.setdefault(path.parent.name, []).append(direct_first(response))
+    if not rooms:
+        raise UsageError(f"No impulse responses in {folder}.", "Expected a folder for each room: ROOM/NAME.flac")
+    return rooms
+
+
+def direct_first(response: np.ndarray) -> np.ndarray:
+    """Cut what comes before the direct sound, and the tail after a second; scale the energy to 1: float32 (N,)."""
+    peak = int(np.argmax(np.abs(response)))
+    first = max(0, peak - int(LEAD_SECONDS * SAMPLE_RATE))
+    kept = np.asarray(response[first : first + int(LONGEST_SECONDS * SAMPLE_RATE)], np.float32)
+    return kept / np.float32(np.sqrt(np.square(kept, dtype=np.float64).sum()))
+
+
+def convolve_room(sound: np.ndarray, response: np.ndarray) -> np.ndarray:
+    """Sound (N,) as it is heard in a room, as long as it was."""
+    return np.asarray(fftconvolve(sound, response)[: len(sound)], np.float32)

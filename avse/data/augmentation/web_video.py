@@ -1,0 +1,65 @@
+"""What the web does to the picture of a mouth: few pixels, compression in blocks, noise, a shaky crop, lost frames.
+
+Legend: `V` video frames, `H W` pixels.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.fft import dctn, idctn
+
+BLOCK = 8
+PIXELS = (14, 64)
+
+
+def degrade(mouths: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Mouths uint8 (V, H, W) as a cheap camera and a video platform would hand them on; black frames stay black."""
+    seen = np.asarray(mouths.any(axis=(1, 2)))
+    if not seen.any():
+        return mouths
+    changed = _shaken(mouths, rng) if rng.random() < 0.5 else mouths
+    if rng.random() < 0.25:
+        changed = _held(changed, rng)
+    few = _resized(changed, int(rng.integers(PIXELS[0], PIXELS[1] + 1)))
+    if rng.random() < 0.4:
+        few = few + rng.normal(0.0, rng.uniform(1.0, 10.0), few.shape).astype(np.float32)
+    if rng.random() < 0.7:
+        few = compress_blocks(few, rng.uniform(4.0, 40.0))
+    large = np.clip(np.rint(_resized(few, mouths.shape[-1])), 1, 255).astype(np.uint8)
+    return large * seen[:, None, None]
+
+
+def _shaken(mouths: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Move every frame by a pixel or two, as an unsteady face tracker does."""
+    moves = np.rint(rng.normal(0.0, rng.uniform(0.3, 1.5), (len(mouths), 2))).astype(int)
+    return np.stack([np.roll(frame, tuple(move), (0, 1)) for frame, move in zip(mouths, moves, strict=True)])
+
+
+def _held(mouths: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Show some frames once more instead of the next one: a low frame rate, or frames that were lost."""
+    kept = rng.random(len(mouths)) > rng.uniform(0.1, 0.5)
+    kept[0] = True
+    return mouths[np.maximum.accumulate(np.where(kept, np.arange(len(mouths)), 0))]
+
+
+def _resized(mouths: np.ndarray, side: int) -> np.ndarray:
+    """Bring mouths to (V, side, side), float32: by the mean over an area, or between pixels."""
+    pixels = torch.from_numpy(np.ascontiguousarray(mouths, np.float32))[:, None]
+    how = {"mode": "area"} if side < mouths.shape[-1] else {"mode": "bilinear", "align_corners": False}
+    resized: np.ndarray = F.interpolate(pixels, (side, side), **how)[:, 0].numpy()
+    return resized
+
+
+def compress_blocks(mouths: np.ndarray, step: float) -> np.ndarray:
+    """Round the cosines of blocks of 8 x 8 pixels, the fine ones more coarsely: what JPEG and H.264 take away."""
+    side = mouths.shape[-1]
+    padded = np.pad(mouths, ((0, 0), (0, -side % BLOCK), (0, -side % BLOCK)), "edge")
+    num = padded.shape[-1] // BLOCK
+    blocks = padded.reshape(-1, num, BLOCK, num, BLOCK)
+    fineness = np.add.outer(np.arange(BLOCK), np.arange(BLOCK))
+    size = (step * (1 + fineness / 4)).astype(np.float32)[:, None, :]
+    cosines = np.rint(dctn(blocks, axes=(2, 4), norm="ortho") / size) * size
+    restored: np.ndarray = idctn(cosines, axes=(2, 4), norm="ortho").reshape(padded.shape)
+    return restored[:, :side, :side].astype(np.float32)
