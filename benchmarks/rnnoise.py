@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import soundfile
 import soxr
+from delay import without_delay
 from pyrnnoise import RNNoise
 
 
@@ -24,13 +25,6 @@ def late(sound: np.ndarray, sample_rate: int) -> np.ndarray:
     parts = [frame for _, frame in RNNoise(48000).denoise_chunk(wide[None])]
     clean = np.concatenate(parts, axis=1)[0].astype(np.float32) / 32768
     return np.asarray(soxr.resample(clean, 48000, sample_rate))
-
-
-def without_delay(estimate: np.ndarray, mixture: np.ndarray, longest: int) -> np.ndarray:
-    """An estimate shifted back by the delay, in samples, at which it correlates best with the mixture."""
-    length = min(len(estimate), len(mixture)) - longest
-    delay = max(range(longest), key=lambda lag: float(estimate[lag : lag + length] @ mixture[:length]))
-    return np.concatenate([estimate[delay:], np.zeros(delay, estimate.dtype)])
 
 
 if __name__ == "__main__":
