@@ -1,9 +1,9 @@
 """The page of scores on mixtures: what `avse evaluate` says of a folder of mixture lists, as Markdown and as CSV.
 
-The same model with the picture and without, beside the unprocessed mixture and, with ``--rivals``, RNNoise and
-noisereduce on the same items; where MIXTURES/mixtures.csv says who talks (columns list, item, target_speaker,
-interference), a second table parts the items by whether the other talkers come from the target's own collection of
-recordings. Rows and estimates stay in the folder of results; run it again to go on where it stopped.
+The same model with the picture and without, beside the unprocessed mixture and, with ``--rivals``, RNNoise,
+noisereduce, DeepFilterNet3 and NSNet2; where MIXTURES/mixtures.csv says who talks (columns list, item,
+target_speaker, interference), a second table parts the items by whether the other talkers come from the target's own
+collection of recordings. Rows and estimates stay in the folder of results; run it again to go on where it stopped.
 
     python benchmarks/mixtures.py MIXTURES --rivals --output docs/mixtures.md
 """
@@ -43,18 +43,24 @@ ORIGIN = (
     "told by how they were recorded, even without a picture; in the recordings that people bring, all voices share "
     "microphone and room, as those do that come from the same recordings."
 )
-RIVALS = {"RNNoise": "rnnoise.py", "noisereduce": "spectral_gate.py"}
+RIVALS = {
+    "RNNoise": "rnnoise.py",
+    "noisereduce": "spectral_gate.py",
+    "DeepFilterNet3": "deepfilternet.py",
+    "NSNet2": "nsnet2.py",
+}
 
 
 def table(summary: Mapping[str, Any]) -> str:
     """Means over all items of each list, with the 95 % interval of the gain in SI-SDR over the mixture."""
     headings = [heading for heading, _ in SCORES.values()]
-    lines = ["| list | items | method | " + " | ".join(headings) + " | SI-SDR gain dB (95 %) |"]
-    lines.append("|---" * (len(headings) + 4) + "|")
+    lines = ["| list | items | method | " + " | ".join(headings) + " | SI-SDR gain dB (95 %) | items made worse |"]
+    lines.append("|---" * (len(headings) + 5) + "|")
     for line in summary["scores"]:
         cells = [f"{line['mean'][name]['mean']:{digits}}" for name, (_, digits) in SCORES.items()]
         gain = line["improvement"].get("si_sdr")
         cells.append(f"{gain['mean']:+.2f} ({gain['low']:+.2f} to {gain['high']:+.2f})" if gain else "")
+        cells.append(f"{100 * line['made_worse']:.0f} %" if line["made_worse"] is not None else "")
         lines.append(f"| {line['subset']} | {line['n']} | {line['method']} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -109,7 +115,7 @@ def main() -> None:
     parser.add_argument("--also", action="append", default=[], metavar="MODEL", help="another model, beside it")
     parser.add_argument("--output", type=Path, required=True, help="Markdown page; all scores go beside it as .csv")
     parser.add_argument("--results", type=Path, default=Path("out/mixtures"), help="rows and estimates")
-    parser.add_argument("--rivals", action="store_true", help="also run RNNoise and noisereduce (extra rivals)")
+    parser.add_argument("--rivals", action="store_true", help="also run other tools (extra rivals)")
     parser.add_argument("--jobs", type=int, help="processes; one per core by default")
     parser.add_argument("--limit", type=int, help="items of each list")
     options = parser.parse_args()

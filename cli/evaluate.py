@@ -101,14 +101,15 @@ def _tell_failures(rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _show(summary: Mapping[str, Any]) -> None:
-    """Means of each subset and method, with the gain over the mixture behind each."""
+    """Means of each subset and method, the gain over the mixture behind each; how many items were made worse."""
     names = [name for name in LABELS if any(name in line["mean"] for line in summary["scores"])]
     rows = []
     for line in summary["scores"]:
         cells = [_cell(line["mean"][name], line["improvement"].get(name)) for name in names]
         count = f"{line['n']}" + (f" ({line['failed']} failed)" if line["failed"] else "")
-        rows.append([line["subset"] or "all", line["method"], count, *cells])
-    write_table(rows, ["subset", "method", "items", *(LABELS[name] for name in names)])
+        worse = "-" if line["made_worse"] is None else f"{100 * line['made_worse']:.0f} %"
+        rows.append([line["subset"] or "all", line["method"], count, *cells, worse])
+    write_table(rows, ["subset", "method", "items", *(LABELS[name] for name in names), "made worse"])
 
 
 def _cell(mean: Mapping[str, Any], gain: Mapping[str, Any] | None) -> str:

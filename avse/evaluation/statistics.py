@@ -11,6 +11,8 @@ import numpy as np
 
 UNPROCESSED = "mixed"
 NUM_RESAMPLES = 1000
+WORSE_DB = 0.5
+"""An item counts as made worse whose SI-SDR fell by more than this."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,14 @@ class ScoreTable:
         """The gains (N,) that there are, item by item."""
         gains = np.array([self.gain(row, metric) for row in self.select(method, subset)], float)
         return gains[np.isfinite(gains)]
+
+    def worse_share(self, method: str, subset: str | None = None) -> float:
+        """Share of items, 0 to 1, that a method made worse: SI-SDR more than 0.5 dB below the unprocessed item's.
+
+        nan where no item has a gain, and for the unprocessed items themselves.
+        """
+        gains = self.gains("si_sdr", method, subset)
+        return float((gains < -WORSE_DB).mean()) if len(gains) and method != UNPROCESSED else math.nan
 
     def mean(self, metric: str, method: str, subset: str | None = None) -> Mean:
         """Mean score of a method, in one condition or in all."""

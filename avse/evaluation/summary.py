@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,8 @@ from avse.version import __version__
 
 PROTOCOL = (
     "16 kHz, one channel. PESQ wide-band (ITU-T P.862.2) and STOI, ESTOI in windows of at most 30 s; SI-SDR of the "
-    "zero-mean signals. Means over items; improvement is estimate minus unprocessed mixture, item by item; intervals "
+    "zero-mean signals. Means over items; improvement is estimate minus unprocessed mixture, item by item; items made "
+    "worse lie more than 0.5 dB of SI-SDR below their mixture; intervals "
     "are 95 % percentiles of a bootstrap over items. DNSMOS P.835 (overall) where there is no reference."
 )
 PACKAGES = ("torch", "numpy", "scipy", "pesq", "pystoi", "speechmos", "soxr", "soundfile", "onnxruntime")
@@ -71,12 +73,18 @@ def _line(study: ScoreTable, subset: str, method: str, seed: int) -> dict[str, A
         "without_picture": sum(row["picture"] is None for row in rows),
         "mean": {name: _mean(mean_of(study.values(name, method, subset), seed)) for name in names},
         "improvement": {name: _mean(mean_of(values, seed)) for name, values in gains.items()},
+        "made_worse": _or_none(study.worse_share(method, subset)),
     }
 
 
 def _mean(mean: Mean) -> dict[str, Any]:
     values = asdict(mean)
     return {"mean": values["value"], "low": values["low"], "high": values["high"], "n": values["num_items"]}
+
+
+def _or_none(value: float) -> float | None:
+    """A number that JSON knows."""
+    return value if math.isfinite(value) else None
 
 
 def _versions() -> dict[str, str]:

@@ -35,6 +35,7 @@ class Line:
     tone: int
     num_items: int
     num_failed: int
+    worse_share: float
     means: list[tuple[Metric, Mean, Mean]]
 
 
@@ -78,6 +79,7 @@ def evaluation_report(rows: list[dict[str, Any]], summary: dict[str, Any], outpu
         tones={method: _tone(study, method) for method in study.methods},
         headline=[_headline(study, metric, main) for metric in study.metrics] if main else [],
         groups=_summary(study),
+        has_gains=any(np.isfinite(study.worse_share(method)) for method in study.methods),
         charts=_distribution_charts(study),
         level_charts=_level_charts(study),
         best=examples[: len(best)],
@@ -117,7 +119,8 @@ def _summary(study: ScoreTable) -> list[tuple[str, list[Line]]]:
                     (metric, study.mean(metric.name, method, subset), study.mean_gain(metric.name, method, subset))
                     for metric in study.metrics
                 ]
-                lines.append(Line(method, _tone(study, method), len(rows), failed, means))
+                worse = study.worse_share(method, subset)
+                lines.append(Line(method, _tone(study, method), len(rows), failed, worse, means))
         groups.append((heading, lines))
     return groups
 

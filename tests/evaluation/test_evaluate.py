@@ -21,6 +21,7 @@ from recordings import si_sdr
 from typer.testing import CliRunner
 
 from avse.evaluation.evaluate import Request, evaluate
+from avse.evaluation.statistics import ScoreTable
 from avse.io import atomic, audio_files
 from avse.parallel import local
 from avse_cli.main import app
@@ -97,6 +98,8 @@ def test_table_and_summary(run: tuple[Path, Any], tiny_model: Path) -> None:
     )
     shares = [value for name, value in summary["time"].items() if name.endswith("_share")]
     assert sum(shares) == pytest.approx(1.0)
+    worse = [float(row["si_sdr_improvement"]) < -0.5 for row in table if row["method"] == "tiny"]
+    assert tiny["made_worse"] == pytest.approx(np.mean(worse))
     assert (run[0] / "report.html").stat().st_size > 10_000
 
 
@@ -250,3 +253,13 @@ def test_threads_of_workers_are_bounded(pairs: Path, tmp_path: Path, monkeypatch
     spec = f"env=external:{sys.executable} {program} {{wav}} {{out}} {tmp_path}/threads"
     evaluate(Request(pairs, tmp_path / "out", [spec], limit=1, device="cpu"), num_jobs=1)
     assert (tmp_path / "threads").read_text() == str(local.threads_for(1))
+
+
+def test_items_made_worse_are_counted() -> None:
+    gains = {"a": -0.6, "b": -0.4, "c": 3.0, "d": -9.0}
+    rows = [{"item": item, "method": "mixed", "scores": {"si_sdr": 1.0}} for item in gains]
+    rows += [{"item": item, "method": "own", "scores": {"si_sdr": 1.0 + gain}} for item, gain in gains.items()]
+    study = ScoreTable(rows)
+    assert study.worse_share("own") == 0.5
+    assert np.isnan(study.worse_share("mixed"))
+    assert np.isnan(ScoreTable([row for row in rows if row["method"] == "own"]).worse_share("own"))

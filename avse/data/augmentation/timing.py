@@ -75,9 +75,8 @@ def draw_offset(limits: tuple[int, int], rng: np.random.Generator) -> int:
 def delay_picture(lips: np.ndarray, seen: np.ndarray, num_frames: int) -> tuple[np.ndarray, np.ndarray]:
     """Move lips (V, 88, 88), and where they are seen (V,), to so many frames later; what comes in is not seen."""
     source = np.arange(len(seen)) - num_frames
-    inside = (source >= 0) & (source < len(seen))
-    source = source.clip(0, len(seen) - 1)
-    return lips[source], seen[source] & inside
+    nearest = source.clip(0, len(seen) - 1)
+    return lips[nearest], seen[nearest] & (nearest == source)
 
 
 def _listening(clip: Clip, pause: np.ndarray, rng: np.random.Generator) -> np.ndarray:
