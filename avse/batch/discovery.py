@@ -15,15 +15,9 @@ from pathlib import Path, PurePosixPath
 
 from avse.batch import storage
 from avse.errors import UsageError
+from avse.io.formats import AUDIO_OUTPUTS, VIDEO_OUTPUTS, is_recording, is_video
 
-SOUNDS = frozenset((
-    ".aac", ".ac3", ".aif", ".aiff", ".amr", ".flac", ".m4a", ".mka", ".mp3", ".oga", ".ogg", ".opus", ".wav", ".wma",
-))  # fmt: skip
-PICTURES = frozenset((
-    ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts",
-    ".vob", ".webm", ".wmv",
-))  # fmt: skip
-KEPT = frozenset((".wav", ".flac", ".mp4", ".mkv", ".mov"))
+KEPT = AUDIO_OUTPUTS | VIDEO_OUTPUTS
 SUFFIXES = (*sorted(KEPT), "keep")
 
 
@@ -110,10 +104,10 @@ def _suffix_for(name: str, suffix: str) -> str:
     own = PurePosixPath(name).suffix.lower()
     if suffix != "keep":
         return suffix
-    return own if own in KEPT else ".mkv" if own in PICTURES else ".wav"
+    return own if own in KEPT else ".mkv" if is_video(name) else ".wav"
 
 
 def _is_recording(name: str) -> bool:
     parts = PurePosixPath(name)
     hidden = any(part.startswith(".") for part in parts.parts)
-    return not hidden and parts.suffix.lower() in SOUNDS | PICTURES
+    return not hidden and is_recording(name)

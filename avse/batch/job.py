@@ -13,8 +13,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from avse.batch import storage
-from avse.batch.discovery import SOUNDS, Item
+from avse.batch.discovery import Item
 from avse.errors import AvseError, MissingError
+from avse.io.formats import AUDIO_FILES
 from avse.parallel import tasks
 from avse.progress import Report
 
@@ -80,7 +81,7 @@ def scores(reference_dir: str, name: str, recording: Path, output: Path, options
     from avse.evaluation.reference import compare_files, read_reference
 
     stem = Path(reference_dir, PurePosixPath(name).with_suffix(""))
-    found = [path for suffix in sorted(SOUNDS) if (path := stem.with_name(stem.name + suffix)).is_file()]
+    found = [path for suffix in sorted(AUDIO_FILES) if (path := stem.with_name(stem.name + suffix)).is_file()]
     if not found:
         return {"reason": f"There is no reference {stem}.wav."}
     try:

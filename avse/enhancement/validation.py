@@ -7,7 +7,8 @@ from typing import BinaryIO
 
 from avse.errors import InputError, UsageError
 from avse.io import atomic, reader, remux
-from avse.io.writer import AUDIO_OUTPUTS, VIDEO_OUTPUTS, check_audio_fits
+from avse.io.formats import AUDIO_OUTPUTS, VIDEO_OUTPUTS
+from avse.io.writer import check_audio_fits
 
 
 def check_paths(source: Path | BinaryIO, target: Path | BinaryIO | None, force: bool) -> None:

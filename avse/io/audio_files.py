@@ -15,9 +15,7 @@ import soxr
 from avse.config import SAMPLE_RATE
 from avse.dsp import resampling
 from avse.errors import InputError
-from avse.io import atomic, reader
-
-_LIBSNDFILE_TYPES = frozenset({".wav", ".flac", ".ogg"})
+from avse.io import atomic, formats, reader
 
 
 def read_audio_file(path: Path) -> np.ndarray:
@@ -27,7 +25,7 @@ def read_audio_file(path: Path) -> np.ndarray:
     """
     if not path.is_file():
         raise InputError(f"There is no file {path}.", "Look whether the folder is whole.")
-    if path.suffix.lower() in _LIBSNDFILE_TYPES:
+    if formats.read_by_libsndfile(path):
         try:
             sound, sample_rate = soundfile.read(os.fsencode(path), dtype="float32", always_2d=True)
         except soundfile.SoundFileError as error:

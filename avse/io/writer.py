@@ -17,9 +17,8 @@ import soundfile
 
 from avse.errors import AvseError, InputError
 from avse.io import atomic, reader, remux
+from avse.io.formats import AUDIO_OUTPUTS
 
-AUDIO_OUTPUTS = frozenset({".wav", ".flac"})
-VIDEO_OUTPUTS = frozenset({".mp4", ".mkv", ".mov"})
 MAX_CHANNELS = 8
 """More neither FLAC nor AAC can hold; the first is in .flac and .mkv files, the second in .mp4 and .mov."""
 AAC_RATES = frozenset({

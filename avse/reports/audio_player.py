@@ -14,7 +14,7 @@ import soundfile
 
 from avse.errors import AvseError, InputError
 from avse.io import reader
-from avse.io.writer import AUDIO_OUTPUTS
+from avse.io.formats import read_by_libsndfile
 from avse.reports.page import data_uri
 from avse.reports.spectrogram import Spectrogram, SpectrogramBuilder, spectrogram_png, waveform_path
 
@@ -101,7 +101,7 @@ def _blocks(path: Path, sample_rate: int, audio_track: int) -> Iterator[np.ndarr
     """The mean of the channels in blocks (N,); a file of that rate, as avse itself writes it, needs no ffmpeg."""
     if not path.is_file():
         raise InputError(f"There is no file {path}.", "Check the path.")
-    if path.suffix.lower() in AUDIO_OUTPUTS and _sample_rate(path) == sample_rate:
+    if read_by_libsndfile(path) and _sample_rate(path) == sample_rate:
         size = round(BLOCK_SECONDS * sample_rate)
         for block in soundfile.blocks(os.fsencode(path), size, dtype="float32", always_2d=True):
             yield block.mean(1)

@@ -134,7 +134,7 @@ def write_item(folder: Path, name: str, mixture: Mixture) -> None:
     mixed = folder / "mix" / f"{name}.wav"
     audio_files.write_audio_file(mixed, mixture.sound)
     video = mixture.parts[0].file
-    if video.suffix.lower() in formats.VIDEO_FILES:
+    if formats.is_video(video):
         remux.mux_audio_under_video(video, mixed, folder / "video" / f"{name}.mkv")
 
 
@@ -153,7 +153,7 @@ def _kinds(noise: Path, output: Path) -> dict[str, list[Path]]:
     """Noise files by the folder they are in; what lies in ``output`` is none."""
     kinds: dict[str, list[Path]] = {}
     for path in sorted(outside(output, noise, noise.rglob("*"))):
-        if path.suffix.lower() in formats.AUDIO_FILES:
+        if formats.is_audio(path):
             kinds.setdefault(path.parent.relative_to(noise).as_posix(), []).append(path)
     if not kinds:
         raise UsageError(f"No sound files in {noise}.", "Give --noise a folder with .wav, .flac, .ogg or .mp3 files.")
@@ -213,7 +213,7 @@ def _is_whole(order: MixtureRequest, name: str, rows: Sequence[Row]) -> bool:
     if order.layout == "muse":
         return (order.output / muse_format.mixture_path(muse_format.fields(rows))).is_file()
     wanted = [f"{FOLDERS[row['role']]}/{name}.wav" for row in rows] + [f"mix/{name}.wav"]
-    if Path(rows[0]["file"]).suffix.lower() in formats.VIDEO_FILES:
+    if formats.is_video(rows[0]["file"]):
         wanted.append(f"video/{name}.mkv")
     return all((order.output / path).is_file() for path in wanted)
 

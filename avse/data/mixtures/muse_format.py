@@ -47,7 +47,7 @@ def write_item(folder: Path, row: Sequence[str], mixture: Mixture) -> None:
         if not clean.exists():
             audio_files.write_audio_file(clean, audio_files.read_audio_file(part.file))
         video = _with(folder / "orig" / place, part.file.suffix)
-        if part.file.suffix.lower() in formats.VIDEO_FILES and not video.exists():
+        if formats.is_video(part.file) and not video.exists():
             video.parent.mkdir(parents=True, exist_ok=True)
             with atomic.atomic_path(video) as partial:
                 shutil.copyfile(part.file, partial)

@@ -17,7 +17,7 @@ import numpy as np
 from avse.data.mixtures.muse_format import row_name
 from avse.errors import UsageError
 from avse.evaluation.corpora.corpus import Item, Layout, Recipe
-from avse.io.formats import AUDIO_FILES, VIDEO_FILES
+from avse.io.formats import VIDEO_FILES, is_recording, is_video
 
 _CLIP = re.compile(r"(id\d{5})[_#-](.{11})[_#-](\d{5})")
 
@@ -180,9 +180,9 @@ def _pairs(folder: Path, mixtures: dict[str, Path], targets: list[str]) -> Itera
     for name, mixture in mixtures.items():
         for index, target in enumerate(targets):
             reference = references[target].get(name, folder / target / mixture.name)
-            own = reference if reference.suffix.lower() in VIDEO_FILES else None
+            own = reference if is_video(reference) else None
             if index == 0:
-                shown = mixture if mixture.suffix.lower() in VIDEO_FILES else dubbed.get(name)
+                shown = mixture if is_video(mixture) else dubbed.get(name)
                 yield Item(name, "", mixture, reference, shown or own, is_dubbed=shown is not None)
             elif own:
                 yield Item(f"{name}-{target}", "", mixture, reference, own)
@@ -226,5 +226,4 @@ def _video(path: Path) -> Path | None:
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
-    known = AUDIO_FILES | VIDEO_FILES
-    return {path.stem: path for path in sorted(folder.glob("*")) if path.suffix.lower() in known}
+    return {path.stem: path for path in sorted(folder.glob("*")) if is_recording(path)}
