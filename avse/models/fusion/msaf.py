@@ -36,7 +36,8 @@ class MSAF(nn.Module):
         block_channels: C.
         reduction: how many times narrower than a block Z is.
         lowest_attention: lambda, what every block keeps at least, 0 to 1.
-        block_dropout: in training, the chance that a block of a sample is zeroed; the others are scaled up in return.
+        block_dropout: in training, the chance that a block of a sample is zeroed before pooling; the others are scaled
+            up in return. One mask serves the joint representation and the output, as in the released code.
         segments: pieces of the time axis.
         time_axes: each modality's time axis, for `segments` > 1. Default: axis 2 of 5-d `(B, C, V, H, W)` tensors and
             the last axis of others; `(B, C)` vectors have no time and cannot be cut.
@@ -86,11 +87,13 @@ class MSAF(nn.Module):
         return self._attend(features) if self.num_segments == 1 else self._attend_by_segment(features)
 
     def _attend(self, features: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        joined = torch.stack([self._pooled_blocks(x).sum(1) for x in features]).sum(0)  # G, (B, C)
+        kept = [self._block_mask(x) for x in features]  # (B, n_m, 1) each
+        pooled = [self._pooled_blocks(x) * mask for x, mask in zip(features, kept, strict=True)]
+        joined = torch.stack([blocks.sum(1) for blocks in pooled]).sum(0)  # G, (B, C)
         hidden = torch.relu(self._normalise(self.join(joined)))
         logits = [highlight(hidden) for blocks in self.highlight for highlight in blocks.children()]
         attention = torch.softmax(torch.stack(logits, dim=1), dim=1)  # (B, all blocks, C)
-        attention = self._drop(self.lowest_attention + (1 - self.lowest_attention) * attention)
+        attention = (self.lowest_attention + (1 - self.lowest_attention) * attention) * torch.cat(kept, dim=1)
         shares = attention.split(
             [_num_blocks(count, self.block_channels) for count in self.channels], dim=1
         )  # (B, n_m, C) each
@@ -116,9 +119,10 @@ class MSAF(nn.Module):
         norm = self.norm
         return F.batch_norm(joined, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
 
-    def _drop(self, attention: Tensor) -> Tensor:
-        """Block dropout: one Bernoulli(1 - p) / (1 - p) value per sample and block, in training only."""
-        return F.dropout(attention.new_ones(*attention.shape[:2], 1), self.block_dropout, self.training) * attention
+    def _block_mask(self, x: Tensor) -> Tensor:
+        """Draw block dropout, `(B, n_m, 1)`: Bernoulli(1 - p) / (1 - p) per sample and block in training, else 1."""
+        ones = x.new_ones(len(x), _num_blocks(x.shape[1], self.block_channels), 1)
+        return F.dropout(ones, self.block_dropout, self.training)
 
 
 def _num_blocks(channels: int, block_channels: int) -> int:

@@ -14,14 +14,17 @@ CHANNELS = [6, 5, 3]
 
 
 def paper_equations(
-    w: dict[str, np.ndarray], features: list[np.ndarray], width: int = 4, lowest: float = 0.0, training: bool = True
-) -> list[np.ndarray]:
-    """Split, join and highlight with real blocks, one after the other."""
+    w: dict[str, np.ndarray], features: list[np.ndarray], width: int = 4, lowest: float = 0.0, training: bool = True,
+    masks: list[np.ndarray] | None = None,
+) -> list[np.ndarray]:  # fmt: skip
+    """Split, drop blocks, join and highlight with real blocks, one after the other; masks (B, n_m) are of dropout."""
     blocks, joined = [], np.zeros((len(features[0]), width))
     for m, x in enumerate(features):
         padding = np.zeros((x.shape[0], -x.shape[1] % width, *x.shape[2:]))
         padded = np.concatenate([x, padding], axis=1)
         own = [padded[:, start : start + width] for start in range(0, padded.shape[1], width)]
+        if masks is not None:
+            own = [b * masks[m][:, i].reshape(-1, *[1] * (b.ndim - 1)) for i, b in enumerate(own)]
         summed = np.sum(own, axis=0)
         joined += summed.mean(axis=tuple(range(2, x.ndim)))
         blocks += [(m, i, block) for i, block in enumerate(own)]
@@ -124,7 +127,8 @@ def test_permuted_channels_with_permuted_weights() -> None:
 
 
 def test_block_dropout_keeps_the_mean_and_drops_whole_blocks_of_a_sample() -> None:
-    kept, dropping = built([8, 5]), built([8, 5], block_dropout=0.4)
+    always_one = {"lowest_attention": 1.0}
+    kept, dropping = built([8, 5], **always_one), built([8, 5], block_dropout=0.4, **always_one)
     features = [torch.ones(20000, 8, 2, dtype=torch.float64), torch.ones(20000, 5, dtype=torch.float64)]
     torch.manual_seed(0)
     outputs = [
@@ -140,6 +144,17 @@ def test_block_dropout_keeps_the_mean_and_drops_whole_blocks_of_a_sample() -> No
         assert torch.allclose(ratio[:, start:end], ratio[:, start : start + 1].expand(-1, end - start))
     together = np.corrcoef(ratio[:, starts].T.numpy()) - np.eye(4)
     assert np.abs(together).max() < 0.04  # blocks fall independently
+
+
+def test_block_dropout_masks_the_blocks_before_pooling_and_the_same_blocks_at_the_output() -> None:
+    module, features = built(block_dropout=0.4), made_features(SHAPES)
+    rng = np.random.default_rng(3)
+    masks = [rng.integers(0, 2, (4, count)) / 0.6 for count in (2, 2, 1)]
+    drawn = iter(masks)
+    module._block_mask = lambda x: torch.from_numpy(next(drawn))[..., None]  # type: ignore[method-assign]
+    expected = paper_equations(weights_of(module), [x.numpy() for x in features], masks=masks)
+    for got, want in zip(module(*features), expected, strict=True):
+        np.testing.assert_allclose(got.detach().numpy(), want, atol=1e-6)
 
 
 def test_block_dropout_is_off_in_use() -> None:
