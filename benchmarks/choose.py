@@ -33,7 +33,7 @@ from avse.training.steps import prepare_batch, rms
 from avse.weights.pretrained import load_model
 
 BATCH_SIZE = 16
-METRICS = {"pesq_wb": 1, "stoi": 100, "si_sdr": 1}
+METRICS = {"pesq": 1, "stoi": 100, "si_sdr": 1}
 one, two = (0.0, 1.0), (0.0, 0.0, 1.0)
 same, stranger, stray = {"stranger_probability": 0.0}, {"stranger_probability": 1.0}, {"stray_probability": 1.0}
 CONDITIONS: dict[str, dict[str, object]] = {

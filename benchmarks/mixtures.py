@@ -24,14 +24,11 @@ from statistics import mean
 from typing import Any
 
 from avse.evaluation.evaluate import Request, evaluate
+from avse.evaluation.metrics import METRICS
 from avse.evaluation.statistics import ScoreTable, score_of
 
-SCORES = {
-    "pesq": ("PESQ-wb", ".3f"),
-    "stoi": ("STOI", ".3f"),
-    "estoi": ("ESTOI", ".3f"),
-    "si_sdr": ("SI-SDR dB", ".2f"),
-}
+DIGITS = {"pesq": 3, "stoi": 3, "estoi": 3, "si_sdr": 2}
+"""Metrics of the page, with one digit more than usual: its differences are small."""
 LISTS = (
     "Lists: `two-talkers-0db`: a second talker as loud as the target; `three-talkers-6db`: two more talkers, -6 dB "
     "each; `three-talkers-paper`: two more talkers, -17 dB each, so that the mixture has the STOI of the MMTM paper's; "
@@ -53,11 +50,11 @@ RIVALS = {
 
 def table(summary: Mapping[str, Any]) -> str:
     """Means over all items of each list, with the 95 % interval of the gain in SI-SDR over the mixture."""
-    headings = [heading for heading, _ in SCORES.values()]
+    headings = [METRICS[key].heading for key in DIGITS]
     lines = ["| list | items | method | " + " | ".join(headings) + " | SI-SDR gain dB (95 %) | items made worse |"]
     lines.append("|---" * (len(headings) + 5) + "|")
     for line in summary["scores"]:
-        cells = [f"{line['mean'][name]['mean']:{digits}}" for name, (_, digits) in SCORES.items()]
+        cells = [f"{line['mean'][key]['mean']:.{digits}f}" for key, digits in DIGITS.items()]
         gain = line["improvement"].get("si_sdr")
         cells.append(f"{gain['mean']:+.2f} ({gain['low']:+.2f} to {gain['high']:+.2f})" if gain else "")
         cells.append(f"{100 * line['made_worse']:.0f} %" if line["made_worse"] is not None else "")

@@ -55,7 +55,7 @@ def draw(path: Path, output: Path, scores: dict[str, Any], target: Path) -> None
         draw_spectrogram(axes, decibels(sound, rate) - loudest, len(sound) / rate, rate, is_last=row == 1)
         found = scores[name]
         axes.set_title(name, color=INK, loc="left", fontsize=12, fontweight="bold")
-        words = f"SI-SDR {found['si_sdr']:.1f} dB    PESQ {found['pesq_wb']:.2f}    STOI {found['stoi']:.2f}"
+        words = f"SI-SDR {found['si_sdr']:.1f} dB    PESQ {found['pesq']:.2f}    STOI {found['stoi']:.2f}"
         axes.set_title(words, color=FAINT, loc="right", fontsize=10)
     figure.subplots_adjust(wspace=0.13, hspace=0.26)
     figure.savefig(target, dpi=140, facecolor=CARD)

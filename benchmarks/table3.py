@@ -23,12 +23,13 @@ import numpy as np
 
 from avse.errors import AvseError, UsageError
 from avse.evaluation.evaluate import Request, evaluate
+from avse.evaluation.metrics import METRICS
 from avse.evaluation.statistics import Mean, ScoreTable, mean_of, score_of, subset_of
 from avse.evaluation.systems import UNPROCESSED
 from avse.weights import pretrained
 from avse.weights.metadata import Metadata, read_metadata, sha256
 
-SCORES = {"pesq": ("PESQ-wb", 2), "stoi": ("STOI", 3), "estoi": ("ESTOI", 3), "si_sdr": ("SI-SDR dB", 2)}
+DIGITS = {"pesq": 2, "stoi": 3, "estoi": 3, "si_sdr": 2}
 PAPER_SOURCE = (
     "Vaezi Joze, Shaban, Iuzzolino, Koishida: MMTM: Multimodal Transfer Module for CNN Fusion, CVPR 2020, "
     "arXiv:1911.08670; VoxCeleb2, three talkers at once"
@@ -104,28 +105,28 @@ def over_seeds(rows: Sequence[Mapping[str, Any]], nets: Nets) -> list[dict[str, 
 
 def mean_scores(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """The mean of each score that all the rows have."""
-    values = {metric: [score_of(row, metric) for row in rows] for metric in SCORES}
+    values = {metric: [score_of(row, metric) for row in rows] for metric in DIGITS}
     return {metric: float(np.mean(found)) for metric, found in values.items() if np.isfinite(found).all()}
 
 
 def scores_table(study: ScoreTable, subset: str, fusions: Fusions, with_paper: bool) -> str:
     """Means of one list with their intervals, beside the paper's rows where they go with the list."""
-    heads = ["method", "items", *(f"{heading} (95 %)" for heading, _ in SCORES.values())]
+    heads = ["method", "items", *(f"{METRICS[key].heading} (95 %)" for key in DIGITS)]
     heads += ["paper: PESQ", "STOI"] if with_paper else []
     rows = []
     for method in study.methods:
         cells = [method, str(len(study.select(method, subset)))]
-        cells += [spread(study.mean(name, method, subset), name) for name in SCORES]
+        cells += [spread(study.mean(name, method, subset), name) for name in DIGITS]
         told = PAPER.get(PAPER_ROWS.get(fusions[method], ""), {}) if with_paper else {}
         rows.append(
-            cells + [f"{told[name]:.{SCORES[name][1]}f}" if told else "" for name in (IN_PAPER if with_paper else ())]
+            cells + [f"{told[name]:.{DIGITS[name]}f}" if told else "" for name in (IN_PAPER if with_paper else ())]
         )
     return markdown(heads, rows)
 
 
 def differences_table(study: ScoreTable, subset: str, ours: str, fusions: Fusions, with_paper: bool) -> str:
     """How far ``ours`` lies above each other method of one list, item by item."""
-    heads = [f"{ours} minus", "items", *(f"{heading} (95 %)" for heading, _ in SCORES.values())]
+    heads = [f"{ours} minus", "items", *(f"{METRICS[key].heading} (95 %)" for key in DIGITS)]
     heads += ["paper: PESQ", "STOI"] if with_paper else []
     rows = []
     for other in (method for method in study.methods if method != ours):
@@ -136,7 +137,7 @@ def differences_table(study: ScoreTable, subset: str, ours: str, fusions: Fusion
 
 def gaps(study: ScoreTable, subset: str, ours: str, other: str) -> list[str]:
     """How many items two methods share in a list, and the paired difference of each score."""
-    means = {name: difference(study, subset, name, ours, other) for name in SCORES}
+    means = {name: difference(study, subset, name, ours, other) for name in DIGITS}
     num_items = max(mean.num_items for mean in means.values())
     return [str(num_items), *(spread(mean, name, "+") for name, mean in means.items())]
 
@@ -155,19 +156,19 @@ def paper_differences(ours: str, other: str) -> list[str]:
     if len(set(names)) < 2:
         return ["", ""]
     upper, lower = (PAPER[name] for name in names)
-    return [f"{upper[name] - lower[name]:+.{SCORES[name][1]}f}" for name in IN_PAPER]
+    return [f"{upper[name] - lower[name]:+.{DIGITS[name]}f}" for name in IN_PAPER]
 
 
 def spread(mean: Mean, metric: str, sign: str = "") -> str:
     """A mean and its interval: 2.43 (2.31 to 2.55)."""
-    digits = SCORES[metric][1]
+    digits = DIGITS[metric]
     value, low, high = (f"{number:{sign}.{digits}f}" for number in (mean.value, mean.low, mean.high))
     return f"{value} ({low} to {high})"
 
 
 def seeds_table(study: ScoreTable, nets: Nets, ours: str) -> str:
     """The nets of ``ours`` beside those of each other name of as many, the first with the first and so on."""
-    heads = ["list", "net", "minus", "items", *(f"{heading} (95 %)" for heading, _ in SCORES.values())]
+    heads = ["list", "net", "minus", "items", *(f"{METRICS[key].heading} (95 %)" for key in DIGITS)]
     others = [name for name in nets if name != ours and len(nets[name]) == len(nets[ours])]
     rows = []
     for subset, other in itertools.product(study.subsets, others):

@@ -15,8 +15,6 @@ from .tables import write_table
 if TYPE_CHECKING:
     from avse.evaluation.corpora.corpus import Found
 
-LABELS = {"pesq": "PESQ-wb", "stoi": "STOI", "estoi": "ESTOI", "si_sdr": "SI-SDR dB", "dnsmos": "DNSMOS"}
-
 Methods = Annotated[
     list[str] | None,
     typer.Option("--method", "-m", metavar="METHOD", help="What to compare; give it again for more. Default: avse."),
@@ -102,14 +100,16 @@ def _tell_failures(rows: Sequence[Mapping[str, Any]]) -> None:
 
 def _show(summary: Mapping[str, Any]) -> None:
     """Means of each subset and method, the gain over the mixture behind each; how many items were made worse."""
-    names = [name for name in LABELS if any(name in line["mean"] for line in summary["scores"])]
+    from avse.evaluation.metrics import METRICS
+
+    names = [key for key in METRICS if any(key in line["mean"] for line in summary["scores"])]
     rows = []
     for line in summary["scores"]:
         cells = [_cell(line["mean"][name], line["improvement"].get(name)) for name in names]
         count = f"{line['n']}" + (f" ({line['failed']} failed)" if line["failed"] else "")
         worse = "-" if line["made_worse"] is None else f"{100 * line['made_worse']:.0f} %"
         rows.append([line["subset"] or "all", line["method"], count, *cells, worse])
-    write_table(rows, ["subset", "method", "items", *(LABELS[name] for name in names), "made worse"])
+    write_table(rows, ["subset", "method", "items", *(METRICS[name].heading for name in names), "made worse"])
 
 
 def _cell(mean: Mapping[str, Any], gain: Mapping[str, Any] | None) -> str:

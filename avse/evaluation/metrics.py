@@ -1,7 +1,7 @@
-"""How close an estimate comes to its clean reference: PESQ, STOI, ESTOI and SI-SDR, at 16 kHz, one channel.
+"""The metrics of avse: PESQ, STOI, ESTOI and SI-SDR of an estimate against its clean reference, at 16 kHz, one channel.
 
-A score that cannot be computed is ``nan`` with its reason; never 0, and never the end of the run. Whatever the length,
-a score needs no more memory beside its two signals than a window of at most 30 s does.
+A score that cannot be computed is ``nan`` with its reason; never 0, and never the end of the run. Beside its two
+signals a score needs no more memory than a window of at most 30 s does, whatever their length.
 """
 
 from __future__ import annotations
@@ -25,7 +25,30 @@ WINDOW_SECONDS = 30
 STOI_MIN_SECONDS = 0.4  # 30 frames of 25.6 ms, half overlapping
 SILENT_PEAK = 1e-7  # below one step of 24-bit sound
 
-Metric = Callable[[np.ndarray, np.ndarray, int], float]
+Measure = Callable[[np.ndarray, np.ndarray], float]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric: its key in rows and files, its label, unit and digits for readers, and how it is computed.
+
+    ``measure`` takes reference and estimate (N,) at 16 kHz; None where the metric needs no reference (DNSMOS).
+    """
+
+    key: str
+    label: str
+    digits: int
+    unit: str = ""
+    measure: Measure | None = None
+
+    @property
+    def heading(self) -> str:
+        """Return label and unit, such as SI-SDR dB."""
+        return f"{self.label} {self.unit}".rstrip()
+
+    def __call__(self, reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -> float:
+        """Compute this metric alone; ``nan`` where `score` would give a reason."""
+        return score(reference, estimate, sample_rate, [self.key]).values[self.key]
 
 
 @dataclass(frozen=True)
@@ -39,11 +62,13 @@ class Scores:
 def score(
     reference: np.ndarray, estimate: np.ndarray, sample_rate: int, metrics: Iterable[str] | None = None
 ) -> Scores:
-    """Score an estimate (N,) against its clean reference (N,), both at ``sample_rate`` (Hz); all metrics by default.
+    """Score an estimate (N,) against its clean reference (N,), both at ``sample_rate`` in Hz.
+
+    ``metrics`` are keys of `METRICS`; by default all that need a reference.
 
     Raises UsageError for an unknown metric and for a sample rate that is none.
     """
-    names = list(_MEASURES if metrics is None else metrics)
+    names = list(WITH_REFERENCE if metrics is None else metrics)
     _check_request(names, sample_rate)
     try:
         pair = _prepare(reference, estimate, sample_rate)
@@ -53,15 +78,15 @@ def score(
     reasons: dict[str, str] = {}
     for name in names:
         try:
-            values[name] = _MEASURES[name](*pair)
+            values[name] = WITH_REFERENCE[name](*pair)
         except ValueError as error:
             values[name], reasons[name] = math.nan, str(error)
     return Scores(values, reasons)
 
 
 def _check_request(names: list[str], sample_rate: int) -> None:
-    if unknown := [name for name in names if name not in _MEASURES]:
-        raise UsageError(f"There is no metric called '{unknown[0]}'.", f"Known metrics: {', '.join(_MEASURES)}.")
+    if unknown := [name for name in names if name not in WITH_REFERENCE]:
+        raise UsageError(f"There is no metric called '{unknown[0]}'.", f"Known metrics: {', '.join(WITH_REFERENCE)}.")
     if sample_rate <= 0:
         raise UsageError(f"{sample_rate} Hz is no sample rate.", "Give the rate of the two signals in Hz.")
 
@@ -180,17 +205,17 @@ def _check_length(signal: np.ndarray, min_seconds: float) -> None:
         raise ValueError(f"{len(signal) / SAMPLE_RATE:.2f} s is too short: at least {min_seconds} s are needed")
 
 
-_MEASURES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
-    "pesq_wb": _pesq_wb,
-    "stoi": _stoi,
-    "estoi": partial(_stoi, extended=True),
-    "si_sdr": _si_sdr,
+METRICS: dict[str, Metric] = {
+    metric.key: metric
+    for metric in (
+        Metric("pesq", "PESQ-wb", 2, measure=_pesq_wb),
+        Metric("stoi", "STOI", 3, measure=_stoi),
+        Metric("estoi", "ESTOI", 3, measure=partial(_stoi, extended=True)),
+        Metric("si_sdr", "SI-SDR", 1, "dB", _si_sdr),
+        Metric("dnsmos", "DNSMOS", 2),
+    )
 }
-
-
-def _one(name: str, reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -> float:
-    return score(reference, estimate, sample_rate, [name]).values[name]
-
-
-METRICS: dict[str, Metric] = {name: partial(_one, name) for name in _MEASURES}
-"""Each metric by itself: ``(reference, estimate, sample_rate) -> float``, ``nan`` where `score` would give a reason."""
+"""Every metric by its key: the one table of names, labels, units and digits. PESQ is wide-band (ITU-T P.862.2)."""
+WITH_REFERENCE: dict[str, Measure] = {key: metric.measure for key, metric in METRICS.items() if metric.measure}
+FORMER_KEYS = {"pesq_wb": "pesq"}
+"""Keys that earlier versions wrote, and the present ones."""

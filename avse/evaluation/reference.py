@@ -15,11 +15,9 @@ import numpy as np
 
 from avse.config import SAMPLE_RATE, SAMPLES_PER_FRAME
 from avse.errors import InputError, UsageError
-from avse.evaluation.metrics import score
+from avse.evaluation.metrics import FORMER_KEYS, METRICS, WITH_REFERENCE, score
 from avse.io import reader
 from avse.io.ffmpeg import DEFAULT_LIMITS, Limits
-
-LABELS = {"pesq_wb": "PESQ (wide-band)", "stoi": "STOI", "estoi": "ESTOI", "si_sdr": "SI-SDR (dB)"}
 
 
 def read_reference(
@@ -48,18 +46,25 @@ def compare_files(
     sounds = {"before": _read(before), "after": _read(after)[_priming(before, after) :]}
     length = min(len(clean), *(len(sound) for sound in sounds.values()))
     found = {name: score(clean[:length], sound[:length], SAMPLE_RATE) for name, sound in sounds.items()}
-    scores: dict[str, Any] = {name: dict(item.values) for name, item in found.items()}
+    scores: dict[str, Any] = {name: _with_former_keys(item.values) for name, item in found.items()}
     if reasons := {name: dict(item.reasons) for name, item in found.items() if item.reasons}:
         scores["reasons"] = reasons
     return scores
 
 
+def _with_former_keys(values: Mapping[str, float]) -> dict[str, float]:
+    """Add each score under the key that earlier versions wrote, for programs that read it."""
+    return dict(values) | {former: values[key] for former, key in FORMER_KEYS.items()}
+
+
 def table(scores: Mapping[str, Mapping[str, float]]) -> str:
-    """Scores before and after as lines of text."""
+    """Format scores before and after as lines of text."""
     lines = [f"{'':18}{'before':>9}{'after':>9}{'gain':>9}"]
-    for name, label in LABELS.items():
-        before, after = scores["before"][name], scores["after"][name]
-        lines.append(f"{label:18}" + "".join(f"{_number(value):>9}" for value in (before, after, after - before)))
+    for key in WITH_REFERENCE:
+        before, after = scores["before"][key], scores["after"][key]
+        lines.append(
+            f"{METRICS[key].heading:18}" + "".join(f"{_number(value):>9}" for value in (before, after, after - before))
+        )
     return "\n".join(lines)
 
 

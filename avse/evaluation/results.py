@@ -58,7 +58,7 @@ def append(file: IO[str], rows: Sequence[Row]) -> None:
 def write_table(path: Path, rows: Sequence[Row]) -> None:
     """Write all rows as CSV, with the improvement over the mixture beside every score."""
     study = ScoreTable(rows)
-    names = [metric.name for metric in study.metrics]
+    names = [metric.key for metric in study.metrics]
     heads = ["subset", "item", "method", "status", "reason", "seconds", "elapsed_seconds"]
     with atomic.atomic_path(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file, lineterminator="\n")

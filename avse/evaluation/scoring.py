@@ -19,13 +19,12 @@ from avse.config import SAMPLE_RATE, SAMPLES_PER_FRAME
 from avse.errors import AvseError, one_line
 from avse.evaluation import dnsmos
 from avse.evaluation.corpora.corpus import Item, Recipe
-from avse.evaluation.metrics import score
+from avse.evaluation.metrics import WITH_REFERENCE, score
 from avse.evaluation.systems import UNPROCESSED, Case, Runner, System
 from avse.io import audio_files
 from avse.parallel import local
 from avse.progress import Report
 
-SCORES = {"pesq": "pesq_wb", "stoi": "stoi", "estoi": "estoi", "si_sdr": "si_sdr"}
 Row = dict[str, Any]
 
 
@@ -101,12 +100,12 @@ class Evaluator:
 
     def _scores(self, reference: np.ndarray | None, estimate: np.ndarray) -> tuple[dict[str, float], str]:
         """Scores by name, and why those that are nan are."""
-        values: dict[str, float] = dict.fromkeys(SCORES, math.nan)
+        values: dict[str, float] = dict.fromkeys(WITH_REFERENCE, math.nan)
         reasons: list[str] = []
         if reference is not None:
             reference, estimate = _same_length(reference, estimate)
             scores = score(reference, estimate, SAMPLE_RATE)
-            values = {name: scores.values[metric] for name, metric in SCORES.items()}
+            values = dict(scores.values)
             reasons += dict.fromkeys(scores.reasons.values())
         if reference is None or self._setup.with_dnsmos:
             try:
@@ -134,7 +133,7 @@ class _Watch:
 
 def empty_row(item: Item, label: str, reason: str = "") -> Row:
     """The row of a method that gave nothing."""
-    scores: Mapping[str, float] = dict.fromkeys(SCORES, math.nan)
+    scores: Mapping[str, float] = dict.fromkeys(WITH_REFERENCE, math.nan)
     return {
         "item": item.name, "subset": item.subset, "method": label, "status": "failed", "reason": reason or None,
         "seconds": 0.0, "elapsed_seconds": 0.0, "scores": scores,

@@ -9,35 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from avse.evaluation.metrics import FORMER_KEYS, METRICS
+
 UNPROCESSED = "mixed"
 NUM_RESAMPLES = 1000
 WORSE_DB = 0.5
 """An item counts as made worse whose SI-SDR fell by more than this."""
-
-
-@dataclass(frozen=True)
-class Metric:
-    """How a metric is called and shown; ``unit`` is empty for scores without one."""
-
-    name: str
-    label: str
-    digits: int
-    unit: str = ""
-
-    @property
-    def heading(self) -> str:
-        """Label and unit."""
-        return f"{self.label}, {self.unit}" if self.unit else self.label
-
-
-METRICS = (
-    Metric("pesq", "PESQ", 2),
-    Metric("stoi", "STOI", 3),
-    Metric("estoi", "ESTOI", 3),
-    Metric("si_sdr", "SI-SDR", 1, "dB"),
-    Metric("dnsmos", "DNSMOS", 2),
-)
-OTHER_NAMES = {"pesq_wb": "pesq"}
 
 
 @dataclass(frozen=True)
@@ -72,7 +49,9 @@ class ScoreTable:
         self.seed = seed
         self.methods = sorted(dict.fromkeys(str(row["method"]) for row in rows), key=lambda name: name != UNPROCESSED)
         self.subsets = list(dict.fromkeys(subset_of(row) for row in rows))
-        self.metrics = [metric for metric in METRICS if any(math.isfinite(score_of(row, metric.name)) for row in rows)]
+        self.metrics = [
+            metric for metric in METRICS.values() if any(math.isfinite(score_of(row, metric.key)) for row in rows)
+        ]
         self._of: dict[tuple[str, str, str], Mapping[str, Any]] = {
             (subset_of(row), str(row["item"]), str(row["method"])): row for row in rows
         }
@@ -146,6 +125,6 @@ def subset_of(row: Mapping[str, Any]) -> str:
 
 def score_of(row: Mapping[str, Any], metric: str) -> float:
     """A score of a row, nan where it is missing."""
-    scores = {OTHER_NAMES.get(name, name): value for name, value in (row.get("scores") or {}).items()}
+    scores = {FORMER_KEYS.get(name, name): value for name, value in (row.get("scores") or {}).items()}
     value = scores.get(metric)
     return float(value) if isinstance(value, int | float) else math.nan

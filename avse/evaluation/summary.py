@@ -63,7 +63,7 @@ def _weights(method: System) -> dict[str, Any]:
 
 def _line(study: ScoreTable, subset: str, method: str, seed: int) -> dict[str, Any]:
     rows = study.select(method, subset)
-    names = [metric.name for metric in study.metrics]
+    names = [metric.key for metric in study.metrics]
     gains = {} if method == UNPROCESSED else {name: study.gains(name, method, subset) for name in names}
     return {
         "subset": subset,

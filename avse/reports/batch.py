@@ -12,7 +12,8 @@ from urllib.parse import quote
 import numpy as np
 from markupsafe import Markup
 
-from avse.evaluation.statistics import METRICS, score_of
+from avse.evaluation.metrics import METRICS
+from avse.evaluation.statistics import score_of
 from avse.reports.charts import Points, histogram, scatter
 from avse.reports.page import NOTHING, flat, is_number, number, signed, span, write_page
 from avse.reports.svg import tag
@@ -86,7 +87,9 @@ def _charts(done: Sequence[Row]) -> list[tuple[str, Markup]]:
 
 def _table(rows: Sequence[Row]) -> dict[str, Any]:
     """All rows, as words; scores after enhancement only where something was scored."""
-    metrics = [metric for metric in METRICS if any(math.isfinite(score_of(_after(row), metric.name)) for row in rows)]
+    metrics = [
+        metric for metric in METRICS.values() if any(math.isfinite(score_of(_after(row), metric.key)) for row in rows)
+    ]
     headers = [("Recording", False), ("Status", False), ("Length, s", True), ("Time, s", True), ("Faces", True)]
     headers += [("Face seen, %", True)]
     headers += [(metric.heading, True) for metric in metrics]
@@ -99,7 +102,7 @@ def _table(rows: Sequence[Row]) -> dict[str, Any]:
         words += [number(row.get("duration_seconds"), 1), number(row.get("elapsed_seconds"), 1)]
         words += [str(row["num_faces"]) if row.get("num_faces") is not None else NOTHING]
         words += [number(100 * row["seen_share"], 0) if is_number(row.get("seen_share")) else NOTHING]
-        words += [number(score_of(_after(row), metric.name), metric.digits) for metric in metrics]
+        words += [number(score_of(_after(row), metric.key), metric.digits) for metric in metrics]
         words += [signed(_gain(row), 1)] if headers[-1][0].startswith("SI-SDR gain") else []
         lines.append(("failed" if status == "failed" else "", words))
     return {"headers": headers, "rows": lines}

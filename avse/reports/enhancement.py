@@ -9,7 +9,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from avse.evaluation.statistics import METRICS, score_of
+from avse.evaluation.metrics import METRICS
+from avse.evaluation.statistics import score_of
 from avse.reports.audio_player import make_player_tracks, time_ticks
 from avse.reports.page import data_uri, number, signed, span, write_page
 from avse.reports.spectrogram import COLOURS, RANGE_DB
@@ -106,8 +107,8 @@ def _words(seen: Intervals, most: int = 12) -> str:
 def _scores(scores: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     """Metric, before, after and gain; empty where nothing was scored."""
     lines = []
-    for metric in METRICS:
-        before, after = (score_of({"scores": scores.get(time)}, metric.name) for time in ("before", "after"))
+    for metric in METRICS.values():
+        before, after = (score_of({"scores": scores.get(time)}, metric.key) for time in ("before", "after"))
         if math.isfinite(before) or math.isfinite(after):
             words = number(before, metric.digits), number(after, metric.digits), signed(after - before, metric.digits)
             lines.append((metric.heading, *words))

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from avse.evaluation.statistics import UNPROCESSED, Mean, Metric, ScoreTable, score_of, subset_of
+from avse.evaluation.metrics import Metric
+from avse.evaluation.statistics import UNPROCESSED, Mean, ScoreTable, score_of, subset_of
 from avse.reports.audio_player import BYTES_PER_SECOND, PlayerTrack, make_player_tracks, time_ticks
 from avse.reports.charts import Points, Series, distributions, scatter
 from avse.reports.page import NOTHING, flat, number, signed, write_page
@@ -100,7 +101,7 @@ def _tone(study: ScoreTable, method: str) -> int:
 
 
 def _headline(study: ScoreTable, metric: Metric, method: str) -> tuple[Metric, Mean, Mean]:
-    return metric, study.mean(metric.name, method), study.mean_gain(metric.name, method)
+    return metric, study.mean(metric.key, method), study.mean_gain(metric.key, method)
 
 
 def _summary(study: ScoreTable) -> list[tuple[str, list[Line]]]:
@@ -116,7 +117,7 @@ def _summary(study: ScoreTable) -> list[tuple[str, list[Line]]]:
             if rows:
                 failed = sum(row.get("status") == "failed" for row in rows)
                 means = [
-                    (metric, study.mean(metric.name, method, subset), study.mean_gain(metric.name, method, subset))
+                    (metric, study.mean(metric.key, method, subset), study.mean_gain(metric.key, method, subset))
                     for metric in study.metrics
                 ]
                 worse = study.worse_share(method, subset)
@@ -132,7 +133,7 @@ def _distribution_charts(study: ScoreTable) -> list[tuple[str, Markup]]:
         groups = [
             (
                 ("All items" if subset is None else subset or NOTHING) if len(conditions) > 1 else "",
-                [Series(m, _tone(study, m), study.values(metric.name, m, subset)) for m in study.methods],
+                [Series(m, _tone(study, m), study.values(metric.key, m, subset)) for m in study.methods],
             )
             for subset in conditions
         ]
@@ -185,8 +186,8 @@ def _example(study: ScoreTable, row: Mapping[str, Any], played_seconds: float) -
     facts = [
         (
             metric.label,
-            number(score_of(row, metric.name), metric.digits),
-            signed(study.gain(row, metric.name), metric.digits),
+            number(score_of(row, metric.key), metric.digits),
+            signed(study.gain(row, metric.key), metric.digits),
         )
         for metric in study.metrics
     ]
@@ -216,7 +217,7 @@ def _table(study: ScoreTable) -> dict[str, Any]:
     lines = []
     for row in study.rows:
         words = [str(row["item"]), *([subset_of(row)] if has_subsets else []), str(row["method"])]
-        words += [number(score_of(row, metric.name), metric.digits) for metric in study.metrics]
+        words += [number(score_of(row, metric.key), metric.digits) for metric in study.metrics]
         words += [signed(study.gain(row, RANKED_BY), 1) if row["method"] != UNPROCESSED else NOTHING]
         words += [number(row.get("seconds"), 1), number(row.get("elapsed_seconds"), 1)]
         words += [f"{row.get('status')}" + (f": {_reason(row)}" if row.get("reason") else "")]

@@ -180,7 +180,7 @@ def test_click_into_a_picture_plays_from_there(visit: Any) -> None:
 def test_table_sorts_both_ways_with_missing_scores_last(visit: Any) -> None:
     page = visit("evaluation")
     page.locator(".more").click()
-    header = page.locator("#table-items th").filter(has_text="SI-SDR, dB")
+    header = page.locator("#table-items th").filter(has_text="SI-SDR dB")
 
     def shown() -> list[str]:
         texts = page.locator("#table-items tbody tr:visible td:nth-child(7)").all_inner_texts()

@@ -222,7 +222,7 @@ def test_gains_are_those_of_pairs_and_missing_scores_are_left_out() -> None:
     assert study.values("si_sdr", "net").tolist() == [5.0, 3.0, 2.0]
     assert [own["item"] for own in study.ranked("si_sdr", "net")] == ["a", "d"]
     assert study.mean("pesq", "net").num_items == 0
-    assert [metric.name for metric in study.metrics] == ["si_sdr"]
+    assert [metric.key for metric in study.metrics] == ["si_sdr"]
 
 
 def test_items_of_the_same_name_in_two_conditions_are_two() -> None:
