@@ -1,4 +1,4 @@
-"""DNSMOS P.835, a score that needs no reference: how good the sound is on the whole, from 1 to 5.
+"""DNSMOS P.835: overall speech quality from 1 to 5, without a reference.
 
 Reddy, Gopal and Cutler, 2022; the networks come inside the package `speechmos` and run offline.
 """
@@ -14,13 +14,13 @@ from avse.errors import MissingError
 
 
 def check_installed() -> None:
-    """MissingError if the package is not there."""
+    """Raise MissingError if the package `speechmos` is not installed."""
     if importlib.util.find_spec("speechmos") is None:
         raise MissingError("Scores without a reference need speechmos.", "Type: pip install 'avse[dnsmos]'")
 
 
 def overall(sound: np.ndarray) -> float:
-    """DNSMOS of a sound (N,) at 16 kHz; ValueError says why there is none."""
+    """Compute the DNSMOS of a signal (N,) at 16 kHz; ValueError gives the reason if there is none."""
     if len(sound) == 0 or not np.isfinite(sound).all() or not np.any(sound):
         raise ValueError("DNSMOS needs a sound that is not silent")
     from speechmos import dnsmos

@@ -30,7 +30,7 @@ Measure = Callable[[np.ndarray, np.ndarray], float]
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric: its key in rows and files, its label, unit and digits for readers, and how it is computed.
+    """Describe one metric: its key in rows and files, its label, unit and digits for readers, and how it is computed.
 
     ``measure`` takes reference and estimate (N,) at 16 kHz; None where the metric needs no reference (DNSMOS).
     """
@@ -53,7 +53,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Scores:
-    """A value for each metric that was asked for, and why those that are ``nan`` could not be computed."""
+    """Hold a value for each requested metric, and the reason for each value that is ``nan``."""
 
     values: dict[str, float]
     reasons: dict[str, str]
@@ -92,7 +92,7 @@ def _check_request(names: list[str], sample_rate: int) -> None:
 
 
 def _prepare(reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
-    """Both signals (N,) as floats at 16 kHz; ValueError if they cannot be compared at all."""
+    """Convert both signals (N,) to floats at 16 kHz; ValueError if they cannot be compared."""
     signals = {"reference": _floats(reference), "estimate": _floats(estimate)}
     for name, signal in signals.items():
         if signal.ndim != 1:
@@ -121,12 +121,12 @@ def _is_silent(signal: np.ndarray) -> bool:
 
 
 def _cut(signal: np.ndarray) -> list[np.ndarray]:
-    """A signal in equal windows of at most 30 s."""
+    """Split a signal into equal windows of at most 30 s."""
     return np.array_split(signal, max(1, math.ceil(len(signal) / (WINDOW_SECONDS * SAMPLE_RATE))))
 
 
 def _windows(reference: np.ndarray, estimate: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Both signals in windows, in double precision."""
+    """Split both signals into windows, in double precision."""
     for clean, enhanced in zip(_cut(reference), _cut(estimate), strict=True):
         yield clean.astype(np.float64), enhanced.astype(np.float64)
 
@@ -134,7 +134,7 @@ def _windows(reference: np.ndarray, estimate: np.ndarray) -> Iterator[tuple[np.n
 def _mean_over_windows(
     measure: Callable[[np.ndarray, np.ndarray], float | None], reference: np.ndarray, estimate: np.ndarray
 ) -> float | None:
-    """Mean of a score over the windows in which there is something to score, None if there is no such window."""
+    """Average a score over the windows that can be scored; None if there is no such window."""
     total = weight = 0.0
     for clean, enhanced in _windows(reference, estimate):
         value = None if _is_silent(clean) else measure(clean, enhanced)
@@ -145,7 +145,7 @@ def _mean_over_windows(
 
 
 def _pesq_wb(reference: np.ndarray, estimate: np.ndarray) -> float:
-    """Wide-band PESQ (ITU-T P.862.2), from 1.02 to 4.64, a mean over the windows that hold an utterance."""
+    """Compute wide-band PESQ (ITU-T P.862.2), from 1.02 to 4.64: the mean over the windows that hold an utterance."""
     _check_length(reference, PESQ_MIN_SECONDS)
     value = _mean_over_windows(_pesq_window, reference, estimate)
     if value is None:
@@ -160,7 +160,7 @@ def _pesq_window(reference: np.ndarray, estimate: np.ndarray) -> float | None:
 
 
 def _stoi(reference: np.ndarray, estimate: np.ndarray, extended: bool = False) -> float:
-    """Short-time objective intelligibility (Taal et al. 2011), or its extended form (Jensen and Taal 2016), up to 1.
+    """Compute STOI (Taal et al. 2011) or ESTOI (Jensen and Taal 2016), at most 1.
 
     A mean over the windows that hold enough speech.
     """
@@ -183,7 +183,7 @@ def _stoi_window(reference: np.ndarray, estimate: np.ndarray, extended: bool) ->
 
 
 def _si_sdr(reference: np.ndarray, estimate: np.ndarray) -> float:
-    """Scale-invariant signal-to-distortion ratio of the zero-mean signals in dB (Le Roux et al. 2019, eq. 5).
+    """Compute the SI-SDR of the zero-mean signals in dB (Le Roux et al. 2019, eq. 5).
 
     Bounded by the resolution of 64-bit floats, at about 157 dB for an estimate that equals its reference.
     """

@@ -1,4 +1,4 @@
-"""PESQ in a process of its own: the library ends its process, without a word, on some inputs.
+"""PESQ in a child process, because the library aborts its process on some inputs.
 
 One child is started on first use and kept; a child that died is replaced at the next call. This file is also the
 child's program: it reads pairs of 32-bit floats from standard input and writes one line of JSON for each.
@@ -22,7 +22,7 @@ SAMPLE_RATE = 16000
 
 
 def pesq_wide_band(reference: np.ndarray, estimate: np.ndarray) -> float | None:
-    """Wide-band PESQ (ITU-T P.862.2) of two arrays (N,) at 16 kHz; None if the reference has no utterance.
+    """Compute wide-band PESQ (ITU-T P.862.2) of two arrays (N,) at 16 kHz; None if the reference has no utterance.
 
     Raises ValueError, with the reason, where PESQ fails or its process dies.
     """
@@ -36,7 +36,7 @@ def pesq_wide_band(reference: np.ndarray, estimate: np.ndarray) -> float | None:
 
 
 class _Child:
-    """The running process and the conversation with it, one question at a time."""
+    """Hold the child process and exchange one question and answer at a time."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -80,14 +80,14 @@ class _Child:
 
 @cache
 def _child(parent: int) -> _Child:
-    """One child for each process that asks: a forked copy must not talk into its parent's pipe."""
+    """Return this process's own child: a forked copy must not write into its parent's pipe."""
     child = _Child()
     atexit.register(child.close)
     return child
 
 
 def _exchange(process: subprocess.Popen[bytes], pair: np.ndarray) -> bytes:
-    """The child's line, empty if it died."""
+    """Return the child's answer, empty if it died."""
     assert process.stdin is not None
     assert process.stdout is not None
     try:

@@ -1,4 +1,4 @@
-"""One recording before and after, against the same voice recorded clean.
+"""Compare a recording before and after enhancement with a clean reference of the same speech.
 
 Sounds lie in nameless files that are mapped, not held, so that two hours need no more memory than two minutes.
 """
@@ -23,7 +23,7 @@ from avse.io.ffmpeg import DEFAULT_LIMITS, Limits
 def read_reference(
     reference: Path, recording: Path, audio_track: int = 1, limits: Limits = DEFAULT_LIMITS
 ) -> np.ndarray:
-    """The clean voice (N,) at 16 kHz; InputError if it is not as long as the recording."""
+    """Read the clean reference (N,) at 16 kHz; InputError if it is not as long as the recording."""
     if not reference.is_file():
         raise UsageError(f"There is no reference {reference}.", "Check the path, or leave --reference out.")
     clean, mixed = _read(reader.probe(reference)), _read(reader.probe(recording, audio_track, limits))
@@ -38,7 +38,7 @@ def read_reference(
 def compare_files(
     clean: np.ndarray, recording: Path, output: Path, audio_track: int = 1, limits: Limits = DEFAULT_LIMITS
 ) -> dict[str, Any]:
-    """Scores of the recording ("before") and of the output ("after"), with reasons where there is no score.
+    """Score the recording ("before") and the output ("after"), with reasons where there is no score.
 
     Ends that differ by less than a video frame (a codec's padding) are cut to the shortest.
     """
@@ -83,7 +83,7 @@ def _read(recording: reader.Recording) -> np.ndarray:
 
 
 def _priming(recording: reader.Recording, output: reader.Recording) -> int:
-    """Samples before the output's own first one: the 1024 of an AAC encoder, which stay in where sound starts late."""
+    """Count the samples before the output's first one: the 1024 of an AAC encoder, kept where the audio starts late."""
     lags = []
     for file in (recording, output):
         if file.audio is None or file.video is None:

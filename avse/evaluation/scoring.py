@@ -1,4 +1,4 @@
-"""One item of an evaluation: every method run on it, and its estimate scored; a row for each, whatever happens."""
+"""Score one item of an evaluation: run every system on it; each gives a row, whatever happens."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Task:
-    """An item, and the labels of the methods that have no row yet."""
+    """Name an item and the systems that have no row for it yet."""
 
     item: Item
     labels: tuple[str, ...]
@@ -38,7 +38,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Setup:
-    """What every worker has to know."""
+    """Hold what every worker needs to know."""
 
     output: Path
     methods: tuple[System, ...]
@@ -49,7 +49,7 @@ class Setup:
 
 
 class Evaluator:
-    """One process: loads the nets once, then turns tasks into rows."""
+    """Load the networks once per process, then turn tasks into rows."""
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
@@ -67,7 +67,7 @@ class Evaluator:
         return rows
 
     def _row(self, method: System, case: Case, scratch: Path) -> Row:
-        """A row in any case: a failure is its reason."""
+        """Return a row in any case; a failure becomes its reason."""
         watch = _Watch()
         row = empty_row(case.item, method.label)
         try:
@@ -86,7 +86,7 @@ class Evaluator:
         return row | {"elapsed_seconds": watch.seconds.get("method", 0.0), "stage_seconds": watch.seconds}
 
     def _estimate(self, method: System, case: Case, scratch: Path, watch: _Watch) -> tuple[Path, np.ndarray]:
-        """The file that a method made, and its sound (N,)."""
+        """Run a system; return the file it wrote and its audio (N,)."""
         if method.label == UNPROCESSED:
             return case.mixture, case.sound
         folder = self._setup.output if self._setup.keep_estimates else scratch
@@ -99,7 +99,7 @@ class Evaluator:
             return path, audio_files.read_audio_file(path)
 
     def _scores(self, reference: np.ndarray | None, estimate: np.ndarray) -> tuple[dict[str, float], str]:
-        """Scores by name, and why those that are nan are."""
+        """Return scores by key, and the reasons for those that are nan."""
         values: dict[str, float] = dict.fromkeys(WITH_REFERENCE, math.nan)
         reasons: list[str] = []
         if reference is not None:
@@ -118,7 +118,7 @@ class Evaluator:
 
 @dataclass
 class _Watch:
-    """Seconds by stage: ``with watch("read"): ...``"""
+    """Measure seconds by stage: ``with watch("read"): ...``"""
 
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -132,7 +132,7 @@ class _Watch:
 
 
 def empty_row(item: Item, label: str, reason: str = "") -> Row:
-    """The row of a method that gave nothing."""
+    """Return the row of a system that gave no output."""
     scores: Mapping[str, float] = dict.fromkeys(WITH_REFERENCE, math.nan)
     return {
         "item": item.name, "subset": item.subset, "method": label, "status": "failed", "reason": reason or None,
@@ -144,12 +144,12 @@ def empty_row(item: Item, label: str, reason: str = "") -> Row:
 
 
 def made_path(output: Path, item: Item) -> Path:
-    """Where a mixture that is in no file is kept."""
+    """Return where the mixture of a recipe is stored."""
     return output / "mixtures" / safe(item.subset) / f"{safe(item.name)}.wav"
 
 
 def safe(name: str) -> str:
-    """A name of any characters as the name of a file; long ones end in a digest."""
+    """Turn any name into a file name; long ones end in a digest."""
     plain = re.sub(r"[^\w.,#+-]", "_", name).lstrip(".")
     return plain if len(plain) <= 150 else f"{plain[:130]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
@@ -162,7 +162,7 @@ def _reference(case: Case) -> np.ndarray | None:
 
 
 def _same_length(reference: np.ndarray, estimate: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both cut to the shorter if they differ by less than a video frame: the padding of a codec. ValueError if more."""
+    """Cut both to the shorter if they differ by less than a video frame (codec padding); AvseError if by more."""
     if abs(len(reference) - len(estimate)) > SAMPLES_PER_FRAME:
         raise AvseError(
             f"the lengths differ: reference {len(reference)} samples, estimate {len(estimate)} at 16 kHz",

@@ -1,4 +1,4 @@
-"""The rows of an evaluation, put in order: values and gains by method and condition, means, the best and the worst."""
+"""Statistics over the rows of an evaluation: means, gains and ranking by system and condition."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WORSE_DB = 0.5
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean with its 95 % confidence interval, over ``num_items`` items; all nan where there is none."""
+    """Hold a mean with its 95 % confidence interval over ``num_items`` items; nan where there are none."""
 
     value: float
     low: float
@@ -28,7 +28,7 @@ class Mean:
 
 
 def mean_of(values: np.ndarray, seed: int = 0) -> Mean:
-    """Mean of values (N,), and its interval by a seeded bootstrap over the items (percentiles of 1,000 resamples)."""
+    """Return the mean of values (N,) with the interval of a seeded bootstrap (percentiles of 1,000 resamples)."""
     if len(values) == 0:
         return Mean(math.nan, math.nan, math.nan, 0)
     rng = np.random.default_rng(seed)
@@ -38,7 +38,7 @@ def mean_of(values: np.ndarray, seed: int = 0) -> Mean:
 
 
 class ScoreTable:
-    """Rows of ``avse evaluate``, one for each item and method.
+    """Index the rows of ``avse evaluate``, one for each item and system.
 
     ``methods`` begins with the unprocessed mixture if it is there; ``subsets`` are the conditions; ``metrics`` those
     for which there is any score. ``seed`` is that of the bootstrap.
@@ -58,39 +58,39 @@ class ScoreTable:
 
     @property
     def main_method(self) -> str | None:
-        """The first method that does something."""
+        """Return the first system other than the unprocessed mixture."""
         return next((method for method in self.methods if method != UNPROCESSED), None)
 
     @property
     def num_items(self) -> int:
-        """Items, whatever the number of methods."""
+        """Count the items, whatever the number of systems."""
         return len({(subset, item) for subset, item, _ in self._of})
 
     def row(self, subset: str, item: str, method: str) -> Mapping[str, Any] | None:
-        """What one method made of one item."""
+        """Return the row of one system on one item."""
         return self._of.get((subset, item, method))
 
     def select(self, method: str, subset: str | None = None) -> list[Mapping[str, Any]]:
-        """Rows of one method, in one condition or in all."""
+        """Return the rows of one system, in one condition or in all."""
         return [row for (own, _, name), row in self._of.items() if name == method and (subset is None or own == subset)]
 
     def values(self, metric: str, method: str, subset: str | None = None) -> np.ndarray:
-        """The scores (N,) that there are."""
+        """Return the scores (N,) that exist."""
         scores = np.array([score_of(row, metric) for row in self.select(method, subset)], float)
         return scores[np.isfinite(scores)]
 
     def gain(self, row: Mapping[str, Any], metric: str) -> float:
-        """How far the score of a row lies above that of the unprocessed item; nan if either is missing."""
+        """Return the score of a row minus that of the unprocessed item; nan if either is missing."""
         before = self.row(subset_of(row), str(row["item"]), UNPROCESSED)
         return score_of(row, metric) - score_of(before, metric) if before is not None else math.nan
 
     def gains(self, metric: str, method: str, subset: str | None = None) -> np.ndarray:
-        """The gains (N,) that there are, item by item."""
+        """Return the gains (N,) that exist, item by item."""
         gains = np.array([self.gain(row, metric) for row in self.select(method, subset)], float)
         return gains[np.isfinite(gains)]
 
     def worse_share(self, method: str, subset: str | None = None) -> float:
-        """Share of items, 0 to 1, that a method made worse: SI-SDR more than 0.5 dB below the unprocessed item's.
+        """Return the share of items, 0 to 1, with an SI-SDR more than 0.5 dB below the unprocessed item's.
 
         nan where no item has a gain, and for the unprocessed items themselves.
         """
@@ -98,15 +98,15 @@ class ScoreTable:
         return float((gains < -WORSE_DB).mean()) if len(gains) and method != UNPROCESSED else math.nan
 
     def mean(self, metric: str, method: str, subset: str | None = None) -> Mean:
-        """Mean score of a method, in one condition or in all."""
+        """Return the mean score of a system, in one condition or in all."""
         return mean_of(self.values(metric, method, subset), self.seed)
 
     def mean_gain(self, metric: str, method: str, subset: str | None = None) -> Mean:
-        """Mean gain of a method, in one condition or in all."""
+        """Return the mean gain of a system, in one condition or in all."""
         return mean_of(self.gains(metric, method, subset), self.seed)
 
     def ranked(self, metric: str, method: str) -> list[Mapping[str, Any]]:
-        """Rows of a method that have a gain, or where nothing has one a score, best first."""
+        """Return the rows of a system, best first by gain, or by score where there is no gain."""
         rows = self.select(method)
         has_gain = len(self.gains(metric, method)) > 0
         worth = [self.gain(row, metric) if has_gain else score_of(row, metric) for row in rows]
@@ -114,17 +114,17 @@ class ScoreTable:
         return [rows[index] for index in order]
 
     def troubled(self) -> list[Mapping[str, Any]]:
-        """Rows with a reason why something is missing."""
+        """Return the rows that failed or lack a score."""
         return [row for row in self.rows if row.get("status") == "failed" or row.get("reason")]
 
 
 def subset_of(row: Mapping[str, Any]) -> str:
-    """The condition of a row, empty where the folder has none."""
+    """Return the condition of a row, empty where the folder has none."""
     return str(row.get("subset") or "")
 
 
 def score_of(row: Mapping[str, Any], metric: str) -> float:
-    """A score of a row, nan where it is missing."""
+    """Return a score of a row, nan where it is missing."""
     scores = {FORMER_KEYS.get(name, name): value for name, value in (row.get("scores") or {}).items()}
     value = scores.get(metric)
     return float(value) if isinstance(value, int | float) else math.nan

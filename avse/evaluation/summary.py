@@ -1,4 +1,4 @@
-"""What an evaluation comes to: means with confidence intervals, and all that is needed to repeat it."""
+"""Summarise an evaluation: means with confidence intervals, and all that is needed to repeat it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PACKAGES = ("torch", "numpy", "scipy", "pesq", "pystoi", "speechmos", "soxr", "s
 
 
 def summarise(rows: Sequence[Mapping[str, Any]], methods: Sequence[System], seed: int) -> dict[str, Any]:
-    """Versions, machine, methods with their weights' SHA-256, and a table by subset and method."""
+    """Return versions, machine, systems with the SHA-256 of their weights, and a table by subset and system."""
     study = ScoreTable(rows)
     table = [_line(study, subset, method, seed) for subset in study.subsets for method in study.methods]
     return {
@@ -43,7 +43,7 @@ def summarise(rows: Sequence[Mapping[str, Any]], methods: Sequence[System], seed
 
 
 def times(rows: Sequence[Mapping[str, Any]], wall_seconds: float, num_jobs: int) -> dict[str, float]:
-    """Where the time of a run went: shares of what the workers had, 1 in all."""
+    """Return where the time of a run went, as shares of what the workers had (1 in all)."""
     stages = {name: sum(row["stage_seconds"].get(name, 0.0) for row in rows) for name in ("method", "score")}
     busy = sum(sum(row["stage_seconds"].values()) for row in rows)
     given = max(num_jobs * wall_seconds, 1e-9)
@@ -83,7 +83,7 @@ def _mean(mean: Mean) -> dict[str, Any]:
 
 
 def _or_none(value: float) -> float | None:
-    """A number that JSON knows."""
+    """Return a number that JSON can hold, or None."""
     return value if math.isfinite(value) else None
 
 

@@ -1,4 +1,4 @@
-"""What can be compared: the mixture as it is, nets of this project, any command that turns one file into another."""
+"""The systems to compare: the unprocessed mixture, models of this project, and external commands."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PATIENCE_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class System:
-    """One thing to compare: its name in tables, and what it is; one of ``model`` and ``command``, or neither: mixed."""
+    """Describe one system: its label, and either ``model`` or ``command``; neither for the unprocessed mixture."""
 
     label: str
     spec: str
@@ -48,7 +48,7 @@ class System:
 
 
 def parse_systems(specs: Sequence[str]) -> list[System]:
-    """Methods from what was typed, "mixed" first whether it was asked for or not.
+    """Parse the systems as typed; the unprocessed mixture always comes first.
 
     ``mixed``; a shipped net or PATH.safetensors, with ``:no-video`` to ignore the picture; or ``external:COMMAND``
     with ``{in}`` or ``{wav}``, and ``{out}``. ``NAME=`` before any of these names it.
@@ -96,14 +96,14 @@ def _check_command(command: Sequence[str]) -> None:
 
 
 class Case:
-    """An item in hand: its files in the forms that methods ask for, made when they are first needed."""
+    """Provide the files of one item in the forms that systems ask for, made on first use."""
 
     def __init__(self, item: Item, scratch: Path, made_mixture: Path) -> None:
         self.item, self._scratch, self._made_mixture = item, scratch, made_mixture
 
     @cached_property
     def mixture(self) -> Path:
-        """The mixture's file; one that is in no file is made."""
+        """Return the mixture's file, making it if it exists only as a recipe."""
         if not isinstance(self.item.mixture, Recipe):
             return self.item.mixture
         audio_files.write_audio_file(self._made_mixture, self.item.mixture.make())
@@ -111,24 +111,24 @@ class Case:
 
     @cached_property
     def sound(self) -> np.ndarray:
-        """The mixture (N,) at 16 kHz."""
+        """Return the mixture (N,) at 16 kHz."""
         return audio_files.read_audio_file(self.mixture)
 
     @property
     def seconds(self) -> float:
-        """Length of the mixture."""
+        """Return the length of the mixture."""
         return len(self.sound) / SAMPLE_RATE
 
     @cached_property
     def wav(self) -> Path:
-        """The mixture as WAV at 16 kHz, one channel."""
+        """Return the mixture as mono WAV at 16 kHz."""
         path = self._scratch / "mixture.wav"
         audio_files.write_audio_file(path, self.sound)
         return path
 
     @cached_property
     def recording(self) -> Path:
-        """The target's film with the mixture as its sound, or the mixture alone where there is no film."""
+        """Return the target's video with the mixture as its audio, or the mixture alone where there is no video."""
         video = self.item.video
         if video is None or video == self.item.mixture:
             return self.mixture
@@ -140,7 +140,7 @@ class Case:
 
     @cached_property
     def tracks(self) -> list[Track]:
-        """The faces of the film, found once for all nets."""
+        """Return the face tracks of the video, found once for all models."""
         import torch
 
         from avse.faces import detection, face_tracker
@@ -152,7 +152,7 @@ class Case:
 
 
 class Runner:
-    """Runs methods on cases; every net is loaded once, and faces are looked for once, in the time of the first net."""
+    """Run systems on items; models are loaded once, and faces are detected once, in the time of the first model."""
 
     def __init__(self, methods: Sequence[System], device: str, num_threads: int) -> None:
         self._nets: dict[str, Checkpoint] = {}
@@ -165,7 +165,7 @@ class Runner:
             self._nets[name] = load_model(name, device)
 
     def run(self, method: System, case: Case, estimate: Path) -> None:
-        """Write a method's estimate as ``estimate`` (.wav). AvseError says why it cannot."""
+        """Write a system's estimate as ``estimate`` (.wav); AvseError gives the reason if it cannot."""
         estimate.parent.mkdir(parents=True, exist_ok=True)
         if method.model:
             from avse.enhancement.pipeline import enhance
@@ -179,7 +179,7 @@ class Runner:
 
 
 def _run_command(command: Sequence[str], case: Case, output: Path) -> None:
-    """Run a command of somebody else's; AvseError with its last words if it fails, hangs or writes nothing."""
+    """Run an external command; AvseError with its last line if it fails, hangs or writes nothing."""
     output.unlink()  # some programs refuse to write over a file
     values = {"{out}": str(output)}
     for name, form in (("{in}", "recording"), ("{wav}", "wav")):

@@ -1,4 +1,4 @@
-"""Reports to look at and to listen to: each one page that holds all it needs and asks nothing of any other machine."""
+"""HTML reports: each is one self-contained page that loads nothing from elsewhere."""
 
 from __future__ import annotations
 

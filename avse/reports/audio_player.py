@@ -1,4 +1,4 @@
-"""A recording as it stands in a report: spectrogram, waveform, and a player for its beginning."""
+"""The audio player of a report: spectrogram, waveform, and the beginning of the audio to play."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TICKS_SECONDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 
 
 @dataclass(frozen=True)
 class PlayerTrack:
-    """One sound in a report; ``problem`` says why there is none. Times in seconds, ``sound`` and pictures as data."""
+    """Hold one audio track of a report; ``problem`` says why there is none. Times in seconds, media as data URIs."""
 
     label: str
     problem: str = ""
@@ -47,7 +47,7 @@ def make_player_tracks(
     num_columns: int,
     audio_track: int = 1,
 ) -> list[PlayerTrack]:
-    """Tracks of sounds that belong together: their pictures share one scale, that of the first which can be read.
+    """Build tracks of related audio files that share one scale: that of the first file that can be read.
 
     A file that cannot be read gives a track that says so. ``audio_track`` is that of the first file, if it has several.
     """
@@ -67,7 +67,7 @@ def make_player_tracks(
 
 
 def time_ticks(seconds: float, count: int = 6) -> list[tuple[float, str]]:
-    """Round times along a recording: how far along, from 0 to 1, and as words."""
+    """Return round times along a recording: position from 0 to 1, and label."""
     step = next((step for step in TICKS_SECONDS if seconds <= step * count), TICKS_SECONDS[-1])
     digits = max(0, -math.floor(math.log10(step) + 1e-9))
     times = [index * step for index in range(math.floor(seconds / step + 1e-9) + 1)] if seconds > 0 else []
@@ -75,7 +75,7 @@ def time_ticks(seconds: float, count: int = 6) -> list[tuple[float, str]]:
 
 
 def encode(waveform: np.ndarray, sample_rate: int) -> str:
-    """Sound (N,) as a data address: MP3, which every browser plays, or FLAC where this libsndfile has no MP3."""
+    """Encode audio (N,) as a data URI: MP3, or FLAC where this libsndfile has no MP3."""
     kind = "MP3" if "MP3" in soundfile.available_formats() else "FLAC"
     file = io.BytesIO()
     soundfile.write(file, np.clip(waveform, -1, 1), sample_rate, format=kind)
@@ -85,7 +85,7 @@ def encode(waveform: np.ndarray, sample_rate: int) -> str:
 def _read(
     blocks: Iterator[np.ndarray], sample_rate: int, played_seconds: float, num_columns: int
 ) -> tuple[Spectrogram, np.ndarray]:
-    """One pass over a sound: its outline, and the samples (N,) of its beginning."""
+    """Read the audio once: its spectrogram, and the samples (N,) of its beginning."""
     drawing, kept, missing = SpectrogramBuilder(sample_rate, num_columns), [], round(played_seconds * sample_rate)
     for block in blocks:
         drawing.add(block)
@@ -98,7 +98,7 @@ def _read(
 
 
 def _blocks(path: Path, sample_rate: int, audio_track: int) -> Iterator[np.ndarray]:
-    """The mean of the channels in blocks (N,); a file of that rate, as avse itself writes it, needs no ffmpeg."""
+    """Yield the mean of the channels in blocks (N,); WAV and FLAC at the right rate need no ffmpeg."""
     if not path.is_file():
         raise InputError(f"There is no file {path}.", "Check the path.")
     if read_by_libsndfile(path) and _sample_rate(path) == sample_rate:

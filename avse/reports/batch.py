@@ -1,4 +1,4 @@
-"""The report of ``avse batch``: what became of each recording, what failed and why, and how fast it went."""
+"""The report of ``avse batch``: status of each recording, failures with reasons, throughput."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Row = Mapping[str, Any]
 
 
 def batch_report(rows: list[dict[str, Any]], summary: dict[str, Any], output: Path) -> Path:
-    """Write what became of a folder of recordings as one page.
+    """Write a page about a batch of recordings.
 
     Args:
         rows: one for each recording: item, status ("done", "skipped" or "failed"), error, hint, elapsed_seconds,
@@ -53,7 +53,7 @@ def batch_report(rows: list[dict[str, Any]], summary: dict[str, Any], output: Pa
 
 
 def _tiles(done: Sequence[Row], summary: Row) -> list[tuple[str, str, str]]:
-    """Label, value and note of what one wants to know first."""
+    """Return label, value and note of the key figures."""
     length = float(_column(done, "duration_seconds").sum())
     tiles = [("Recordings enhanced", str(len(done)), ""), ("Length of these", span(length), "")]
     elapsed = summary.get("elapsed_seconds")
@@ -68,7 +68,7 @@ def _tiles(done: Sequence[Row], summary: Row) -> list[tuple[str, str, str]]:
 
 
 def _charts(done: Sequence[Row]) -> list[tuple[str, Markup]]:
-    """Time against length, share of the face, gain against a reference; those for which there are values."""
+    """Return the charts that have values: time against length, visible share, gain against a reference."""
     charts = []
     timed = [row for row in done if is_number(row.get("duration_seconds")) and is_number(row.get("elapsed_seconds"))]
     if timed:
@@ -86,7 +86,7 @@ def _charts(done: Sequence[Row]) -> list[tuple[str, Markup]]:
 
 
 def _table(rows: Sequence[Row]) -> dict[str, Any]:
-    """All rows, as words; scores after enhancement only where something was scored."""
+    """Return all rows as text, with scores only where something was scored."""
     metrics = [
         metric for metric in METRICS.values() if any(math.isfinite(score_of(_after(row), metric.key)) for row in rows)
     ]
@@ -109,7 +109,7 @@ def _table(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def _linked(row: Row) -> str:
-    """The name of a recording, leading to its output where that lies beside the page."""
+    """Return the name of a recording as a link to its output where that lies beside the page."""
     output = str(row.get("output") or "")
     if row.get("status") == "failed" or not output or ":" in output or output.startswith(("/", "\\")):
         return str(row["item"])
@@ -121,7 +121,7 @@ def _failure(row: Row) -> tuple[str, str, str]:
 
 
 def _after(row: Row) -> Row:
-    """A row whose scores are those of the output; they may be given before and after, or after alone."""
+    """Return a row whose scores are those of the output, whether stored before and after or after alone."""
     scores = row.get("scores") or {}
     return {"scores": scores.get("after", scores)}
 

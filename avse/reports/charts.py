@@ -1,4 +1,4 @@
-"""The charts of the reports, drawn as SVG: distributions, points with their running median, counts."""
+"""SVG charts of the reports: distributions, scatter plots with running median, histograms."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LABEL_WIDTH = 92.0
 
 @dataclass(frozen=True)
 class Series:
-    """Values (N,) under one name; ``tone`` is the number of its colour."""
+    """Hold values (N,) under one name; ``tone`` is the number of its colour."""
 
     label: str
     tone: int
@@ -28,7 +28,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Points:
-    """Places ``x`` and ``y`` (N,) with a word for each."""
+    """Hold positions ``x`` and ``y`` (N,) with a label for each."""
 
     x: np.ndarray
     y: np.ndarray
@@ -36,7 +36,7 @@ class Points:
 
 
 def distributions(groups: Sequence[tuple[str, Sequence[Series]]], title: str, digits: int) -> Markup:
-    """A violin with a box for each series, in groups one below the other, on one axis."""
+    """Draw a violin with a box for each series, in groups one below the other, on one axis."""
     everything = np.concatenate([series.values for _, group in groups for series in group] or [np.zeros(0)])
     scale = Scale.around(everything, LABEL_WIDTH + 8, WIDTH - 12)
     parts, y = [], 4.0
@@ -53,7 +53,7 @@ def distributions(groups: Sequence[tuple[str, Sequence[Series]]], title: str, di
 
 
 def _distribution(series: Series, scale: Scale, y: float, digits: int) -> Markup:
-    """One row: violin, box of the middle half, whiskers from the 5th to the 95th percentile, median."""
+    """Draw one row: violin, interquartile box, whiskers from the 5th to the 95th percentile, median."""
     label = tag("text", clipped(series.label, 15), tag("title", series.label), x=0, y=y + 4, class_="label")
     values = series.values
     if len(values) == 0:
@@ -81,7 +81,7 @@ def _distribution(series: Series, scale: Scale, y: float, digits: int) -> Markup
 
 
 def _violin(values: np.ndarray, scale: Scale, y: float) -> str:
-    """The outline of a Gaussian kernel density estimate (bandwidth after Silverman, 1986, eq. 3.31)."""
+    """Draw the outline of a Gaussian kernel density estimate (bandwidth after Silverman, 1986, eq. 3.31)."""
     q1, q3 = np.percentile(values, [25, 75])
     spread = min(values.std(), (q3 - q1) / 1.34) or values.std() or 1e-6
     bandwidth = 0.9 * spread * len(values) ** -0.2
@@ -94,7 +94,7 @@ def _violin(values: np.ndarray, scale: Scale, y: float) -> str:
 
 
 def scatter(points: Points, x_title: str, y_title: str, tone: int, frame: Points | None = None) -> Markup:
-    """Points with their running median; ``frame`` sets the axes, so that several charts can be compared."""
+    """Draw points with their running median; ``frame`` sets the axes, so that several charts compare."""
     frame = frame or points
     across = Scale.around(frame.x, 44, WIDTH - 10)
     up = Scale.around(np.append(frame.y, 0.0), 232, 26)
@@ -112,7 +112,7 @@ def scatter(points: Points, x_title: str, y_title: str, tone: int, frame: Points
 
 
 def _running_median(points: Points, across: Scale, up: Scale) -> Markup:
-    """A line through the medians of the points in each twelfth of the axis, where at least three of them are."""
+    """Draw a line through the medians of each twelfth of the axis that holds three points or more."""
     step = (across.high - across.low) / 12
     part = np.floor((points.x - across.low) / step)
     members = [part == index for index in range(13) if (part == index).sum() >= 3]
@@ -123,7 +123,7 @@ def _running_median(points: Points, across: Scale, up: Scale) -> Markup:
 
 
 def histogram(values: np.ndarray, x_title: str, y_title: str, num_bins: int = 12) -> Markup:
-    """How many items lie where."""
+    """Draw a histogram of the number of items."""
     across = Scale.around(values, 44, WIDTH - 10)
     counts, edges = np.histogram(values, bins=num_bins, range=(across.low, across.high))
     up = Scale.around(np.array([0, max(int(counts.max()), 4)]), 232, 26)

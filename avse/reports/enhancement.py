@@ -1,4 +1,4 @@
-"""The report of ``avse enhance``: one recording before and after, and the face that was followed."""
+"""The report of ``avse enhance``: one recording before and after, and the target speaker's face."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def enhancement_report(
     *,
     audio_track: int = 1,
 ) -> Path:
-    """Write what was done with one recording as one page.
+    """Write a page about one enhanced recording.
 
     Args:
         result: what `avse.enhancement.result.Result.as_dict` gives; of its values the page shows those that are there.
@@ -71,7 +71,7 @@ def enhancement_report(
 
 
 def _tiles(result: Mapping[str, Any], seconds: float) -> list[tuple[str, str, str]]:
-    """Label, value and note of what one wants to know first."""
+    """Return label, value and note of the key figures."""
     tiles = [("Length", span(seconds), "")]
     if result.get("num_faces"):
         share = float(result.get("seen_share") or 0.0)
@@ -87,7 +87,7 @@ def _tiles(result: Mapping[str, Any], seconds: float) -> list[tuple[str, str, st
 
 
 def _timeline(seen: Intervals, seconds: float) -> Markup:
-    """The intervals as bars over the length of the recording."""
+    """Draw the intervals as bars over the length of the recording."""
     bars = [
         tag("rect", x=f"{1000 * start / seconds:.2f}", y=0, width=f"{1000 * (end - start) / seconds:.2f}", height=1)
         for start, end in seen
@@ -105,7 +105,7 @@ def _words(seen: Intervals, most: int = 12) -> str:
 
 
 def _scores(scores: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
-    """Metric, before, after and gain; empty where nothing was scored."""
+    """Return metric, before, after and gain as text; empty where nothing was scored."""
     lines = []
     for metric in METRICS.values():
         before, after = (score_of({"scores": scores.get(time)}, metric.key) for time in ("before", "after"))
@@ -116,7 +116,7 @@ def _scores(scores: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
 
 
 def _reasons(scores: Mapping[str, Any]) -> list[str]:
-    """Why scores are missing, one sentence each."""
+    """Return why scores are missing, one sentence each."""
     return [
         f"{name}, {time}: {reason}"
         for time, reasons in (scores.get("reasons") or {}).items()

@@ -1,4 +1,4 @@
-"""The report of ``avse evaluate``: how good each method is, under which conditions, and what that sounds like."""
+"""The report of ``avse evaluate``: scores of each system by condition, with examples to listen to."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NUM_READERS = 4
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the summary: a method in a condition, with the mean of each metric and of its gain."""
+    """Hold one line of the summary: a system in a condition, with the mean of each metric and of its gain."""
 
     method: str
     tone: int
@@ -42,7 +42,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Example:
-    """One item to listen to."""
+    """Hold one item to listen to."""
 
     item: str
     subset: str
@@ -95,7 +95,7 @@ def evaluation_report(rows: list[dict[str, Any]], summary: dict[str, Any], outpu
 
 
 def _tone(study: ScoreTable, method: str) -> int:
-    """0, grey, is the unprocessed sound; 1, the accent, the main method."""
+    """Return the colour of a system: 0, grey, is the unprocessed mixture; 1, the accent, the main system."""
     others = [name for name in study.methods if name != UNPROCESSED]
     return 0 if method == UNPROCESSED else 1 + others.index(method) % (NUM_TONES - 1)
 
@@ -105,7 +105,7 @@ def _headline(study: ScoreTable, metric: Metric, method: str) -> tuple[Metric, M
 
 
 def _summary(study: ScoreTable) -> list[tuple[str, list[Line]]]:
-    """Lines of all items, and where there are several conditions, of each."""
+    """Return the lines of all items, and of each condition where there are several."""
     conditions: list[tuple[str, str | None]] = [("All items", None)]
     if len(study.subsets) > 1:
         conditions += [(subset or NOTHING, subset) for subset in study.subsets]
@@ -142,7 +142,7 @@ def _distribution_charts(study: ScoreTable) -> list[tuple[str, Markup]]:
 
 
 def _level_charts(study: ScoreTable) -> list[tuple[str, Markup]]:
-    """SI-SDR gain over the SI-SDR of the unprocessed item, one chart for each method, all with the same axes."""
+    """Draw SI-SDR gain over unprocessed SI-SDR, one chart for each system, all with the same axes."""
     points = {}
     for method in study.methods:
         rows = [row for row in study.select(method) if np.isfinite(study.gain(row, RANKED_BY))]
@@ -168,14 +168,14 @@ def _point_words(row: Mapping[str, Any], level: float, gain: float) -> str:
 
 
 def _played_seconds(study: ScoreTable, num_examples: int) -> float:
-    """How much of each sound there is room for."""
+    """Return how much of each audio file fits on the page."""
     num_sounds = max(1, num_examples * (len(study.methods) + 1))
     seconds = SOUND_BYTES / num_sounds / BYTES_PER_SECOND
     return max(2.0, min(MAX_PLAYED_SECONDS, float(int(seconds))))
 
 
 def _example(study: ScoreTable, row: Mapping[str, Any], played_seconds: float) -> Example:
-    """Sounds of an item before, after by each method, and the reference, with scores of the row's own method."""
+    """Return the audio of an item before, after each system, and the reference, with the scores of the row's system."""
     subset, item = subset_of(row), str(row["item"])
     sounds = [("Before", row.get("mixture"))]
     for method in study.methods:
@@ -209,7 +209,7 @@ def _reason(row: Mapping[str, Any]) -> str:
 
 
 def _table(study: ScoreTable) -> dict[str, Any]:
-    """All rows, as words."""
+    """Return all rows as text."""
     has_subsets = any(study.subsets)
     headers = [("Item", False), *([("Condition", False)] if has_subsets else []), ("Method", False)]
     headers += [(metric.heading, True) for metric in study.metrics]
@@ -230,5 +230,5 @@ def _name(row: Mapping[str, Any]) -> str:
 
 
 def _is_table(value: Any) -> bool:
-    """Lists of records, such as the means, which the page shows in its own way."""
+    """Tell lists of records, such as the means, which the page shows in its own way."""
     return isinstance(value, Sequence) and any(isinstance(item, Mapping) for item in value)

@@ -1,4 +1,4 @@
-"""One look for all reports: a template, one style sheet and one script become one file.
+"""The common page of all reports: a template, one style sheet and one script in one file.
 
 Every value is escaped. Beyond that, the page's own policy lets a browser run the one script that it was written with,
 and load nothing: whatever a recording or an item is called, it stays text.
@@ -24,7 +24,7 @@ MINUS = "\N{MINUS SIGN}"
 
 
 def write_page(output: Path, template: str, **context: Any) -> Path:
-    """Fill a template and write it whole to ``output``, which is returned."""
+    """Fill a template, write it whole to ``output`` and return ``output``."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     pages = Environment(
@@ -45,21 +45,21 @@ def write_page(output: Path, template: str, **context: Any) -> Path:
 
 
 def number(value: Any, digits: int = 2) -> str:
-    """A number for readers; a dash where there is none."""
+    """Format a number; a dash where there is none."""
     if not is_number(value):
         return NOTHING
     return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", MINUS)
 
 
 def signed(value: Any, digits: int = 2) -> str:
-    """A difference for readers: its sign is always there."""
+    """Format a difference, always with its sign."""
     if not is_number(value):
         return NOTHING
     return f"{round(value, digits) + 0.0:+.{digits}f}".replace("-", MINUS)
 
 
 def span(seconds: Any) -> str:
-    """A length of time for readers: 3.5 s, 2 min 05 s, 1 h 02 min."""
+    """Format a duration: 3.5 s, 2 min 05 s, 1 h 02 min."""
     if not is_number(seconds):
         return NOTHING
     if round(seconds, 1) < 60:
@@ -71,7 +71,7 @@ def span(seconds: Any) -> str:
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested facts as pairs of words: {"a": {"b": 1}} gives ("a, b", "1")."""
+    """Flatten nested facts into pairs of text: {"a": {"b": 1}} gives ("a, b", "1")."""
     pairs = []
     for key, value in values.items():
         name = f"{prefix}{key}".replace("_", " ")
@@ -83,12 +83,12 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
 
 
 def data_uri(kind: str, data: bytes) -> str:
-    """Bytes as an address that needs no other file."""
+    """Return bytes as a data URI."""
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def is_number(value: Any) -> bool:
-    """Whether there is a number to show."""
+    """Tell whether a value is a finite number."""
     return isinstance(value, int | float) and math.isfinite(value)
 
 

@@ -1,4 +1,4 @@
-"""What a recording of any length looks like, at a bounded size: its spectrogram and the outline of its waveform.
+"""Spectrogram and waveform outline of audio of any length, at a bounded size.
 
 Legend: `N` samples, `R` rows (bands of 62.5 Hz), `K` columns.
 """
@@ -20,7 +20,7 @@ COLOURS = ("#0b0f1d", "#1b2450", "#46307f", "#86347f", "#c8466b", "#f07f56", "#f
 
 @dataclass(frozen=True)
 class Spectrogram:
-    """Mean power (R, K) up to 8 kHz, lowest and highest sample (K,) of each column, and the length in seconds."""
+    """Hold the mean power (R, K) up to 8 kHz, lowest and highest sample (K,) of each column, and the seconds."""
 
     power: np.ndarray
     low: np.ndarray
@@ -29,17 +29,17 @@ class Spectrogram:
 
     @property
     def peak(self) -> float:
-        """The largest distance from zero."""
+        """Return the largest absolute sample."""
         return float(max(self.high.max(initial=0.0), -self.low.min(initial=0.0)))
 
     @property
     def top_db(self) -> float:
-        """The level of the loudest point of the spectrogram."""
+        """Return the level of the loudest point of the spectrogram."""
         return float(10 * np.log10(self.power.max(initial=0.0) + 1e-12))
 
 
 class SpectrogramBuilder:
-    """Takes sound in blocks and keeps, whatever comes, fewer than twice ``num_columns`` columns.
+    """Take audio in blocks and keep fewer than twice ``num_columns`` columns, whatever the length.
 
     A column begins as a step of 10 ms. When there are too many, neighbours become one.
     """
@@ -56,7 +56,7 @@ class SpectrogramBuilder:
         self._steps_per_column = 1
 
     def add(self, block: np.ndarray) -> None:
-        """Draw the next samples (N,)."""
+        """Add the next samples (N,)."""
         self.num_samples += len(block)
         self._sound = np.concatenate([self._sound, block])
         num_steps = (len(self._sound) - len(self._window)) // self._step + 1
@@ -66,7 +66,7 @@ class SpectrogramBuilder:
             self._collect()
 
     def finish(self) -> Spectrogram:
-        """The outline of all that was added; the last window is filled up with silence."""
+        """Return the spectrogram of all that was added; the last window is padded with silence."""
         seconds = self.num_samples / self.sample_rate
         missing = -(-len(self._sound) // self._step)
         if missing:
@@ -79,7 +79,7 @@ class SpectrogramBuilder:
         return Spectrogram(power, low[0], high[0], seconds)
 
     def _look(self, num_steps: int) -> np.ndarray:
-        """Power in each band, lowest and highest sample of the next steps: (steps, R + 2)."""
+        """Compute power in each band, lowest and highest sample of the next steps: (steps, R + 2)."""
         views = np.lib.stride_tricks.sliding_window_view(self._sound, len(self._window))[:: self._step][:num_steps]
         spectrum = np.fft.rfft(views * self._window)[:, : 2 * NUM_ROWS]
         power = np.square(np.abs(spectrum) / self._window.sum() * 2).reshape(num_steps, NUM_ROWS, 2).mean(2)
@@ -87,7 +87,7 @@ class SpectrogramBuilder:
         return np.column_stack([power, steps.min(1), steps.max(1)]).astype(np.float32)
 
     def _collect(self) -> None:
-        """Make columns of the steps, and fewer of them while there are too many."""
+        """Make columns of the steps, and merge them while there are too many."""
         while True:
             whole = len(self._steps) // self._steps_per_column * self._steps_per_column
             self._columns = np.concatenate([self._columns, _joined(self._steps[:whole], self._steps_per_column)])
@@ -102,13 +102,13 @@ class SpectrogramBuilder:
 
 
 def _joined(steps: np.ndarray, count: int) -> np.ndarray:
-    """Every ``count`` steps as one: the mean power, the lowest and the highest sample."""
+    """Merge every ``count`` steps into one: the mean power, the lowest and the highest sample."""
     groups = steps.reshape(-1, max(count, 1), steps.shape[1])
     return np.column_stack([groups[..., :-2].mean(1), groups[..., -2].min(1), groups[..., -1].max(1)])
 
 
 def spectrogram_png(outline: Spectrogram, top_db: float) -> bytes:
-    """The power as a PNG picture, low frequencies at the bottom; the brightest colour stands for ``top_db``."""
+    """Render the power as PNG, low frequencies at the bottom; the brightest colour stands for ``top_db``."""
     from PIL import Image
 
     level_db = 10 * np.log10(outline.power[::-1] + 1e-12) - top_db
@@ -121,7 +121,7 @@ def spectrogram_png(outline: Spectrogram, top_db: float) -> bytes:
 
 
 def waveform_path(outline: Spectrogram, peak: float) -> str:
-    """An SVG path around the waveform, in a box one unit wide for each column, from -1 (top: +peak) to 1."""
+    """Return an SVG path around the waveform, one unit wide for each column, from -1 (top: +peak) to 1."""
     scale = 1 / max(peak, 1e-6)
     place = np.arange(len(outline.high)) + 0.5
     upper = zip(place, -outline.high * scale - 0.004, strict=True)

@@ -1,4 +1,4 @@
-"""The parts of a chart: escaped SVG elements, a linear scale with round ticks, axes. Colours are left to the page."""
+"""Parts of SVG charts: escaped elements, a linear scale with round ticks, axes. Colours come from the page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WIDTH = 360
 
 
 def tag(name: str, *children: Markup | str, **attributes: object) -> Markup:
-    """One element; ``class_`` is the attribute class, an underscore stands for a hyphen, all text is escaped."""
+    """Return one element; ``class_`` is the class, an underscore stands for a hyphen, all text is escaped."""
     words = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{escape(_short(value))}"' for key, value in attributes.items()
     )
@@ -25,7 +25,7 @@ def tag(name: str, *children: Markup | str, **attributes: object) -> Markup:
 
 @dataclass(frozen=True)
 class Scale:
-    """A linear map from values (``low`` to ``high``) to places in the drawing (``start`` to ``end``)."""
+    """Map values (``low`` to ``high``) linearly to positions in the drawing (``start`` to ``end``)."""
 
     low: float
     high: float
@@ -37,7 +37,7 @@ class Scale:
 
     @classmethod
     def around(cls, values: Sequence[float] | np.ndarray, start: float, end: float) -> Scale:
-        """A scale from tick to tick that holds all values; from 0 to 1 if there are none."""
+        """Return a scale from tick to tick that holds all values; from 0 to 1 if there are none."""
         low, high = (float(np.min(values)), float(np.max(values))) if len(values) else (0.0, 1.0)
         if high - low < 1e-9:
             low, high = low - 0.5, high + 0.5
@@ -45,21 +45,21 @@ class Scale:
         return cls(math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step, start, end)
 
     def ticks(self) -> list[float]:
-        """Round values from ``low`` to ``high``."""
+        """Return round values from ``low`` to ``high``."""
         step = tick_step(self.low, self.high)
         first = math.ceil(self.low / step - 1e-9)
         return [index * step for index in range(first, math.floor(self.high / step + 1e-9) + 1)]
 
 
 def tick_step(low: float, high: float, count: int = 5) -> float:
-    """1, 2 or 5 times a power of ten, so that about ``count`` of them fill the range."""
+    """Return 1, 2 or 5 times a power of ten, so that about ``count`` steps fill the range."""
     rough = (high - low) / count
     power = 10.0 ** math.floor(math.log10(rough))
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
 
 
 def horizontal_axis(scale: Scale, top: float, bottom: float, title: str) -> Markup:
-    """Grid lines from top to bottom, values below them, and what they are."""
+    """Draw grid lines from top to bottom, values below them, and the axis label."""
     parts = []
     for value in scale.ticks():
         place = scale(value)
@@ -71,7 +71,7 @@ def horizontal_axis(scale: Scale, top: float, bottom: float, title: str) -> Mark
 
 
 def vertical_axis(scale: Scale, left: float, right: float, title: str) -> Markup:
-    """Grid lines from left to right, values beside them, and what they are above."""
+    """Draw grid lines from left to right, values beside them, and the axis label above."""
     parts = []
     for value in scale.ticks():
         place = scale(value)
@@ -82,7 +82,7 @@ def vertical_axis(scale: Scale, left: float, right: float, title: str) -> Markup
 
 
 def chart(height: float, label: str, *parts: Markup) -> Markup:
-    """The whole drawing, 360 units wide; ``label`` is for those who do not see it."""
+    """Return the whole drawing, 360 units wide; ``label`` is for screen readers."""
     return tag(
         "svg", *parts, viewBox=f"0 0 {WIDTH} {_short(height)}", role="img", aria_label=label, class_="chart",
         preserveAspectRatio="xMidYMin meet",
@@ -90,7 +90,7 @@ def chart(height: float, label: str, *parts: Markup) -> Markup:
 
 
 def clipped(text: str, length: int) -> str:
-    """Text of at most that many characters, its middle left out."""
+    """Shorten text to that many characters by leaving out its middle."""
     if len(text) <= length:
         return text
     head = length // 2
@@ -102,5 +102,5 @@ def _value(scale: Scale, value: float) -> str:
 
 
 def _short(value: object) -> str:
-    """Numbers with at most one decimal."""
+    """Format numbers with at most one decimal."""
     return f"{value:.1f}".removesuffix(".0") if isinstance(value, float) else str(value)
