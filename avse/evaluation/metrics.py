@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import soxr
@@ -46,9 +47,22 @@ class Metric:
         """Return label and unit, such as SI-SDR dB."""
         return f"{self.label} {self.unit}".rstrip()
 
-    def __call__(self, reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -> float:
-        """Compute this metric alone; ``nan`` where `score` would give a reason."""
-        return score(reference, estimate, sample_rate, [self.key]).values[self.key]
+    def __call__(self, reference: Any, estimate: Any, sample_rate: int) -> Any:
+        """Compute this metric alone, for one pair of signals or a batch.
+
+        Args:
+            reference, estimate: arrays or tensors (N,) or (..., N), of the same shape.
+            sample_rate: of both, in Hz.
+
+        Returns:
+            A float for (N,), an array (...) for a batch; ``nan`` where `score` would give a reason.
+        """
+        clean, other = _as_array(reference), _as_array(estimate)
+        if clean.ndim < 2 or clean.shape != other.shape:
+            return score(clean, other, sample_rate, [self.key]).values[self.key]
+        pairs = zip(clean.reshape(-1, clean.shape[-1]), other.reshape(-1, other.shape[-1]), strict=True)
+        values = [score(*pair, sample_rate, [self.key]).values[self.key] for pair in pairs]
+        return np.array(values).reshape(clean.shape[:-1])
 
 
 @dataclass(frozen=True)
@@ -109,6 +123,11 @@ def _prepare(reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -> t
         return signals["reference"], signals["estimate"]
     resampled = [soxr.resample(signal, sample_rate, SAMPLE_RATE) for signal in signals.values()]
     return resampled[0], resampled[1]
+
+
+def _as_array(signal: Any) -> np.ndarray:
+    """Return an array of an array, a list or a tensor on any device."""
+    return np.asarray(signal.detach().cpu().numpy() if hasattr(signal, "detach") else signal)
 
 
 def _floats(signal: np.ndarray) -> np.ndarray:
@@ -219,3 +238,4 @@ METRICS: dict[str, Metric] = {
 WITH_REFERENCE: dict[str, Measure] = {key: metric.measure for key, metric in METRICS.items() if metric.measure}
 FORMER_KEYS = {"pesq_wb": "pesq"}
 """Keys that earlier versions wrote, and the present ones."""
+pesq, stoi, estoi, si_sdr = (METRICS[key] for key in WITH_REFERENCE)

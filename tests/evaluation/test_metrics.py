@@ -21,7 +21,7 @@ from torchmetrics.functional.audio import (
 )
 
 from avse.errors import UsageError
-from avse.evaluation import pesq_worker
+from avse.evaluation import metrics, pesq_worker
 from avse.evaluation.metrics import METRICS, WITH_REFERENCE, score
 
 RATE = 16000
@@ -265,6 +265,18 @@ def test_each_metric_by_itself_gives_the_value_of_score():
     together = score(reference, estimate, RATE).values
     assert {name: METRICS[name](reference, estimate, RATE) for name in NAMES} == pytest.approx(together)
     assert math.isnan(METRICS["stoi"](reference, 0 * estimate, RATE))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_metrics_take_tensors_and_batches(name):
+    pairs = [make_pair(1, seed=seed) for seed in (0, 1)]
+    reference, estimate = (np.stack([pair[side] for pair in pairs])[:, None] for side in (0, 1))
+    metric = getattr(metrics, name)
+    values = metric(torch.from_numpy(reference), torch.from_numpy(estimate), RATE)
+    assert values.shape == (2, 1)
+    assert values.ravel() == pytest.approx([metric(*pair, RATE) for pair in pairs])
+    estimate[1] = 0
+    assert np.isnan(metric(reference, estimate, RATE)).ravel().tolist() == [False, True]
 
 
 def test_integers_are_scored_like_floats():
