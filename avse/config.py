@@ -102,7 +102,7 @@ def from_mapping(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
         default = defaults[name]
         if default is not MISSING and not (_is_a(value, type(default)) and _has_parts(value, hints[name])):
             raise UsageError(f"{name} is {value!r}.", f"Give it in the form of its default, {default!r}.")
-    return kind(**values)
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
 def _is_a(value: Any, kind: type) -> bool:

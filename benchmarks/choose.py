@@ -35,17 +35,20 @@ from avse.weights.pretrained import load_model
 BATCH_SIZE = 16
 METRICS = {"pesq": 1, "stoi": 100, "si_sdr": 1}
 one, two = (0.0, 1.0), (0.0, 0.0, 1.0)
-same, stranger, stray = {"stranger_probability": 0.0}, {"stranger_probability": 1.0}, {"stray_probability": 1.0}
+same, stranger = ({"audio_only_interferer_probability": value} for value in (0.0, 1.0))
+stray = {"mismatched_video_probability": 1.0}
+faint = {"quiet_interferers_probability": 1.0, "quiet_interferers_db": (-17.0, -17.0)}
+rooms, some_rooms = ({"reverb_probability": value} for value in (1.0, 0.5))
 CONDITIONS: dict[str, dict[str, object]] = {
     "same": {"num_talkers": one, "talker_db": (0.0, 0.0)} | same,
     "stranger": {"num_talkers": one, "talker_db": (0.0, 0.0)} | stranger,
     "two, -6 dB": {"num_talkers": two, "talker_db": (-6.0, -6.0)},
     "two, -17 dB": {"num_talkers": two, "talker_db": (-17.0, -17.0)},
     "noise, -5 dB": {"num_talkers": (1.0,), "noise_db": (-5.0, -5.0)},
-    "two, -17 dB, stray lips": {"num_talkers": two, "faint_probability": 1.0, "faint_db": (-17.0, -17.0)} | stray,
+    "two, -17 dB, stray lips": {"num_talkers": two} | faint | stray,
     "noise, -5 dB, stray lips": {"num_talkers": (1.0,), "noise_db": (-5.0, -5.0)} | stray,
-    "babble, 0 dB": {"num_talkers": (1.0,), "noise_db": (0.0, 0.0), "babble_probability": 1.0, "room_probability": 1.0},
-    "turns": {"num_talkers": one, "talker_db": (-2.0, 2.0), "turns_probability": 1.0, "room_probability": 0.5} | same,
+    "babble, 0 dB": {"num_talkers": (1.0,), "noise_db": (0.0, 0.0), "babble_probability": 1.0} | rooms,
+    "turns": {"num_talkers": one, "talker_db": (-2.0, 2.0), "turn_taking_probability": 1.0} | some_rooms | same,
 }
 
 
@@ -84,7 +87,7 @@ def told(model: str, options: argparse.Namespace) -> list[str]:
     folders = TrainingData(options.cache, options.voices, options.noises, tuple(options.speakers.split(",")))
     cells = []
     for condition, settings in CONDITIONS.items():
-        values = {"num_frames": 75, "unseen_probability": 0.0, "noise_probability": 0.0} | settings
+        values = {"num_frames": 75, "missing_video_probability": 0.0, "noise_probability": 0.0} | settings
         config = TrainConfig(mix=MixConfig(**values))  # type: ignore[arg-type]
         batches = Batches(folders.mixer(config, validation=True), 7, BATCH_SIZE, 0, options.items // BATCH_SIZE)
         items = [item for batch in batches for item in sounds(batch, enhanced(net, batch))]

@@ -84,7 +84,7 @@ def main() -> None:
         num_talkers=(0.0, 1.0),
         talker_db=(0.0, 0.0),
         noise_probability=0.0,
-        unseen_probability=0.0,
+        missing_video_probability=0.0,
     )
     batches = list(Batches(Mixer(talkers, {}, {}, one_more), 0, BATCH_SIZE, 0, options.items // BATCH_SIZE))
     models = options.model or ["avse"]

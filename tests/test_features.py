@@ -32,7 +32,7 @@ def blank_crops(num_clips: int, num_frames: int) -> tuple[Tensor, Tensor]:
 @pytest.fixture
 def batch(tmp_path: Path) -> Batch:
     """A batch as training makes it: of the clips some show a mouth all the time, one at times, some never."""
-    config = MixConfig(num_frames=12, unseen_probability=0.4)
+    config = MixConfig(num_frames=12, missing_video_probability=0.4)
     made = Batches(Mixer(find_clips(write_cache(tmp_path)), {}, {}, config), seed=1, batch_size=6, first=0, last=1)[0]
     shown = int(made.seen.all(1).nonzero()[0])
     made.crops[shown, 3:7] = 0

@@ -68,12 +68,12 @@ class Mixer:
             )
         self.seen, self.voices, self.noises, self.config = seen, voices, noises, config
         self.rooms = list((rooms or {}).values())
-        counts = np.array([min(len(clips), config.max_speaker_clips) for clips in seen.values()], float)
+        counts = np.array([min(len(clips), config.max_clips_per_speaker) for clips in seen.values()], float)
         self._weights = counts / counts.sum()
 
     def example(self, seed: int, index: int) -> Example:
         """The example that belongs to (seed, index)."""
-        if self.config.turnabout and index % 2:
+        if self.config.swap_target and index % 2:
             rng = np.random.default_rng((seed, index - 1))
             talking = self._talking(rng)
             if len(talking.clips) > 1 and talking.clips[1].lips is not None and not talking.faint:
@@ -88,10 +88,10 @@ class Mixer:
         clips = [self._recorded(clip, rng)]
         for _ in range(int(rng.choice(len(config.num_talkers), p=config.num_talkers))):
             clips.append(self._recorded(self._voice(speaker, rng), rng))
-        if config.turns_probability and len(clips) > 1 and rng.random() < config.turns_probability:
-            clips[:2] = take_turns(clips[:2], rng, config.listening_probability)
-        faint = bool(config.faint_probability) and rng.random() < config.faint_probability
-        levels = [0.0, *(rng.uniform(*(config.faint_db if faint else config.talker_db)) for _ in clips[1:])]
+        if config.turn_taking_probability and len(clips) > 1 and rng.random() < config.turn_taking_probability:
+            clips[:2] = take_turns(clips[:2], rng, config.listener_motion_probability)
+        faint = bool(config.quiet_interferers_probability) and rng.random() < config.quiet_interferers_probability
+        levels = [0.0, *(rng.uniform(*(config.quiet_interferers_db if faint else config.talker_db)) for _ in clips[1:])]
         voices = [scale_to(clip.sound, level) for clip, level in zip(clips, levels, strict=True)]
         return Talking(speaker, clips, voices, faint)
 
@@ -102,7 +102,7 @@ class Mixer:
         mixture = np.stack(voices).sum(0)
         if len(voices) == 1 or rng.random() < config.noise_probability:
             mixture = mixture + scale_to(self._noise(speaker, len(mixture), rng), rng.uniform(*config.noise_db))
-        highest_hz = rng.uniform(3400.0, 7000.0) if rng.random() < config.narrow_probability else None
+        highest_hz = rng.uniform(3400.0, 7000.0) if rng.random() < config.band_limit_probability else None
         gain = np.float32(0.1 * 10 ** (rng.uniform(*config.gain_db) / 20))
         clip, tells = self._shown(talking, index, rng)
         lips, seen = self._picture(clip, rng)
@@ -113,23 +113,23 @@ class Mixer:
 
     def _kept(self, voices: Sequence[np.ndarray], index: int) -> np.ndarray:
         """What is wanted where no picture tells whom to keep: the target (N,), with who is nearly as loud or louder."""
-        if not self.config.both_db:
+        if not self.config.ambiguous_target_db:
             return voices[index]
-        least = np.square(voices[index]).mean() * 10 ** (-self.config.both_db / 10)
+        least = np.square(voices[index]).mean() * 10 ** (-self.config.ambiguous_target_db / 10)
         return np.stack([voice for voice in voices if np.square(voice).mean() >= 0.999 * least]).sum(0)
 
     def _target(self, rng: np.random.Generator) -> tuple[str, Clip]:
         """Somebody one sees, or somebody one only hears."""
         config = self.config
-        if self.voices and rng.random() < config.voice_probability:
+        if self.voices and rng.random() < config.audio_only_target_probability:
             speaker = list(self.voices)[rng.integers(len(self.voices))]
             return speaker, self._stretch(self.voices[speaker], rng)
         speaker = list(self.seen)[rng.choice(len(self.seen), p=self._weights)]
         clip = self._stretch(self.seen[speaker], rng)
-        if clip.lips is not None and rng.random() < config.still_probability:
-            length = int(rng.integers(config.still_frames[0], config.still_frames[1] + 1))
+        if clip.lips is not None and rng.random() < config.silent_face_probability:
+            length = int(rng.integers(config.silent_face_frames[0], config.silent_face_frames[1] + 1))
             first = int(rng.integers(1 - length // 2, len(clip.seen) - length // 2))
-            clip = with_pause(clip, first, first + length, rng, config.listening_probability)
+            clip = with_pause(clip, first, first + length, rng, config.listener_motion_probability)
         return speaker, clip
 
     def _shown(self, talking: Talking, index: int, rng: np.random.Generator) -> tuple[Clip, bool]:
@@ -138,11 +138,11 @@ class Mixer:
         if clip.lips is None or len(self.seen) < 2:
             return clip, True
         alone = len(talking.voices) == 1 or talking.faint
-        if config.stray_probability and alone and rng.random() < config.stray_probability:
+        if config.mismatched_video_probability and alone and rng.random() < config.mismatched_video_probability:
             return self._someone(talking.speaker, (self.seen,), rng), True
-        if config.unrelated_probability and rng.random() < config.unrelated_probability:
+        if config.unrelated_video_probability and rng.random() < config.unrelated_video_probability:
             return self._someone(talking.speaker, (self.seen,), rng), False
-        if config.frozen_probability and rng.random() < config.frozen_probability:
+        if config.frozen_video_probability and rng.random() < config.frozen_video_probability:
             still = clip.lips[int(rng.integers(len(clip.lips)))]
             return Clip(
                 clip.sound, np.repeat(still[None], len(clip.lips), 0), np.repeat(still.any(), len(clip.lips))
@@ -152,27 +152,27 @@ class Mixer:
     def _picture(self, clip: Clip, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Lips (V, 88, 88) and whether they are seen (V,): all, all but a stretch, or none."""
         config = self.config
-        if clip.lips is None or rng.random() < config.unseen_probability:
+        if clip.lips is None or rng.random() < config.missing_video_probability:
             return np.zeros((config.num_frames, CROP_SIZE, CROP_SIZE), np.uint8), np.zeros(config.num_frames, bool)
         kept, lips = clip.seen.copy(), clip.lips
         if rng.random() < config.gap_probability:
             length = int(rng.integers(config.gap_frames[0], config.gap_frames[1] + 1))
             first = int(rng.integers(1 - length, config.num_frames))
             kept[max(first, 0) : first + length] = False
-        if config.web_lips_probability and rng.random() < config.web_lips_probability:
+        if config.degraded_video_probability and rng.random() < config.degraded_video_probability:
             lips = degrade(lips, rng)
-        if config.offset_probability and rng.random() < config.offset_probability:
-            lips, kept = delay_picture(lips, kept, draw_offset(config.offset_frames, rng))
+        if config.av_offset_probability and rng.random() < config.av_offset_probability:
+            lips, kept = delay_picture(lips, kept, draw_offset(config.av_offset_frames, rng))
         return lips * kept[:, None, None], kept
 
     def _recorded(self, clip: Clip, rng: np.random.Generator) -> Clip:
         """The clip with its voice in a room, by a microphone."""
         voice = clip.sound
-        if rng.random() < self.config.room_probability:
-            measured = self.rooms and rng.random() < self.config.measured_probability
+        if rng.random() < self.config.reverb_probability:
+            measured = self.rooms and rng.random() < self.config.measured_room_probability
             voice = convolve_room(voice, self._response(rng)) if measured else reverberate(voice, rng)
-        if self.config.colour_db:
-            voice = random_eq(voice, self.config.colour_db, rng)
+        if self.config.eq_db:
+            voice = random_eq(voice, self.config.eq_db, rng)
         return Clip(voice, clip.lips, clip.seen)
 
     def _response(self, rng: np.random.Generator) -> np.ndarray:
@@ -182,14 +182,14 @@ class Mixer:
 
     def _voice(self, but: str, rng: np.random.Generator) -> Clip:
         """Someone else."""
-        if self.config.kin_probability and rng.random() < self.config.kin_probability:
+        if self.config.same_collection_probability and rng.random() < self.config.same_collection_probability:
             pool = self.seen if but in self.seen else self.voices
             family = {name: pool[name] for name in pool if collection(name) == collection(but)}
             if len(family) > 1:
-                return self._someone(but, (family,), rng, self.config.turnabout)
-        heard_first = bool(self.voices) and rng.random() < self.config.stranger_probability
+                return self._someone(but, (family,), rng, self.config.swap_target)
+        heard_first = bool(self.voices) and rng.random() < self.config.audio_only_interferer_probability
         pools = (self.voices, self.seen) if heard_first else (self.seen, self.voices)
-        return self._someone(but, pools, rng, self.config.turnabout)
+        return self._someone(but, pools, rng, self.config.swap_target)
 
     def _someone(self, but: str, pools: Sequence[Talkers], rng: np.random.Generator, with_lips: bool = True) -> Clip:
         """A stretch of someone else, out of the first pool that holds anyone."""

@@ -1,8 +1,9 @@
-"""Settings of a training run: what `configs/*.yaml` may hold."""
+"""Settings of a training run, as in configs/*.yaml."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,51 +12,52 @@ from avse.config import ModelConfig, from_mapping
 from avse.data.augmentation.mouth import LipAugment
 from avse.data.mix_config import MixConfig
 from avse.errors import UsageError
+from avse.training.config_files import merge, parse_assignments, read_values, rename_keys
 from avse.training.smil import SmilConfig
 
 LOSS_WEIGHTS = {
     "spec/magnitude": 20.0,
-    "spec/lost": 0.0,
+    "spec/asymmetric": 0.0,
     "spec/complex": 10.0,
     "wave/si_sdr": 0.1,
-    "wave/disturbance": 0.0,
-    "wave/confusion": 0.0,
+    "wave/pesq": 0.0,
+    "wave/stoi": 0.0,
     "lips/energy": 1.0,
     "smil/kl": 0.0,
 }
 STAGES = ("lips", "speech", "smil")
 PARTS = ("audio", "lips", "fusions", "imputer", "regulariser")
-"""What a net is made of, by the names of its weights."""
+"""Parts of a net: the first words of its weights' names."""
 SMIL_MODEL = {"imputer": "reference", "regulariser": "multiply"}
-"""What stage smil gives the net where the settings say nothing about it."""
+"""Defaults of the model in stage smil."""
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """One run, whole: the same settings and prepared clips give the same weights on the same machine."""
+    """All settings of a run. The same settings and clips give the same weights on the same machine."""
 
     stage: str = "speech"
-    """"lips" teaches the lip stream alone to tell the sound's band energies; "speech" teaches the whole net; "smil"
-    does so in meta steps, each with examples that have a picture and examples that have none."""
+    """"lips": train the lip stream alone to predict the target's band energies; "speech": the whole net; "smil": the
+    whole net in SMIL's meta steps, on examples with and without video."""
     num_steps: int = 20000
     batch_size: int = 16
-    """Examples in a step, all devices together: each takes an equal share."""
+    """Examples per step, over all devices; each device takes an equal share."""
     learning_rate: float = 1e-3
-    """Highest rate, reached after the warm-up; it falls to 0 along a cosine."""
+    """Peak rate, reached after a linear warm-up; it falls to 0 along half a cosine."""
     warmup_steps: int = 300
     weight_decay: float = 0.01
     clip_norm: float = 5.0
     ema_decay: float = 0.998
-    """Decay of the moving average of the weights, which is what is validated and kept."""
+    """Decay of the moving average of the weights; the average is validated and kept."""
     validate_every: int = 500
     num_validation_batches: int = 4
     num_workers: int = 0
-    """Processes that load batches ahead, for each device."""
+    """Loader processes per device."""
     num_devices: int = 1
-    """GPUs, or processes where there is none; under torchrun as many as it started."""
+    """GPUs, or CPU processes where there is no GPU; under torchrun the number that it started."""
     precision: str = "32-true"
     start_parts: tuple[str, ...] = ()
-    """What a new run takes over from the checkpoints it starts from, such as audio and lips; all parts if empty."""
+    """Parts that a new run copies from the checkpoints it starts from, such as audio and lips; all if empty."""
     seed: int = 0
     weights: Mapping[str, float] = field(default_factory=lambda: dict(LOSS_WEIGHTS))
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -67,7 +69,7 @@ class TrainConfig:
         if self.stage not in STAGES:
             raise UsageError(f"Unknown stage {self.stage!r}.", f"Use one of: {', '.join(STAGES)}.")
         if self.stage == "lips" and self.model.fusion == "none":
-            raise UsageError("An audio-only net has no lips to teach.", "Use another preset.")
+            raise UsageError("An audio-only net has no lip stream to train.", "Use another fusion.")
         if self.stage == "smil" and self.model.imputer == "none":
             raise UsageError("Stage smil needs an imputer.", "Set imputer to reference or paper, below model.")
         for name in ("num_steps", "batch_size", "validate_every", "num_validation_batches", "num_devices"):
@@ -84,14 +86,23 @@ class TrainConfig:
             raise UsageError(f"Unknown losses: {', '.join(unknown)}.", f"There are: {', '.join(LOSS_WEIGHTS)}.")
 
 
-def read_config(path: Path | None, **overrides: Any) -> TrainConfig:
-    """Settings from a YAML file (or the defaults), with single values replaced; ``preset`` names the fusion."""
-    import yaml
+def read_config(given: Path | str | None, assignments: Iterable[str] = (), **overrides: Any) -> TrainConfig:
+    """Read the settings of a run.
 
-    try:
-        values = dict(yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path else {}
-    except (OSError, TypeError, ValueError, yaml.YAMLError) as error:
-        raise UsageError(f"{path} cannot be read: {error}", "Give a YAML file like those in configs/.") from error
+    Args:
+        given: a YAML file or the name of a shipped one (`avse.training.config_files.find_config`); None: the defaults.
+        assignments: changes such as ``mix.num_frames=75``.
+        overrides: more changes, None for no change; ``preset`` sets the fusion.
+
+    Raises:
+        UsageError: there is no such file, or a setting is unknown or has a value that makes no sense.
+    """
+    return config_from_values(read_values(given) if given else {}, assignments, **overrides)
+
+
+def config_from_values(values: Mapping[str, Any], assignments: Iterable[str] = (), **overrides: Any) -> TrainConfig:
+    """Return the settings that plain nested values describe, with the changes of `read_config`."""
+    values = merge(rename_keys(values), parse_assignments(assignments))
     preset = overrides.pop("preset", None)
     values |= {name: value for name, value in overrides.items() if value is not None}
     model = _section(values, "model") | ({"fusion": preset} if preset else {})
@@ -105,7 +116,7 @@ def read_config(path: Path | None, **overrides: Any) -> TrainConfig:
 
 
 def _section(values: dict[str, Any], name: str) -> dict[str, Any]:
-    """Take the settings below a name out of a file's values; nothing below it means the defaults."""
+    """Remove and return one group of settings; an empty group means the defaults."""
     found = values.pop(name, None) or {}
     if not isinstance(found, dict):
         raise UsageError(f"{name} is {found!r}.", "It is a group of settings: give names and values below it.")
@@ -113,5 +124,13 @@ def _section(values: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def as_mapping(config: TrainConfig) -> dict[str, Any]:
-    """Settings as plain values, for a checkpoint's header."""
+    """Return settings as nested plain values, for a checkpoint's header."""
     return asdict(config)
+
+
+def to_yaml(config: TrainConfig) -> str:
+    """Return all settings as YAML that `read_config` reads back."""
+    import yaml
+
+    plain = json.loads(json.dumps(as_mapping(config)))  # tuples become lists
+    return str(yaml.safe_dump(plain, sort_keys=False, default_flow_style=None, width=120))

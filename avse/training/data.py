@@ -38,7 +38,8 @@ class TrainingData:
 
     def audio_only_mixer(self, config: TrainConfig) -> Mixer:
         """Training mixtures without picture: of speech that has none, or else of talking faces; pictures are hidden."""
-        hidden = replace(config.mix, unseen_probability=1.0, turnabout=False)  # no lips would tell who is meant
+        # Without lips nothing tells which talker is meant, so targets are not swapped.
+        hidden = replace(config.mix, missing_video_probability=1.0, swap_target=False)
         voices, noises = self._interference(False)
         if self.audio_only is None:
             return Mixer(self.talkers(False), voices, noises, hidden, self._rooms())

@@ -47,11 +47,11 @@ def speech_losses(output: Output, batch: Batch, config: ModelConfig) -> Losses:
     estimate = istft(output.spectrum, WINDOW, hop)
     losses = {
         "spec/magnitude": magnitude_loss(output.spectrum, clean, power),
-        "spec/lost": asymmetric_loss(output.spectrum, clean, power),
+        "spec/asymmetric": asymmetric_loss(output.spectrum, clean, power),
         "spec/complex": complex_loss(output.spectrum, clean, power),
         "wave/si_sdr": -si_sdr(estimate, reference).clamp(-30, 30).mean(),
-        "wave/disturbance": pesq_loss(estimate, reference).mean(),
-        "wave/confusion": stoi_loss(estimate, reference).mean(),
+        "wave/pesq": pesq_loss(estimate, reference).mean(),
+        "wave/stoi": stoi_loss(estimate, reference).mean(),
     }
     if output.energies is not None and bool(batch.seen.any()):
         losses["lips/energy"] = _energy_loss(output.energies, batch)

@@ -162,7 +162,7 @@ class Trainer:
         if self.config.model.fusion == "none":
             return batch.crops, batch.seen
         settings = self.config.augment
-        crops, seen = jitter_av_offset(batch.crops, batch.seen, settings.jitter_frames, self.generator)
+        crops, seen = jitter_av_offset(batch.crops, batch.seen, settings.av_jitter_frames, self.generator)
         return augment(crops, settings, self.generator), seen
 
     def _losses(self, batch: Batch, audio_only: Batch | None) -> tuple[Tensor, Losses]:

@@ -136,7 +136,7 @@ def test_the_same_person_among_the_voices_is_left_out_too(world: Path) -> None:
 def test_how_often_another_talker_is_a_stranger(
     make: Make, monkeypatch: pytest.MonkeyPatch, probability: float
 ) -> None:
-    mixer, drawn = make(voices=True, num_talkers=(0.0, 1.0), stranger_probability=probability), []
+    mixer, drawn = make(voices=True, num_talkers=(0.0, 1.0), audio_only_interferer_probability=probability), []
     original = mixer._voice
     monkeypatch.setattr(mixer, "_voice", lambda but, rng: drawn.append(original(but, rng)) or drawn[-1])
     examples(mixer, 200)
@@ -146,8 +146,13 @@ def test_how_often_another_talker_is_a_stranger(
 
 
 def test_turnabout_hears_the_same_and_looks_at_somebody_else(make: Make) -> None:
-    settings = {"num_talkers": (0.0, 1.0), "noise_probability": 0.0, "unseen_probability": 0.0, "room_probability": 0.5}
-    mixer = make(**settings, turnabout=True, colour_db=6.0, narrow_probability=0.5)
+    settings = {
+        "num_talkers": (0.0, 1.0),
+        "noise_probability": 0.0,
+        "missing_video_probability": 0.0,
+        "reverb_probability": 0.5,
+    }
+    mixer = make(**settings, swap_target=True, eq_db=6.0, band_limit_probability=0.5)
     for index in range(0, 20, 2):
         one, other = mixer.example(5, index), mixer.example(5, index + 1)
         np.testing.assert_array_equal(one.mixture, other.mixture)
@@ -162,7 +167,8 @@ def test_turnabout_hears_the_same_and_looks_at_somebody_else(make: Make) -> None
 )
 def test_somebody_elses_lips_where_sound_tells_who_is_meant(make: Make, settings: dict[str, Any], strays: bool) -> None:
     plain, stray = (
-        examples(make(unseen_probability=0.0, stray_probability=chance, **settings), 20) for chance in (0.0, 1.0)
+        examples(make(missing_video_probability=0.0, mismatched_video_probability=chance, **settings), 20)
+        for chance in (0.0, 1.0)
     )
     num_strays = 0
     for own, other in zip(plain, stray, strict=True):
@@ -174,24 +180,26 @@ def test_somebody_elses_lips_where_sound_tells_who_is_meant(make: Make, settings
 
 
 def test_faint_talkers_are_as_faint_as_they_should_be_and_never_the_target(make: Make) -> None:
-    settings = {"num_talkers": (0.0, 1.0), "noise_probability": 0.0, "talker_db": (0.0, 5.0), "turnabout": True}
+    settings = {"num_talkers": (0.0, 1.0), "noise_probability": 0.0, "talker_db": (0.0, 5.0), "swap_target": True}
     levels = [
         rms_db(example.mixture - example.target) - rms_db(example.target)
-        for example in examples(make(faint_probability=0.5, faint_db=(-20.0, -13.0), **settings), 200)
+        for example in examples(
+            make(quiet_interferers_probability=0.5, quiet_interferers_db=(-20.0, -13.0), **settings), 200
+        )
     ]
     faint = np.array([level for level in levels if level < -10])
     assert ((faint > -20.1) & (faint < -12.9)).all()
     assert len(faint) / 200 == pytest.approx((0.5 + 0.5 * 0.5) / 2, abs=0.1)  # after a faint one, a new one is drawn
     assert np.abs([level for level in levels if level > -10]).max() < 5.1
-    with pytest.raises(UsageError, match="faint_db"):
-        make(faint_db=(-13.0, -20.0))
+    with pytest.raises(UsageError, match="quiet_interferers_db"):
+        make(quiet_interferers_db=(-13.0, -20.0))
 
 
 @pytest.mark.parametrize(
-    "settings", [{"num_talkers": (1.0,)}, {"num_talkers": (0.0, 1.0), "stranger_probability": 1.0}]
+    "settings", [{"num_talkers": (1.0,)}, {"num_talkers": (0.0, 1.0), "audio_only_interferer_probability": 1.0}]
 )
 def test_where_nobody_else_is_seen_there_is_no_turnabout(make: Make, settings: dict[str, Any]) -> None:
-    plain, turning = (make(voices=True, **settings, turnabout=value) for value in (False, True))
+    plain, turning = (make(voices=True, **settings, swap_target=value) for value in (False, True))
     for index in range(6):
         np.testing.assert_array_equal(turning.example(5, index).mixture, plain.example(5, index).mixture)
         np.testing.assert_array_equal(turning.example(5, index).lips, plain.example(5, index).lips)
@@ -205,7 +213,7 @@ def test_each_voice_has_its_own_microphone_and_the_target_is_heard_through_it(
         online_mixing, "random_eq", lambda sound, range_db, rng: heard.append((range_db, rng.random())) or -sound
     )
     settings = {"num_talkers": (0.0, 1.0), "noise_probability": 0.0, "gain_db": (0.0, 0.0)}
-    plain, coloured = (make(**settings, colour_db=range_db).example(5, 0) for range_db in (0.0, 6.0))
+    plain, coloured = (make(**settings, eq_db=range_db).example(5, 0) for range_db in (0.0, 6.0))
     assert [range_db for range_db, _ in heard] == [6.0, 6.0]
     assert heard[0][1] != heard[1][1]
     np.testing.assert_allclose(coloured.target, -plain.target, atol=1e-6)
@@ -236,7 +244,7 @@ def test_numbers_of_talkers_and_noises_come_as_often_as_asked(make: Make, monkey
 
 @pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
 def test_how_often_the_picture_is_missing(make: Make, probability: float) -> None:
-    made = examples(make(unseen_probability=probability), 200)
+    made = examples(make(missing_video_probability=probability), 200)
     missing = np.array([not example.lips.any() for example in made])
     assert missing.mean() == pytest.approx(probability, abs=0.0 if probability in (0, 1) else 0.08)
     assert all(example.seen.any() != gone for example, gone in zip(made, missing, strict=True))
@@ -247,7 +255,7 @@ def test_speakers_come_as_often_as_they_have_clips_up_to_a_limit(world: Path) ->
     many = find_clips(world / "faces")["speaker1"] * 10
     for limit, share in ((120, 1 / 21), (1, 0.5)):
         mixer = Mixer(
-            {"few": few, "many": many}, {}, {}, MixConfig(num_frames=4, num_talkers=(1.0,), max_speaker_clips=limit)
+            {"few": few, "many": many}, {}, {}, MixConfig(num_frames=4, num_talkers=(1.0,), max_clips_per_speaker=limit)
         )
         np.testing.assert_allclose(mixer._weights, [share, 1 - share])
 
@@ -277,7 +285,7 @@ def gaps(example: Example) -> list[tuple[int, int]]:
 
 
 def test_a_picture_lost_for_a_stretch(make: Make) -> None:
-    made = examples(make(unseen_probability=0.0, gap_probability=1.0, gap_frames=(3, 5)), 200)
+    made = examples(make(missing_video_probability=0.0, gap_probability=1.0, gap_frames=(3, 5)), 200)
     found = [gaps(example) for example in made]
     assert all(len(stretches) == 1 for stretches in found)
     inside = [length for ((first, length),) in found if first > 0 and first + length < 10]
@@ -289,35 +297,39 @@ def test_a_picture_lost_for_a_stretch(make: Make) -> None:
 
 @pytest.mark.parametrize("probability", [0.0, 0.4])
 def test_how_often_a_picture_is_lost_for_a_stretch(make: Make, probability: float) -> None:
-    made = examples(make(unseen_probability=0.0, gap_probability=probability), 200)
+    made = examples(make(missing_video_probability=0.0, gap_probability=probability), 200)
     assert np.mean([bool(gaps(example)) for example in made]) == pytest.approx(probability, abs=0.08)
 
 
 def test_how_often_the_target_is_a_voice_without_picture(make: Make) -> None:
-    made = examples(make(voices=True, voice_probability=0.3, unseen_probability=0.0, gain_db=(0, 0)), 200)
+    made = examples(
+        make(voices=True, audio_only_target_probability=0.3, missing_video_probability=0.0, gain_db=(0, 0)), 200
+    )
     assert np.mean([not example.seen.any() for example in made]) == pytest.approx(0.3, abs=0.08)
     assert all(example.target.any() for example in made)
-    assert all(e.seen.all() for e in examples(make(voice_probability=1.0, unseen_probability=0.0), 10))
+    assert all(
+        e.seen.all() for e in examples(make(audio_only_target_probability=1.0, missing_video_probability=0.0), 10)
+    )
 
 
 def test_a_talker_who_pauses_is_silent_with_a_mouth_at_rest(make: Make) -> None:
-    settings = {"unseen_probability": 0.0, "num_frames": 20, "still_frames": (8, 8)}
-    for example in examples(make(still_probability=1.0, **settings), 30):
+    settings = {"missing_video_probability": 0.0, "num_frames": 20, "silent_face_frames": (8, 8)}
+    for example in examples(make(silent_face_probability=1.0, **settings), 30):
         loud = np.square(example.target.reshape(20, -1)).mean(1) > 1e-12
         pause = ~loud
         assert 2 <= pause.sum() <= 8
         assert example.seen.all()
         openings = (example.lips > 120).mean((1, 2))
         assert np.ptp(openings[pause]) < 0.1
-    plain = examples(make(still_probability=0.0, **settings), 30)
+    plain = examples(make(silent_face_probability=0.0, **settings), 30)
     assert all((np.square(e.target.reshape(20, -1)).mean(1) > 0).all() for e in plain)
 
 
-@pytest.mark.parametrize("turnabout", [False, True])
-def test_people_take_turns(make: Make, turnabout: bool) -> None:
-    settings = {"num_talkers": (0.0, 1.0), "num_frames": 40, "unseen_probability": 0.0, "noise_probability": 0.0}
+@pytest.mark.parametrize("swap_target", [False, True])
+def test_people_take_turns(make: Make, swap_target: bool) -> None:
+    settings = {"num_talkers": (0.0, 1.0), "num_frames": 40, "missing_video_probability": 0.0, "noise_probability": 0.0}
     first = []
-    for example in examples(make(turns_probability=1.0, turnabout=turnabout, **settings), 30):
+    for example in examples(make(turn_taking_probability=1.0, swap_target=swap_target, **settings), 30):
         target, other = (
             np.square(sound.reshape(40, -1)).mean(1) > 1e-9
             for sound in (example.target, example.mixture - example.target)
@@ -334,9 +346,9 @@ def test_people_take_turns(make: Make, turnabout: bool) -> None:
 
 
 def test_how_often_a_silent_face_listens(make: Make) -> None:
-    settings = {"num_talkers": (0.0, 1.0), "num_frames": 40, "unseen_probability": 0.0, "noise_probability": 0.0}
+    settings = {"num_talkers": (0.0, 1.0), "num_frames": 40, "missing_video_probability": 0.0, "noise_probability": 0.0}
     moving = []
-    for example in examples(make(turns_probability=1.0, listening_probability=0.5, **settings), 60):
+    for example in examples(make(turn_taking_probability=1.0, listener_motion_probability=0.5, **settings), 60):
         silent = np.square(example.target.reshape(40, -1)).mean(1) <= 1e-9
         moving.append(np.ptp((example.lips > 120).mean((1, 2))[silent]) >= 0.1)
     assert 0.15 < np.mean(moving) < 0.7
@@ -371,7 +383,7 @@ def test_how_often_there_is_a_room_or_a_narrow_band(
 ) -> None:
     calls = []
     monkeypatch.setattr(online_mixing, name, lambda sound, rest: calls.append(rest) or sound)
-    field = "room_probability" if name == "reverberate" else "narrow_probability"
+    field = "reverb_probability" if name == "reverberate" else "band_limit_probability"
     examples(make(num_talkers=(0.0, 1.0), **{field: probability}), 200)
     assert len(calls) / 400 == pytest.approx(probability, abs=0.08)
     if name == "limit_bandwidth":
@@ -382,15 +394,20 @@ def test_how_often_there_is_a_room_or_a_narrow_band(
 
 def test_mixture_and_target_share_room_and_band(make: Make) -> None:
     """What is added is the interference alone, at its level, whatever was done to the voices."""
-    settings = {"num_talkers": (0.0, 1.0), "talker_db": (-4.0, -4.0), "noise_probability": 0.0, "room_probability": 1.0}
+    settings = {
+        "num_talkers": (0.0, 1.0),
+        "talker_db": (-4.0, -4.0),
+        "noise_probability": 0.0,
+        "reverb_probability": 1.0,
+    }
     for example in examples(make(**settings), 10):
         assert rms_db(example.mixture - example.target) - rms_db(example.target) == pytest.approx(-4, abs=0.05)
-    for example in examples(make(**(settings | {"narrow_probability": 1.0})), 10):
+    for example in examples(make(**(settings | {"band_limit_probability": 1.0})), 10):
         spectrum = np.abs(np.fft.rfft(example.mixture)) ** 2
         assert spectrum[-200:].sum() < 1e-4 * spectrum.sum()
 
 
-@pytest.mark.parametrize("name", ["gap_frames", "still_frames", "noise_db", "speed"])
+@pytest.mark.parametrize("name", ["gap_frames", "silent_face_frames", "noise_db", "speed"])
 def test_a_range_the_wrong_way_round(name: str) -> None:
     with pytest.raises(UsageError, match=name):
         MixConfig(**{name: (5, 3)})
@@ -459,7 +476,12 @@ def test_talkers_of_the_same_collection(tmp_path: Path, monkeypatch: pytest.Monk
         return random_segment(clips, *given, **named)
 
     monkeypatch.setattr(online_mixing, "random_segment", spy)
-    settings = {"num_frames": 10, "num_talkers": (0.0, 1.0), "noise_probability": 0.0, "kin_probability": 1.0}
+    settings = {
+        "num_frames": 10,
+        "num_talkers": (0.0, 1.0),
+        "noise_probability": 0.0,
+        "same_collection_probability": 1.0,
+    }
     mixer = Mixer(collected(tmp_path), {}, {}, MixConfig(**settings))
     for index in range(40):
         drawn.clear()
@@ -474,10 +496,10 @@ def test_talkers_of_the_same_collection(tmp_path: Path, monkeypatch: pytest.Monk
 def test_where_the_picture_tells_nothing_both_are_kept(
     tmp_path: Path, nothing: str, level_db: float, is_kept: bool
 ) -> None:
-    settings = {"num_frames": 10, "num_talkers": (0.0, 1.0), "noise_probability": 0.0, "both_db": 4.0}
+    settings = {"num_frames": 10, "num_talkers": (0.0, 1.0), "noise_probability": 0.0, "ambiguous_target_db": 4.0}
     settings |= {f"{nothing}_probability": 1.0, "talker_db": (level_db, level_db)}
     if nothing != "unseen":
-        settings["unseen_probability"] = 0.0
+        settings["missing_video_probability"] = 0.0
     mixer = Mixer(collected(tmp_path), {}, {}, MixConfig(**settings))
     for example in examples(mixer, 10):
         assert np.allclose(example.mixture, example.target) == is_kept
@@ -486,18 +508,24 @@ def test_where_the_picture_tells_nothing_both_are_kept(
 
 
 def test_with_a_picture_the_target_alone_is_kept(tmp_path: Path) -> None:
-    settings = {"num_frames": 10, "num_talkers": (0.0, 1.0), "noise_probability": 0.0, "both_db": 4.0}
-    mixer = Mixer(collected(tmp_path), {}, {}, MixConfig(**settings, unseen_probability=0.0, talker_db=(0.0, 0.0)))
+    settings = {"num_frames": 10, "num_talkers": (0.0, 1.0), "noise_probability": 0.0, "ambiguous_target_db": 4.0}
+    mixer = Mixer(
+        collected(tmp_path), {}, {}, MixConfig(**settings, missing_video_probability=0.0, talker_db=(0.0, 0.0))
+    )
     assert not any(np.allclose(example.mixture, example.target) for example in examples(mixer, 10))
 
 
 def test_measured_rooms_are_heard(tmp_path: Path) -> None:
     response = np.zeros(400, np.float32)
     response[[0, 300]] = 0.8, 0.6
-    settings = {"num_frames": 10, "num_talkers": (1.0,), "noise_db": (-60.0, -60.0), "unseen_probability": 0.0}
+    settings = {"num_frames": 10, "num_talkers": (1.0,), "noise_db": (-60.0, -60.0), "missing_video_probability": 0.0}
     told = [
         Mixer(
-            collected(tmp_path), {}, {}, MixConfig(**settings, room_probability=1.0, measured_probability=share), rooms
+            collected(tmp_path),
+            {},
+            {},
+            MixConfig(**settings, reverb_probability=1.0, measured_room_probability=share),
+            rooms,
         )
         for share, rooms in ((1.0, {"hall": [response]}), (1.0, {}), (0.0, {"hall": [response]}))
     ]
@@ -508,9 +536,9 @@ def test_measured_rooms_are_heard(tmp_path: Path) -> None:
 
 
 def test_web_pictures_and_offsets_leave_the_sound_alone(tmp_path: Path) -> None:
-    settings = {"num_frames": 10, "num_talkers": (1.0,), "unseen_probability": 0.0}
+    settings = {"num_frames": 10, "num_talkers": (1.0,), "missing_video_probability": 0.0}
     plain = Mixer(collected(tmp_path), {}, {}, MixConfig(**settings)).example(2, 0)
-    for change in ({"web_lips_probability": 1.0}, {"offset_probability": 1.0}):
+    for change in ({"degraded_video_probability": 1.0}, {"av_offset_probability": 1.0}):
         changed = Mixer(collected(tmp_path), {}, {}, MixConfig(**settings, **change)).example(2, 0)
         assert np.array_equal(plain.mixture, changed.mixture)
         assert not np.array_equal(plain.lips, changed.lips)

@@ -19,7 +19,7 @@ from avse.training.smil import SmilConfig
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 PRESETS = sorted(CONFIGS.glob("*.yaml"))
-WAYS_TO_TRAIN = ("lips", "dropout", "long", "smil", "small", "table3", "turnabout", "web", "web-audio")
+WAYS_TO_TRAIN = ("lips", "dropout", "long", "smil", "small", "table3", "swap-target", "web", "web-audio")
 
 
 def written(folder: Path, text: str) -> Path:
@@ -46,14 +46,14 @@ def test_there_is_a_preset_for_every_fusion_that_changes_nothing_else() -> None:
 def test_the_preset_of_the_lips() -> None:
     config = read_config(CONFIGS / "lips.yaml")
     assert (config.stage, config.num_steps, config.batch_size) == ("lips", 3500, 24)
-    assert (list(config.mix.num_talkers), config.mix.unseen_probability) == ([1.0], 0.0)
+    assert (list(config.mix.num_talkers), config.mix.missing_video_probability) == ([1.0], 0.0)
     assert config.model == TrainConfig().model
 
 
 def test_the_presets_for_missing_pictures() -> None:
     dropout, smil = (read_config(CONFIGS / f"{name}.yaml") for name in ("dropout", "smil"))
     assert (dropout.stage, dropout.model) == ("speech", ModelConfig())
-    assert dropout.mix.unseen_probability > 0
+    assert dropout.mix.missing_video_probability > 0
     assert dropout.mix.gap_probability > 0
     assert smil == read_config(CONFIGS / "smil.yaml", stage="smil")
     assert (smil.stage, smil.model.imputer, smil.model.regulariser) == ("smil", "blended", "multiply")
@@ -133,15 +133,15 @@ def test_empty_sections_are_defaults(tmp_path: Path) -> None:
         ("num_stepps: 3", "num_stepps"),
         ("mix: {volume: 3}", "volume"),
         ("augment: {colour: 1}", "colour"),
-        ("augment: {far_pixels: [40, 10]}", "far_pixels"),
-        ("augment: {far_pixels: [10]}", "far_pixels"),
-        ("augment: {far_pixels: [10.5, 40]}", "far_pixels"),
+        ("augment: {low_resolution_pixels: [40, 10]}", "low_resolution_pixels"),
+        ("augment: {low_resolution_pixels: [10]}", "low_resolution_pixels"),
+        ("augment: {low_resolution_pixels: [10.5, 40]}", "low_resolution_pixels"),
         ("mix: {talker_db: [3]}", "talker_db"),
         ("mix: {gap_frames: [2, 20, 30]}", "gap_frames"),
         ("model: {depth: 3}", "depth"),
         ("weights: {spec/phase: 1}", "spec/phase"),
         ("stage: nose", "nose"),
-        ("{stage: lips, model: {fusion: none}}", "lips"),
+        ("{stage: lips, model: {fusion: none}}", "lip stream"),
         ("num_steps: 0", "num_steps"),
         ("validate_every: 0", "validate_every"),
         ("mix: {num_talkers: [0.5, 0.4]}", "num_talkers"),
@@ -150,7 +150,7 @@ def test_empty_sections_are_defaults(tmp_path: Path) -> None:
         ("- a\n- list", "settings.yaml"),
         ("{broken", "settings.yaml"),
         ("mix: 3", "mix"),
-        ("learning_rate: 1e-3", "learning_rate"),  # without a dot, YAML takes it for a word
+        ("learning_rate: fast", "learning_rate"),
         ("num_steps: many", "num_steps"),
         ("start_parts: [audio, nose]", "nose"),
         ("start_parts: audio", "start_parts"),

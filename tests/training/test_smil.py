@@ -41,7 +41,7 @@ def _small_validation(monkeypatch: pytest.MonkeyPatch) -> None:
 def settings(imputer: str = "reference", **changes: Any) -> TrainConfig:
     basis: dict[str, Any] = {
         "stage": "smil", "num_steps": 4, "batch_size": 2, "warmup_steps": 1, "validate_every": 2,
-        "num_validation_batches": 1, "mix": MixConfig(num_frames=6, unseen_probability=0.0, gap_probability=0.5),
+        "num_validation_batches": 1, "mix": MixConfig(num_frames=6, missing_video_probability=0.0, gap_probability=0.5),
         "model": tiny(imputer=imputer, regulariser="multiply", num_priors=4),
     }  # fmt: skip
     return TrainConfig(**(basis | changes))
@@ -113,7 +113,7 @@ def step_gradients(
 
 def test_with_whole_pictures_only_the_second_order_teaches_the_imputer(prepared: TrainingData) -> None:
     """Without D^m in the objective, D^f reaches the imputer through the inner step alone."""
-    whole = settings(mix=MixConfig(num_frames=6, unseen_probability=0.0))
+    whole = settings(mix=MixConfig(num_frames=6, missing_video_probability=0.0))
     first, second, released = (
         step_gradients(prepared, whole, SmilConfig(0.01, order, weight))
         for order, weight in ((False, 0.0), (True, 0.0), (False, 1.0))

@@ -62,7 +62,9 @@ def weights(net: torch.nn.Module) -> dict[str, Tensor]:
 @pytest.mark.parametrize("stage", ["speech", "lips"])
 def test_one_batch_is_learned_by_heart(prepared: TrainingData, tmp_path: Path, stage: str) -> None:
     still = LipAugment(*[0] * 8)
-    config = settings(stage=stage, num_steps=1000, augment=still, mix=MixConfig(num_frames=16, unseen_probability=0.0))
+    config = settings(
+        stage=stage, num_steps=1000, augment=still, mix=MixConfig(num_frames=16, missing_video_probability=0.0)
+    )
     trainer = Trainer(config, prepared, tmp_path)
     batch = Batches(prepared.mixer(config, False), seed=1, batch_size=3, first=0, last=1)[0]
     course = [trainer.learn(batch) for _ in range(15)]

@@ -1,4 +1,4 @@
-"""What a camera may do to a mouth, for whole batches: shift, size, tilt, yaw, mirror, contrast, blur, cover, far, late.
+"""Image augmentation of mouth crops, for whole batches: affine, flip, gamma, blur, occlusion, resolution, AV jitter.
 
 Legend: `B` batch, `V` video frames, `H W` pixels.
 """
@@ -18,39 +18,41 @@ from avse.errors import UsageError
 
 @dataclass(frozen=True)
 class LipAugment:
-    """How far each change goes; every clip draws its own, alike for all its frames."""
+    """Limits of the image augmentation of mouth crops; each clip draws its own values, the same for all its frames."""
 
     shift: float = 0.08
     """Largest shift, as a share of the crop's side."""
     scale: float = 0.12
-    """Largest change of size."""
+    """Largest change of size, as a natural logarithm."""
     tilt_radians: float = 0.12
-    """Largest rotation."""
+    """Largest in-plane rotation."""
     yaw_radians: float = 0.0
-    """Furthest that a head turns aside: the mouth becomes as much narrower."""
+    """Largest yaw of the head: narrows the mouth by its cosine."""
     mirror_probability: float = 0.5
-    """How often left and right are swapped."""
+    """Probability of a horizontal flip."""
     gamma: float = 0.35
-    """Largest change of contrast, as the logarithm of an exponent."""
-    cover_probability: float = 0.25
-    """How often something covers a part of the mouth."""
+    """Largest gamma correction, as the logarithm of the exponent."""
+    occlusion_probability: float = 0.25
+    """Probability that a grey rectangle covers a part of the crop."""
     blur_probability: float = 0.2
-    """How often the picture is out of focus."""
-    far_probability: float = 0.0
-    """How often a face is far away: its mouth was recorded on no more than `far_pixels` a side."""
-    far_pixels: tuple[int, int] = (10, 40)
-    """Range of that many pixels, fewest and most."""
-    jitter_frames: int = 0
-    """Furthest that the picture comes too early or too late for its sound."""
+    """Probability of blur (5 x 5 box)."""
+    low_resolution_probability: float = 0.0
+    """Probability of a low resolution, as of a face far from the camera."""
+    low_resolution_pixels: tuple[int, int] = (10, 40)
+    """Range of the side in pixels to which the crop is then reduced."""
+    av_jitter_frames: int = 0
+    """Largest AV offset, early or late, in video frames."""
 
     def __post_init__(self) -> None:
-        fewest, most = self.far_pixels
+        fewest, most = self.low_resolution_pixels
         if not 1 <= fewest <= most:
-            raise UsageError(f"far_pixels goes from {fewest} to {most}.", "Give 1 or more, the lower end first.")
+            raise UsageError(
+                f"low_resolution_pixels goes from {fewest} to {most}.", "Give 1 or more, the lower end first."
+            )
 
 
 def augment(crops: Tensor, settings: LipAugment, generator: torch.Generator) -> Tensor:
-    """Change crops (B, V, H, W), 0..255; returns float of the same shape."""
+    """Augment crops (B, V, H, W) with values 0..255; return floats of the same shape."""
     num_clips = crops.shape[0]
 
     def draw(limit: float) -> Tensor:
@@ -65,15 +67,15 @@ def augment(crops: Tensor, settings: LipAugment, generator: torch.Generator) -> 
     blurred = chosen(settings.blur_probability)
     if len(blurred):
         bright[blurred] = F.avg_pool2d(bright[blurred], 5, stride=1, padding=2, count_include_pad=False)
-    for clip in chosen(settings.cover_probability):
+    for clip in chosen(settings.occlusion_probability):
         _occlude(bright[clip], generator)
-    for clip in chosen(settings.far_probability):
-        bright[clip] = _lower_resolution(bright[clip], settings.far_pixels, generator)
+    for clip in chosen(settings.low_resolution_probability):
+        bright[clip] = _lower_resolution(bright[clip], settings.low_resolution_pixels, generator)
     return bright
 
 
 def jitter_av_offset(crops: Tensor, seen: Tensor, limit: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Move each clip's picture by up to ``limit`` frames against its sound; the first or last frame stands in.
+    """Shift each clip's video by up to ``limit`` frames against its audio, repeating the first or last frame.
 
     ``crops`` (B, V, H, W) and ``seen`` (B, V) move together. With a limit of 0 nothing is drawn.
     """
@@ -86,7 +88,7 @@ def jitter_av_offset(crops: Tensor, seen: Tensor, limit: int, generator: torch.G
 
 
 def _move(crops: Tensor, draw: Callable[[float], Tensor], settings: LipAugment) -> Tensor:
-    """Shift, size, tilt, yaw and mirror, all by one affine map; what comes in from outside repeats the border."""
+    """Apply shift, scale, rotation, yaw and flip as one affine map; pixels from outside repeat the border."""
     tilt, scale = draw(settings.tilt_radians), torch.exp(draw(settings.scale))
     mirror = torch.where(draw(1.0) > 2 * settings.mirror_probability - 1, 1.0, -1.0)
     width = mirror / torch.cos(draw(settings.yaw_radians)) if settings.yaw_radians else mirror
@@ -99,13 +101,13 @@ def _move(crops: Tensor, draw: Callable[[float], Tensor], settings: LipAugment) 
 
 
 def warp(crops: Tensor, maps: Tensor) -> Tensor:
-    """Crops (B, V, H, W) through one affine map each (B, 2, 3), from where a pixel goes to where it comes from."""
+    """Warp crops (B, V, H, W) by one affine map each (B, 2, 3), which maps output to input coordinates."""
     grid = F.affine_grid(maps, [len(crops), 1, *crops.shape[-2:]], align_corners=False)
     return F.grid_sample(crops, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
 def _occlude(clip: Tensor, generator: torch.Generator) -> None:
-    """Lay a grey patch of up to a sixth of the picture over one clip (V, H, W), in place."""
+    """Cover up to a sixth of one clip (V, H, W) with a grey rectangle, in place."""
     side = clip.shape[-1]
     width, height = (int(side * math.sqrt(float(share))) for share in torch.rand(2, generator=generator) / 6 + 0.01)
     left, top = (int(float(place) * side) for place in torch.rand(2, generator=generator) * 0.9)
@@ -113,7 +115,7 @@ def _occlude(clip: Tensor, generator: torch.Generator) -> None:
 
 
 def _lower_resolution(clip: Tensor, pixels: tuple[int, int], generator: torch.Generator) -> Tensor:
-    """One clip (V, H, W) as a camera has it that stands far off: on few pixels, stretched again."""
+    """Reduce one clip (V, H, W) to few pixels and enlarge it again."""
     side = int(torch.randint(pixels[0], pixels[1] + 1, (), generator=generator))
     few = F.interpolate(clip[:, None], (side, side), mode="area")
     return F.interpolate(few, clip.shape[-2:], mode="bilinear", align_corners=False)[:, 0]

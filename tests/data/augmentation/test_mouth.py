@@ -12,7 +12,7 @@ from avse.data.augmentation.mouth import LipAugment, augment, jitter_av_offset
 
 NOTHING = {
     "shift": 0.0, "scale": 0.0, "tilt_radians": 0.0, "mirror_probability": 0.0, "gamma": 0.0,
-    "cover_probability": 0.0, "blur_probability": 0.0,
+    "occlusion_probability": 0.0, "blur_probability": 0.0,
 }  # fmt: skip
 
 
@@ -136,7 +136,7 @@ def test_blur() -> None:
 
 def test_a_cover_hides_one_place_in_all_frames_of_some_clips() -> None:
     crops = torch.rand(40, 3, 88, 88) * 200 + 20
-    hidden = (changed(crops, only(cover_probability=0.25)) - crops).abs() > 0.1
+    hidden = (changed(crops, only(occlusion_probability=0.25)) - crops).abs() > 0.1
     covered = hidden.flatten(1).any(1)
     assert 0.05 < covered.float().mean() < 0.5
     share = hidden[covered].float().mean((1, 2, 3))
@@ -165,7 +165,7 @@ def test_no_jitter_draws_nothing() -> None:
 def test_a_far_face_has_few_pixels_in_all_frames_alike_and_keeps_its_brightness() -> None:
     crops = torch.randint(0, 256, (16, 2, 88, 88), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
     crops[:, 1] = crops[:, 0]
-    far = changed(crops, only(far_probability=0.5, far_pixels=(11, 11)))
+    far = changed(crops, only(low_resolution_probability=0.5, low_resolution_pixels=(11, 11)))
     is_far = (far - crops.float()).abs().amax((1, 2, 3)) > 1
     assert 4 <= is_far.sum() <= 12
     squares = crops[is_far].float().unflatten(2, (11, 8)).unflatten(4, (11, 8)).mean((3, 5))
@@ -179,5 +179,5 @@ def test_a_far_face_has_few_pixels_in_all_frames_alike_and_keeps_its_brightness(
 
 def test_distance_leaves_the_other_changes_as_they_were() -> None:
     crops = pictures()
-    as_near = LipAugment(far_probability=1.0, far_pixels=(88, 88))
+    as_near = LipAugment(low_resolution_probability=1.0, low_resolution_pixels=(88, 88))
     assert torch.allclose(changed(crops, LipAugment()), changed(crops, as_near), atol=0.01)
