@@ -41,7 +41,7 @@ def test_a_former_name_means_what_the_current_one_means(section: str) -> None:
 
 def test_a_former_name_changes_what_an_extended_file_sets(tmp_path: Path) -> None:
     write(tmp_path / "first.yaml", "mix: {eq_db: 3.0, gap_probability: 0.5}")
-    second = write(tmp_path / "second.yaml", "{extends: first.yaml, mix: {eq_db: 4.0}}")
+    second = write(tmp_path / "second.yaml", "{extends: first.yaml, mix: {colour_db: 4.0}}")
     assert read_values(second) == {"mix": {"eq_db": 4.0, "gap_probability": 0.5}}
 
 
@@ -79,7 +79,7 @@ def test_a_missing_file_is_told_with_those_that_there_are(tmp_path: Path) -> Non
 def test_shipped_files_have_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: Path | str) -> None:
     monkeypatch.chdir(tmp_path)
     assert find_config(given) == shipped_configs()["long"]
-    assert find_config("swap_target") == find_config("configs/swap_target.yaml") == shipped_configs()["swap-target"]
+    assert find_config("turnabout") == find_config("configs/turnabout.yaml") == shipped_configs()["swap-target"]
 
 
 def test_a_file_at_hand_comes_before_a_shipped_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
