@@ -491,14 +491,14 @@ def test_talkers_of_the_same_collection(tmp_path: Path, monkeypatch: pytest.Monk
         assert target[:2] == other[:2] or target == "cc1"  # who is alone in a collection meets anyone
 
 
-@pytest.mark.parametrize("nothing", ["unseen", "frozen", "unrelated"])
+@pytest.mark.parametrize("nothing", ["missing", "frozen", "unrelated"])
 @pytest.mark.parametrize(("level_db", "is_kept"), [(-3.0, True), (0.0, True), (-9.0, False)])
 def test_where_the_picture_tells_nothing_both_are_kept(
     tmp_path: Path, nothing: str, level_db: float, is_kept: bool
 ) -> None:
     settings = {"num_frames": 10, "num_talkers": (0.0, 1.0), "noise_probability": 0.0, "ambiguous_target_db": 4.0}
-    settings |= {f"{nothing}_probability": 1.0, "talker_db": (level_db, level_db)}
-    if nothing != "unseen":
+    settings |= {f"{nothing}_video_probability": 1.0, "talker_db": (level_db, level_db)}
+    if nothing != "missing":
         settings["missing_video_probability"] = 0.0
     mixer = Mixer(collected(tmp_path), {}, {}, MixConfig(**settings))
     for example in examples(mixer, 10):
