@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
@@ -17,6 +18,17 @@ CHOICES = {
     "imputer": ("none", "paper", "reference", "blended"),
     "regulariser": ("none", "add", "multiply"),
 }
+
+RANGES = {
+    "compression": (0.01, 2.0),
+    "attention_heads": (0, 64),
+    "bottleneck_rounds": (1, 64),
+    "lip_width": (1, 256),
+    "stem_frames": (1, 25),
+    "num_priors": (1, 4096),
+}
+"""Lowest and highest value of each size, so that no settings ask for a net that fits no machine."""
+MAX_AUDIO_CHANNELS = 2048
 
 Settings = TypeVar("Settings")
 _ACCEPTED: dict[type, Any] = {float: (int, float), tuple: (list, tuple)}
@@ -75,45 +87,67 @@ class ModelConfig:
                 raise UsageError(f"Unknown {name} {getattr(self, name)!r}.", f"Use one of: {', '.join(known)}.")
         if self.fusion == "none" and self.imputer != "none":
             raise UsageError("An audio-only net has no lips to fill in.", "Use another fusion, or imputer none.")
-        if self.attention_heads < 0 or (self.attention_heads and 2 * self.audio_channels[-1] % self.attention_heads):
-            raise UsageError(
-                f"{2 * self.audio_channels[-1]} channels cannot be shared among {self.attention_heads} heads.",
-                "Set attention_heads to a divisor of twice the last audio channel, or to 0.",
-            )
-        for name in ("num_priors", "bottleneck_rounds"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} is {getattr(self, name)}.", "Use 1 or more.")
+        for name, (low, high) in RANGES.items():
+            if not low <= getattr(self, name) <= high:
+                raise UsageError(f"{name} is {getattr(self, name)}.", f"Use a number from {low} to {high}.")
         if not 4 <= len(self.audio_channels) <= 6:
             raise UsageError(
                 f"audio_channels names {len(self.audio_channels)} stages.",
                 "Name 4 to 6: the lip stream joins at the last four, and 320 bins can be halved six times.",
             )
-        if self.stem_frames < 1 or self.stem_frames % 2 == 0:
+        if not all(1 <= channels <= MAX_AUDIO_CHANNELS for channels in self.audio_channels):
+            raise UsageError(
+                f"audio_channels is {list(self.audio_channels)}.", f"Use numbers from 1 to {MAX_AUDIO_CHANNELS}."
+            )
+        if self.attention_heads and 2 * self.audio_channels[-1] % self.attention_heads:
+            raise UsageError(
+                f"{2 * self.audio_channels[-1]} channels cannot be shared among {self.attention_heads} heads.",
+                "Set attention_heads to a divisor of twice the last audio channel, or to 0.",
+            )
+        if self.stem_frames % 2 == 0:
             raise UsageError(f"stem_frames is {self.stem_frames}.", "Use an odd number: as many before as after.")
 
 
 def from_mapping(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
-    """Build settings from a mapping; UsageError names a key that they do not have, or a value of another type."""
+    """Build settings from a mapping.
+
+    Raises UsageError, which names a key that they do not have, or a value that is of another type or not finite.
+    """
     defaults = {field.name: field.default for field in fields(kind)}  # type: ignore[arg-type]
     hints = get_type_hints(kind)
-    if unknown := sorted(set(values) - set(defaults)):
-        raise UsageError(f"{kind.__name__} has no {', '.join(unknown)}.", f"It has: {', '.join(sorted(defaults))}.")
+    if unknown := sorted({str(name) for name in values if name not in defaults}):
+        raise UsageError(
+            f"{kind.__name__} has no {', '.join(unknown)[:200]}.", f"It has: {', '.join(sorted(defaults))}."
+        )
     for name, value in values.items():
         default = defaults[name]
         if default is not MISSING and not (_is_a(value, type(default)) and _has_parts(value, hints[name])):
-            raise UsageError(f"{name} is {value!r}.", f"Give it in the form of its default, {default!r}.")
+            raise UsageError(f"{name} is {_short(value)}.", f"Give it in the form of its default, {default!r}.")
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
 def _is_a(value: Any, kind: type) -> bool:
+    """Tell whether a value is of a type; numbers must be finite and fit into 64 bits, and are no truth values."""
+    if kind in (int, float):
+        number = isinstance(value, _ACCEPTED.get(kind, kind)) and not isinstance(value, bool)
+        return number and (math.isfinite(value) if isinstance(value, float) else abs(value) < 2**63)
     return isinstance(value, _ACCEPTED.get(kind, kind))
 
 
 def _has_parts(value: Any, hint: Any) -> bool:
-    """Whether a tuple has parts of those types, and as many where that is fixed, as in a range; anything else has."""
+    """Tell whether a tuple has parts of those types, and as many where that is fixed, as in a range."""
     if get_origin(hint) is not tuple:
         return True
     parts = get_args(hint)
     if parts[-1] is Ellipsis:
         parts = parts[:1] * len(value)
     return len(value) == len(parts) and all(map(_is_a, value, parts))
+
+
+def _short(value: Any) -> str:
+    """Return a value as text, however long it is and whatever it holds."""
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # nested too deep; an integer of too many digits
+        return f"a {type(value).__name__} that cannot be shown"
+    return text if len(text) <= 200 else f"{text[:200]}..."

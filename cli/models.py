@@ -71,7 +71,7 @@ def show(name: Name, as_json: Json = False) -> None:
     elif path.with_suffix(".md").is_file():
         typer.echo(pretrained.card(name))
     else:
-        write_table([(key, jsonl.to_json({"": value})[5:-1]) for key, value in header.about.items()])
+        write_table([(key, jsonl.to_text(value)) for key, value in header.about.items()])
 
 
 @models.command()
@@ -114,7 +114,7 @@ def convert(
     atomic.check_output(output, force, [trained])
     path = pretrained.verify(str(trained))
     if not dry_run:
-        write(path, output, {"name": name, "data": data, "licence": licence})
+        write(path, output, name, data, licence)
     if not quiet:
         typer.echo(f"{_sized(path)} -> {'nothing was written' if dry_run else _sized(output)}")
 
@@ -137,12 +137,13 @@ def narrow(
     from avse.training.pruning import prune_channels as narrower
     from avse.weights import pretrained
     from avse.weights.checkpoint import load_checkpoint, save_checkpoint
+    from avse.weights.metadata import Provenance
 
     path = pretrained.find(str(trained))
     atomic.check_output(output, force, [path])
     channels = _numbers("--audio-channels", audio_channels, int, "8,16,24,32,48,64")
     checkpoint = load_checkpoint(path)
-    save_checkpoint(output, narrower(checkpoint.net, channels, lip_width), {"start": checkpoint.sha256, "step": 0})
+    save_checkpoint(output, narrower(checkpoint.net, channels, lip_width), Provenance.of_pruned(checkpoint.sha256))
     if not quiet:
         typer.echo(f"{_sized(path)} -> {_sized(output)}")
 
@@ -171,8 +172,7 @@ def mean(
     weights = _numbers("--shares", shares, float, "0.4,0.6") if shares else [1 / len(paths)] * len(paths)
     found = [load_checkpoint(path) for path in paths]
     parts = {one.sha256: share for one, share in zip(found, weights, strict=False)}
-    training = {key: value for key, value in found[0].about.items() if key in ("training", "step")}
-    save_checkpoint(output, averaged([one.net for one in found], weights), {**training, "mean": parts})
+    save_checkpoint(output, averaged([one.net for one in found], weights), found[0].provenance.of_mean(parts))
     if not quiet:
         typer.echo(f"{len(paths)} nets -> {_sized(output)}")
 

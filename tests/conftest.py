@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from small_world import stirred, tiny
 
 from avse.data.synthetic.clips import make_clip
@@ -16,6 +17,13 @@ from avse.models.net import SpeechNet
 from avse.weights.checkpoint import save_checkpoint
 
 torch.set_num_threads(1)
+settings.register_profile(
+    "avse",
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+settings.load_profile("avse")
 
 
 @pytest.fixture(autouse=True)

@@ -18,6 +18,7 @@ from avse.dsp import overlap_add, resampling
 from avse.dsp.levels import AudioStats
 from avse.dsp.windowing import BLOCK_SECONDS, OVERLAP_FRAMES, model_windows
 from avse.enhancement.masking import apply_mask, compute_mask, half_hop_ensemble, interpolate_gain, processing_rate
+from avse.enhancement.validation import check_samples
 from avse.faces import mouth_roi
 from avse.io import reader
 from avse.models.net import SpeechNet
@@ -62,6 +63,8 @@ def enhance_streams(
     )
     done = 0
     for step in zip(*answers, strict=True):
+        for block in step:
+            check_samples(block, stats.peak)
         yield step
         done += len(step[0])
         report("enhancing", done, stats.num_samples)

@@ -5,10 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
+
 from avse.errors import InputError, UsageError
 from avse.io import atomic, reader, remux
 from avse.io.formats import AUDIO_OUTPUTS, VIDEO_OUTPUTS
 from avse.io.writer import check_audio_fits
+
+MAX_GROWTH = 2.0
+"""How much louder than full scale, or than the recording where that is louder, an output may be: 6 dB. A mask takes
+away and never adds, but what it takes away may have kept peaks down."""
 
 
 def check_paths(source: Path | BinaryIO, target: Path | BinaryIO | None, force: bool) -> None:
@@ -55,3 +61,15 @@ def check_tracks(recording: reader.Recording, target: Path | BinaryIO | None) ->
     check_audio_fits(recording.audio, suffix)
     if suffix in VIDEO_OUTPUTS:
         remux.check_video_fits(recording, target.suffix)
+
+
+def check_samples(block: np.ndarray, input_peak: float) -> None:
+    """Raise InputError for enhanced sound (N, C) that is not finite, or far louder than it can be.
+
+    ``input_peak`` is the largest sample of the recording, 1 at full scale.
+    """
+    hint = "The weights of the model may be damaged. Type: avse models verify MODEL"
+    if not np.isfinite(block).all():
+        raise InputError("The enhanced sound is not finite: it was not written.", hint)
+    if np.abs(block).max(initial=0.0) > MAX_GROWTH * max(1.0, input_peak):
+        raise InputError("The enhanced sound is far louder than full scale: it was not written.", hint)

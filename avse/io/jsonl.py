@@ -31,8 +31,13 @@ def read_jsonl(path: Path) -> tuple[int, list[dict[str, Any]]]:
 
 
 def to_json(values: Mapping[str, Any]) -> str:
-    """Values as one line of JSON."""
-    return json.dumps(_plain(values), ensure_ascii=False)
+    """Return values as one line of JSON."""
+    return to_text(values)
+
+
+def to_text(value: Any) -> str:
+    """Return any value as one line of JSON; what is not a number becomes null."""
+    return json.dumps(_plain(value), ensure_ascii=False)
 
 
 def _plain(value: Any) -> Any:

@@ -31,6 +31,7 @@ from avse.training.smil_priors import set_priors
 from avse.training.steps import STEPS, Losses, scores, total_loss
 from avse.training.tensorboard import TensorBoardLog
 from avse.weights.checkpoint import load_checkpoint, save_checkpoint
+from avse.weights.metadata import Provenance
 
 VALIDATION_SEED = 1_000_003
 RANK_SEED = 3_000_017
@@ -198,9 +199,11 @@ class Trainer:
         score = found["validation/" + KEPT_BY[self.config.stage]]
         if score > self.best:
             self.best = score
-            recipe = {"training": as_mapping(self.config), "validation_speakers": self.validation_speakers}
-            about = recipe | {"start": self.start, "step": self.step, "validation": found}
-            save_checkpoint(self.best_path, net, about)
+            provenance = Provenance(
+                training=as_mapping(self.config), validation_speakers=tuple(self.validation_speakers),
+                start=self.start, step=self.step, validation=found,
+            )  # fmt: skip
+            save_checkpoint(self.best_path, net, provenance)
         self._save()
         return found
 

@@ -1,4 +1,4 @@
-"""Trained weights on disk: safetensors that explain themselves and hold no code."""
+"""Read and write trained weights: safetensors files that name their net, and hold no code."""
 
 from __future__ import annotations
 
@@ -13,14 +13,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from avse.config import ModelConfig, from_mapping
-from avse.errors import InputError
+from avse.errors import InputError, printable
 from avse.io import atomic
 from avse.models.net import SpeechNet
 from avse.version import __version__
-from avse.weights.metadata import FORMAT, HINT, sha256
-
-_KEPT = ("training", "validation_speakers", "start", "step", "validation", "mean")
+from avse.weights.metadata import FORMAT, HINT, Metadata, Provenance, read_metadata, sha256
 
 
 @dataclass(frozen=True)
@@ -31,51 +28,85 @@ class Checkpoint:
     about: Mapping[str, Any]
     sha256: str
 
+    @property
+    def provenance(self) -> Provenance:
+        """Where the weights come from."""
+        return Provenance.from_mapping(self.about)
 
-def save_checkpoint(path: Path, net: SpeechNet, about: Mapping[str, Any], half: bool = False) -> None:
-    """Write a net; ``about`` (training data, steps, metrics, licence of the data...) goes into the header as JSON."""
+
+def save_checkpoint(path: Path, net: SpeechNet, provenance: Provenance | Mapping[str, Any], half: bool = False) -> None:
+    """Write a net, with its settings and where its weights come from in the metadata; in half precision if asked for.
+
+    Raises UsageError, before anything is written, for weights that are not finite.
+    """
+    about = provenance.as_mapping() if isinstance(provenance, Provenance) else dict(provenance)
+    Provenance.from_mapping(about)
     kept = torch.float16 if half else torch.float32
     tensors = {name: _with_floats(value.detach(), kept).cpu().contiguous() for name, value in net.state_dict().items()}
+    _check_finite(path, tensors)
     header = {"format": FORMAT, "avse_version": __version__, "model": asdict(net.config), **about}
     with atomic.atomic_path(path) as partial:
         partial.write_bytes(save(tensors, metadata={"avse": json.dumps(header)}))
 
 
-def convert(trained: Path, output: Path, about: Mapping[str, Any]) -> None:
-    """Write a training checkpoint in the form that ships: half precision, and ``about`` (name, data, licence) beside
-    what training wrote of itself."""
+def convert(trained: Path, output: Path, name: str, data: str, licence: str) -> None:
+    """Write a training checkpoint as a model to share: in half precision, with what its metadata must say besides."""
     checkpoint = load_checkpoint(trained)
-    kept = {key: checkpoint.about[key] for key in _KEPT if key in checkpoint.about}
-    save_checkpoint(output, checkpoint.net, {**kept, **about}, half=True)
+    save_checkpoint(output, checkpoint.net, checkpoint.provenance.of_release(name, data, licence), half=True)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a net; InputError if the file is not one of ours, or is damaged."""
-    about, tensors = _read(path)
-    if about.get("format") != FORMAT:
-        raise InputError(f"{path} has the unknown format {about.get('format')!r}.", "Update avse.")
+    """Read a net. Shapes are compared with the settings before any weight is read.
+
+    Raises InputError if the file is not a checkpoint of avse, is damaged, or holds weights that are not finite.
+    """
+    metadata = read_metadata(path)
     try:
-        net = SpeechNet(from_mapping(ModelConfig, about["model"]))
-        net.load_state_dict({name: _with_floats(value, torch.float32) for name, value in tensors.items()})
+        with torch.device("meta"):
+            net = SpeechNet(metadata.config)
+        _check_shapes(metadata, net.state_dict())
+        tensors = _read_tensors(path)
+        _check_finite(path, tensors)
+        net = net.to_empty(device="cpu")
+        net.load_state_dict(tensors)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"{path} does not hold the net it names: {_one_line(error)}", "Update avse.") from error
-    return Checkpoint(net.eval(), about, sha256(path))
+        reason = printable(" ".join(str(error).split())[:200])
+        raise InputError(f"{path} does not hold the net it names: {reason}", "Update avse.") from error
+    return Checkpoint(net.eval(), metadata.about, sha256(path))
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Header and tensors of a file, whatever net they belong to."""
+def _check_shapes(metadata: Metadata, expected: Mapping[str, Tensor]) -> None:
+    """Raise ValueError unless the file holds just the tensors that the net has."""
+    if lacking := sorted(expected.keys() - metadata.shapes.keys()):
+        raise ValueError(f"it lacks {lacking[0]}")
+    if unknown := sorted(metadata.shapes.keys() - expected.keys()):
+        raise ValueError(f"the net has no {unknown[0]}")
+    for name, value in expected.items():
+        if metadata.shapes[name] != tuple(value.shape):
+            raise ValueError(f"{name} has the shape {list(metadata.shapes[name])}, not {list(value.shape)}")
+        if value.is_floating_point() != ("F" in metadata.dtypes[name]):
+            raise ValueError(f"{name} has the type {metadata.dtypes[name]}")
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    """Read all tensors of a file, in single precision."""
     try:
         with safe_open(path, framework="pt") as stored:
-            about = dict(json.loads((stored.metadata() or {})["avse"]))
-            return about, {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path} is not an avse checkpoint: {_one_line(error)}", HINT) from error
+            return {name: _with_floats(stored.get_tensor(name), torch.float32) for name in stored.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        reason = printable(" ".join(str(error).split())[:200])
+        raise InputError(f"{path} is not an avse checkpoint: {reason}", HINT) from error
+
+
+def _check_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Raise InputError for weights that are not finite, and for variances below 0."""
+    for name, value in tensors.items():
+        if not bool(torch.isfinite(value).all()):
+            raise InputError(f"{path}: the weights {name} are not finite.", "Take an earlier checkpoint of this run.")
+        if name.endswith("running_var") and bool((value < 0).any()):
+            raise InputError(f"{path}: the variances {name} are below 0.", "Take an earlier checkpoint of this run.")
 
 
 def _with_floats(value: Tensor, kind: torch.dtype) -> Tensor:
-    """Numbers in the floating type asked for; counters stay what they are."""
+    """Convert to the floating type asked for; integers stay what they are."""
     return value.to(kind) if value.is_floating_point() else value
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

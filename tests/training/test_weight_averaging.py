@@ -54,7 +54,7 @@ def test_the_command_tells_what_went_in_and_shipping_keeps_it(tmp_path: Path) ->
     done = CliRunner().invoke(app, [*arguments, "--shares", "0.25,0.75"])
     assert done.exit_code == 0, done.output
     assert f"2 nets -> {output}" in done.stdout
-    convert(output, shipped, {"name": "mine"})
+    convert(output, shipped, "mine", "drawn", "CC0")
     shares = dict(zip((load_checkpoint(Path(path)).sha256 for path in paths), (0.25, 0.75), strict=True))
     for written in (output, shipped):
         about = load_checkpoint(written).about
