@@ -198,3 +198,27 @@ def _facts(header: Any) -> dict[str, Any]:
         "num_parameters": header.num_parameters,
         "about": dict(header.about),
     }
+
+
+@models.command()
+def export(
+    name: Name,
+    output: Annotated[Path, typer.Option("--output", "-o", help="ONNX file to write, such as net.onnx.")],
+    force: Annotated[bool, typer.Option("--force", "-f", help="Replace the output if it exists.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Export a model to ONNX, for onnxruntime without torch. Batch and time axes are dynamic.
+
+    Example: avse models export avse -o avse.onnx
+    """
+    from avse.errors import UsageError
+    from avse.io.atomic import check_output
+    from avse.weights.export import export_onnx
+    from avse.weights.pretrained import load_model
+
+    if output.suffix != ".onnx":
+        raise UsageError(f"{output} is not an .onnx file.", "Give a name such as net.onnx.")
+    check_output(output, force)
+    export_onnx(load_model(name, "cpu"), output)
+    if not quiet:
+        typer.echo(f"{output}: {output.stat().st_size / 1e6:.1f} MB")

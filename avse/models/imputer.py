@@ -83,8 +83,8 @@ class Imputer(nn.Module):
         filled = mixed.unflatten(1, self.priors.shape[1:]).movedim(-1, 2).to(features.dtype)
         aside = [1] * (features.ndim - 3)
         if self.form == "blended":
-            filled = filled + features * weights[:, -1].reshape(len(seen), 1, -1, *aside)
-        return torch.where(seen.reshape(len(seen), 1, -1, *aside) > 0, features, filled), divergence
+            filled = filled + features * weights[:, -1].reshape(seen.shape[0], 1, -1, *aside)
+        return torch.where(seen.reshape(seen.shape[0], 1, -1, *aside) > 0, features, filled), divergence
 
     def weights(self, cue: Tensor) -> tuple[Tensor, Tensor]:
         """What each prior counts: (B, C, L) -> (B, K, L), with the divergence (0 where nothing is drawn).

@@ -86,7 +86,7 @@ class SpeechNet(nn.Module):
         video = inputs.lips if self.lips is None else self.lips.resnet.stem(inputs.lips)
         divergences = []
         if self.imputer is not None:
-            heard = F.adaptive_avg_pool1d(x[:, 0], inputs.seen.shape[1])  # (B, F, V)
+            heard = F.avg_pool1d(x[:, 0], SAMPLES_PER_FRAME // self.config.hop)  # (B, F, V)
             video, divergence = self.imputer(heard, video, inputs.seen)
             divergences.append(divergence)
         for index in range(len(self.audio.encoder)):
