@@ -1,12 +1,115 @@
-"""How work that takes long tells how far it is."""
+"""Progress reports, and spans that time the stages of the pipeline while somebody records them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from enum import Enum
+from typing import TypeVar
 
 Report = Callable[[str, float, float], None]
-"""Takes the stage that the work is in, how much of it is done, and how much there is."""
+"""Takes the current stage, the amount done, and the total. An exception that it raises cancels the work."""
+
+Item = TypeVar("Item")
 
 
 def silent(stage: str, done: float, total: float) -> None:
-    """A `Report` for where nobody listens."""
+    """Report nothing."""
+
+
+class Stage(str, Enum):
+    """The stages of the pipeline that are timed, in the order of the work."""
+
+    PROBE = "probe"
+    READ_AUDIO = "decode sound"
+    MEASURE = "measure level"
+    READ_SMALL = "decode picture for faces"
+    LOAD_DETECTOR = "load detector"
+    DETECT = "detect"
+    TRACK = "track"
+    ACTIVITY = "watch several mouths"
+    READ_MOUTHS = "decode picture for mouths"
+    CROP = "crop"
+    AV_OFFSET = "lips against sound"
+    FEATURES = "features"
+    LIPS = "lip stream"
+    AUDIO = "audio stream and fusion"
+    OVERLAP_ADD = "stitch"
+    WRITE = "write"
+
+
+class SpanRecorder:
+    """Seconds and number of spans by stage; time inside a nested span counts for that span alone."""
+
+    def __init__(self, synchronise: Callable[[], None] | None = None) -> None:
+        self.seconds: defaultdict[Stage, float] = defaultdict(float)
+        self.counts: Counter[Stage] = Counter()
+        self._open: list[Stage] = []
+        self._since = 0.0
+        self._synchronise = synchronise
+
+    def begin(self, stage: Stage) -> None:
+        """Open a span; the one around it is paused."""
+        self._turn()
+        self._open.append(stage)
+        self.counts[stage] += 1
+
+    def end(self) -> None:
+        """Close the innermost span; the one around it goes on."""
+        self._turn()
+        self._open.pop()
+
+    def _turn(self) -> None:
+        """Add the time since the last change to the innermost open span."""
+        if self._synchronise:
+            self._synchronise()
+        now = time.perf_counter()
+        if self._open:
+            self.seconds[self._open[-1]] += now - self._since
+        self._since = now
+
+
+_recorder: ContextVar[SpanRecorder | None] = ContextVar("recorder", default=None)
+
+
+@contextmanager
+def record_spans(synchronise: Callable[[], None] | None = None) -> Iterator[SpanRecorder]:
+    """Record the spans of all work in this context.
+
+    Args:
+        synchronise: called at both ends of every span, for example to wait for a GPU.
+    """
+    recorder = SpanRecorder(synchronise)
+    token = _recorder.set(recorder)
+    try:
+        yield recorder
+    finally:
+        _recorder.reset(token)
+
+
+@contextmanager
+def span(stage: Stage) -> Iterator[None]:
+    """Time a block as part of ``stage``; does nothing unless spans are recorded."""
+    recorder = _recorder.get()
+    if recorder is None:
+        yield
+        return
+    recorder.begin(stage)
+    try:
+        yield
+    finally:
+        recorder.end()
+
+
+def timed_items(stage: Stage, items: Iterable[Item]) -> Iterator[Item]:
+    """Yield the items of a stream; the time to produce each is part of ``stage``."""
+    stream, nothing = iter(items), object()
+    while True:
+        with span(stage):
+            item = next(stream, nothing)
+        if item is nothing:
+            return
+        yield item  # type: ignore[misc]

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from avse.profiling import stages
+from avse.progress import Stage
 
 Found = Mapping[str, Any]
 GROUPS = {
-    "decode": [stages.SOUND, stages.SMALL, stages.NEAR],
-    "find faces": [stages.LOAD, stages.DETECT, stages.TRACK, stages.WATCH],
-    "cut mouths": [stages.CROP],
-    "lips against sound": [stages.SYNC],
-    "network": [stages.FEATURES, stages.LIPS, stages.AUDIO],
-    "rest": [stages.PROBE, stages.LEVEL, stages.STITCH, stages.WRITE],
+    "decode": [Stage.READ_AUDIO, Stage.READ_SMALL, Stage.READ_MOUTHS],
+    "find faces": [Stage.LOAD_DETECTOR, Stage.DETECT, Stage.TRACK, Stage.ACTIVITY],
+    "cut mouths": [Stage.CROP],
+    "lips against sound": [Stage.AV_OFFSET],
+    "network": [Stage.FEATURES, Stage.LIPS, Stage.AUDIO],
+    "rest": [Stage.PROBE, Stage.MEASURE, Stage.OVERLAP_ADD, Stage.WRITE],
 }
 
 
@@ -54,7 +54,7 @@ def size_section(sizes: Found) -> list[str]:
     """The whole and its stages, a column for each size."""
     every = list(sizes.values())
     rates = ", ".join(sorted({f"{values['macs_per_second'] / 1e9:.0f}" for values in every}))
-    names = [name for name in stages.ORDER if any(name == stage["name"] for stage in every[0]["stages"])]
+    names = [name.value for name in Stage if any(name == stage["name"] for stage in every[0]["stages"])]
     return [
         "## Size of the picture", "",
         "One face. Memory is that of avse's own process, without ffmpeg's.", "",
@@ -66,9 +66,9 @@ def size_section(sizes: Found) -> list[str]:
         row("start-up", [f"{values['start']['avse_seconds']:.1f} s" for values in every]),
         row("start-up beyond torch's", [f"{values['start']['beyond_torch_seconds']:.1f} s" for values in every]),
         "",
-        "Every stage by itself, one after the other; they need not sum up to the whole, which does some of them twice "
-        "or at once. In parentheses the floor: for networks their multiply-accumulates at the speed of a float32 "
-        f"matrix product ({rates} GMAC/s), for decoding `ffmpeg -f null`.", "",
+        "The stages are timed inside `avse enhance`; the audio is decoded more than once. In parentheses the floor: "
+        "for networks their multiply-accumulates at the speed of a float32 matrix product "
+        f"({rates} GMAC/s), for decoding `ffmpeg -f null` once.", "",
         header(["stage", *sizes]), rule(1 + len(sizes)),
         *(row(name, [cell(values, name) for values in every]) for name in names),
         row("all stages", [f"{values['stages_seconds'] / values['duration_seconds']:.3f}" for values in every]),
@@ -152,7 +152,7 @@ def plot(found: Found, target: Path) -> None:
         base = {size: base[size] + heights[size] for size in sizes}
     whole = [values["real_time_factor"] for values in sizes.values()]
     left.plot(list(sizes), whole, "kD", markerfacecolor="white", label="avse enhance")
-    left.set(ylabel="s for a second of recording", title="stages, one after the other")
+    left.set(ylabel="s for a second of recording", title="stages of avse enhance")
     left.legend(fontsize=8, loc="upper left")
     for way, label in {"all": "--speaker all", "one": "one followed", "sound": "--no-video"}.items():
         right.plot(sorted(faces), [faces[count][way] for count in sorted(faces)], "o-", label=label)
@@ -163,6 +163,6 @@ def plot(found: Found, target: Path) -> None:
     plt.close(figure)
 
 
-def group_seconds(values: Found, names: list[str]) -> float:
+def group_seconds(values: Found, names: Sequence[str]) -> float:
     """Time of several stages, for a second of recording."""
     return float(sum(stage["seconds_per_second"] for stage in values["stages"] if stage["name"] in names))

@@ -51,10 +51,11 @@ def faces(
     with progress(quiet) as show:
         limits = Limits(max_seconds, max_megabytes)
         look = analyse_recording(recording, load_model(model, device), show, audio_track=audio_track, limits=limits)
-        facts = look.facts()
+        scene = look.selection.scene
+        facts = [scene.facts(k, look.stats.num_frames) for k in range(len(scene.tracks))]
         if output and facts:
-            write_contact_sheet(output, look.recording, look.scene.tracks, facts)
-    active = selection.select_face(look.scene.tracks, "active", look.scene.activity)
+            write_contact_sheet(output, look.recording, scene.tracks, facts)
+    active = selection.select_face(scene, "active")
     if as_json:
         number = None if active is None else active + 1
         typer.echo(jsonl.to_json({"recording": str(recording), "active": number, "faces": facts}))
@@ -69,7 +70,7 @@ def row(values: dict[str, Any], is_active: bool) -> list[str]:
     from avse.faces.contact_sheet import clock
 
     left, top, right, bottom = values["box_pixels"]
-    moves, fits = (values.get(name) for name in ("mouth_moves_share", "mouth_with_sound"))
+    moves, fits = (values.get(name) for name in ("mouth_motion_share", "av_correlation"))
     return [
         f"{values['number']}{'*' if is_active else ''}", values["position"],
         clock(values["intervals_seconds"][0][0]), clock(values["intervals_seconds"][-1][1]),

@@ -1,7 +1,7 @@
-"""Which of several faces speaks, and when: its mouth moves, and moves with the sound.
+"""Active speaker detection.
 
-The lip stream tells from the lips alone what the sound should be (its energy in bands); how well that goes with what is
-heard tells whose sound it is. Mouths that rest tell who is silent. Measured in docs/recordings.md.
+The lip stream predicts band energies from the mouth crops alone; their correlation with the energies of the recorded
+audio scores each face. A face whose mouth does not move is silent. Thresholds were measured in docs/recordings.md.
 
 Legend: `K` faces, `N` samples, `V` video frames.
 """
@@ -26,6 +26,7 @@ from avse.faces import mouth_roi
 from avse.faces.tracking import Track
 from avse.io import reader
 from avse.models.net import SpeechNet
+from avse.progress import Stage, span
 
 RESTING_MOTION = 0.065
 SPEAKING_MOTION = 0.10
@@ -37,32 +38,36 @@ RAMP_FRAMES = 5
 
 @dataclass(frozen=True)
 class SpeakerActivity:
-    """What K mouths do in each of V frames, and how well it goes with the sound.
+    """Hold what K mouths do in each of V frames, and how well it goes with the audio.
 
-    ``seen`` bool (K, V). ``motion`` (K, V): change of the mouth from frame to frame, at its largest within 0.4 s; below
-    0.065 it rests, above 0.1 it may speak. ``match`` (K, V): correlation of the energies that the lips tell with those
-    heard, within 3 s. ``lag_frames``: by how much the picture comes later than the sound.
+    Attributes:
+        visible: (K, V) bool.
+        motion: (K, V), change of the mouth from frame to frame, its maximum within 0.4 s. Below 0.065 the mouth rests,
+            above 0.1 it may speak.
+        av_correlation: (K, V), correlation of predicted and recorded band energies within 3 s.
+        av_offset_frames: frames by which the video comes later than the audio.
     """
 
-    seen: np.ndarray
+    visible: np.ndarray
     motion: np.ndarray
-    match: np.ndarray
+    av_correlation: np.ndarray
     av_offset_frames: int = 0
 
     @property
-    def moving(self) -> np.ndarray:
-        """Share of the time seen in which each mouth moves, (K,)."""
-        return np.asarray(((self.motion > SPEAKING_MOTION) & self.seen).sum(1) / np.maximum(self.seen.sum(1), 1))
+    def motion_share(self) -> np.ndarray:
+        """Share of its visible time in which each mouth moves as in speech, (K,)."""
+        moving = (self.motion > SPEAKING_MOTION) & self.visible
+        return np.asarray(moving.sum(1) / np.maximum(self.visible.sum(1), 1))
 
     @property
-    def agreement(self) -> np.ndarray:
-        """Mean match of each face over the time seen, (K,)."""
-        return np.asarray((self.match * self.seen).sum(1) / np.maximum(self.seen.sum(1), 1))
+    def mean_correlation(self) -> np.ndarray:
+        """Mean correlation of each face over its visible time, (K,)."""
+        return np.asarray((self.av_correlation * self.visible).sum(1) / np.maximum(self.visible.sum(1), 1))
 
     @property
     def score(self) -> np.ndarray:
-        """Match while the mouth moves, over all the time, (K,): what the active speaker has most of."""
-        return np.asarray((self.match * (self.motion > SPEAKING_MOTION) * self.seen).mean(1))
+        """Correlation while the mouth moves, averaged over all frames, (K,): largest for the active speaker."""
+        return np.asarray((self.av_correlation * (self.motion > SPEAKING_MOTION) * self.visible).mean(1))
 
 
 def detect_activity(
@@ -71,67 +76,87 @@ def detect_activity(
     tracks: Sequence[Track],
     stats: AudioStats,
     on_frame: Callable[[int], None],
+    av_offset_frames: int | None = None,
 ) -> SpeakerActivity:
-    """Look at the mouths of all faces in one pass, and compare them with the sound."""
-    assert recording.audio is not None
-    blocks = reader.read_audio(recording, BLOCK_SECONDS, recording.audio.sample_rate, recording.audio.num_channels)
-    heard = model_windows(
-        resampling.to_model_rate(blocks, recording.audio.sample_rate), stats.num_frames, SAMPLES_PER_FRAME
-    )
+    """Compare the mouths of all faces with the audio, in one pass over the video.
+
+    Args:
+        av_offset_frames: the AV offset where it is known; None estimates it from all faces over the whole recording.
+    """
+    audio = recording.sound
+    blocks = reader.read_audio(recording, BLOCK_SECONDS, audio.sample_rate, audio.num_channels)
+    mono = model_windows(resampling.to_model_rate(blocks, audio.sample_rate), stats.num_frames, SAMPLES_PER_FRAME)
     mouths = model_windows(mouth_roi.crop_tracks(recording, tracks, stats.num_frames), stats.num_frames, 1)
-    pieces = (_observe(net, mono[:, 0], crops) for mono, crops in zip(heard, mouths, strict=True))
+    pieces = (_observe(net, window[:, 0], crops) for window, crops in zip(mono, mouths, strict=True))
     kept = []
-    for piece in overlap_add.crossfade(pieces, OVERLAP_FRAMES):
-        kept.append(piece.astype(np.float16))
-        on_frame(sum(map(len, kept)))
+    with span(Stage.ACTIVITY):
+        for piece in overlap_add.crossfade(pieces, OVERLAP_FRAMES):
+            kept.append(piece.astype(np.float16))
+            on_frame(sum(map(len, kept)))
     facts = np.concatenate(kept)
-    told, energies, change = np.split(facts, [len(tracks) * NUM_BANDS, (len(tracks) + 1) * NUM_BANDS], axis=1)
-    seen = np.stack([mouth_roi.mouth_pose(track, stats.num_frames).seen for track in tracks])
-    return score_activity(told.reshape(len(facts), len(tracks), NUM_BANDS), energies, change.T.astype(np.float32), seen)
+    predicted, energies, change = np.split(facts, [len(tracks) * NUM_BANDS, (len(tracks) + 1) * NUM_BANDS], axis=1)
+    predicted = predicted.reshape(len(facts), len(tracks), NUM_BANDS)
+    visible = np.stack([mouth_roi.mouth_pose(track, stats.num_frames).visible for track in tracks])
+    return score_activity(predicted, energies, change.T.astype(np.float32), visible, av_offset_frames)
 
 
-def score_activity(told: np.ndarray, energies: np.ndarray, change: np.ndarray, seen: np.ndarray) -> SpeakerActivity:
-    """From what the lips tell (V, K, bands), what is heard (V, bands), and change (K, V) of the mouths seen (K, V)."""
-    lag = estimate_av_offset(told, energies, seen)
-    sound = shift_frames(remove_local_mean(energies), lag)
-    match = np.stack(
-        [_sliding_correlation(remove_local_mean(told[:, k], mask), sound, mask) for k, mask in enumerate(seen)]
+def score_activity(
+    predicted: np.ndarray,
+    energies: np.ndarray,
+    change: np.ndarray,
+    visible: np.ndarray,
+    av_offset_frames: int | None = None,
+) -> SpeakerActivity:
+    """Score each face in each frame.
+
+    Args:
+        predicted: (V, K, bands), band energies predicted from the lips.
+        energies: (V, bands), band energies of the audio.
+        change: (K, V), change of each mouth from frame to frame.
+        visible: (K, V), when each mouth is visible.
+        av_offset_frames: the AV offset where it is known; None estimates it.
+    """
+    offset = estimate_av_offset(predicted, energies, visible) if av_offset_frames is None else av_offset_frames
+    audio = shift_frames(remove_local_mean(energies), offset)
+    correlation = np.stack(
+        [_sliding_correlation(remove_local_mean(predicted[:, k], mask), audio, mask) for k, mask in enumerate(visible)]
     )
     motion = maximum_filter1d(uniform_filter1d(change, 9, axis=1), 21, axis=1)
-    back = [shift_frames(values.T, -lag).T for values in (seen, motion, match)]
-    return SpeakerActivity(back[0], back[1], back[2], lag)
+    in_time = [shift_frames(values.T, -offset).T for values in (visible, motion, correlation)]
+    return SpeakerActivity(in_time[0], in_time[1], in_time[2], offset)
 
 
 def activity_gain(activity: SpeakerActivity, face: int) -> np.ndarray:
-    """Gain (V,) for a face: 1, but -25 dB while its mouth rests and another face's goes with the sound.
+    """Compute the activity gate of a face, (V,): 1, or -25 dB while its mouth rests and another face speaks.
 
-    The other mouth must move, and go with the sound clearly just then, or usually and not against it just then.
+    The other mouth must move, and be clearly correlated with the audio at that time, or be so usually and not be
+    anticorrelated at that time.
     """
-    others = np.arange(len(activity.seen)) != face
-    rests = (activity.motion[face] < RESTING_MOTION) & activity.seen[face]
-    moves = (activity.motion[others] > SPEAKING_MOTION) & activity.seen[others]
-    match = activity.match[others]
-    usual = (match * moves).sum(1, keepdims=True) / np.maximum(moves.sum(1, keepdims=True), 1)
-    fits = (match > CLEAR_CORRELATION) | ((match > 0) & (usual > CLEAR_CORRELATION))
-    silent = rests & (moves & fits & (match > activity.match[face])).any(0)
+    others = np.arange(len(activity.visible)) != face
+    rests = (activity.motion[face] < RESTING_MOTION) & activity.visible[face]
+    moves = (activity.motion[others] > SPEAKING_MOTION) & activity.visible[others]
+    correlation = activity.av_correlation[others]
+    usual = (correlation * moves).sum(1, keepdims=True) / np.maximum(moves.sum(1, keepdims=True), 1)
+    fits = (correlation > CLEAR_CORRELATION) | ((correlation > 0) & (usual > CLEAR_CORRELATION))
+    silent = rests & (moves & fits & (correlation > activity.av_correlation[face])).any(0)
     level_db = SILENT_DB * uniform_filter1d(silent.astype(np.float32), RAMP_FRAMES)
     return np.asarray(10 ** (level_db / 20), np.float32)
 
 
 @torch.inference_mode()
-def _observe(net: SpeechNet, heard: np.ndarray, mouths: np.ndarray) -> np.ndarray:
-    """What a window of sound (N,) and mouths (V, K, 88, 88) shows: told and heard energies, change; one row a frame."""
-    pictures = torch.from_numpy(mouths).transpose(0, 1).contiguous()
-    told = predict_bands(net, pictures).flatten(1)
-    energies = mel_energies(torch.from_numpy(heard.copy()))
-    return torch.cat([told, energies, mouth_change(pictures, pictures.flatten(2).any(-1))], 1).numpy()
+def _observe(net: SpeechNet, mono: np.ndarray, crops: np.ndarray) -> np.ndarray:
+    """Return predicted energies, energies and mouth changes, a row a frame, of audio (N,) and mouths (V, K, 88, 88)."""
+    mouths = torch.from_numpy(crops).transpose(0, 1).contiguous()
+    predicted = predict_bands(net, mouths).flatten(1)
+    energies = mel_energies(torch.from_numpy(mono.copy()))
+    return torch.cat([predicted, energies, mouth_change(mouths, mouths.flatten(2).any(-1))], 1).numpy()
 
 
-def _sliding_correlation(mouth: np.ndarray, sound: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Correlation (V,) over all bands (V, bands), of the frames seen within 3 s around each."""
-    count = uniform_filter1d(seen.astype(np.float32), CORRELATION_FRAMES, mode="constant")
+def _sliding_correlation(lips: np.ndarray, audio: np.ndarray, visible: np.ndarray) -> np.ndarray:
+    """Compute the correlation (V,) over all bands (V, bands) of the visible frames within 3 s around each frame."""
+    count = uniform_filter1d(visible.astype(np.float32), CORRELATION_FRAMES, mode="constant")
     both, own, other = (
-        uniform_filter1d((a * b).sum(1) * seen, CORRELATION_FRAMES, mode="constant") / np.maximum(count, 1e-6)
-        for a, b in ((mouth, sound), (mouth, mouth), (sound, sound))
+        uniform_filter1d((a * b).sum(1) * visible, CORRELATION_FRAMES, mode="constant") / np.maximum(count, 1e-6)
+        for a, b in ((lips, audio), (lips, lips), (audio, audio))
     )
     return np.asarray(both / np.sqrt(np.maximum(own, 1e-3) * np.maximum(other, 1.0)))

@@ -1,4 +1,4 @@
-"""The faces of a recording, and what is known of each: where it is, when it is seen, what its mouth does."""
+"""The faces of a recording, and the facts about each: position, when it is visible, what its mouth does."""
 
 from __future__ import annotations
 
@@ -18,37 +18,35 @@ RANKS = ("", "second from ", "third from ", "fourth from ", "fifth from ", "sixt
 
 
 class Scene:
-    """The faces that count, largest first, and what their mouths do if they were watched."""
+    """Hold the relevant faces of a recording, largest first, and their activity if it was measured."""
 
     def __init__(self, tracks: Sequence[Track] = (), activity: SpeakerActivity | None = None) -> None:
         self.tracks = list(tracks)
         self.activity = activity
 
-    def followed(self, index: int | None) -> TargetSpeaker | None:
-        """A face as it is to be followed: turned down while it is silent, if it is not the only one."""
-        if index is None:
-            return None
+    def target(self, index: int) -> TargetSpeaker:
+        """Return a face as a target speaker: attenuated while it is silent, unless it is the only face."""
         if self.activity is None:
             return TargetSpeaker(self.tracks[index])
         gain = detection.activity_gain(self.activity, index) if len(self.tracks) > 1 else None
         return TargetSpeaker(self.tracks[index], gain, self.activity.av_offset_frames)
 
-    def seen_share(self, index: int | None, num_frames: int) -> float:
-        """Share of the time that a face is seen."""
-        return 0.0 if index is None else float(mouth_roi.mouth_pose(self.tracks[index], num_frames).seen.mean())
+    def visible_share(self, index: int, num_frames: int) -> float:
+        """Return the share of the frames in which a face is visible."""
+        return float(mouth_roi.mouth_pose(self.tracks[index], num_frames).visible.mean())
 
-    def seen_seconds(self, index: int | None, num_frames: int) -> list[tuple[float, float]]:
-        """When a face is seen: begins and ends in seconds."""
-        return [] if index is None else intervals(mouth_roi.mouth_pose(self.tracks[index], num_frames).seen)
+    def visible_intervals(self, index: int, num_frames: int) -> list[tuple[float, float]]:
+        """Return when a face is visible: begins and ends in seconds."""
+        return intervals(mouth_roi.mouth_pose(self.tracks[index], num_frames).visible)
 
-    def describe(self, index: int | None) -> str:
-        """Whom one follows: "Face", or "Face 2 of 3 (right)"."""
-        if index is None or len(self.tracks) == 1:
+    def describe(self, index: int) -> str:
+        """Return "Face", or "Face 2 of 3 (right)"."""
+        if len(self.tracks) == 1:
             return "Face"
         return f"Face {index + 1} of {len(self.tracks)} ({self.place(index)})"
 
     def place(self, index: int) -> str:
-        """Where a face is among the others: left, second from left, centre and so on; centre if it is the only one."""
+        """Return the position of a face among the others: left, second from left, ...; centre if it is the only one."""
         order = np.argsort([track_centre(track)[0] for track in self.tracks], kind="stable").tolist()
         before = order.index(index)
         after = len(order) - 1 - before
@@ -57,30 +55,37 @@ class Scene:
         return RANKS[min(before, after)] + ("left" if before < after else "right")
 
     def facts(self, index: int, num_frames: int) -> dict[str, Any]:
-        """What is known of a face, in plain values: position, size, when it is seen, and its mouth if watched."""
-        track = self.tracks[index]
-        seen = mouth_roi.mouth_pose(track, num_frames).seen
-        box = np.median([face.box for face in track.faces], axis=0)
-        values = {
+        """Return the facts about a face as plain values; those about its mouth only if the activity was measured.
+
+        ``mouth_moves_share``, ``mouth_with_sound`` and ``picture_late_seconds`` are earlier names of
+        ``mouth_motion_share``, ``av_correlation`` and ``av_offset_seconds``; they will be removed.
+        """
+        box = np.median([face.box for face in self.tracks[index].faces], axis=0)
+        values: dict[str, Any] = {
             "number": index + 1,
             "position": self.place(index),
             "box_pixels": [round(float(value)) for value in box],
-            "seen_share": round(float(seen.mean()), 4),
-            "intervals_seconds": intervals(seen),
+            "seen_share": round(self.visible_share(index, num_frames), 4),
+            "intervals_seconds": self.visible_intervals(index, num_frames),
         }
         if self.activity is not None:
-            values["mouth_moves_share"] = round(float(self.activity.moving[index]), 3)
-            values["mouth_with_sound"] = round(float(self.activity.agreement[index]), 3)
-            values["picture_late_seconds"] = self.activity.av_offset_frames / VIDEO_FPS
+            motion_share = round(float(self.activity.motion_share[index]), 3)
+            correlation = round(float(self.activity.mean_correlation[index]), 3)
+            offset_seconds = self.activity.av_offset_frames / VIDEO_FPS
+            values |= {
+                "mouth_motion_share": motion_share, "av_correlation": correlation, "av_offset_seconds": offset_seconds,
+                "mouth_moves_share": motion_share, "mouth_with_sound": correlation,
+                "picture_late_seconds": offset_seconds,
+            }  # fmt: skip
         return values
 
 
-def intervals(seen: np.ndarray) -> list[tuple[float, float]]:
-    """When a flag (V,) is set: begins and ends in seconds."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], seen, [False]]).astype(int)))
+def intervals(flags: np.ndarray) -> list[tuple[float, float]]:
+    """Return when a flag (V,) is set: begins and ends in seconds."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(int)))
     return [(first / VIDEO_FPS, last / VIDEO_FPS) for first, last in edges.reshape(-1, 2).tolist()]
 
 
 def track_centre(track: Track) -> np.ndarray:
-    """Where a face is on the whole: (x, y) in pixels."""
+    """Return the median position of a face: (x, y) in pixels."""
     return np.asarray(np.median([(face.box[:2] + face.box[2:]) / 2 for face in track.faces], axis=0))

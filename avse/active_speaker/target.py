@@ -12,14 +12,18 @@ from avse.faces.tracking import Track
 
 @dataclass(frozen=True)
 class TargetSpeaker:
-    """Whom one follows: a face, a gain (V,) to lay over its mask, and by how many frames the picture is late.
+    """Hold the face track of a speaker whose voice is wanted.
 
-    ``lag_frames`` and ``agreement``, how well lips and sound go together, are None where that was not looked for.
-    ``mouths``, where they are being decoded already, are those of `avse.faces.mouth_roi.crop_tracks`.
+    Attributes:
+        track: where the face is in each frame.
+        gain: (V,), applied to the mask, one value for each video frame; None is 1 everywhere.
+        av_offset_frames: frames by which the video comes later than the audio; None if not estimated yet.
+        av_correlation: correlation of the lips with the audio; None if not measured.
+        mouths: mouth crops that are being decoded already, as from `avse.faces.mouth_roi.crop_tracks`.
     """
 
     track: Track
     gain: np.ndarray | None = None
     av_offset_frames: int | None = None
-    agreement: float | None = None
+    av_correlation: float | None = None
     mouths: Iterator[np.ndarray] | None = None

@@ -1,4 +1,4 @@
-"""A trained net that enhances sound and pictures which are in memory, by the very path that recordings take.
+"""Enhance audio and video frames in memory, by the same pipeline as files.
 
 Legend: `C` channels, `N` samples, `V` video frames, `H W` pixels.
 """
@@ -11,12 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avse.active_speaker.selection import check_speaker, select_target
-from avse.enhancement.pipeline import measure_audio
-from avse.enhancement.streaming import enhance_stream
-from avse.enhancement.validation import check_strength
+from avse.active_speaker.selection import parse_speaker
+from avse.enhancement.pipeline import Options, Pipeline
 from avse.io.arrays import as_numpy, as_recording
-from avse.progress import silent
 from avse.weights import pretrained
 from avse.weights.checkpoint import Checkpoint
 
@@ -24,7 +21,7 @@ Array = TypeVar("Array", np.ndarray, Tensor)
 
 
 class Enhancer(Checkpoint):
-    """A checkpoint that is ready for use."""
+    """Hold a model that is ready for use."""
 
     def enhance(
         self,
@@ -36,36 +33,36 @@ class Enhancer(Checkpoint):
         speaker: str | int = "active",
         strength: float = 1.0,
     ) -> Array:
-        """Enhance the voice of the person one sees.
+        """Enhance the voice of one person in the frames.
 
         Args:
             waveform: (N,) or (N, C), floats between -1 and 1, an array or a tensor.
             sample_rate: of the waveform, in Hz.
-            frames: (V, H, W) grey or (V, H, W, 3) RGB, uint8; the first is shown as the sound begins.
+            frames: (V, H, W) grey or (V, H, W, 3) RGB, uint8; the first is shown when the audio begins. None uses the
+                audio alone.
             fps: frames per second, any rate.
             speaker: which face: "active", "largest", "left", "right", or its number, 1 for the largest.
-            strength: 1 gives the enhanced voice alone; less keeps the surroundings, 20 log10(1 - strength) dB lower.
+            strength: 1 keeps the voice alone. Less mixes the original in: nothing is attenuated by more than
+                -20 log10(1 - strength) dB.
 
         Returns:
-            The enhanced sound: kind, shape, precision and device of ``waveform``.
+            The enhanced audio, with type, shape, precision and device of ``waveform``.
 
         Raises:
-            UsageError: a shape, type or rate makes no sense. InputError: there is no sound.
+            UsageError: a shape, type, rate or option cannot be used. InputError: the audio is empty.
         """
-        check_strength(strength)
-        check_speaker(self.net, speaker)
+        options = Options(speaker=parse_speaker(speaker), strength=strength)
+        options.check()
         recording = as_recording(as_numpy(waveform), sample_rate, None if frames is None else as_numpy(frames), fps)
-        stats = measure_audio(recording, silent)
-        choice = select_target(recording, stats, self.net, speaker, silent)
-        net = (self if choice.followed else pretrained.for_audio_only(self)).net
-        blocks = enhance_stream(net, recording, stats, choice.followed, silent, strength)
-        result = np.concatenate(list(blocks)).reshape(waveform.shape)
+        enhanced, _ = Pipeline(self, recording, options).write(None)
+        assert enhanced is not None
+        enhanced = enhanced.reshape(waveform.shape)
         if isinstance(waveform, Tensor):
-            return torch.from_numpy(result).to(waveform)
-        return result.astype(waveform.dtype)
+            return torch.from_numpy(enhanced).to(waveform)
+        return enhanced.astype(waveform.dtype)
 
 
 def load_model(name: str = pretrained.DEFAULT, device: str = "auto") -> Enhancer:
-    """Load a net by name or path, ready for use on ``device``: auto, cpu or cuda."""
+    """Load a model by name or path, ready for use on ``device``: auto, cpu or cuda."""
     checkpoint = pretrained.load_model(name, device)
     return Enhancer(**vars(checkpoint))

@@ -1,36 +1,135 @@
-"""The main job: a recording in, the voice of the person one looks at out.
+"""The pipeline: analyse a recording, select the target speakers, stream their enhanced voices, write them.
 
-    file -> media -> faces -> lips -> features -> net -> overlap -> media -> file
-
-Everything streams: sound, mouths and answer pass in windows of some seconds, whatever the length of the recording.
+Files, arrays, all faces and the benchmark go through the same `Pipeline`. Everything streams in windows of some
+seconds, so that memory does not grow with the length of the recording.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
-from avse.active_speaker.selection import Selection, check_speaker, select_target
+from avse.active_speaker.selection import Selection, check_speaker, parse_speaker, select_targets
 from avse.dsp.levels import AudioStats, compute_audio_stats
 from avse.dsp.windowing import BLOCK_SECONDS
 from avse.enhancement.loudness import Levels, check_loudness, normalised
-from avse.enhancement.result import Result, audio_warnings, build_result
-from avse.enhancement.streaming import enhance_stream
+from avse.enhancement.result import Result, build_result
+from avse.enhancement.spooling import spooled
+from avse.enhancement.streaming import enhance_streams
 from avse.enhancement.validation import check_paths, check_strength, check_tracks
 from avse.errors import InputError
 from avse.faces.thumbnail import face_thumbnail
 from avse.faces.tracking import Track
-from avse.io import reader
+from avse.io import atomic, reader
 from avse.io.ffmpeg import DEFAULT_LIMITS, Limits, local_file
-from avse.io.writer import write_output
-from avse.progress import Report, silent
+from avse.io.writer import write_file, write_output
+from avse.progress import Report, Stage, silent, span
 from avse.weights.checkpoint import Checkpoint
 from avse.weights.pretrained import for_audio_only, load_model
+
+Output = Path | BinaryIO | None
+
+
+@dataclass(frozen=True)
+class Options:
+    """Hold what is wanted of a recording; the fields are explained at `enhance`.
+
+    ``measure_all`` measures the activity of a single face, too.
+    """
+
+    use_video: bool = True
+    speaker: str | int = "active"
+    strength: float = 1.0
+    loudness_lufs: float | None = None
+    measure_all: bool = False
+
+    def check(self) -> None:
+        """Raise UsageError for a value that is out of range."""
+        parse_speaker(self.speaker, "all")
+        check_strength(self.strength)
+        check_loudness(self.loudness_lufs)
+
+
+class Pipeline:
+    """Run the pipeline on one open recording.
+
+    Attributes:
+        recording: the recording, which has audio.
+        stats: length and level of its audio.
+        selection: its faces, and the target speakers among them.
+        checkpoint: the network that is used: the audio-only one where there is no target speaker.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        recording: reader.Recording,
+        options: Options,
+        report: Report = silent,
+        tracks: Sequence[Track] | None = None,
+    ) -> None:
+        """Analyse the recording and select the target speakers.
+
+        Raises:
+            UsageError: there is no such speaker. InputError: the audio is missing, empty or cancels out.
+        """
+        check_speaker(checkpoint.net, options.speaker)
+        self.recording, self.options, self._report = recording, options, report
+        self.stats = measure_audio(recording, report)
+        self.uses_video = options.use_video and checkpoint.net.lips is not None
+        self.selection = Selection()
+        if self.uses_video:
+            self.selection = select_targets(
+                recording, self.stats, checkpoint.net, options.speaker, report, tracks, options.measure_all
+            )
+        self.checkpoint = checkpoint if self.selection.targets else for_audio_only(checkpoint)
+
+    def stream(self) -> Iterator[tuple[np.ndarray, ...]]:
+        """Yield the enhanced audio: a block (N, C) for each target at a time, or one block without a target."""
+        return enhance_streams(
+            self.checkpoint.net, self.recording, self.stats, self.selection.targets, self._report, self.options.strength
+        )
+
+    def write(self, output: Output) -> tuple[np.ndarray | None, Levels | None]:
+        """Write the only voice to a file or stream, or return it as an array (N, C); and the loudness, if normalised.
+
+        A file appears when it is whole.
+        """
+        folder = output.parent if isinstance(output, Path) else None
+        with span(Stage.WRITE), self._normalised((block for (block,) in self.stream()), folder) as (blocks, levels):
+            return write_output(output, self.recording, self.stats.num_samples, blocks), levels
+
+    def write_all(self, outputs: Sequence[Path]) -> list[Levels | None]:
+        """Write the voice of each target to a file of its own; all files appear when all are whole."""
+        sound, levels = self.recording.sound, []
+        folder = outputs[0].parent
+        with contextlib.ExitStack() as stack, span(Stage.WRITE):
+            partials = [stack.enter_context(atomic.atomic_path(path)) for path in outputs]
+            spools = stack.enter_context(
+                spooled(self.stream(), len(outputs), sound.sample_rate, sound.num_channels, folder)
+            )
+            for partial, spool in zip(partials, spools, strict=True):
+                with self._normalised(spool.blocks(), folder) as (blocks, level):
+                    write_file(partial, self.recording, self.stats.num_samples, blocks)
+                levels.append(level)
+        return levels
+
+    def result(self, levels: Levels | None = None, is_clipped: bool = False) -> Result:
+        """Return what is known after the work; paths, audio and time are left to the caller."""
+        name = str(self.checkpoint.about.get("name", ""))
+        return build_result(self.recording, self.stats, self.selection, self.uses_video, name, levels, is_clipped)
+
+    def _normalised(
+        self, blocks: Iterator[np.ndarray], folder: Path | None
+    ) -> contextlib.AbstractContextManager[tuple[Iterator[np.ndarray], Levels | None]]:
+        sound = self.recording.sound
+        return normalised(blocks, sound.sample_rate, sound.num_channels, self.options.loudness_lufs, folder)
 
 
 def enhance(
@@ -50,87 +149,70 @@ def enhance(
     tracks: Sequence[Track] | None = None,
     on_progress: Report = silent,
 ) -> Result:
-    """Enhance a recording into ``output``: .wav or .flac, or .mp4, .mkv or .mov with the picture copied untouched.
+    """Enhance one voice of a recording, and write it to ``output``; a video output keeps the picture bit by bit.
 
-    The sound keeps its rate, its channels, its length to the sample and its place under the picture. One face is
-    followed; where there is no picture, or no face, the sound alone must do, and ``Result.note`` says so (`avse` then
-    leaves it to `avse-audio`, which only listens; ``Result.model`` says that).
+    The audio keeps its sample rate, its channels, its length to the sample, and its place under the picture. Without a
+    picture or a face the audio alone is used, and ``Result.note`` says so: the model `avse` then hands over to
+    `avse-audio`, and ``Result.model`` names that.
 
     Args:
         recording: a file, or an open binary stream, which is stored in a temporary file first.
-        output: a file, an open binary stream for WAV, or None for ``Result.waveform``.
-        model: name of a shipped net, path of a checkpoint, or one already loaded.
+        output: a file (.wav, .flac; .mp4, .mkv or .mov for a video), an open binary stream for WAV, or None for
+            ``Result.waveform``.
+        model: name of a shipped model, path of a checkpoint, or a checkpoint already loaded.
         device: auto, cpu or cuda.
         use_video: False ignores the picture.
-        speaker: whose voice: "active", whose mouth goes best with the sound; "largest", "left" or "right"; or the
-            number of a face. For a sound of each face see `avse.enhancement.all_speakers.enhance_all`.
-        strength: 1 gives the enhanced voice alone; less keeps the surroundings, 20 log10(1 - strength) dB lower.
-        loudness_lufs: bring the output to this integrated loudness (BS.1770), as far as true peaks of -1 dBFS allow.
-        audio_track: which of several sound tracks, counted from 1.
+        speaker: "active" for the face whose lips go best with the audio; "largest", "left" or "right"; or the number
+            of a face. For a file of each face see `avse.enhancement.all_speakers.enhance_all`.
+        strength: 1 keeps the voice alone. Less mixes the original in: nothing is attenuated by more than
+            -20 log10(1 - strength) dB.
+        loudness_lufs: target integrated loudness (BS.1770), reached as far as true peaks of -1 dBFS allow.
+        audio_track: which of several audio tracks, counted from 1.
         limits: what an untrusted recording may ask for.
-        force: replace an output that exists.
-        with_thumbnail: also cut out a picture of the face that was followed.
+        force: replace an existing output.
+        with_thumbnail: also return a thumbnail of the target speaker's face.
         tracks: the face tracks where they are known, from `avse.faces.face_tracker.track_faces`; None detects them.
-        on_progress: called with a word for the stage, and seconds of recording done and in all.
+        on_progress: called with the stage, the seconds done and the seconds in all. An exception that it raises
+            cancels the work; nothing half-written is left.
 
     Raises:
-        UsageError: the paths make no sense. InputError: the recording cannot be read. MissingError: no such device.
+        UsageError: an option or path cannot be used. InputError: the recording cannot be read.
+        MissingError: the device is missing.
     """
     started = time.perf_counter()
     target = Path(output) if isinstance(output, str | Path) else output
-    check_strength(strength)
-    check_loudness(loudness_lufs)
+    options = Options(use_video, parse_speaker(speaker), strength, loudness_lufs)
+    options.check()
     with local_file(recording, limits) as source:
         check_paths(source, target, force)
         checkpoint = model if isinstance(model, Checkpoint) else load_model(str(model), device)
-        check_speaker(checkpoint.net, speaker)
-        use_video = use_video and checkpoint.net.lips is not None
-
-        opened = reader.probe(source, audio_track, limits)
-        check_tracks(opened, target)
-        stats = measure_audio(opened, on_progress)
-        choice = (
-            select_target(opened, stats, checkpoint.net, speaker, on_progress, tracks) if use_video else Selection()
-        )
-        checkpoint = checkpoint if choice.followed else for_audio_only(checkpoint)
-        blocks = enhance_stream(checkpoint.net, opened, stats, choice.followed, on_progress, strength)
-        waveform, levels = write_result(opened, stats, blocks, target, loudness_lufs)
-        thumbnail = face_thumbnail(opened, choice.track) if with_thumbnail and choice.track else None
-
-    result = build_result(opened, stats, choice, use_video)
-    told = [levels.describe()] if levels else []
-    return replace(
-        result, input=source if isinstance(recording, str | Path) else Path("-"),
+        opened = open_recording(source, audio_track, limits, target)
+        pipeline = Pipeline(checkpoint, opened, options, on_progress, tracks)
+        waveform, levels = pipeline.write(target)
+        track = pipeline.selection.track
+        thumbnail = face_thumbnail(opened, track) if with_thumbnail and track else None
+    result = pipeline.result(levels, is_clipped=target is not None and levels is None)
+    return result.replace(
+        model=result.model or ("" if isinstance(model, Checkpoint) else str(model)),
+        input=source if isinstance(recording, str | Path) else Path("-"),
         output=target if isinstance(target, Path) else None,
-        model=str(checkpoint.about.get("name", "" if isinstance(model, Checkpoint) else model)),
-        note=" ".join([result.note, *audio_warnings(opened, stats, target is not None and levels is None), *told]),
-        levels=levels, waveform=waveform, thumbnail=thumbnail, elapsed_seconds=time.perf_counter() - started,
+        waveform=waveform, thumbnail=thumbnail, elapsed_seconds=time.perf_counter() - started,
     )  # fmt: skip
 
 
-def write_result(
-    recording: reader.Recording,
-    stats: AudioStats,
-    blocks: Iterator[np.ndarray],
-    target: Path | BinaryIO | None,
-    loudness_lufs: float | None = None,
-) -> tuple[np.ndarray | None, Levels | None]:
-    """Put enhanced blocks where they belong, at the loudness asked for: the sound if it stays in memory, and levels."""
-    assert recording.audio is not None
-    folder = target.parent if isinstance(target, Path) else None
-    with normalised(blocks, recording.audio.sample_rate, recording.audio.num_channels, loudness_lufs, folder) as (
-        loud,
-        levels,
-    ):
-        return write_output(target, recording, stats.num_samples, loud), levels
+def open_recording(path: Path, audio_track: int, limits: Limits, output: Output = None) -> reader.Recording:
+    """Open a recording that has audio, and check that ``output`` can hold it. InputError or UsageError if not."""
+    with span(Stage.PROBE):
+        recording = reader.probe(path, audio_track, limits)
+        check_tracks(recording, output)
+    return recording
 
 
 def measure_audio(recording: reader.Recording, report: Report) -> AudioStats:
-    """Go through the sound once: length and level. InputError if the track is empty."""
-    assert recording.audio is not None
-    rate, num_channels = recording.audio.sample_rate, recording.audio.num_channels
+    """Measure length and level in one pass over the audio. InputError if it is empty, or its channels cancel out."""
+    rate, num_channels = recording.sound.sample_rate, recording.sound.num_channels
 
-    def told() -> Iterator[np.ndarray]:
+    def counted() -> Iterator[np.ndarray]:
         seconds = 0.0
         for block in reader.read_audio(recording, BLOCK_SECONDS, rate, num_channels):
             yield block
@@ -138,10 +220,11 @@ def measure_audio(recording: reader.Recording, report: Report) -> AudioStats:
             recording.limits.check_seconds(recording.path, seconds)
             report("listening", seconds, recording.duration_seconds)
 
-    stats = compute_audio_stats(told(), rate)
+    with span(Stage.MEASURE):
+        stats = compute_audio_stats(counted(), rate)
     if stats.num_samples == 0:
         raise InputError(f"The sound of {recording.path} is empty.", "Check that it plays.")
     if stats.cancels:
-        hint = "Turn one over: ffmpeg -i FILE -af 'pan=stereo|c0=c0|c1=-1*c1' TURNED.wav"
+        hint = "Invert one: ffmpeg -i FILE -af 'pan=stereo|c0=c0|c1=-1*c1' INVERTED.wav"
         raise InputError(f"The channels of {recording.path} cancel each other out.", hint)
     return stats

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,12 +16,20 @@ from avse.features import SILENT_RMS
 from avse.io import reader
 
 CLIPPING_PEAK = 1.12
-"""Peak from which it is said that there is more than a file holds: 1 dB above full scale, as no coding alone brings."""
+"""Peak from which clipping is reported: 1 dB above full scale, which lossy coding alone does not reach."""
+NO_WARNINGS = frozenset({"face_visible", "picture_ignored", "loudness"})
+
+
+class Message(NamedTuple):
+    """Hold a code for programs and a sentence for people."""
+
+    code: str
+    text: str
 
 
 @dataclass(frozen=True)
 class Result:
-    """What was done: where the output is, how long it took, and how much of the face was seen."""
+    """Hold what was done with a recording: its outputs, the time taken, and what is known of the faces."""
 
     input: Path
     output: Path | None
@@ -31,68 +39,125 @@ class Result:
     num_channels: int
     num_faces: int
     seen_share: float
+    """Share of the time in which the target speaker's face is visible."""
     elapsed_seconds: float
     note: str
+    """What a user should know, in sentences."""
     speaker: int = 0
-    """Number of the face that was followed, counted from 1, as `avse faces` shows them; 0 if none was."""
+    """Number of the target speaker's face, counted from 1, as `avse faces` shows them; 0 if there is none."""
     scores: dict[str, Any] = field(default_factory=dict)
     levels: Levels | None = None
     waveform: np.ndarray | None = field(default=None, repr=False, compare=False)
-    """The enhanced sound, float32 (N, C), where no output was asked for."""
+    """The enhanced audio, float32 (N, C), where no output was named."""
     seen_seconds: list[tuple[float, float]] = field(default_factory=list)
-    """When the face that was followed was seen: begins and ends."""
-    picture_late_seconds: float = 0.0
-    """By how much the picture came later than the sound, which was put right; earlier if negative."""
-    mouth_with_sound: float | None = None
-    """How well the lips of an only face, seen for 20 s or more, go with the sound: a correlation, 0 by chance."""
+    """When the target speaker's face is visible: begins and ends."""
+    av_offset_seconds: float = 0.0
+    """Seconds by which the video came later than the audio, which was compensated; negative if earlier."""
+    av_correlation: float | None = None
+    """Correlation of the lips of a single face, visible for 20 s or more, with the audio; 0 by chance."""
+    warnings: list[Message] = field(default_factory=list)
+    """What was unusual, as (code, text); the texts are part of the note."""
     thumbnail: bytes | None = field(default=None, repr=False, compare=False)
-    """That face as PNG, where it was asked for."""
+    """The target speaker's face as PNG, where it was asked for."""
+
+    @property
+    def picture_late_seconds(self) -> float:
+        """Return ``av_offset_seconds`` under its earlier name, which will be removed."""
+        return self.av_offset_seconds
+
+    @property
+    def mouth_with_sound(self) -> float | None:
+        """Return ``av_correlation`` under its earlier name, which will be removed."""
+        return self.av_correlation
+
+    def replace(self, **values: Any) -> Result:
+        """Return a copy with other values."""
+        return replace(self, **values)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, with the time taken for a second of recording."""
+        """Return plain values, without waveform and thumbnail, with the time taken for a second of recording.
+
+        ``picture_late_seconds`` and ``mouth_with_sound`` are earlier names that will be removed.
+        """
         values = asdict(replace(self, waveform=None, thumbnail=None))
         del values["waveform"], values["thumbnail"]
-        return values | {"real_time_factor": self.elapsed_seconds / max(self.duration_seconds, 1e-9)}
+        return values | {
+            "warnings": [warning._asdict() for warning in self.warnings],
+            "real_time_factor": self.elapsed_seconds / max(self.duration_seconds, 1e-9),
+            "picture_late_seconds": self.av_offset_seconds,
+            "mouth_with_sound": self.av_correlation,
+        }
 
 
-def build_result(recording: reader.Recording, stats: AudioStats, choice: Selection, use_video: bool) -> Result:
-    """What there was to hear and to see, and who was followed; not yet what became of it."""
-    assert recording.audio is not None
-    scene, index = choice.scene, choice.index
-    share = scene.seen_share(index, stats.num_frames)
+def build_result(
+    recording: reader.Recording,
+    stats: AudioStats,
+    selection: Selection,
+    use_video: bool,
+    model: str,
+    levels: Levels | None = None,
+    is_clipped: bool = False,
+) -> Result:
+    """Return what is known of the recording and its faces; paths, audio and time are left to the caller.
+
+    Args:
+        levels: the loudness before and after, if it was normalised.
+        is_clipped: whether the output cannot hold samples beyond full scale.
+    """
+    scene, index = selection.scene, selection.index
+    share = 0.0 if index is None else scene.visible_share(index, stats.num_frames)
+    messages = [
+        *visibility_messages(recording, stats, use_video, share, selection),
+        *audio_warnings(recording, stats, is_clipped),
+        *([Message(*levels.message)] if levels else []),
+    ]
     return Result(
-        recording.path, None, "", stats.num_samples / recording.audio.sample_rate, recording.audio.sample_rate,
-        recording.audio.num_channels, len(scene.tracks), share, 0.0,
-        describe_visibility(recording, stats, use_video, share, scene.describe(index), choice.remarks),
-        speaker=0 if index is None else index + 1, seen_seconds=scene.seen_seconds(index, stats.num_frames),
-        picture_late_seconds=choice.av_offset_seconds, mouth_with_sound=choice.agreement,
-    )  # fmt: skip
+        input=recording.path,
+        output=None,
+        model=model,
+        duration_seconds=stats.num_samples / recording.sound.sample_rate,
+        sample_rate=recording.sound.sample_rate,
+        num_channels=recording.sound.num_channels,
+        num_faces=len(scene.tracks),
+        seen_share=share,
+        elapsed_seconds=0.0,
+        note=" ".join(message.text for message in messages),
+        speaker=0 if index is None else index + 1,
+        levels=levels,
+        seen_seconds=[] if index is None else scene.visible_intervals(index, stats.num_frames),
+        av_offset_seconds=selection.av_offset_seconds,
+        av_correlation=selection.av_correlation,
+        warnings=[message for message in messages if message.code not in NO_WARNINGS],
+    )
 
 
-def audio_warnings(recording: reader.Recording, stats: AudioStats, clips: bool) -> list[str]:
-    """What is odd about the sound, a sentence each: it ends long before the file says, or is clipped when written."""
-    assert recording.audio is not None
-    said, found = recording.duration_seconds, []
-    end = max(recording.audio.start_seconds, 0.0) + stats.num_samples / recording.audio.sample_rate
-    if recording.video and said - end > max(1.0, 0.1 * said):  # of sounds alone the length is often guessed
-        found.append(f"The file says {said:.1f} s, its sound ends at {end:.1f} s: is it whole?")
-    if clips and stats.peak > CLIPPING_PEAK:
+def audio_warnings(recording: reader.Recording, stats: AudioStats, is_clipped: bool) -> list[Message]:
+    """Return warnings on the audio: it ends long before the file says, or is clipped when written."""
+    claimed, found = recording.duration_seconds, []
+    end = max(recording.sound.start_seconds, 0.0) + stats.num_samples / recording.sound.sample_rate
+    if recording.video and claimed - end > max(1.0, 0.1 * claimed):  # of audio files the length is often guessed
+        found.append(
+            Message("truncated", f"The file says {claimed:.1f} s, its sound ends at {end:.1f} s: is it whole?")
+        )
+    if is_clipped and stats.peak > CLIPPING_PEAK:
         beyond = 20 * math.log10(stats.peak)
-        found.append(f"The sound goes {beyond:.0f} dB beyond full scale, and is clipped there.")
+        found.append(Message("clipped", f"The sound goes {beyond:.0f} dB beyond full scale, and is clipped there."))
     return found
 
 
-def describe_visibility(
-    recording: reader.Recording, stats: AudioStats, use_video: bool, share: float, who: str = "Face", remarks: str = ""
-) -> str:
-    """A sentence or two on what there was to hear and to see; ``share`` of the time that a face was seen."""
+def visibility_messages(
+    recording: reader.Recording, stats: AudioStats, use_video: bool, share: float, selection: Selection
+) -> list[Message]:
+    """Return what there was to hear and to see; ``share`` of the time in which the target speaker is visible."""
     if stats.rms < SILENT_RMS:
-        return "The recording is silent."
+        return [Message("silent", "The recording is silent.")]
     if recording.video is None:
-        return "There is no picture; the sound alone was used."
+        return [Message("no_picture", "There is no picture; the sound alone was used.")]
     if not use_video:
-        return "The picture was not looked at; the sound alone was used."
-    if share == 0:
-        return "There is no face in the picture, or none that moves; the sound alone was used."
-    seen = f"{who} seen {share:.0%} of the time" + ("." if share > 0.995 else "; the sound alone elsewhere.")
-    return seen + remarks
+        return [Message("picture_ignored", "The picture was not looked at; the sound alone was used.")]
+    if share == 0 or selection.index is None:
+        return [Message("no_face", "There is no face in the picture, or none that moves; the sound alone was used.")]
+    visible = f"{selection.scene.describe(selection.index)} seen {share:.0%} of the time"
+    is_whole = share > 0.995
+    code, rest = ("face_visible", ".") if is_whole else ("face_partly_visible", "; the sound alone elsewhere.")
+    return [Message(code, visible + rest), *(Message(*warning) for warning in selection.warnings)]

@@ -1,4 +1,4 @@
-"""The network on a recording, as a stream: windows of sound and mouths in, masks out, laid on its own sound.
+"""Run the network over a recording as a stream: windows of audio and mouth crops in, enhanced blocks out.
 
 Legend: `C` channels, `F` frequency bins, `T` STFT frames, `N` samples, `V` video frames.
 """
@@ -22,47 +22,32 @@ from avse.enhancement.validation import check_samples
 from avse.faces import mouth_roi
 from avse.io import reader
 from avse.models.net import SpeechNet
-from avse.progress import Report
-
-
-def enhance_stream(
-    net: SpeechNet,
-    recording: reader.Recording,
-    stats: AudioStats,
-    followed: TargetSpeaker | None,
-    report: Report,
-    strength: float = 1.0,
-) -> Iterator[np.ndarray]:
-    """Enhanced sound, float32 blocks (N, C) at the recording's own rate, as many samples in all as it has."""
-    for (block,) in enhance_streams(net, recording, stats, [followed] if followed else [], report, strength):
-        yield block
+from avse.progress import Report, Stage, timed_items
 
 
 def enhance_streams(
     net: SpeechNet,
     recording: reader.Recording,
     stats: AudioStats,
-    followed: Sequence[TargetSpeaker],
+    targets: Sequence[TargetSpeaker],
     report: Report,
     strength: float = 1.0,
 ) -> Iterator[tuple[np.ndarray, ...]]:
-    """As `separate` for several faces, in one pass over sound and picture: a block of each, step by step.
+    """Enhance the voice of each target speaker in one pass over audio and video.
 
-    Without any face, one answer from the sound alone.
+    Yields a block (N, C) for each target at a time, float32 at the recording's own rate, as many samples in all as the
+    recording has. Without targets it yields one block, enhanced from the audio alone.
     """
-    assert recording.audio is not None
-    rate = recording.audio.sample_rate
-    mouths = (
-        mouth_streams(recording, followed, stats.num_frames) if followed else [mouth_roi.blank_crops(stats.num_frames)]
-    )
-    gains = [face.gain for face in followed] or [None]
-    blocks = itertools.tee(reader.read_audio(recording, BLOCK_SECONDS, rate, recording.audio.num_channels), len(mouths))
-    answers = (
-        enhance_blocks(net, sound, rate, stats, crops, strength, gain)
-        for sound, crops, gain in zip(blocks, mouths, gains, strict=True)
+    rate, num_frames = recording.sound.sample_rate, stats.num_frames
+    mouths = mouth_streams(recording, targets, num_frames) if targets else [mouth_roi.blank_crops(num_frames)]
+    gains = [target.gain for target in targets] or [None]
+    blocks = itertools.tee(reader.read_audio(recording, BLOCK_SECONDS, rate, recording.sound.num_channels), len(mouths))
+    voices = (
+        enhance_blocks(net, audio, rate, stats, crops, strength, gain)
+        for audio, crops, gain in zip(blocks, mouths, gains, strict=True)
     )
     done = 0
-    for step in zip(*answers, strict=True):
+    for step in timed_items(Stage.OVERLAP_ADD, zip(*voices, strict=True)):
         for block in step:
             check_samples(block, stats.peak)
         yield step
@@ -71,13 +56,16 @@ def enhance_streams(
 
 
 def mouth_streams(
-    recording: reader.Recording, followed: Sequence[TargetSpeaker], num_frames: int
+    recording: reader.Recording, targets: Sequence[TargetSpeaker], num_frames: int
 ) -> list[Iterator[np.ndarray]]:
-    """For each face a stream of mouths (1, 88, 88), one a frame, in time with the sound; one pass over the picture."""
-    lag = followed[0].av_offset_frames or 0
-    unseen = (np.zeros((1, len(followed), mouth_roi.CROP_SIZE, mouth_roi.CROP_SIZE), np.uint8) for _ in range(-lag))
-    seen = followed[0].mouths or mouth_roi.crop_tracks(recording, [face.track for face in followed], num_frames)
-    streams = itertools.tee(itertools.chain(unseen, itertools.islice(seen, max(lag, 0), None)), len(followed))
+    """Return a stream of mouth crops (1, 88, 88) for each target, one a video frame, AV offset compensated.
+
+    All of them come from one pass over the video.
+    """
+    offset = targets[0].av_offset_frames or 0
+    blank = (np.zeros((1, len(targets), mouth_roi.CROP_SIZE, mouth_roi.CROP_SIZE), np.uint8) for _ in range(-offset))
+    crops = targets[0].mouths or mouth_roi.crop_tracks(recording, [target.track for target in targets], num_frames)
+    streams = itertools.tee(itertools.chain(blank, itertools.islice(crops, max(offset, 0), None)), len(targets))
     return [map(itemgetter((slice(None), number)), part) for number, part in enumerate(streams)]
 
 
@@ -90,27 +78,26 @@ def enhance_blocks(
     strength: float = 1.0,
     gain: np.ndarray | None = None,
 ) -> Iterator[np.ndarray]:
-    """Enhance a stream of sound (N, C) with one mouth (1, 88, 88) for each video frame.
+    """Enhance a stream of audio blocks (N, C).
 
-    ``gain`` (V,) is laid over the mask, one value for each video frame.
-
-    ``strength`` mixes the sound as it was with the sound under the mask: 1 is the mask alone, 0 changes nothing, and s
-    between them leaves the surroundings 20 log10(1 - s) dB below where they were, whatever the mask says.
+    Args:
+        mouths: (1, 88, 88), one crop for each video frame.
+        strength: 1 applies the mask alone, 0 changes nothing. In between, the original is mixed in, so that nothing is
+            attenuated by more than -20 log10(1 - strength) dB.
+        gain: (V,), applied to the mask, one value for each video frame.
     """
     rate, hop = processing_rate(sample_rate, net.config.hop), net.config.hop
     per_frame, num_frames = rate // VIDEO_FPS, stats.num_frames
     for_net, for_mask = itertools.tee(blocks)
-    heard = model_windows(resampling.to_model_rate(for_net, sample_rate), num_frames, SAMPLES_PER_FRAME)
-    stage = model_windows(resampling.resample(for_mask, sample_rate, rate), num_frames, per_frame)
+    mono_windows = model_windows(resampling.to_model_rate(for_net, sample_rate), num_frames, SAMPLES_PER_FRAME)
+    full_windows = model_windows(resampling.resample(for_mask, sample_rate, rate), num_frames, per_frame)
     gains = model_windows(iter([np.ones(num_frames, np.float32) if gain is None else gain]), num_frames, 1)
+    windows = zip(mono_windows, full_windows, model_windows(mouths, num_frames, 1), gains, strict=True)
 
     def mask(mono: np.ndarray, crops: np.ndarray, level: np.ndarray) -> Tensor:
         found = compute_mask(net, half_hop_ensemble(mono[:, 0], hop), crops, stats.rms)
         return 1 + strength * (found * interpolate_gain(level, found.shape[-1]) - 1)
 
-    pieces = (
-        apply_mask(full, mask(mono, crops, level), per_frame, hop)
-        for mono, full, crops, level in zip(heard, stage, model_windows(mouths, num_frames, 1), gains, strict=True)
-    )
+    pieces = (apply_mask(full, mask(mono, crops, level), per_frame, hop) for mono, full, crops, level in windows)
     joined = overlap_add.crossfade(pieces, OVERLAP_FRAMES * per_frame)
     return resampling.trim_to_length(resampling.resample(joined, rate, sample_rate), stats.num_samples)

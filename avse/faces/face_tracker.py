@@ -16,6 +16,7 @@ from avse.faces.reidentification import merge_tracks
 from avse.faces.shot_detection import ShotDetector
 from avse.faces.tracking import DETECT_EVERY, Face, FaceTracker, Track
 from avse.io import reader
+from avse.progress import Stage, span, timed_items
 
 
 def track_faces(
@@ -34,13 +35,16 @@ def track_faces(
     linker, is_cut, first = FaceTracker(), ShotDetector(), reader.first_video_frame(recording)
     before: np.ndarray | None = None
     size = np.array([recording.video.width, recording.video.height])
-    for index, frame in enumerate(islice(reader.read_frames(recording, max_side=DETECT_SIDE), num_frames)):
+    frames = timed_items(Stage.READ_SMALL, reader.read_frames(recording, max_side=DETECT_SIDE))
+    for index, frame in enumerate(islice(frames, num_frames)):
         begins = is_cut(frame)
         if begins:
             linker.cut(index)
         if begins or index == first or (index > first and index % DETECT_EVERY == 0):
             changed = changed_pixels(before, frame)
-            faces = [replace(face, still=is_frozen(face, changed)) for face in detect(frame)]
+            with span(Stage.DETECT):
+                detected = detect(frame)
+            faces = [replace(face, still=is_frozen(face, changed)) for face in detected]
             before = frame
             seen = [partial(descriptor.describe_face, frame, face.landmarks) for face in faces]
             linker.add(index, [_scaled(face, size / frame.shape[::-1]) for face in faces], seen)

@@ -13,6 +13,7 @@ from scipy.ndimage import gaussian_filter1d
 from avse.faces.alignment import aligned_crop
 from avse.faces.tracking import DETECT_EVERY, MAX_GAP_FRAMES, Track
 from avse.io import reader
+from avse.progress import Stage, span, timed_items
 
 CROP_SIZE = 88
 SIDE_PER_FACE = 1.4
@@ -21,12 +22,12 @@ SMOOTH_FRAMES = 3.0
 
 @dataclass(frozen=True)
 class MouthPose:
-    """The mouth in each of V frames: centre (V, 2) and side (V,) in pixels, angle (V,) in radians, seen (V,) bool."""
+    """Hold the mouth in V frames: centre (V, 2) and side (V,) in pixels, angle (V,) in radians, visible (V,) bool."""
 
     centre: np.ndarray
     side: np.ndarray
     angle: np.ndarray
-    seen: np.ndarray
+    visible: np.ndarray
 
 
 def mouth_pose(track: Track, num_frames: int) -> MouthPose:
@@ -70,11 +71,14 @@ def crop_tracks(recording: reader.Recording, tracks: Sequence[Track], num_frames
     """Mouths of K tracks in one pass over the picture: uint8 (1, K, 88, 88) for each frame; black where not seen."""
     places = [mouth_pose(track, num_frames) for track in tracks]
     index = -1
-    if any(place.seen.any() for place in places):
+    if any(place.visible.any() for place in places):
         box = _bounding_window(recording, places)
         corner = np.array(box[:2])
-        for index, frame in zip(range(num_frames), reader.read_frames(recording, crop=box), strict=False):
-            yield np.stack([_mouth(frame, place, index, corner) for place in places])[None]
+        frames = timed_items(Stage.READ_MOUTHS, reader.read_frames(recording, crop=box))
+        for index, frame in zip(range(num_frames), frames, strict=False):
+            with span(Stage.CROP):
+                mouths = np.stack([_mouth(frame, place, index, corner) for place in places])[None]
+            yield mouths
     for _ in range(num_frames - index - 1):
         yield np.zeros((1, len(tracks), CROP_SIZE, CROP_SIZE), np.uint8)
 
@@ -91,7 +95,7 @@ def visible(mouths: np.ndarray) -> np.ndarray:
 
 
 def _mouth(frame: np.ndarray, place: MouthPose, index: int, corner: np.ndarray) -> np.ndarray:
-    if not place.seen[index]:
+    if not place.visible[index]:
         return np.zeros((CROP_SIZE, CROP_SIZE), np.uint8)
     return crop_mouth(frame, place.centre[index] - corner, place.side[index], place.angle[index])
 
@@ -125,8 +129,8 @@ def _bounding_window(recording: reader.Recording, places: Sequence[MouthPose]) -
     """The smallest part of the picture (left, top, width, height) that holds all mouths."""
     assert recording.video is not None
     size = np.array([recording.video.width, recording.video.height])
-    centres = np.concatenate([place.centre[place.seen] for place in places])
-    reach = np.concatenate([place.side[place.seen] for place in places])[:, None] * math.sqrt(0.5) + 2
+    centres = np.concatenate([place.centre[place.visible] for place in places])
+    reach = np.concatenate([place.side[place.visible] for place in places])[:, None] * math.sqrt(0.5) + 2
     low = np.clip(np.floor((centres - reach).min(0)), 0, size - 2).astype(int)
     high = np.clip(np.ceil((centres + reach).max(0)), low + 2, size).astype(int)
     return int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1])

@@ -30,6 +30,7 @@ from avse.io.ffmpeg import (
     stream_output,
 )
 from avse.io.matroska import fill_gaps
+from avse.progress import Stage, timed_items
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,13 @@ class Recording:
     audio_track: int = 1
     audio_tracks: tuple[str, ...] = ()
     limits: Limits = DEFAULT_LIMITS
+
+    @property
+    def sound(self) -> AudioStream:
+        """The audio stream of a recording that must have one. InputError where there is none."""
+        if self.audio is None:
+            raise InputError(f"{self.path} has no sound.", "Give a recording with a sound track.")
+        return self.audio
 
 
 @dataclass(frozen=True)
@@ -106,15 +114,15 @@ def read_audio(media: Recording, block_seconds: float, sample_rate: int, num_cha
 
     ``num_channels`` is its own, or 1: the mean, as the net hears it. What drops out by the file's own clock is silent.
     """
-    if media.audio is None:
-        raise InputError(f"{media.path} has no sound.", "Give a recording with a sound track.")
+    audio = media.sound
     decoded = (
         _blocks_in_memory(media, block_seconds)
         if isinstance(media, InMemoryRecording)
         else _decode_audio(media, block_seconds)
     )
-    mixed = decoded if num_channels == media.audio.num_channels else resampling.downmix(decoded)
-    yield from resampling.resample(mixed, media.audio.sample_rate, sample_rate)
+    decoded = timed_items(Stage.READ_AUDIO, decoded)
+    mixed = decoded if num_channels == audio.num_channels else resampling.downmix(decoded)
+    yield from resampling.resample(mixed, audio.sample_rate, sample_rate)
 
 
 def load_audio(media: Recording, sample_rate: int = 16000, num_channels: int = 1) -> np.ndarray:

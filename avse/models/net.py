@@ -19,6 +19,7 @@ from avse.models.fusion.cwc import NoFusion
 from avse.models.imputer import FeatureRegulariser, Form, Imputer, Kind
 from avse.models.inputs import Inputs
 from avse.models.lip_encoder import LipResNet
+from avse.progress import Stage, span
 
 
 class Output(NamedTuple):
@@ -83,7 +84,10 @@ class SpeechNet(nn.Module):
         x = self.audio.start(magnitude)
         skips = []
         first = len(self.audio.encoder) - 4
-        video = inputs.lips if self.lips is None else self.lips.resnet.stem(inputs.lips)
+        video = inputs.lips
+        if self.lips is not None:
+            with span(Stage.LIPS):
+                video = self.lips.resnet.stem(inputs.lips)
         divergences = []
         if self.imputer is not None:
             heard = F.avg_pool1d(x[:, 0], SAMPLES_PER_FRAME // self.config.hop)  # (B, F, V)
@@ -92,13 +96,16 @@ class SpeechNet(nn.Module):
         for index in range(len(self.audio.encoder)):
             x = self.audio.encode(index, x)
             if self.lips is not None and index >= first:
-                video = self.lips.resnet.stage(index - first, video)
+                with span(Stage.LIPS):
+                    video = self.lips.resnet.stage(index - first, video)
                 x, video = self.fusions[index - first](x, video)
             skips.append(x)
         energies = None
         before = x
         if self.lips is not None:
-            x, video = self.fusions[4](x, self.lips.summary(video)[..., None, None])
+            with span(Stage.LIPS):
+                summary = self.lips.summary(video)[..., None, None]
+            x, video = self.fusions[4](x, summary)
             energies = self.lips.energies(video[..., 0, 0])
         if self.regulariser is not None:
             x, divergence = self.regulariser(x, before)

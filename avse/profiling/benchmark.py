@@ -1,7 +1,7 @@
-"""Where the time of `enhance` goes: its stages, the whole, what the machine could do at best, memory and start-up.
+"""Measure where the time of `enhance` goes: its stages, the whole, the roofline of each, memory and start-up.
 
-The stages are those of `avse.profiling.stages`. Their sum is not the whole: `enhance` goes through the sound more
-than once, and may do several things at once.
+The stages are spans inside the real pipeline (`avse.progress.Stage`). The whole is measured without them, in a process
+of its own.
 """
 
 from __future__ import annotations
@@ -16,19 +16,21 @@ import torch
 
 from avse.enhancement.validation import check_recording, check_tracks
 from avse.errors import UsageError
+from avse.faces.detection import DETECT_SIDE
 from avse.io import reader
 from avse.io.ffmpeg import build_command, file_url, open_input, stream_output
 from avse.models.inputs import Inputs
 from avse.models.net import SpeechNet
-from avse.profiling import roofline, stages
+from avse.profiling import roofline
 from avse.profiling.process import Start, Whole, run_start, run_whole
-from avse.progress import Report, silent
+from avse.profiling.spans import ProfiledRun, profile
+from avse.progress import Report, Stage, silent
 from avse.weights.checkpoint import Checkpoint
 from avse.weights.pretrained import load_model
 
 
 @dataclass(frozen=True)
-class Stage:
+class StageTime:
     """Seconds that a stage takes, and would take at best if ``floor_seconds`` is known; ``floor`` says why."""
 
     name: str
@@ -60,7 +62,7 @@ class Bench:
     num_threads: int
     repeat: int
     macs_per_second: float
-    stages: list[Stage]
+    stages: list[StageTime]
     net_seconds: float
     whole: Whole
     start: Start
@@ -86,38 +88,46 @@ def bench(
     seconds: float = 20.0,
     on_progress: Report = silent,
 ) -> Bench:
-    """Measure `enhance` and its stages on the first ``seconds`` of a recording; the least of ``repeat`` times counts.
+    """Measure `enhance` and its stages on the first ``seconds`` of a recording; the minimum of ``repeat`` runs counts.
 
-    Stages for which there is no picture, no face or no lip stream are missing. It uses as many threads as torch does.
+    Stages that the recording or the model does not need are missing. It uses as many threads as torch does.
 
     Raises:
-        UsageError: there is no such file or model. InputError: it cannot be read, or has no sound.
+        UsageError: there is no such file or model. InputError: it cannot be read, or has no audio.
     """
     if repeat < 1 or seconds <= 0:
-        raise UsageError("Nothing would be measured.", "Give --repeat of 1 or more, and --seconds above 0.")
+        raise UsageError("Nothing would be measured.", "Use --repeat of 1 or more, and --seconds above 0.")
     check_recording(Path(recording))
     opened = reader.probe(recording)
     check_tracks(opened, None)
     checkpoint = load_model(model, device)
+    torch_device = next(checkpoint.net.parameters()).device
     report = _counted(on_progress, repeat + 2)
     num_threads = torch.get_num_threads()
     with tempfile.TemporaryDirectory(prefix="avse-bench-") as scratch:
         folder = Path(scratch)
         path = beginning(opened, seconds, folder)
-        walked, clock = _walk(checkpoint, path, folder, repeat, report)
-        rate = roofline.macs_per_second(clock.device)
-        least = _floors(walked, rate, repeat)
+        run, taken = _profile(checkpoint, path, folder, repeat, report)
+        rate = roofline.macs_per_second(torch_device)
+        least = _rooflines(run, reader.probe(path), rate, repeat)
         report()
         whole = run_whole(path, folder, model, device, num_threads, repeat)
         report()
-    start = run_start(model, device, num_threads, repeat)
-    picture = walked.recording.video
     return Bench(
-        str(recording), walked.duration_seconds, (picture.width, picture.height) if picture else None,
-        walked.num_faces, str(walked.checkpoint.about.get("name", model)), _name(clock.device), num_threads, repeat,
-        rate, [Stage(name, taken, *least.get(name, (None, ""))) for name, taken in clock.stages().items()],
-        clock.seconds[stages.FEATURES] + clock.seconds[stages.NET], whole, start,
-    )  # fmt: skip
+        recording=str(recording),
+        duration_seconds=run.result.duration_seconds,
+        picture=(opened.video.width, opened.video.height) if opened.video else None,
+        num_faces=run.result.num_faces,
+        model=run.result.model or model,
+        device=_name(torch_device),
+        num_threads=num_threads,
+        repeat=repeat,
+        macs_per_second=rate,
+        stages=[StageTime(name.value, spent, *least.get(name, (None, ""))) for name, spent in taken.items()],
+        net_seconds=sum(taken.get(name, 0.0) for name in (Stage.FEATURES, Stage.LIPS, Stage.AUDIO)),
+        whole=whole,
+        start=run_start(model, device, num_threads, repeat),
+    )
 
 
 def beginning(recording: reader.Recording, seconds: float, folder: Path) -> Path:
@@ -138,43 +148,47 @@ def beginning(recording: reader.Recording, seconds: float, folder: Path) -> Path
     return target
 
 
-def _walk(
+def _profile(
     checkpoint: Checkpoint, path: Path, folder: Path, repeat: int, report: Callable[[], None]
-) -> tuple[stages.ProfiledRun, stages.Clock]:
-    clock = stages.Clock(next(checkpoint.net.parameters()).device)
-    for _ in range(repeat + (clock.device.type == "cuda")):  # a GPU is slow at first
-        (folder / stages.ANSWER).unlink(missing_ok=True)
-        walked = stages.walk(checkpoint, path, folder, clock)
+) -> tuple[ProfiledRun, dict[Stage, float]]:
+    """Profile several runs; return the last, and the minimum of each stage in the order of the work."""
+    is_gpu = next(checkpoint.net.parameters()).device.type == "cuda"
+    runs = []
+    for _ in range(repeat + is_gpu):  # the first run on a GPU is slow
+        runs.append(profile(checkpoint, path, folder / "profiled.wav"))
         report()
-    return walked, clock
+    taken = {stage: min(run.seconds[stage] for run in runs) for stage in Stage if stage in runs[-1].seconds}
+    return runs[-1], taken
 
 
-def _floors(walked: stages.ProfiledRun, rate: float, repeat: int) -> dict[str, tuple[float, str]]:
-    """For each stage that has one the seconds that it would take at best, and by what reckoning."""
-    recording, net = walked.recording, walked.checkpoint.net
+def _rooflines(
+    run: ProfiledRun, recording: reader.Recording, rate: float, repeat: int
+) -> dict[Stage, tuple[float, str]]:
+    """Return for each stage that has one its seconds at best, and how that was calculated."""
 
     def decoding(track: str) -> tuple[float, str]:
         return min(roofline.decode_seconds(recording, track) for _ in range(repeat)), "ffmpeg -f null"
 
     def computing(macs: float, rate: float = rate) -> tuple[float, str]:
-        return macs / rate, f"{macs / walked.duration_seconds / 1e9:.2g} GMAC/s of recording"
+        return macs / rate, f"{macs / run.result.duration_seconds / 1e9:.2g} GMAC/s of recording"
 
-    found = {stages.SOUND: decoding("a:0")}
-    if walked.detected_shapes:
-        found |= dict.fromkeys((stages.SMALL, stages.NEAR), decoding("V:0"))
-        macs = sum(roofline.num_detector_macs(*shape) for shape in walked.detected_shapes)
-        found[stages.DETECT] = computing(macs, roofline.macs_per_second(torch.device("cpu")))  # where it always runs
-    return found | {name: computing(macs) for name, macs in _net_macs(net, walked.inputs).items()}
+    found = {Stage.READ_AUDIO: decoding("a:0")}
+    if frames := run.counts.get(Stage.DETECT):
+        found |= dict.fromkeys({Stage.READ_SMALL, Stage.READ_MOUTHS} & set(run.seconds), decoding("V:0"))
+        shape = next(reader.read_frames(recording, max_side=DETECT_SIDE)).shape
+        on_cpu = roofline.macs_per_second(torch.device("cpu"))  # where the detector always runs
+        found[Stage.DETECT] = computing(frames * roofline.num_detector_macs(*shape), on_cpu)
+    return found | {stage: computing(macs) for stage, macs in _net_macs(run.net, run.inputs).items()}
 
 
-def _net_macs(net: SpeechNet, inputs: Sequence[Inputs]) -> dict[str, float]:
+def _net_macs(net: SpeechNet, inputs: Sequence[Inputs]) -> dict[Stage, float]:
     """MACs of the net's streams for all windows, from those for the first."""
     times = sum(given.seen.shape[1] for given in inputs) / inputs[0].seen.shape[1]
     both = times * roofline.num_macs(net, inputs[0])
     if net.lips is None:
-        return {stages.AUDIO: both}
+        return {Stage.AUDIO: both}
     seen = times * roofline.num_macs(net.lips, inputs[0].lips)
-    return {stages.LIPS: seen, stages.AUDIO: both - seen}
+    return {Stage.LIPS: seen, Stage.AUDIO: both - seen}
 
 
 def _name(device: torch.device) -> str:

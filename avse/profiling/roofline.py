@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from avse.io import reader
 from avse.io.ffmpeg import build_command, open_input, stream_output
 from avse.models.inputs import Inputs
-from avse.profiling.stages import synchronise
+from avse.profiling.spans import synchronise
 
 MATRIX_SIDE = {"cpu": 1024, "cuda": 8192}
 MATRIX_SECONDS = 0.5

@@ -57,14 +57,14 @@ def moved(source: Path, path: Path, late_frames: int) -> Path:
 def test_picture_out_of_time_is_noticed_and_told(talker: Path, net: Enhancer, tmp_path: Path, late_frames: int) -> None:
     path = moved(talker, tmp_path / "moved.mkv", late_frames)
     in_time, result = avse.enhance(talker, model=net), avse.enhance(path, model=net)
-    assert (in_time.picture_late_seconds, result.picture_late_seconds) == (0.0, late_frames / 25)
+    assert (in_time.av_offset_seconds, result.av_offset_seconds) == (0.0, late_frames / 25)
     assert f"The picture is {abs(late_frames) / 25:.2f} s {'late' if late_frames > 0 else 'early'}" in result.note
     assert "picture" not in in_time.note
 
 
 def test_untrained_lips_make_no_lag_up(talker: Path, net: Enhancer, tmp_path: Path) -> None:
     result = avse.enhance(moved(talker, tmp_path / "moved.mkv", 4), model=net)
-    assert result.picture_late_seconds == 0
+    assert result.av_offset_seconds == 0
 
 
 @pytest.mark.usefixtures("telling")
@@ -85,7 +85,7 @@ def test_face_that_comes_too_late_is_not_waited_for(
     path = moved(talker, tmp_path / "moved.mkv", 4)
     monkeypatch.setattr(av_sync, "SEARCH_FRAMES", 20)
     result = avse.enhance(path, model=net)
-    assert result.picture_late_seconds == 0
+    assert result.av_offset_seconds == 0
     assert result.waveform is not None
     assert len(result.waveform) > 9.9 * 16000
 
@@ -126,9 +126,9 @@ def test_lips_that_do_not_go_with_the_sound_are_told(
     telling = av_sync.predict_bands
     monkeypatch.setattr(av_sync, "predict_bands", lambda net, pictures: -telling(net, pictures))
     against = avse.enhance(talker, model=net)
-    assert too_short.mouth_with_sound is None
-    assert own.mouth_with_sound > 0.3
-    assert against.mouth_with_sound < 0
+    assert too_short.av_correlation is None
+    assert own.av_correlation > 0.3
+    assert against.av_correlation < 0
     doubt = "The lips hardly go with the sound: compare with --no-video."
     assert [doubt in result.note for result in (too_short, own, against)] == [False, False, True]
 

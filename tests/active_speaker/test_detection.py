@@ -66,16 +66,16 @@ def test_place_of_as_many_faces_as_there_may_be() -> None:
 def test_mouth_that_goes_with_the_sound_is_told_from_one_that_does_not() -> None:
     activity = score_activity(*made_facts())
     assert activity.av_offset_frames == 0
-    assert activity.agreement[0] == pytest.approx(0.3, abs=0.05)
-    assert activity.agreement[1] == pytest.approx(0.0, abs=0.05)
-    assert activity.moving.tolist() == [1, 1]
+    assert activity.mean_correlation[0] == pytest.approx(0.3, abs=0.05)
+    assert activity.mean_correlation[1] == pytest.approx(0.0, abs=0.05)
+    assert activity.motion_share.tolist() == [1, 1]
 
 
 @pytest.mark.parametrize("late", [-4, 0, 1, 7])
 def test_late_picture_is_noticed_and_put_right(late: int) -> None:
     activity = score_activity(*made_facts(late=late))
     assert activity.av_offset_frames == late
-    assert activity.agreement[0] > 0.25
+    assert activity.mean_correlation[0] > 0.25
 
 
 def test_without_a_sound_that_fits_no_lag_is_made_up() -> None:
@@ -88,27 +88,28 @@ def test_without_a_sound_that_fits_no_lag_is_made_up() -> None:
 def test_active_is_the_one_that_fits_not_the_largest() -> None:
     told, energies, change, seen = made_facts(3)
     activity = score_activity(told[:, [2, 0, 1]], energies, change, seen)
-    tracks = [made_track(0), made_track(200), made_track(100)]
-    assert selection.select_face(tracks, "active", activity) == 1
-    assert selection.select_face(tracks, "largest", activity) == 0
-    assert selection.select_face(tracks, "left", activity) == 0
-    assert selection.select_face(tracks, "right", activity) == 1
-    assert selection.select_face(tracks, 3, activity) == 2
+    scene = Scene([made_track(0), made_track(200), made_track(100)], activity)
+    assert selection.select_face(scene, "active") == 1
+    assert selection.select_face(scene, "largest") == 0
+    assert selection.select_face(scene, "left") == 0
+    assert selection.select_face(scene, "right") == 1
+    assert selection.select_face(scene, 3) == 2
     with pytest.raises(UsageError, match="no face 4: only 3"):
-        selection.select_face(tracks, 4, activity)
+        selection.select_face(scene, 4)
 
 
 def test_where_nothing_fits_the_largest_that_moves_is_taken() -> None:
     told, _, change, seen = made_facts(3)
     change[0] = 0.01  # a photograph
     noise = np.random.default_rng(5).standard_normal((NUM_FRAMES, 20))
-    assert selection.select_face([made_track(0)] * 3, "active", score_activity(told, noise, change, seen)) == 1
+    scene = Scene([made_track(0)] * 3, score_activity(told, noise, change, seen))
+    assert selection.select_face(scene, "active") == 1
 
 
 def test_nobody_is_nobody() -> None:
-    assert selection.select_face([], "left", None) is None
+    assert selection.select_face(Scene(), "left") is None
     with pytest.raises(UsageError, match="no face can be seen"):
-        selection.select_face([], 1, None)
+        selection.select_face(Scene(), 1)
 
 
 @pytest.mark.parametrize(("text", "wish"), [("Left", "left"), ("2", 2), (3, 3), ("active", "active")])

@@ -182,8 +182,8 @@ def test_folders_behind_urls(run: Run, sounds: Path) -> None:
         (["in", "-o", "file"], "file cannot be written to"),
         (["in", "-o", "file:///tmp/out"], "--results"),
         (["@nowhere.txt", "-o", "out"], "nowhere.txt"),
-        (["in", "-o", "out", "--loudness", "5"], "loudness of 5"),
-        (["in", "-o", "out", "--loudness", "5", "--dry-run"], "loudness of 5"),
+        (["in", "-o", "out", "--loudness", "5"], "--loudness 5"),
+        (["in", "-o", "out", "--loudness", "5", "--dry-run"], "--loudness 5"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -152,7 +152,7 @@ def test_url_that_cannot_be_reached(tree: Path) -> None:
 
 def test_sweep_takes_half_written_outputs_alone(tree: Path) -> None:
     (tree / "out").mkdir()
-    half = [".a.0123abcd.part.wav", ".a.89abcdef.part.mp4", ".a.0123abcd.part", ".loudness.0_z3abcd.part.w64"]
+    half = [".a.0123abcd.part.wav", ".a.89abcdef.part.mp4", ".a.0123abcd.part", ".spool.0_z3abcd.part.w64"]
     others = ["a.wav", ".b.0123abcd.part.wav", ".a.0123.part.wav", "a.0123abcd.part.wav"]
     for name in half + others:
         (tree / "out" / name).touch()

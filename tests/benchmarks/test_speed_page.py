@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from avse.profiling import stages
-from avse.profiling.benchmark import Stage
+from avse.profiling.benchmark import StageTime
+from avse.progress import Stage
 
 pytest.importorskip("matplotlib")
 import length
@@ -20,7 +20,11 @@ ABOUT = {
 
 
 def size(real_time_factor: float) -> dict[str, Any]:
-    taken = [Stage(stages.SOUND, 2.0, 1.0, "ffmpeg"), Stage(stages.DETECT, 4.0), Stage(stages.WRITE, 0.0)]
+    taken = [
+        StageTime(Stage.READ_AUDIO.value, 2.0, 1.0, "ffmpeg"),
+        StageTime(Stage.DETECT.value, 4.0),
+        StageTime(Stage.WRITE.value, 0.0),
+    ]
     return ABOUT | {
         "stages": [each.as_dict(20.0, 10.0) for each in taken],
         "stages_seconds": 6.0,
@@ -80,7 +84,7 @@ def test_the_pictures_are_the_same_for_the_same_measurements(tmp_path: Path) -> 
 
 def test_the_stages_of_the_picture_are_all_in_one_group() -> None:
     grouped = [name for names in speed_page.GROUPS.values() for name in names]
-    assert sorted(grouped) == sorted(stages.ORDER)
+    assert sorted(grouped) == sorted(Stage)
 
 
 def test_time_against_length_is_compared_with_a_straight_line() -> None:

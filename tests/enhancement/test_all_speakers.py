@@ -1,4 +1,4 @@
-"""The sounds of several faces, written side by side."""
+"""The voices of several faces, written side by side."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
-from avse.enhancement.all_speakers import write_all
+from avse.enhancement.pipeline import Options, Pipeline
 from avse.io.arrays import as_recording
-from avse.reports.audio_player import make_player_tracks
-
-TAPE = as_recording(np.zeros(640), 16000, None, None)
+from avse.weights.checkpoint import load_checkpoint
 
 
 def blocks(num_blocks: int) -> Iterator[tuple[np.ndarray, ...]]:
@@ -21,22 +20,36 @@ def blocks(num_blocks: int) -> Iterator[tuple[np.ndarray, ...]]:
         yield np.full((320, 1), 0.25, np.float32), np.full((320, 1), -0.25, np.float32)
 
 
-def test_all_appear_when_all_are_whole_whatever_the_folder_is_called(tmp_path: Path) -> None:
+@pytest.fixture
+def pipeline(see_through: Path) -> Pipeline:
+    return Pipeline(load_checkpoint(see_through), as_recording(np.ones(640), 16000, None, None), Options())
+
+
+def test_all_appear_when_all_are_whole_whatever_the_folder_is_called(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / os.fsdecode(b"\xff")
     folder.mkdir()
     paths = [folder / "face-1.wav", folder / "face-2.wav"]
-    with write_all(paths, TAPE, 2, blocks(2)):
+
+    def watched() -> Iterator[tuple[np.ndarray, ...]]:
+        yield from blocks(2)
         assert not any(path.exists() for path in paths)
+
+    monkeypatch.setattr(pipeline, "stream", watched)
+    assert pipeline.write_all(paths) == [None, None]
     assert sorted(folder.iterdir()) == paths
-    tracks = make_player_tracks([("1", paths[0])], sample_rate=16000, played_seconds=1.0, num_columns=4)
-    assert [(track.problem, track.seconds) for track in tracks] == [("", 0.04)]
+    for path, level in zip(paths, (0.25, -0.25), strict=True):
+        with path.open("rb") as file:
+            np.testing.assert_allclose(soundfile.read(file)[0], np.full(640, level), atol=1e-4)
 
 
-def test_nothing_is_left_of_a_failure(tmp_path: Path) -> None:
+def test_nothing_is_left_of_a_failure(pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> Iterator[tuple[np.ndarray, ...]]:
         yield from blocks(1)
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt), write_all([tmp_path / "1.wav", tmp_path / "2.wav"], TAPE, 2, broken()):
-        pass
+    monkeypatch.setattr(pipeline, "stream", broken)
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.write_all([tmp_path / "1.wav", tmp_path / "2.wav"])
     assert list(tmp_path.iterdir()) == []

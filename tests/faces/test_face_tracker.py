@@ -166,10 +166,10 @@ def test_a_film_that_hangs_shows_nobody_then(detector: Detector, clip: Path, tmp
     ffmpeg("-i", clip, "-vf", "loop=loop=50:size=1:start=12,setpts=N/25/TB", "-an", "-crf", "30", hung)
     ffmpeg("-i", clip, "-vf", "trim=end_frame=1,loop=loop=59:size=1,setpts=N/25/TB", "-an", "-crf", "30", still)
     (track,) = track_faces(reader.probe(hung), detector)
-    seen = mouth_roi.mouth_pose(track, 82).seen
+    seen = mouth_roi.mouth_pose(track, 82).visible
     assert seen[:13].all()
     assert not seen[25:60].any()
     assert seen[66:].all()
     (photograph,) = track_faces(reader.probe(still), detector)
-    assert not mouth_roi.mouth_pose(photograph, 60).seen[10:].any()
+    assert not mouth_roi.mouth_pose(photograph, 60).visible[10:].any()
     assert (relevant_tracks([track], 82), relevant_tracks([photograph], 60)) == ([track], [])

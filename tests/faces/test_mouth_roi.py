@@ -75,7 +75,7 @@ def test_pose_follows_a_moving_face(angle: float) -> None:
     np.testing.assert_allclose(place.centre[12:-12], expected[12:-12], atol=0.01)
     np.testing.assert_allclose(place.angle, angle, atol=1e-6)
     np.testing.assert_allclose(place.side, 1.4 * 40, atol=1e-6)
-    assert place.seen.all()
+    assert place.visible.all()
 
 
 def test_turned_head_keeps_the_size_of_its_mouth() -> None:
@@ -91,7 +91,7 @@ def test_angle_passes_through_half_a_turn_without_a_jump() -> None:
 
 
 def test_mouth_is_seen_near_its_detections_only() -> None:
-    seen = mouth_roi.mouth_pose(made_track([10, 15, 20, 60, 65], np.full((5, 2), 50.0)), num_frames=100).seen
+    seen = mouth_roi.mouth_pose(made_track([10, 15, 20, 60, 65], np.full((5, 2), 50.0)), num_frames=100).visible
     assert not seen[:6].any()
     assert seen[6:25].all()
     assert not seen[25:56].any()
@@ -111,7 +111,7 @@ def test_mouth_is_seen_near_its_detections_only() -> None:
 def test_a_picture_that_hangs_is_not_seen(still: Sequence[int], unseen: Sequence[int]) -> None:
     track = made_track(range(0, 101, 5), np.full((21, 2), 50.0))
     track.faces = [replace(face, still=k in still) for k, face in enumerate(track.faces)]
-    assert np.flatnonzero(~mouth_roi.mouth_pose(track, num_frames=105).seen).tolist() == list(unseen)
+    assert np.flatnonzero(~mouth_roi.mouth_pose(track, num_frames=105).visible).tolist() == list(unseen)
 
 
 def test_pose_jumps_at_a_cut_and_is_not_seen_across_it() -> None:
@@ -121,9 +121,9 @@ def test_pose_jumps_at_a_cut_and_is_not_seen_across_it() -> None:
     place = mouth_roi.mouth_pose(track, num_frames=21)
     np.testing.assert_allclose(place.centre[:13], 50.0)
     np.testing.assert_allclose(place.centre[13:], [[200.0, 90.0]] * 8)
-    assert place.seen.all()
+    assert place.visible.all()
     track.cuts = [11, 13]  # a shot of two frames without a face
-    assert np.flatnonzero(~mouth_roi.mouth_pose(track, num_frames=21).seen).tolist() == [11, 12]
+    assert np.flatnonzero(~mouth_roi.mouth_pose(track, num_frames=21).visible).tolist() == [11, 12]
 
 
 def test_crops_of_several_are_those_of_each(clip: Path) -> None:

@@ -11,26 +11,27 @@ import pytest
 import soundfile
 import torch
 from onnx import TensorProto, helper
-from recordings import ffmpeg, si_sdr, write_recording
+from recordings import ffmpeg, write_recording
 from small_world import stirred, tiny
 from torch import nn
 from typer.testing import CliRunner
 
 from avse import enhance
 from avse.errors import AvseError, UsageError
-from avse.faces import tracking
 from avse.io import reader
 from avse.models.inputs import Inputs
-from avse.profiling import benchmark, roofline, stages
+from avse.profiling import benchmark, roofline
 from avse.profiling.process import Start, Whole, run_whole
+from avse.profiling.spans import profile, synchronise
+from avse.progress import Stage
 from avse.weights.checkpoint import save_checkpoint
 from avse.weights.pretrained import load_model
 from avse_cli.main import app
 
 pytestmark = pytest.mark.timeout(300)  # Python starts several times, and loads torch each time
 
-PICTURE = [stages.SMALL, stages.LOAD, stages.DETECT, stages.TRACK]
-FACE = [stages.NEAR, stages.CROP, stages.SYNC]
+PICTURE = [Stage.READ_SMALL, Stage.LOAD_DETECTOR, Stage.DETECT, Stage.TRACK]
+FACE = [Stage.READ_MOUTHS, Stage.CROP, Stage.AV_OFFSET]
 
 
 def invoke(*arguments: Any) -> Any:
@@ -61,7 +62,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_all_stages_of_one_face_are_there_in_order(found: dict[str, Any]) -> None:
-    assert names(found) == [name for name in stages.ORDER if name != stages.WATCH]
+    assert names(found) == [name for name in Stage if name != Stage.ACTIVITY]
     assert (found["num_faces"], found["picture"], found["model"], found["device"]) == (1, [320, 240], "tiny", "cpu")
     assert found["duration_seconds"] == pytest.approx(1.28, abs=0.1)
     assert found["num_threads"] == torch.get_num_threads()
@@ -76,14 +77,14 @@ def test_figures_go_together(found: dict[str, Any]) -> None:
         assert stage["seconds"] >= 0
         assert stage["seconds_per_second"] == pytest.approx(stage["seconds"] / duration)
         assert stage["share_of_whole"] == pytest.approx(stage["seconds"] / whole)
-    net = sum(stage["seconds"] for stage in found["stages"] if stage["name"] in (stages.LIPS, stages.AUDIO))
+    net = sum(stage["seconds"] for stage in found["stages"] if stage["name"] in (Stage.LIPS, Stage.AUDIO))
     assert found["net_times_real_time"] <= 1.001 * duration / net
 
 
 def test_floors_are_those_of_nets_and_decoders(found: dict[str, Any]) -> None:
     with_floor = {stage["name"]: stage["floor_per_second"] for stage in found["stages"] if stage["floor"]}
-    nets = {stages.DETECT, stages.LIPS, stages.AUDIO}
-    assert set(with_floor) == nets | {stages.SOUND, stages.SMALL, stages.NEAR}
+    nets = {Stage.DETECT, Stage.LIPS, Stage.AUDIO}
+    assert set(with_floor) == nets | {Stage.READ_AUDIO, Stage.READ_SMALL, Stage.READ_MOUTHS}
     assert min(with_floor.values()) > 0
     assert found["macs_per_second"] > 1e8
 
@@ -100,7 +101,7 @@ def test_the_table_has_a_line_for_each_stage_and_says_the_rest(clip: Path, tiny_
     shown = invoke(clip, "--model", tiny_model, "--repeat", 1).stdout
     table, _, facts = shown.partition("\n\n")
     assert table.startswith("stage ")
-    assert len(table.splitlines()) == 1 + len(stages.ORDER) - 1 + 2
+    assert len(table.splitlines()) == 1 + len(Stage) - 1 + 2
     assert "real-time factor 0.500: 2.0 times real time" in facts
     assert "peak memory 500 MB" in facts
     assert "start-up 3.5 s: torch 2.0 s, avse and its net 1.5 s" in facts
@@ -146,7 +147,7 @@ def test_without_picture_its_stages_are_missing(tmp_path: Path, tiny_model: Path
     soundfile.write(sound, 0.1 * np.random.default_rng(0).standard_normal(8000), 8000)
     values = json.loads(invoke(sound, "--model", tiny_model, "--repeat", 1, "--json").stdout)
     assert values["picture"] is None
-    assert set(names(values)) == set(stages.ORDER) - {*PICTURE, *FACE, stages.WATCH}
+    assert set(names(values)) == set(Stage) - {*PICTURE, *FACE, Stage.ACTIVITY}
 
 
 @pytest.mark.usefixtures("quick")
@@ -155,14 +156,14 @@ def test_without_face_no_mouth_is_cut_out(tmp_path: Path, tiny_model: Path) -> N
     path = write_recording(tmp_path / "wall.mkv", 0.1 * rng.standard_normal(16000), rng.integers(0, 99, (25, 48, 64)))
     values = json.loads(invoke(path, "--model", tiny_model, "--repeat", 1, "--json").stdout)
     assert values["num_faces"] == 0
-    assert set(names(values)) == set(stages.ORDER) - {*FACE, stages.WATCH}
+    assert set(names(values)) == set(Stage) - {*FACE, Stage.ACTIVITY}
 
 
 @pytest.mark.usefixtures("quick")
 def test_a_net_that_only_listens_looks_at_nothing(clip: Path, tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "ao.safetensors", stirred(tiny("none")), {"name": "ao"})
     values = json.loads(invoke(clip, "--model", tmp_path / "ao.safetensors", "--repeat", 1, "--json").stdout)
-    assert set(names(values)) == set(stages.ORDER) - {*PICTURE, *FACE, stages.WATCH, stages.LIPS}
+    assert set(names(values)) == set(Stage) - {*PICTURE, *FACE, Stage.ACTIVITY, Stage.LIPS}
 
 
 def test_a_process_that_fails_says_why(clip: Path, tmp_path: Path) -> None:
@@ -173,45 +174,31 @@ def test_a_process_that_fails_says_why(clip: Path, tmp_path: Path) -> None:
 # The stages ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_stages_do_what_enhance_does(clip: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_the_benchmark_runs_the_real_pipeline(clip: Path, tiny_model: Path, tmp_path: Path) -> None:
     checkpoint = load_model(str(tiny_model), "cpu")
-    clock = stages.Clock(torch.device("cpu"))
-    walked = stages.walk(checkpoint, clip, tmp_path, clock)
+    run = profile(checkpoint, clip, tmp_path / "profiled.wav")
     enhance(clip, tmp_path / "whole.wav", model=checkpoint)
-    own, whole = (soundfile.read(tmp_path / name)[0] for name in (stages.ANSWER, "whole.wav"))
-    assert len(own) == len(whole) == walked.stats.num_samples
-    assert si_sdr(whole, own) > 40
+    assert (tmp_path / "profiled.wav").read_bytes() == (tmp_path / "whole.wav").read_bytes()
+    assert run.net is checkpoint.net
+    assert sum(given.seen.shape[1] for given in run.inputs) == 32
+    assert run.counts[Stage.DETECT] == 7
+    assert sum(run.seconds.values()) <= run.result.elapsed_seconds
 
 
-def test_of_several_faces_the_mouths_are_watched(clip: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_of_several_faces_the_activity_is_measured(clip: Path, tiny_model: Path, tmp_path: Path) -> None:
     pair = tmp_path / "pair.mkv"
     ffmpeg("-i", clip, "-filter_complex", "[0:v][0:v]hstack", "-c:a", "copy", pair)
-    clock = stages.Clock(torch.device("cpu"))
-    walked = stages.walk(load_model(str(tiny_model), "cpu"), pair, tmp_path, clock)
-    assert walked.num_faces == 2
-    assert list(clock.stages()) == [name for name in stages.ORDER if name != stages.SYNC]
+    run = profile(load_model(str(tiny_model), "cpu"), pair, tmp_path / "out.wav")
+    assert run.result.num_faces == 2
+    assert set(run.seconds) == set(Stage) - {Stage.AV_OFFSET}
 
 
-def test_a_face_at_the_edge_stays_inside_the_picture() -> None:
-    face = tracking.Face(np.array([-4.0, 10.0, 36.0, 60.0]), np.ones((5, 2)), 1.0)
-    box = stages.around(tracking.Track([0], [face]), reader.VideoStream(40, 64, 0.0))
-    assert box == (0, 0, 40, 64)
-    assert np.array_equal(stages.moved(tracking.Track([0], [face]), (3, 5, 9, 9)).faces[0].box, [-7, 5, 33, 55])
-
-
-def test_the_least_of_several_times_counts() -> None:
-    clock = stages.Clock(torch.device("cpu"))
-    for seconds in (3.0, 2.0, 4.0):
-        clock.note(stages.NET, seconds)
-    clock.note(stages.LIPS, 0.5)
-    assert clock.stages() == {stages.LIPS: 0.5, stages.AUDIO: 1.5}
-
-
-def test_a_gpu_is_waited_for_before_and_after(monkeypatch: pytest.MonkeyPatch) -> None:
-    heard: list[str] = []
-    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: heard.append(device.type))
-    assert stages.Clock(torch.device("cuda")).time("work", lambda: heard.append("work")) is None
-    assert heard == ["cuda", "work", "cuda"]
+def test_a_gpu_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[str] = []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: waited.append(device.type))
+    synchronise(torch.device("cpu"))
+    synchronise(torch.device("cuda"))
+    assert waited == ["cuda"]
 
 
 # The floors ---------------------------------------------------------------------------------------------------------

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from recordings import coloured_noise, write_recording
 from small_world import stirred, tiny
 from typer.testing import CliRunner
@@ -18,7 +17,7 @@ from avse import doctor
 from avse.enhancement.enhancer import load_model
 from avse.evaluation.systems import parse_systems
 from avse.faces import detection, face_tracker
-from avse.profiling import stages
+from avse.profiling.spans import profile
 from avse.weights import pretrained
 from avse.weights.checkpoint import save_checkpoint
 from avse_cli.main import app
@@ -140,8 +139,9 @@ def test_arrays_without_frames_are_handed_over_too(shipped: Path) -> None:
 
 def test_stages_are_measured_of_the_net_that_is_used(shipped: Path, tmp_path: Path) -> None:
     sound = write_recording(tmp_path / "sound.wav", coloured_noise(16000))
-    walked = stages.walk(pretrained.load_model("avse", "cpu"), sound, tmp_path, stages.Clock(torch.device("cpu")))
-    assert walked.checkpoint.about["name"] == "avse-audio"
+    run = profile(pretrained.load_model("avse", "cpu"), sound, tmp_path / "out.wav")
+    assert run.result.model == "avse-audio"
+    assert run.net.lips is None
 
 
 def test_what_really_ships_is_small_and_whole() -> None:
