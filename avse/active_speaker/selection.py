@@ -96,9 +96,9 @@ def select_targets(
     return Selection(scene, indices, tuple(target for target in targets if target))
 
 
-def check_speaker(net: SpeechNet, speaker: str | int) -> None:
-    """Raise UsageError for an unknown speaker, or one that an audio-only network cannot find."""
-    if parse_speaker(speaker, "all") != "active" and net.lips is None:
+def check_speaker(net: SpeechNet, speaker: str | int, *others: str) -> None:
+    """Raise UsageError for a speaker that `parse_speaker` does not know, or that an audio-only network cannot find."""
+    if parse_speaker(speaker, *others) != "active" and net.lips is None:
         raise UsageError("An audio-only model cannot select a speaker.", "Leave out --speaker.")
 
 

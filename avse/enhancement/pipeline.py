@@ -79,7 +79,7 @@ class Pipeline:
         Raises:
             UsageError: there is no such speaker. InputError: the audio is missing, empty or cancels out.
         """
-        check_speaker(checkpoint.net, options.speaker)
+        check_speaker(checkpoint.net, options.speaker, "all")
         self.recording, self.options, self._report = recording, options, report
         self.stats = measure_audio(recording, report)
         self.uses_video = options.use_video and checkpoint.net.lips is not None
