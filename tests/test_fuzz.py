@@ -142,8 +142,8 @@ def test_no_file_reads_another(name: str, suffix: str, tmp_path: Path) -> None:
 
 def test_picture_with_too_many_pixels(tmp_path: Path) -> None:
     path = write_recording(tmp_path / "a.mkv", coloured_noise(6400), GREY, "-c:v", "ffv1")
-    assert reader.probe(path, limits=Limits(max_pixels=64 * 48)).picture is not None
-    assert reader.probe(path, limits=Limits(max_pixels=64 * 47)).picture is None
+    assert reader.probe(path, limits=Limits(max_pixels=64 * 48)).video is not None
+    assert reader.probe(path, limits=Limits(max_pixels=64 * 47)).video is None
 
 
 def test_pixels_of_absurd_shape_stay_small(tmp_path: Path) -> None:

@@ -167,9 +167,9 @@ def test_delayed_sound_stays_at_its_place_under_the_picture(see_through: Path, t
     source = flash_and_click(tmp_path / "in.mkv", sound_delay=0.2)
     avse.enhance(source, tmp_path / "out.mkv", model=str(see_through))
     before, after = reader.probe(source), reader.probe(tmp_path / "out.mkv")
-    assert before.sound is not None
-    assert after.sound is not None
-    assert after.sound.start_seconds == before.sound.start_seconds == 0.2
+    assert before.audio is not None
+    assert after.audio is not None
+    assert after.audio.start_seconds == before.audio.start_seconds == 0.2
     assert np.argmax(reader.load_audio(after)) == np.argmax(reader.load_audio(before)) == 3200
 
 

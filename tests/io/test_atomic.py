@@ -85,8 +85,8 @@ def test_what_is_read_is_never_replaced_even_under_another_name(tmp_path: Path) 
 def test_a_second_writer_is_refused_until_the_first_is_dead(tmp_path: Path) -> None:
     program = f"""
 import pathlib, sys, time
-from avse.io.atomic import locked
-with locked(pathlib.Path({str(tmp_path / "out")!r})):
+from avse.io.atomic import lock_folder
+with lock_folder(pathlib.Path({str(tmp_path / "out")!r})):
     print("held", flush=True)
     time.sleep(1000)
 """

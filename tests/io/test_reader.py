@@ -62,8 +62,8 @@ def test_facts_of_sound_and_picture(tmp_path: Path) -> None:
 def test_sound_alone_and_picture_alone(tmp_path: Path) -> None:
     sound = reader.probe(write_recording(tmp_path / "sound.wav", HUM))
     picture = reader.probe(write_recording(tmp_path / "picture.mp4", None, GREY))
-    assert (sound.sound, sound.picture) == (reader.AudioStream(16000, 1, 0.0, "mono"), None)
-    assert (picture.sound, picture.picture) == (None, reader.VideoStream(64, 48, 0.0))
+    assert (sound.audio, sound.video) == (reader.AudioStream(16000, 1, 0.0, "mono"), None)
+    assert (picture.audio, picture.video) == (None, reader.VideoStream(64, 48, 0.0))
     assert len(list(reader.read_frames(picture))) == 10
 
 
