@@ -20,7 +20,7 @@ from avse.active_speaker.correlation import mel_energies, predict_bands, remove_
 from avse.active_speaker.mouth_motion import mouth_change
 from avse.config import NUM_BANDS, SAMPLES_PER_FRAME
 from avse.dsp import overlap_add, resampling
-from avse.dsp.levels import AudioStats
+from avse.dsp.levels import AudioStats, db_to_gain
 from avse.dsp.windowing import BLOCK_SECONDS, OVERLAP_FRAMES, model_windows
 from avse.faces import mouth_roi
 from avse.faces.tracking import Track
@@ -140,7 +140,7 @@ def activity_gain(activity: SpeakerActivity, face: int) -> np.ndarray:
     fits = (correlation > CLEAR_CORRELATION) | ((correlation > 0) & (usual > CLEAR_CORRELATION))
     silent = rests & (moves & fits & (correlation > activity.av_correlation[face])).any(0)
     level_db = SILENT_DB * uniform_filter1d(silent.astype(np.float32), RAMP_FRAMES)
-    return np.asarray(10 ** (level_db / 20), np.float32)
+    return np.asarray(db_to_gain(level_db), np.float32)
 
 
 @torch.inference_mode()

@@ -25,7 +25,7 @@ from avse.data.augmentation.timing import (
 from avse.data.augmentation.web_video import degrade
 from avse.data.mix_config import MixConfig
 from avse.data.prepared_clips import Clip
-from avse.dsp.levels import scale_to
+from avse.dsp.levels import db_to_gain, scale_to
 from avse.errors import UsageError
 from avse.faces.mouth_roi import CROP_SIZE
 
@@ -103,7 +103,7 @@ class Mixer:
         if len(voices) == 1 or rng.random() < config.noise_probability:
             mixture = mixture + scale_to(self._noise(speaker, len(mixture), rng), rng.uniform(*config.noise_db))
         highest_hz = rng.uniform(3400.0, 7000.0) if rng.random() < config.band_limit_probability else None
-        gain = np.float32(0.1 * 10 ** (rng.uniform(*config.gain_db) / 20))
+        gain = np.float32(0.1 * db_to_gain(rng.uniform(*config.gain_db)))
         clip, tells = self._shown(talking, index, rng)
         lips, seen = self._picture(clip, rng)
         target = voices[index] if tells and seen.any() else self._kept(voices, index)

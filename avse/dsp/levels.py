@@ -8,32 +8,48 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from avse.config import VIDEO_FPS
 from avse.dsp import resampling
 
-
-def scale_to(sound: np.ndarray, level_db: float) -> np.ndarray:
-    """Sound brought to an RMS of ``level_db`` (0 dB is 1); silence stays silence."""
-    rms = max(float(np.sqrt(np.mean(np.square(sound)))), 1e-4)
-    return (sound * (10 ** (level_db / 20) / rms)).astype(np.float32)
+MIN_RMS = 1e-4
 
 
-def rms(sound: np.ndarray) -> float:
-    """Root mean square, 0 for no samples."""
-    return float(np.sqrt(np.mean(np.square(sound, dtype=np.float64)))) if len(sound) else 0.0
+def db_to_gain(level_db: Any) -> Any:
+    """Convert a level in dB to a gain; numbers and arrays."""
+    return 10 ** (level_db / 20)
+
+
+def gain_to_db(gain: float) -> float:
+    """Convert a gain or a peak to dB, -120 dB at least."""
+    return 20 * float(np.log10(max(gain, 1e-6)))
+
+
+def rms(audio: np.ndarray) -> float:
+    """Compute the root mean square, 0 for no samples."""
+    return float(np.sqrt(np.mean(np.square(audio, dtype=np.float64)))) if len(audio) else 0.0
+
+
+def scale_to(audio: np.ndarray, level_db: float) -> np.ndarray:
+    """Scale audio to an RMS of ``level_db`` (0 dB is 1); silence stays silence."""
+    own = max(float(np.sqrt(np.mean(np.square(audio)))), MIN_RMS)
+    return (audio * (db_to_gain(level_db) / own)).astype(np.float32)
 
 
 MIN_POWER, CANCELLATION = 1e-6, 1e-4
-"""Channels of -60 dBFS and more of which less than -40 dB is left in their mean cancel each other out."""
+"""Channels above -60 dBFS cancel out if less than -40 dB of them is left in their mean."""
 
 
 @dataclass(frozen=True)
 class AudioStats:
-    """What a first look at the sound tells: its length in samples at its own rate and in video frames, its RMS as the
-    net hears it, whether its channels cancel each other out there, and its largest sample, 1 at full scale."""
+    """Hold what one pass over the audio measures.
+
+    ``num_samples`` at its own rate, ``num_frames`` of video, the ``rms`` of what the network hears, whether the
+    channels cancel out there, and the ``peak`` sample, 1 at full scale.
+    """
 
     num_samples: int
     num_frames: int
@@ -43,7 +59,7 @@ class AudioStats:
 
 
 def compute_audio_stats(blocks: Iterable[np.ndarray], sample_rate: int) -> AudioStats:
-    """Go through a sound (N, C) once; its level is that of what the net will hear of it."""
+    """Measure audio blocks (N, C) in one pass; the RMS is that of the mono signal at 16 kHz that the network hears."""
     num_samples, num_heard, energy, apart, together, peak = 0, 0, 0.0, 0.0, 0.0, 0.0
 
     def counted() -> Iterator[np.ndarray]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import ffmpeg
 import numpy as np
 
+from avse.dsp.levels import db_to_gain, gain_to_db
 from avse.enhancement.spooling import spooled
 from avse.errors import UsageError
 from avse.io.ffmpeg import DEFAULT_LIMITS, build_command, file_url, stream_output
@@ -59,7 +60,7 @@ def normalised(
         return
     with spooled(((block,) for block in blocks), 1, sample_rate, num_channels, folder) as (spool,):
         levels = choose_gain(*measure(spool.path), target_lufs)
-        gain = np.float32(10 ** (levels.gain_db / 20))
+        gain = np.float32(db_to_gain(levels.gain_db))
         yield (gain * block for block in spool.blocks()), levels
 
 
@@ -77,7 +78,7 @@ def measure(path: Path) -> tuple[float, float]:
                 lufs = float(value)
             elif key.startswith("lavfi.r128.true_peaks_ch"):
                 peak = max(peak, float(value))
-    return lufs, 20 * float(np.log10(max(peak, 1e-6)))
+    return lufs, gain_to_db(peak)
 
 
 def choose_gain(lufs: float, peak_db: float, target_lufs: float) -> Levels:

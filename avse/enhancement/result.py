@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from avse.active_speaker.selection import Selection
-from avse.dsp.levels import AudioStats
+from avse.dsp.levels import AudioStats, gain_to_db
 from avse.enhancement.loudness import Levels
 from avse.features import SILENT_RMS
 from avse.io import reader
@@ -140,7 +139,7 @@ def audio_warnings(recording: reader.Recording, stats: AudioStats, is_clipped: b
             Message("truncated", f"The file says {claimed:.1f} s, its sound ends at {end:.1f} s: is it whole?")
         )
     if is_clipped and stats.peak > CLIPPING_PEAK:
-        beyond = 20 * math.log10(stats.peak)
+        beyond = gain_to_db(stats.peak)
         found.append(Message("clipped", f"The sound goes {beyond:.0f} dB beyond full scale, and is clipped there."))
     return found
 

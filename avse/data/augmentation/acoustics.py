@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from avse.config import SAMPLE_RATE
+from avse.dsp.levels import db_to_gain
 
 TAIL_SECONDS = 0.3
 
@@ -20,7 +21,7 @@ def reverberate(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     times = np.arange(1, int(TAIL_SECONDS * SAMPLE_RATE)) / SAMPLE_RATE
     tail = rng.standard_normal(len(times)) * 10 ** (-3 * times / rng.uniform(0.15, 0.5))
     tail[: int(0.002 * SAMPLE_RATE)] = 0.0
-    tail *= 10 ** (-rng.uniform(2.0, 15.0) / 20) / np.sqrt(np.square(tail).sum())
+    tail *= db_to_gain(-rng.uniform(2.0, 15.0)) / np.sqrt(np.square(tail).sum())
     response = np.concatenate([[1.0], tail])
     size = len(sound) + len(response)
     answer = np.fft.irfft(np.fft.rfft(sound, size) * np.fft.rfft(response, size), size)
@@ -32,7 +33,7 @@ def random_eq(sound: np.ndarray, range_db: float, rng: np.random.Generator) -> n
     spectrum = np.fft.rfft(sound)
     octaves = np.log2(np.linspace(0, SAMPLE_RATE / 2, len(spectrum)).clip(62.5) / 62.5)
     gains_db = np.interp(octaves, np.arange(8), rng.uniform(-range_db, range_db, 8))
-    return np.fft.irfft(spectrum * 10 ** (gains_db / 20), len(sound)).astype(np.float32)
+    return np.fft.irfft(spectrum * db_to_gain(gains_db), len(sound)).astype(np.float32)
 
 
 def limit_bandwidth(sound: np.ndarray, highest_hz: float) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 
 from avse.config import SAMPLE_RATE
 from avse.data import corpus
-from avse.dsp.levels import rms
+from avse.dsp.levels import db_to_gain, rms
 from avse.errors import InputError, UsageError
 from avse.io import audio_files
 
@@ -218,7 +218,7 @@ class _Source:
 
 
 def _levelled(sound: np.ndarray, loud: float, level_db: float) -> np.ndarray:
-    return (sound * (loud * 10 ** (level_db / 20) / max(rms(sound), 1e-9))).astype(np.float32)
+    return (sound * (loud * db_to_gain(level_db) / max(rms(sound), 1e-9))).astype(np.float32)
 
 
 def _without_rumble(sound: np.ndarray) -> np.ndarray:

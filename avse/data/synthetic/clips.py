@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from avse.config import SAMPLE_RATE, VIDEO_FPS
 from avse.data.synthetic.face import talking_head
 from avse.data.synthetic.speech import speak
+from avse.dsp.levels import db_to_gain
 from avse.errors import UsageError
 from avse.io import atomic, ffmpeg, reader
 
@@ -56,7 +57,7 @@ def mix(target: _Waveform, background: _Waveform, background_db: float) -> tuple
             f"A background of {len(background)} samples does not cover a target of {len(target)}.",
             "Give a background at least as long as the target.",
         )
-    ratio = np.sqrt(np.mean(target**2) / np.mean(background**2)) * 10 ** (background_db / 20)
+    ratio = np.sqrt(np.mean(target**2) / np.mean(background**2)) * db_to_gain(background_db)
     mixture = target + ratio * background
     gain = min(1.0, 0.9 / float(np.abs(mixture).max()))
     return (gain * target).astype(np.float32), (gain * mixture).astype(np.float32)
