@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from avse.errors import UsageError
+from avse.errors import UsageError, printable
 
 SAMPLE_RATE = 16000
 VIDEO_FPS = 25
@@ -29,6 +29,22 @@ RANGES = {
 }
 """Lowest and highest value of each size, so that no settings ask for a net that fits no machine."""
 MAX_AUDIO_CHANNELS = 2048
+
+LIMITS = {
+    "learning_rate": (0, 10),
+    "weight_decay": (0, 10),
+    "clip_norm": (1e-9, 1e9),
+    "ema_decay": (0, 1),
+    "seed": (0, 2**31 - 1),
+    **dict.fromkeys(("num_steps", "validate_every", "warmup_steps", "max_clips_per_speaker"), (0, 10**9)),
+    **dict.fromkeys(("batch_size", "num_frames", "num_validation_batches"), (1, 100_000)),
+    **dict.fromkeys(("num_workers", "num_devices"), (0, 1024)),
+    **dict.fromkeys(("inner_rate", "audio_only_weight"), (0, 1000)),
+    **dict.fromkeys(("shift", "scale", "tilt_radians", "yaw_radians", "gamma"), (0, 10)),
+}
+"""Lowest and highest value of settings that are read from a file."""
+SUFFIX_LIMITS = {"_probability": (0, 1), "_db": (-200, 200), "_frames": (-100_000, 100_000), "_pixels": (1, 10_000)}
+"""The same by the last word of a setting's name; ranges lie within them."""
 
 Settings = TypeVar("Settings")
 _ACCEPTED: dict[type, Any] = {float: (int, float), tuple: (list, tuple)}
@@ -117,13 +133,25 @@ def from_mapping(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
     hints = get_type_hints(kind)
     if unknown := sorted({str(name) for name in values if name not in defaults}):
         raise UsageError(
-            f"{kind.__name__} has no {', '.join(unknown)[:200]}.", f"It has: {', '.join(sorted(defaults))}."
+            f"{kind.__name__} has no {printable(', '.join(unknown))[:200]}.", f"It has: {', '.join(sorted(defaults))}."
         )
     for name, value in values.items():
         default = defaults[name]
         if default is not MISSING and not (_is_a(value, type(default)) and _has_parts(value, hints[name])):
             raise UsageError(f"{name} is {_short(value)}.", f"Give it in the form of its default, {default!r}.")
-    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+    settings = kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+    for name in values:
+        _check_limits(name, getattr(settings, name))
+    return settings
+
+
+def _check_limits(name: str, value: Any) -> None:
+    """Raise UsageError for a number that lies outside the limits for its name."""
+    by_suffix = [limits for suffix, limits in SUFFIX_LIMITS.items() if name.endswith(suffix)]
+    low, high = LIMITS.get(name) or next(iter(by_suffix), (-math.inf, math.inf))
+    numbers = [part for part in (value if isinstance(value, tuple) else (value,)) if isinstance(part, int | float)]
+    if not all(low <= number <= high for number in numbers):
+        raise UsageError(f"{name} is {_short(value)}.", f"Use numbers from {low:g} to {high:g}.")
 
 
 def _is_a(value: Any, kind: type) -> bool:
@@ -150,4 +178,4 @@ def _short(value: Any) -> str:
         text = repr(value)
     except (RecursionError, ValueError):  # nested too deep; an integer of too many digits
         return f"a {type(value).__name__} that cannot be shown"
-    return text if len(text) <= 200 else f"{text[:200]}..."
+    return printable(text if len(text) <= 200 else f"{text[:200]}...")

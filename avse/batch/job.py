@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import functools
-import os
 import socket
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from avse.batch import storage
 from avse.batch.discovery import Item
-from avse.errors import AvseError, MissingError
+from avse.errors import AvseError
+from avse.io.disk import stop_when_full
 from avse.io.formats import AUDIO_FILES
 from avse.parallel import tasks
 from avse.progress import Report
@@ -22,8 +20,6 @@ from avse.progress import Report
 Values = dict[str, Any]
 Work = tasks.Work[Item, Values]
 Job = tasks.Job[Item, Values]
-
-_HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -63,7 +59,7 @@ class EnhanceJob:
         from avse.enhancement.pipeline import enhance
 
         with (
-            telling_of_the_disk(item.output),
+            stop_when_full(item.output),
             storage.readable(item.source) as source,
             storage.writable(item.output) as target,
         ):
@@ -89,28 +85,3 @@ def scores(reference_dir: str, name: str, recording: Path, output: Path, options
         return compare_files(read_reference(found[0], recording, **heard), recording, output, **heard)
     except AvseError as error:
         return {"reason": error.message}
-
-
-@contextmanager
-def telling_of_the_disk(output: str) -> Iterator[None]:
-    """Turn any failure to write, however wrapped, into the MissingError that stops a batch."""
-    try:
-        yield
-    except Exception as error:
-        if why := write_failure(error):
-            hint = "Make space or choose another folder; the same command then goes on where it stopped."
-            raise MissingError(f"{output} cannot be written: {why}.", hint) from error
-        raise
-
-
-def write_failure(error: BaseException) -> str | None:
-    """Why nothing more can be written, if that is what lies behind an error: words of the system."""
-    cause: BaseException | None = error
-    while cause is not None:
-        for code in _HOPELESS:
-            if getattr(cause, "errno", None) == code or os.strerror(code) in str(cause):
-                return os.strerror(code)
-        if type(cause).__module__ == "soundfile":  # writes outputs alone, and has no number for what is wrong
-            return "the disk is full, or a limit is reached"
-        cause = cause.__cause__ or cause.__context__
-    return None

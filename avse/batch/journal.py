@@ -1,4 +1,4 @@
-"""``results.jsonl``: one line for each item as it ends, seen to the disk. It is for one writer."""
+"""Keep ``results.jsonl``: one line for each item as it ends, flushed to the disk. It is for one writer."""
 
 from __future__ import annotations
 
@@ -9,27 +9,37 @@ from typing import Any
 
 from avse.errors import MissingError
 from avse.io import jsonl
+from avse.io.folders import open_own_file
+from avse.io.schema import is_number, is_text, mapping_of, one_of, optional, problem_of
 
 NAME = "results.jsonl"
+REPAIR = "Remove that line, or move the file away: what is done is then found by its outputs."
+REQUIRED = {"item": is_text, "status": one_of("done", "skipped", "failed")}
+OTHERS = {
+    **dict.fromkeys(("source", "output", "error", "hint", "note", "model", "host", "finished"), optional(is_text)),
+    **dict.fromkeys(
+        ("attempts", "elapsed_seconds", "duration_seconds", "num_faces", "seen_share"), optional(is_number)
+    ),
+    "scores": optional(lambda value: _are_scores(value)),
+}
 
 
 class Journal:
-    """The lines of a results folder; a line torn by a crash is dropped."""
+    """The rows of a results folder. A last line torn by a crash is dropped; UsageError for any other that is no row."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / NAME
-        self._length, rows = jsonl.read_jsonl(self.path)
-        self.rows = [row for row in rows if "item" in row]
+        self._length, self.rows = jsonl.read_jsonl(self.path, check_row, REPAIR)
 
     def last(self) -> dict[str, dict[str, Any]]:
-        """The latest row of each item, by its name."""
+        """Return the latest row of each item, by its name."""
         return {row["item"]: row for row in self.rows}
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Add a line and see it to the disk. MissingError, and the file as before, if there is no space."""
+        """Add a line and flush it to the disk. MissingError, and the file as before, if there is no space."""
         line = jsonl.to_json(row).encode() + b"\n"
         try:
-            with self.path.open("ab", buffering=0) as file:
+            with open_own_file(self.path) as file:
                 file.truncate(self._length)
                 try:
                     if file.write(line) != len(line):
@@ -43,3 +53,18 @@ class Journal:
             raise MissingError(f"{self.path} cannot be written: {reason}.", "See that there is space.") from error
         self._length += len(line)
         self.rows.append(dict(row))
+
+
+def check_row(row: Mapping[str, Any]) -> str:
+    """Say what is wrong with a row of a batch; nothing if all is well."""
+    return problem_of(row, REQUIRED, OTHERS)
+
+
+def _are_scores(value: Any) -> bool:
+    """Tell whether a value is scores before and after, scores after alone, or a reason why there are none."""
+    if not isinstance(value, dict):
+        return False
+    values = mapping_of(optional(is_number))
+    rest = {key: item for key, item in value.items() if key not in ("before", "after", "reason", "reasons")}
+    told = isinstance(value.get("reasons", {}), dict) and is_text(value.get("reason", ""))
+    return told and values(rest) and all(values(value[key]) for key in ("before", "after") if key in value)

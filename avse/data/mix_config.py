@@ -94,7 +94,12 @@ class MixConfig:
     """Speakers are drawn by their number of clips, counted up to this many."""
 
     def __post_init__(self) -> None:
-        if not np.isclose(sum(self.num_talkers), 1) or min(self.num_talkers) < 0:
+        if (
+            not self.num_talkers
+            or len(self.num_talkers) > 20
+            or not np.isclose(sum(self.num_talkers), 1)
+            or min(self.num_talkers) < 0
+        ):
             raise UsageError(f"num_talkers {list(self.num_talkers)} are no probabilities.", "Let them add up to 1.")
         for name in RANGES:
             low, high = getattr(self, name)

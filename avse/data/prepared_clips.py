@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,8 @@ from avse.config import SAMPLES_PER_FRAME
 from avse.data.corpus import sources
 from avse.errors import InputError, MissingError, UsageError
 from avse.faces import detection, face_tracker, mouth_roi
-from avse.io import atomic, reader
+from avse.io import atomic, csv_files, folders, reader
+from avse.io.disk import stop_when_full
 from avse.parallel import local
 from avse.progress import Report
 
@@ -68,19 +68,21 @@ def prepare(tree: Path, cache: Path, num_jobs: int | None = None) -> Iterator[Ou
     Raises MissingError where going on makes no sense: no ffmpeg, no space.
     """
     pairs = sources(tree, cache)
-    for source, target in pairs:
-        if target.exists():
-            yield Outcome(source, "")
-    todo = [(source, target) for source, target in pairs if not target.exists()]
-    bad = []
-    for ended in local.run_many(_Preparer, todo, local.count(num_jobs)):
-        outcome = Outcome(ended.item[0], ended.error.message if ended.error else "")
-        if outcome.problem:
-            bad.append((str(outcome.source), outcome.problem))
-        yield outcome
-    cache.mkdir(parents=True, exist_ok=True)
-    with atomic.atomic_path(cache / "bad.csv") as partial, atomic.open_for_filenames(partial) as file:
-        csv.writer(file).writerows([("source", "problem"), *sorted(bad)])
+    with folders.lock_folder(cache):
+        for _, target in pairs:
+            folders.check_inside(target.parent, cache)
+        atomic.sweep_tree(cache)
+        for source, target in pairs:
+            if target.exists():
+                yield Outcome(source, "")
+        todo = [(source, target) for source, target in pairs if not target.exists()]
+        bad = []
+        for ended in local.run_many(_Preparer, todo, local.count(num_jobs)):
+            outcome = Outcome(ended.item[0], ended.error.message if ended.error else "")
+            if outcome.problem:
+                bad.append((str(outcome.source), outcome.problem))
+            yield outcome
+        csv_files.write_csv(cache / "bad.csv", [("source", "problem"), *sorted(bad)], raw_names=True)
 
 
 def prepare_clip(path: Path, detect: detection.Detector) -> dict[str, Any]:
@@ -112,10 +114,12 @@ class _Preparer:
 
     def __call__(self, paths: tuple[Path, Path], report: Report) -> None:
         source, target = paths
-        stored = prepare_clip(source, self._detector)
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with atomic.atomic_path(target) as partial:
-                np.savez_compressed(partial, **stored)
-        except OSError as error:
-            raise MissingError(f"{target} cannot be written: {error.strerror}.", "See that there is space.") from error
+        with stop_when_full(target):
+            stored = prepare_clip(source, self._detector)
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with atomic.atomic_path(target) as partial:
+                    np.savez_compressed(partial, **stored)
+            except OSError as error:
+                message = f"{target} cannot be written: {error.strerror}."
+                raise MissingError(message, "See that there is space.") from error

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,22 +10,38 @@ from typing import IO, Any
 
 from avse.errors import UsageError
 from avse.evaluation.statistics import UNPROCESSED, ScoreTable, score_of
-from avse.io import atomic, jsonl
+from avse.io import atomic, csv_files, jsonl
+from avse.io.folders import check_inside
+from avse.io.schema import is_number, is_text, mapping_of, one_of, optional, problem_of
 
 Row = dict[str, Any]
 Key = tuple[str, str, str]
 
+REPAIR = "Remove that line, or move the file away; or give --force to start anew."
+REQUIRED = {
+    **dict.fromkeys(("subset", "item", "method"), is_text),
+    "status": one_of("ok", "failed"),
+    **dict.fromkeys(("seconds", "elapsed_seconds"), is_number),
+    "scores": mapping_of(optional(is_number)),
+    "reason": optional(is_text),
+    "picture": optional(is_text),
+}
+OTHERS = {
+    **dict.fromkeys(("mixture", "reference", "estimate"), optional(is_text)),
+    "stage_seconds": mapping_of(is_number),
+}
 ROWS, SETTINGS, TABLE, SUMMARY = "results.jsonl", "settings.json", "scores.csv", "summary.json"
+FOLDERS = ("estimates", "mixtures")
 
 
 def key(row: Mapping[str, Any]) -> Key:
-    """What a row is about: subset, item and method."""
+    """Return what a row is about: subset, item and method."""
     return str(row["subset"]), str(row["item"]), str(row["method"])
 
 
 @contextmanager
 def opened(output: Path, settings: Mapping[str, Any], force: bool) -> Iterator[tuple[list[Row], IO[str]]]:
-    """The rows that are there already, failed ones left out, and a file to append rows to.
+    """Give the rows that are there already, failed ones left out, and a file to append rows to.
 
     Raises UsageError if another run is writing there, or if the rows there are of something else, unless ``force``.
     """
@@ -37,11 +51,15 @@ def opened(output: Path, settings: Mapping[str, Any], force: bool) -> Iterator[t
     if there - {atomic.LOCK} and ROWS not in there:
         raise UsageError(f"{output} is not empty, and holds no results.", "Name another folder.")
     with atomic.lock_folder(output):
+        for name in (*FOLDERS, ROWS, SETTINGS, TABLE, SUMMARY, "report.html"):
+            check_inside(output / name, output)
         if force:
             _clear(output)
         settings = _joined(output / SETTINGS, settings)
         path = output / ROWS
-        kept = [row for row in jsonl.read_jsonl(path)[1] if row["status"] == "ok"]
+        kept = [row for row in jsonl.read_jsonl(path, check_row, REPAIR)[1] if row["status"] == "ok"]
+        for name in FOLDERS:
+            atomic.sweep_tree(output / name)
         jsonl.write_json(output / SETTINGS, settings)
         with atomic.atomic_path(path) as partial, partial.open("w", encoding="utf-8") as file:
             append(file, kept)
@@ -55,18 +73,22 @@ def append(file: IO[str], rows: Sequence[Row]) -> None:
     file.flush()
 
 
+def check_row(row: Mapping[str, Any]) -> str:
+    """Say what is wrong with a row of an evaluation; nothing if all is well."""
+    return problem_of(row, REQUIRED, OTHERS)
+
+
 def write_table(path: Path, rows: Sequence[Row]) -> None:
     """Write all rows as CSV, with the improvement over the mixture beside every score."""
     study = ScoreTable(rows)
     names = [metric.key for metric in study.metrics]
     heads = ["subset", "item", "method", "status", "reason", "seconds", "elapsed_seconds"]
-    with atomic.atomic_path(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow([*heads, *names, *(f"{name}_improvement" for name in names)])
-        for row in rows:
-            scores = [score_of(row, name) for name in names]
-            gains = [study.gain(row, name) if row["method"] != UNPROCESSED else None for name in names]
-            table.writerow([row[head] for head in heads] + [_cell(value) for value in (*scores, *gains)])
+    table: list[list[Any]] = [[*heads, *names, *(f"{name}_improvement" for name in names)]]
+    for row in rows:
+        scores = [score_of(row, name) for name in names]
+        gains = [study.gain(row, name) if row["method"] != UNPROCESSED else None for name in names]
+        table.append([row[head] for head in heads] + [_cell(value) for value in (*scores, *gains)])
+    csv_files.write_csv(path, table)
 
 
 def _cell(value: float | None) -> str:
@@ -74,10 +96,11 @@ def _cell(value: float | None) -> str:
 
 
 def _joined(kept: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with the methods of earlier runs; UsageError if those were of something else under the same names."""
+    """Return settings with the methods of earlier runs; UsageError if those were of something else."""
     if not kept.exists():
         return dict(settings)
-    before = {"videos": None} | json.loads(kept.read_text(encoding="utf-8"))
+    hint = "Move the file away, or give --force to start anew."
+    before = {"videos": None} | jsonl.read_json(kept, lambda found: problem_of(found, {"methods": _is_mapping}), hint)
     earlier, methods = before.pop("methods"), settings["methods"]
     others = {name: value for name, value in settings.items() if name != "methods"}
     if before != others or any(earlier.get(name, what) != what for name, what in methods.items()):
@@ -85,9 +108,13 @@ def _joined(kept: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
     return others | {"methods": earlier | methods}
 
 
+def _is_mapping(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
 def _clear(output: Path) -> None:
     """Remove what an evaluation leaves."""
-    for name in ("estimates", "mixtures"):
+    for name in FOLDERS:
         shutil.rmtree(output / name, ignore_errors=True)
     for name in (ROWS, SETTINGS, TABLE, SUMMARY, "report.html"):
         (output / name).unlink(missing_ok=True)

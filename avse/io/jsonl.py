@@ -1,33 +1,59 @@
-"""Write JSON, and read JSON lines."""
+"""Write JSON, and read JSON and JSON lines that an earlier run left, whatever has become of them."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from avse.errors import printable
+from avse.errors import UsageError, printable
 from avse.io.atomic import atomic_path
+from avse.io.folders import check_own_file
+
+Check = Callable[[dict[str, Any]], str]
+"""Return what is wrong with an object, in a few words; nothing if all is well."""
 
 
-def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write values for machines; what is not a number becomes null."""
-    with atomic_path(path) as partial:
-        partial.write_text(json.dumps(_plain(values), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+def write_json(path: Path, values: Mapping[str, Any], replace: bool = True) -> None:
+    """Write values for machines; what is not a number becomes null. ``replace``: as in `avse.io.atomic.atomic_path`."""
+    with atomic_path(path, replace) as partial:
+        text = json.dumps(_plain(values), indent=2, ensure_ascii=False) + "\n"
+        partial.write_text(_encodable(text, lambda: json.dumps(_plain(values), indent=2) + "\n"), encoding="utf-8")
 
 
-def read_jsonl(path: Path) -> tuple[int, list[dict[str, Any]]]:
-    """How many bytes of a file are whole lines, and the JSON objects in them; a line torn by a crash is left out."""
-    data = path.read_bytes() if path.exists() else b""
+def read_json(path: Path, check: Check, hint: str) -> dict[str, Any]:
+    """Read a file of one JSON object. UsageError names the file, and says what is wrong with it."""
+    try:
+        check_own_file(path)
+        return _checked(path.read_bytes(), check)
+    except (OSError, ValueError, RecursionError) as error:
+        _refuse(f"{path}", error, hint)
+
+
+def read_jsonl(
+    path: Path, check: Check = lambda row: "", hint: str = "Remove that line."
+) -> tuple[int, list[dict[str, Any]]]:
+    """Read a file of a JSON object a line: how many bytes of it are whole lines, and their objects.
+
+    A last line that was torn by a crash is left out. Raises UsageError, which names the line, for any other that is no
+    JSON object, or with which ``check`` finds something wrong.
+    """
+    try:
+        check_own_file(path)
+        data = path.read_bytes() if path.exists() else b""
+    except OSError as error:
+        _refuse(f"{path}", error, hint)
     length = data.rfind(b"\n") + 1
     rows = []
-    for line in data[:length].splitlines():
-        with contextlib.suppress(ValueError):
-            rows.append(json.loads(line))
-    return length, [row for row in rows if isinstance(row, dict)]
+    for number, line in enumerate(data[:length].split(b"\n")[:-1], 1):
+        if line.strip():
+            try:
+                rows.append(_checked(line, check))
+            except (ValueError, RecursionError) as error:
+                _refuse(f"{path}, line {number},", error, hint)
+    return length, rows
 
 
 def to_json(values: Mapping[str, Any]) -> str:
@@ -37,7 +63,35 @@ def to_json(values: Mapping[str, Any]) -> str:
 
 def to_text(value: Any) -> str:
     """Return any value as one line of JSON; what is not a number becomes null."""
-    return json.dumps(_plain(value), ensure_ascii=False)
+    return _encodable(json.dumps(_plain(value), ensure_ascii=False), lambda: json.dumps(_plain(value)))
+
+
+def _checked(data: bytes, check: Check) -> dict[str, Any]:
+    values = json.loads(data, parse_constant=_no_constant)
+    if not isinstance(values, dict):
+        raise ValueError("it is no JSON object")
+    if problem := check(values):
+        raise ValueError(problem)
+    return values
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")
+
+
+def _refuse(place: str, error: Exception, hint: str) -> NoReturn:
+    reason = (error.strerror or "") if isinstance(error, OSError) else str(error)
+    words = printable(" ".join(reason.split())[:150]) or type(error).__name__
+    raise UsageError(f"{place} cannot be read: {words}.", hint) from error
+
+
+def _encodable(text: str, escaped: Callable[[], str]) -> str:
+    """Return JSON as it is; names of files that are not UTF-8 are escaped, so that they come back as they were."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return escaped()
+    return text
 
 
 def _plain(value: Any) -> Any:

@@ -12,6 +12,7 @@ from avse.config import ModelConfig, from_mapping
 from avse.data.augmentation.mouth import LipAugment
 from avse.data.mix_config import MixConfig
 from avse.errors import UsageError
+from avse.io.schema import is_number
 from avse.training.config_files import merge, parse_assignments, read_values, rename_keys
 from avse.training.smil import SmilConfig
 
@@ -28,6 +29,7 @@ LOSS_WEIGHTS = {
 STAGES = ("lips", "speech", "smil")
 PARTS = ("audio", "lips", "fusions", "imputer", "regulariser")
 """Parts of a net: the first words of its weights' names."""
+PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true")
 SMIL_MODEL = {"imputer": "reference", "regulariser": "multiply"}
 """Defaults of the model in stage smil."""
 
@@ -75,6 +77,8 @@ class TrainConfig:
         for name in ("num_steps", "batch_size", "validate_every", "num_validation_batches", "num_devices"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}.", "Use 1 or more.")
+        if self.precision not in PRECISIONS:
+            raise UsageError(f"Unknown precision {self.precision!r}.", f"Use one of: {', '.join(PRECISIONS)}.")
         if self.batch_size % self.num_devices:
             raise UsageError(
                 f"A batch of {self.batch_size} has no equal shares for {self.num_devices} devices.",
@@ -82,8 +86,8 @@ class TrainConfig:
             )
         if unknown := sorted(set(self.start_parts) - set(PARTS)):
             raise UsageError(f"A net has no {', '.join(unknown)}.", f"Its parts are: {', '.join(PARTS)}.")
-        if unknown := sorted(set(self.weights) - set(LOSS_WEIGHTS)):
-            raise UsageError(f"Unknown losses: {', '.join(unknown)}.", f"There are: {', '.join(LOSS_WEIGHTS)}.")
+        if unknown := sorted(set(map(str, self.weights)) - set(LOSS_WEIGHTS)):
+            raise UsageError(f"Unknown losses: {', '.join(unknown)[:200]}.", f"There are: {', '.join(LOSS_WEIGHTS)}.")
 
 
 def read_config(given: Path | str | None, assignments: Iterable[str] = (), **overrides: Any) -> TrainConfig:
@@ -112,6 +116,9 @@ def config_from_values(values: Mapping[str, Any], assignments: Iterable[str] = (
     for name, kind in (("mix", MixConfig), ("augment", LipAugment), ("smil", SmilConfig)):
         parts[name] = from_mapping(kind, _section(values, name))
     weights = LOSS_WEIGHTS | _section(values, "weights")
+    for name, value in weights.items():
+        if not is_number(value):
+            raise UsageError(f"The weight of the loss {name} is {str(value)[:60]!r}.", "Give a number.")
     return from_mapping(TrainConfig, values | parts | {"weights": weights})
 
 
@@ -119,7 +126,9 @@ def _section(values: dict[str, Any], name: str) -> dict[str, Any]:
     """Remove and return one group of settings; an empty group means the defaults."""
     found = values.pop(name, None) or {}
     if not isinstance(found, dict):
-        raise UsageError(f"{name} is {found!r}.", "It is a group of settings: give names and values below it.")
+        raise UsageError(
+            f"{name} is {str(found)[:200]!r}.", "It is a group of settings: give names and values below it."
+        )
     return found
 
 

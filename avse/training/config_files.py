@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from avse.errors import UsageError
+from avse.errors import UsageError, printable
 
 RENAMED: Mapping[str, Mapping[str, str]] = {
     "mix": {
@@ -149,7 +149,7 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
             raise UsageError(f"--set {assignment} sets nothing.", "Such as: --set learning_rate=3e-4")
         try:
             value = _with_floats(yaml.safe_load(text))
-        except yaml.YAMLError:
+        except (ValueError, RecursionError, yaml.YAMLError):
             raise UsageError(
                 f"--set {assignment}: {text} is not a value.", "Such as: --set mix.speed=[0.9,1.1]"
             ) from None
@@ -165,8 +165,9 @@ def _load(path: Path) -> dict[str, Any]:
     try:
         values = _with_floats(yaml.safe_load(path.read_text(encoding="utf-8")))
         return dict(values or {})
-    except (OSError, TypeError, ValueError, yaml.YAMLError) as error:
-        raise UsageError(f"{path} cannot be read: {error}", "Give a YAML file of settings: NAME: VALUE") from error
+    except (OSError, TypeError, ValueError, RecursionError, yaml.YAMLError) as error:
+        words = printable(" ".join(str(error).split())[:300])
+        raise UsageError(f"{path} cannot be read: {words}", "Give a YAML file of settings: NAME: VALUE") from error
 
 
 def _with_floats(value: Any) -> Any:

@@ -26,6 +26,7 @@ from avse.models.net import SpeechNet
 from avse.training import distributed
 from avse.training.config import TrainConfig, as_mapping
 from avse.training.data import TrainingData, training_mixers, training_rows
+from avse.training.run_state import check_moments, read_state, refusing_damage
 from avse.training.smil import smil_step
 from avse.training.smil_priors import set_priors
 from avse.training.steps import STEPS, Losses, scores, total_loss
@@ -236,10 +237,11 @@ class Trainer:
         """What the run left behind, if it did; UsageError if it was another kind of run."""
         if not self._state_path.exists():
             return None
-        state: dict[str, Any] = torch.load(self._state_path, map_location="cpu", weights_only=True)
+        state = read_state(self._state_path)
         own = self._lasting_settings()
         stored = own | state.get("settings", {})
-        stored["model"] = asdict(from_mapping(ModelConfig, stored["model"]))  # as it was, with what came later
+        with refusing_damage(self._state_path):
+            stored["model"] = asdict(from_mapping(ModelConfig, stored["model"]))  # as it was, with what came later
         if differing := [name for name in own if stored[name] != own[name]]:
             told = " and ".join(name.replace("_", " ") for name in differing)
             raise UsageError(
@@ -249,9 +251,11 @@ class Trainer:
         return state
 
     def _resume(self, state: Mapping[str, Any]) -> None:
-        self.net.module.load_state_dict(state["net"])
-        self.average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        with refusing_damage(self._state_path):
+            self.net.module.load_state_dict(state["net"])
+            self.average.load_state_dict(state["average"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            check_moments(self.optimiser.state)
         self.step, self.best, self.start = state["step"], state["best"], state.get("start")
 
     def _lasting_settings(self) -> dict[str, Any]:

@@ -10,13 +10,17 @@ from typing import Any
 
 import pytest
 from batch_jobs import Scripted, write_items
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from odd_values import json_values
 
 from avse.batch import run
 from avse.batch.discovery import Item
-from avse.batch.journal import Journal
+from avse.batch.journal import OTHERS, REQUIRED, Journal
 from avse.batch.run import Settings, states
 from avse.errors import MissingError, UsageError
 from avse.io import atomic
+from avse.reports.batch import batch_report
 
 Batch = Callable[..., dict[str, Any]]
 
@@ -161,12 +165,54 @@ def test_torn_line_is_dropped(tmp_path: Path) -> None:
     assert Journal(tmp_path).last()["c"]["status"] == "done"
 
 
-def test_lines_of_another_kind_are_let_be(tmp_path: Path) -> None:
-    (tmp_path / "results.jsonl").write_text('no json\n[1]\n{"other": 1}\n')
-    journal = Journal(tmp_path)
-    assert journal.last() == {}
-    journal.append({"item": "a", "status": "done"})
-    assert (tmp_path / "results.jsonl").read_text().startswith("no json\n[1]\n")
+GOOD = b'{"item": "a", "status": "done", "output": "a.wav", "scores": {"before": {"stoi": 0.5}, "after": {}}}\n'
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"no json", b"[1]", b"3", b'{"other": 1}', b'{"item": "a"}', b'{"item": ["a"], "status": "done"}', b"\xff\xfe",
+        b'{"item": "a", "status": "finished"}', b'{"item": "a", "status": "done", "output": ["a.wav"]}',
+        b'{"item": "a", "status": "done", "scores": 3}', b'{"item": "a", "status": "done", "scores": {"after": 3}}',
+        b'{"item": "a", "status": "done", "seen_share": NaN}',
+        b"[" * 100_000, b'{"item": "a", "status": "done", "elapsed_seconds": true}',
+        b'{"item": "a", "status": "done", "num_faces": 1' + b"0" * 400 + b"}",
+    ],
+)  # fmt: skip
+def test_line_that_is_no_row_is_named_and_nothing_is_overwritten(line: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    path.write_bytes(GOOD + line + b"\n" + GOOD)
+    with pytest.raises(UsageError, match=r"results\.jsonl, line 2,") as caught:
+        Journal(tmp_path)
+    assert len(str(caught.value).splitlines()) == 2
+    assert path.read_bytes() == GOOD + line + b"\n" + GOOD
+
+
+@given(row=st.dictionaries(st.sampled_from([*REQUIRED, *OTHERS]), json_values) | json_values)
+@settings(max_examples=200)
+def test_any_row_makes_a_report_or_is_refused(row: Any, tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    path.write_bytes(GOOD + json.dumps(row).encode() + b"\n")
+    try:
+        rows = list(Journal(tmp_path).last().values())
+    except UsageError:
+        return
+    batch_report(rows, {}, tmp_path / "report.html")
+
+
+def test_link_in_place_of_the_results_is_not_followed(batch: Batch, tmp_path: Path, out: Path) -> None:
+    items = write_items(tmp_path / "in", "well")
+    out.mkdir()
+    for name in ("results.jsonl", atomic.LOCK):
+        precious = tmp_path / "precious"
+        precious.write_text("precious")
+        (out / name).unlink(missing_ok=True)
+        (out / name).symlink_to(precious)
+        with pytest.raises(UsageError, match="symbolic link"):
+            batch(items)
+        assert precious.read_text() == "precious"
+        (out / name).unlink()
+    assert counts(batch(items)) == (1, 0, 0, 0)
 
 
 # The lock -----------------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from avse.data.synthetic.clips import make_clip
 from avse.data.synthetic.speech import speak
 from avse.errors import MissingError, UsageError
 from avse.faces import detection
+from avse.io.folders import LOCK, lock_folder
 
 
 class World:
@@ -51,7 +52,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 def kept(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.name != LOCK)
 
 
 def test_every_recording_is_kept_or_said_to_be_bad(world: World) -> None:
@@ -179,3 +180,8 @@ def test_empty_trees_and_caches(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No prepared clips") as caught:
         find_clips(tmp_path)
     assert "avse prepare" in caught.value.hint
+
+
+def test_a_second_run_on_one_cache_is_refused(world: World) -> None:
+    with lock_folder(world.cache), pytest.raises(UsageError, match="being written to already"):
+        next(iter(prepared_clips.prepare(world.tree, world.cache, 1)))

@@ -17,13 +17,19 @@ from typing import Any
 import numpy as np
 import pytest
 from evaluating import COPY, KEYS, write_pair, write_pairs
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from odd_values import is_fine_or_two_lines, json_values
 from recordings import si_sdr
 from typer.testing import CliRunner
 
+from avse.evaluation import results
 from avse.evaluation.evaluate import Request, evaluate
+from avse.evaluation.results import OTHERS, REQUIRED
 from avse.evaluation.statistics import ScoreTable
 from avse.io import atomic, audio_files
 from avse.parallel import local
+from avse.reports.evaluation import evaluation_report
 from avse_cli.main import app
 
 
@@ -263,3 +269,58 @@ def test_items_made_worse_are_counted() -> None:
     assert study.worse_share("own") == 0.5
     assert np.isnan(study.worse_share("mixed"))
     assert np.isnan(ScoreTable([row for row in rows if row["method"] == "own"]).worse_share("own"))
+
+
+# What an earlier run left -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["", "[]", "3", "{}", '{"methods": [1]}', "[" * 100_000, "\\xff", '{"methods": NaN}'])
+def test_damaged_settings_are_named_and_nothing_is_overwritten(pairs: Path, text: str, tmp_path: Path) -> None:
+    (tmp_path / "results.jsonl").touch()
+    (tmp_path / "settings.json").write_text(text)
+    shown = avse(pairs, "-o", tmp_path, "-m", "mixed", "-j", "1")
+    assert (shown.exit_code, len(shown.stderr.splitlines()[-2:])) == (2, 2)
+    assert "settings.json cannot be read" in shown.stderr
+    assert (tmp_path / "settings.json").read_text() == text
+
+
+@given(change=st.dictionaries(st.sampled_from([*REQUIRED, *OTHERS]), json_values, max_size=3) | json_values)
+@settings(max_examples=100)
+def test_any_row_makes_tables_or_is_refused(run: tuple[Path, Any], change: Any, tmp_path: Path) -> None:
+    row = rows_of(run[0])[0]
+    row = row | change if isinstance(change, dict) else change
+    path = tmp_path / "results.jsonl"
+    path.write_text(json.dumps(row) + "\n")
+    before = path.read_bytes()
+
+    def go_on() -> None:
+        with results.opened(tmp_path, {"methods": {}}, force=False) as (kept, _):
+            results.write_table(tmp_path / "scores.csv", kept)
+            evaluation_report(kept, {}, tmp_path / "report.html")
+
+    assert is_fine_or_two_lines(go_on)
+    assert path.read_bytes() in (before, b"") or json.loads(path.read_bytes()) == row
+
+
+def test_cells_that_spreadsheets_compute_are_quoted(run: tuple[Path, Any], tmp_path: Path) -> None:
+    row = rows_of(run[0])[0]
+    names = ["=1+1", "@SUM(1)", "+a", "-b", "\t=1", os.fsdecode(b"caf\xe9"), "plain"]
+    results.write_table(tmp_path / "scores.csv", [row | {"item": name, "scores": {"si_sdr": -3.0}} for name in names])
+    with (tmp_path / "scores.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["item"] for row in rows] == ["'=1+1", "'@SUM(1)", "'+a", "'-b", "'\t=1", r"caf\udce9", "plain"]
+    assert {row["si_sdr"] for row in rows} == {"-3.0000"}
+
+
+@pytest.mark.parametrize("name", ["estimates", "scores.csv", "results.jsonl", "settings.json", "report.html"])
+def test_links_in_the_output_are_not_followed(pairs: Path, name: str, tmp_path: Path) -> None:
+    output, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    output.mkdir()
+    (output / "results.jsonl").touch()
+    (output / name).unlink(missing_ok=True)
+    elsewhere.write_text("precious")
+    (output / name).symlink_to(elsewhere)
+    for force in ([], ["--force"]):
+        shown = avse(pairs, "-o", output, "-m", "mixed", "-j", "1", *force)
+        assert (shown.exit_code, "symbolic link" in shown.stderr) == (2, True)
+    assert elsewhere.read_text() == "precious"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from odd_values import is_fine_or_two_lines, json_values, numbers
 
 from avse.config import ModelConfig, from_mapping
 from avse.data.augmentation.mouth import LipAugment
@@ -192,3 +196,41 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 def test_nets_that_cannot_be(settings: dict[str, Any], named: str) -> None:
     with pytest.raises(UsageError, match=named):
         ModelConfig(**settings)
+
+
+SECTIONS = {"model": ModelConfig, "mix": MixConfig, "augment": LipAugment, "smil": SmilConfig}
+NAMES = [field.name for field in fields(TrainConfig)]
+sections = st.sampled_from(list(SECTIONS)).flatmap(
+    lambda name: st.fixed_dictionaries(
+        {
+            name: st.dictionaries(
+                st.sampled_from([field.name for field in fields(SECTIONS[name])]), json_values | numbers
+            )
+        }
+    )
+)
+
+
+@given(values=st.dictionaries(st.sampled_from(NAMES), json_values | numbers) | sections | json_values)
+@example(values={1: 2})
+@example(values={"learning_rate": float("nan")})
+@example(values={"seed": 10**23})
+@example(values={"seed": -1})
+@example(values={"model": {"lip_width": 0}})
+@example(values={"weights": {"wave/si_sdr": "x"}})
+@example(values={"weights": {3: 1.0}})
+@example(values={"mix": {"num_talkers": []}})
+@example(values={"precision": "8-mixed"})
+@settings(max_examples=200)
+def test_any_settings_are_read_or_refused_in_two_lines(tmp_path: Path, values: Any) -> None:
+    path = written(tmp_path, yaml.safe_dump(values))
+    assert is_fine_or_two_lines(lambda: read_config(path))
+
+
+@pytest.mark.parametrize(
+    "text", ["{" * 2000, "[" * 5000, "a: &a [*a]", "? [1]\n: 2", "\0", "a: !!python/object:os.x {}"]
+)
+def test_text_that_is_no_settings_is_refused_in_two_lines(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        read_config(written(tmp_path, text))
+    assert len(str(caught.value).splitlines()) == 2

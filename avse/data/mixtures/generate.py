@@ -7,10 +7,9 @@ source with its level and place. The "muse" form is written by `avse.data.muse_f
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
+import math
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -30,13 +29,18 @@ from avse.data.mixtures.recipes import (
     outside,
 )
 from avse.errors import AvseError, InputError, UsageError
-from avse.io import atomic, audio_files, formats, remux
+from avse.io import atomic, audio_files, csv_files, formats, remux
+from avse.io.disk import stop_when_full
+from avse.io.folders import LOCK, check_inside, check_own_file, lock_folder
 from avse.parallel import local
 from avse.progress import Report
 
 COLUMNS = ("item", "role", "speaker", "file", "offset_seconds", "start_seconds", "seconds", "level_db")
 FOLDERS = {"target": "s1", "talker1": "s2", "talker2": "s3", "talker3": "s4", "talker4": "s5", "noise": "noise"}
 LAYOUTS = ("avse", "muse")
+SETTINGS, TABLE, PART, BAD = "mixtures.json", "mixtures.csv", "mixtures.part.csv", "bad.csv"
+WRITTEN = (*FOLDERS.values(), "mix", "video", "audio_clean", "audio_mixture", "orig")
+REPAIR = "Correct that line, or give --force to start anew."
 Row = dict[str, str]
 
 
@@ -75,7 +79,11 @@ class Outcome:
 
 
 def make_folder(order: MixtureRequest, num_jobs: int | None = None, force: bool = False) -> Iterator[Outcome]:
-    """Make all mixtures that are not there yet, and yield what became of each of all of them."""
+    """Make all mixtures that are not there yet, and yield what became of each of all of them.
+
+    Raises UsageError where the request makes no sense, another process writes to the folder, or what lies there is of
+    something else or damaged.
+    """
     clips = clips_by_speaker(order.source, order.output)
     noises = _kinds(order.noise, order.output) if order.noise else {}
     if len(clips) < order.config.num_speakers:
@@ -83,7 +91,14 @@ def make_folder(order: MixtureRequest, num_jobs: int | None = None, force: bool 
             f"{order.source} has {len(clips)} speakers, and a mixture needs {order.config.num_speakers}.",
             "Expected a folder for each speaker: SPEAKER/**/CLIP.mp4",
         )
-    _settle(order, clips, noises, force)
+    _check_unlocked(order, clips, noises, force)
+    with lock_folder(order.output):
+        _settle(order, clips, noises, force)
+        yield from _make_missing(order, clips, noises, num_jobs)
+
+
+def _make_missing(order: MixtureRequest, clips: Clips, noises: Clips, num_jobs: int | None) -> Iterator[Outcome]:
+    """Make the mixtures of a folder that this process holds."""
     names = {item_name(order.config, clips, index): index for index in range(order.count)}
     done = {name: rows for name, rows in _rows_so_far(order.output).items() if _is_whole(order, name, rows)}
     for name in names:
@@ -92,7 +107,7 @@ def make_folder(order: MixtureRequest, num_jobs: int | None = None, force: bool 
     found = []
     todo = [name for name in names if name not in done]
     job = partial(_Maker, order, clips, noises, names)
-    with atomic.open_for_filenames(order.output / "mixtures.part.csv") as file:
+    with atomic.open_for_filenames(order.output / PART) as file:
         file.write(_as_csv([row for rows in done.values() for row in rows]))
         for ended in local.run_many(job, todo, local.count(num_jobs)):
             name, answer = ended.item, ended.answer
@@ -112,18 +127,24 @@ class _Maker:
         self._order, self._clips, self._noises, self._names = order, clips, noises, names
 
     def __call__(self, name: str, report: Report) -> Outcome:
-        order, index = self._order, self._names[name]
         try:
-            if order.layout == "muse":
-                mixture = make_muse_mixture(order.config, self._clips, index)
-                rows = _describe(name, mixture, order)
-                muse_format.write_item(order.output, muse_format.fields(rows), mixture)
-            else:
-                mixture = make_mixture(order.config, self._clips, self._noises, index)
-                rows = _describe(name, mixture, order)
-                write_item(order.output, name, mixture)
-        except (InputError, OSError) as error:
-            return Outcome(name, error.message if isinstance(error, InputError) else str(error))
+            with stop_when_full(self._order.output):
+                return self._make(name)
+        except (InputError, UsageError) as error:
+            return Outcome(name, error.message)
+        except OSError as error:
+            return Outcome(name, str(error))
+
+    def _make(self, name: str) -> Outcome:
+        order, index = self._order, self._names[name]
+        if order.layout == "muse":
+            mixture = make_muse_mixture(order.config, self._clips, index)
+            rows = _describe(name, mixture, order)
+            muse_format.write_item(order.output, muse_format.fields(rows), mixture)
+        else:
+            mixture = make_mixture(order.config, self._clips, self._noises, index)
+            rows = _describe(name, mixture, order)
+            write_item(order.output, name, mixture)
         return Outcome(name, "", rows, tuple((str(path), problem) for path, problem in mixture.passed_over.items()))
 
 
@@ -160,23 +181,44 @@ def _kinds(noise: Path, output: Path) -> dict[str, list[Path]]:
     return kinds
 
 
+def _check_unlocked(order: MixtureRequest, clips: Clips, noises: Clips, force: bool) -> None:
+    """Raise UsageError if the folder holds something else, or if ``force`` would remove clips."""
+    kept = order.output / SETTINGS
+    others = {LOCK, SETTINGS}
+    if not kept.exists() and order.output.is_dir() and {path.name for path in order.output.iterdir()} - others:
+        raise UsageError(f"{order.output} is not empty, and holds no mixtures.", "Name another folder.")
+    if kept.exists():
+        check_own_file(kept)
+        if force:
+            _check_apart(order)
+        elif kept.read_bytes() != _settings(order, clips, noises).encode():
+            hint = "Name another folder, or give --force to start anew."
+            raise UsageError(f"{order.output} holds other mixtures, or {kept} is damaged.", hint)
+
+
 def _settle(order: MixtureRequest, clips: Clips, noises: Clips, force: bool) -> None:
-    """Note what the folder is made of; UsageError if it holds, or was begun with, something else."""
-    kept = order.output / "mixtures.json"
+    """Note what the folder, which this process holds, is made of. With ``force`` remove the mixtures in it first."""
+    _check_unlocked(order, clips, noises, force)
+    for name in (*WRITTEN, SETTINGS, PART, TABLE, BAD):
+        check_inside(order.output / name, order.output)
+    if force:
+        for path in [order.output / name for name in (*WRITTEN, PART, TABLE, BAD)] + _muse_lists(order.output):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    atomic.sweep_tree(order.output)
+    with atomic.atomic_path(order.output / SETTINGS) as partial_file:
+        partial_file.write_text(_settings(order, clips, noises))
+
+
+def _muse_lists(folder: Path) -> list[Path]:
+    return sorted(folder.glob("mixture_data_list_*mix.csv"))
+
+
+def _settings(order: MixtureRequest, clips: Clips, noises: Clips) -> str:
+    """Return what a folder of mixtures is made of, as JSON."""
     told = {"layout": order.layout, "clips_sha256": _names_sha256(order.source, clips)} | asdict(order.config)
     if order.noise:
         told["noises_sha256"] = _names_sha256(order.noise, noises)
-    text = json.dumps(told, indent=2) + "\n"
-    if not kept.exists() and order.output.is_dir() and any(order.output.iterdir()):
-        raise UsageError(f"{order.output} is not empty, and holds no mixtures.", "Name another folder.")
-    if kept.exists() and kept.read_text() != text and not force:
-        raise UsageError(f"{order.output} holds other mixtures.", "Name another folder, or give --force to start anew.")
-    if force and kept.exists():
-        _check_apart(order)
-        shutil.rmtree(order.output)
-    order.output.mkdir(parents=True, exist_ok=True)
-    with atomic.atomic_path(kept) as partial_file:
-        partial_file.write_text(text)
+    return json.dumps(told, indent=2) + "\n"
 
 
 def _check_apart(order: MixtureRequest) -> None:
@@ -193,20 +235,39 @@ def _names_sha256(root: Path, clips: Clips) -> str:
 
 
 def _rows_so_far(folder: Path) -> dict[str, list[Row]]:
-    """Rows by item, of a run that ended and of one that was broken off; an item whose last line was cut is no item."""
+    """Return rows by item, of a run that ended and of one that was broken off.
+
+    A last line that was cut, and its item with it, is left out; UsageError for any other that is no row.
+    """
     found: dict[str, list[Row]] = {}
-    for name in ("mixtures.csv", "mixtures.part.csv"):
+    for name in (TABLE, PART):
         path = folder / name
-        text = path.read_text("utf-8", "surrogateescape") if path.exists() else ""
-        lines = text[: text.rfind("\n") + 1].splitlines()
+        check_own_file(path)
+        text = path.read_bytes().decode("utf-8", "surrogateescape") if path.exists() else ""
         by_item: dict[str, list[Row]] = {}
-        for values in csv.reader(line for line in lines if line != ",".join(COLUMNS)):
-            row = dict(zip(COLUMNS, values, strict=True))
-            by_item.setdefault(row["item"], []).append(row)
-        if not text.endswith("\n") and by_item:
+        whole = text[: text.rfind("\n") + 1]
+        for line, values in csv_files.parse_csv(path, whole, REPAIR, len(COLUMNS)):
+            if tuple(values) != COLUMNS:
+                row = dict(zip(COLUMNS, values, strict=True))
+                _check_row(path, line, row)
+                by_item.setdefault(row["item"], []).append(row)
+        if whole != text and by_item:
             by_item.popitem()
         found |= by_item
     return found
+
+
+def _check_row(path: Path, line: int, row: Row) -> None:
+    """Raise UsageError for a row that `avse mix` does not write."""
+    if not row["item"] or "/" in row["item"] or row["role"] not in FOLDERS or not row["file"]:
+        csv_files.refuse_row(path, line, "it names no part of a mixture", REPAIR)
+    for name in ("offset_seconds", "start_seconds", "seconds", "level_db"):
+        try:
+            is_fine = math.isfinite(float(row[name]))
+        except ValueError:
+            is_fine = False
+        if not is_fine:
+            csv_files.refuse_row(path, line, f"its {name} is {row[name]!r}", REPAIR)
 
 
 def _is_whole(order: MixtureRequest, name: str, rows: Sequence[Row]) -> bool:
@@ -219,20 +280,17 @@ def _is_whole(order: MixtureRequest, name: str, rows: Sequence[Row]) -> bool:
 
 
 def _as_csv(rows: Sequence[Row]) -> str:
-    text = io.StringIO()
-    csv.DictWriter(text, COLUMNS, lineterminator="\n").writerows(rows)
-    return text.getvalue()
+    return csv_files.to_csv([[row[name] for name in COLUMNS] for row in rows])
 
 
 def _finish(order: MixtureRequest, rows: Sequence[Row], found: Sequence[Outcome]) -> None:
     """Write the lists of what is there and of what could not be used."""
-    with atomic.atomic_path(order.output / "mixtures.csv") as whole, atomic.open_for_filenames(whole) as file:
-        file.write(",".join(COLUMNS) + "\n" + _as_csv(rows))
+    table = [COLUMNS, *([row[name] for name in COLUMNS] for row in rows)]
+    csv_files.write_csv(order.output / TABLE, table, raw_names=True)
     if order.layout == "muse":
         muse_format.write_list(order.output, order.config.num_speakers, rows)
-    (order.output / "mixtures.part.csv").unlink()
+    (order.output / PART).unlink()
     problems = sorted({pair for outcome in found for pair in outcome.passed_over})
     problems += [(outcome.item, outcome.problem) for outcome in found if outcome.problem]
     if problems:
-        with atomic.atomic_path(order.output / "bad.csv") as whole, atomic.open_for_filenames(whole) as file:
-            csv.writer(file, lineterminator="\n").writerows([("source", "problem"), *problems])
+        csv_files.write_csv(order.output / BAD, [("source", "problem"), *problems], raw_names=True)

@@ -61,8 +61,9 @@ def write_list(folder: Path, num_speakers: int, rows: Sequence[Mapping[str, str]
         by_item.setdefault(row["item"], []).append(row)
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(fields(parts) for parts in by_item.values())
-    with atomic.atomic_path(folder / f"mixture_data_list_{num_speakers}mix.csv") as partial:
-        partial.write_text(text.getvalue())
+    path = folder / f"mixture_data_list_{num_speakers}mix.csv"
+    with atomic.atomic_path(path) as partial, atomic.open_for_filenames(partial) as file:
+        file.write(text.getvalue())
 
 
 def _utterance(file: str, speaker: str) -> str:

@@ -6,8 +6,8 @@ video_files, for the layouts that hold sounds only but name their clips.
 
 from __future__ import annotations
 
-import csv
 import json
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,8 +17,10 @@ import numpy as np
 from avse.data.mixtures.muse_format import row_name
 from avse.errors import UsageError
 from avse.evaluation.corpora.corpus import Item, Layout, Recipe
+from avse.io import csv_files
 from avse.io.formats import VIDEO_FILES, is_recording, is_video
 
+MUSE_HINT = "Rows look so: test,test,SPEAKER,CLIP,0,test,SPEAKER,CLIP,LEVEL_DB,SECONDS"
 _CLIP = re.compile(r"(id\d{5})[_#-](.{11})[_#-](\d{5})")
 
 
@@ -27,8 +29,7 @@ def avse(folder: Path, videos: Path | None = None) -> list[Item]:
     listed = folder / "mixtures.csv"
     if not (listed.is_file() and (folder / "mix").is_dir()):
         return []
-    with listed.open(newline="") as file:
-        names = dict.fromkeys(row["item"] for row in csv.DictReader(file))
+    names = dict.fromkeys(_listed_items(listed))
     video_files = _by_stem(folder / "video")
     return [
         Item(name, "", folder / "mix" / f"{name}.wav", folder / "s1" / f"{name}.wav", video_files.get(name), True)
@@ -41,13 +42,48 @@ def muse(folder: Path, videos: Path | None = None) -> list[Item]:
     lists = sorted(folder.glob("mixture_data_list_*mix.csv"))
     items = []
     for listed in lists:
-        with listed.open(newline="") as file:
-            rows = [row for row in csv.reader(file) if row]
-        made = {path.name: path for path in folder.glob(f"audio_mixture/{(len(rows[0]) - 2) // 4}_mix*/*/*.wav")}
-        for row in rows:
+        rows = csv_files.read_csv(listed, MUSE_HINT)
+        num_talkers = (len(rows[0][1]) - 2) // 4 if rows else 0
+        made = {path.name: path for path in folder.glob(f"audio_mixture/{num_talkers}_mix*/*/*.wav")}
+        for line, row in rows:
+            if problem := _muse_problem(row):
+                csv_files.refuse_row(listed, line, problem, MUSE_HINT)
             subset = row[0] if len(lists) == 1 else f"{listed.stem.rpartition('_')[2]}/{row[0]}"
             items.append(_muse_item(folder, row, subset, made, videos))
     return items
+
+
+def _listed_items(listed: Path) -> Iterator[str]:
+    """Yield the items that the rows of mixtures.csv name; UsageError for a row that names none."""
+    hint = "Correct that line, or make the mixtures anew: avse mix CLIPS FOLDER --force"
+    rows = iter(csv_files.read_csv(listed, hint))
+    _, header = next(rows, (1, []))
+    if "item" not in header:
+        csv_files.refuse_row(listed, 1, "it has no column item", hint)
+    for line, row in rows:
+        if len(row) != len(header):
+            csv_files.refuse_row(listed, line, f"{len(row)} cells where {len(header)} are expected", hint)
+        name = row[header.index("item")]
+        if not name or "/" in name or name in (".", ".."):
+            csv_files.refuse_row(listed, line, f"{name!r} is no name of an item", hint)
+        yield name
+
+
+def _muse_problem(row: list[str]) -> str:
+    """Say what is wrong with a row of a list of the MuSE family; nothing if all is well."""
+    if len(row) < 6 or (len(row) - 2) % 4:
+        return f"{len(row)} cells, and not a subset, four for each talker and a length"
+    levels, seconds = row[4:-1:4], row[-1]
+    try:
+        numbers = [float(cell) for cell in (*levels, seconds)]
+    except ValueError:
+        return f"a level or the length is no number: {', '.join((*levels, seconds))}"
+    if not all(map(math.isfinite, numbers)) or numbers[-1] <= 0 or max(map(abs, numbers[:-1])) > 200:
+        return f"a level or the length makes no sense: {', '.join((*levels, seconds))}"
+    names = [row[start + offset] for start in range(1, len(row) - 1, 4) for offset in range(3)]
+    if not all(names) or any(".." in Path(name).parts or Path(name).name in ("", ".") for name in names):
+        return "a name of a talker or of a clip is missing"
+    return ""
 
 
 def _muse_item(folder: Path, row: list[str], subset: str, made: dict[str, Path], videos: Path | None) -> Item:
@@ -82,12 +118,24 @@ def look2hear(folder: Path, videos: Path | None = None) -> list[Item]:
 
 
 def _json_list(listed: Path) -> dict[str, Path]:
-    """Files of ``[[wav, ...], ...]`` by name; those whose path is of another machine are looked for beside the list."""
+    """Return the files of ``[[wav, ...], ...]`` by name; paths of another machine are looked for beside the list.
+
+    Raises UsageError for a file of another kind.
+    """
     if not listed.is_file():
         return {}
+    hint = 'Expected a list such as [["mix/a.wav", 32000], ...].'
+    try:
+        rows = json.loads(listed.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        csv_files.refuse_row(listed, 0, str(error) or type(error).__name__, hint)
+    if not isinstance(rows, list):
+        csv_files.refuse_row(listed, 0, "it is no list", hint)
     found = {}
-    for wav, *_ in json.loads(listed.read_text()):
-        path = Path(wav)
+    for number, row in enumerate(rows, 1):
+        if not (isinstance(row, list) and row and isinstance(row[0], str) and Path(row[0]).name and "\0" not in row[0]):
+            csv_files.refuse_row(listed, 0, f"entry {number} names no file", hint)
+        path = Path(row[0])
         found[path.stem] = path if path.is_file() else listed.parent / listed.stem / path.name
     return found
 

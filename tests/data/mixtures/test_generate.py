@@ -22,6 +22,7 @@ from avse.dsp.levels import rms
 from avse.evaluation.corpora.corpus import Recipe, recognise
 from avse.evaluation.corpora.layouts import LAYOUTS
 from avse.io import audio_files, reader, remux
+from avse.io.folders import LOCK, lock_folder
 from avse_cli.main import app
 
 RATE = 16000
@@ -61,7 +62,8 @@ def recipe(noise: Path) -> tuple[str | Path, ...]:
 
 
 def kept(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != LOCK]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 @pytest.fixture(scope="module")
@@ -334,3 +336,76 @@ def test_force_makes_other_mixtures_in_the_same_folder(tree: Path, tmp_path: Pat
     shown = mix(tree, tmp_path / "m", "-n", "1", "--seed", "2", "--force", "--quiet")
     assert shown.output == ""
     assert len(list((tmp_path / "m" / "mix").iterdir())) == 1
+
+
+# Damaged, crowded and odd folders -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def copied(mixed: Path, tmp_path: Path) -> Path:
+    shutil.copytree(mixed, tmp_path / "mixed")
+    return tmp_path / "mixed"
+
+
+@pytest.mark.parametrize("name", ["mixtures.csv", "mixtures.part.csv"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "one", "a,b,c", "00000-x,target,id1,a.mp4,x,0,1,0", "00000-x,singer,id1,a.mp4,0,0,1,0",
+        "../x,target,id1,a.mp4,0,0,1,0", "00000-x,target,id1,a.mp4,0,0,nan,0", ",target,id1,a.mp4,0,0,1,0",
+        '"open', "a\0b,target,id1,a.mp4,0,0,1,0",
+    ],
+)  # fmt: skip
+def test_damaged_row_is_named_and_nothing_is_overwritten(
+    name: str, line: str, copied: Path, tree: Path, noise: Path
+) -> None:
+    before = (copied / "mixtures.csv").read_text()
+    (copied / name).write_text(f"{before}{line}\n")
+    shown = mix(tree, copied, *recipe(noise), "--seed", "5")
+    assert (shown.exit_code, len(shown.stderr.splitlines())) == (2, 2)
+    assert f"{name}, line {before.count(chr(10)) + 1}," in shown.stderr
+    assert (copied / name).read_text() == f"{before}{line}\n"
+
+
+def test_a_second_run_on_one_folder_is_refused(copied: Path, tree: Path, noise: Path) -> None:
+    before = kept(copied)
+    with lock_folder(copied):
+        shown = mix(tree, copied, *recipe(noise), "--seed", "5", "--force")
+    assert (shown.exit_code, "being written to already" in shown.stderr) == (2, True)
+    assert kept(copied) == before
+
+
+def test_force_removes_the_mixtures_and_nothing_else(copied: Path, tree: Path, noise: Path) -> None:
+    (copied / "notes.txt").write_text("mine")
+    assert mix(tree, copied, *recipe(noise), "--seed", "6", "--force").exit_code == 1  # a broken clip is passed over
+    assert (copied / "notes.txt").read_text() == "mine"
+    assert len(list((copied / "mix").iterdir())) == 3
+
+
+@pytest.mark.parametrize("name", ["mix", "s1", "video", "mixtures.csv", "mixtures.json", "bad.csv"])
+def test_links_in_the_folder_are_not_followed(name: str, copied: Path, tree: Path, noise: Path, tmp_path: Path) -> None:
+    (copied / name).rename(tmp_path / "elsewhere")
+    (copied / name).symlink_to(tmp_path / "elsewhere")
+    before = kept(tmp_path / "elsewhere") or (tmp_path / "elsewhere").read_bytes()
+    for force in ([], ["--force"]):
+        shown = mix(tree, copied, *recipe(noise), "--seed", "5", *force)
+        assert (shown.exit_code, "symbolic link" in shown.stderr) == (2, True)
+    assert (kept(tmp_path / "elsewhere") or (tmp_path / "elsewhere").read_bytes()) == before
+
+
+def test_leftovers_of_a_killed_run_are_swept(copied: Path, tree: Path, noise: Path) -> None:
+    (copied / "s1" / ".00000-id1-id2.0123abcd.part.wav").touch()
+    mix(tree, copied, *recipe(noise), "--seed", "5")
+    assert not list(copied.rglob(".*.part*"))
+
+
+def test_names_that_are_no_text_or_formulas_come_back(tmp_path: Path) -> None:
+    odd = os.fsdecode(b"=caf\xe9")
+    for speaker, seed in (("A", 1), (odd, 2)):
+        make_clip(tmp_path / "clips" / speaker / f"{odd}.mp4", 0.7, seed, size=(64, 64))
+    for _ in range(2):
+        assert mix(tmp_path / "clips", tmp_path / "mixed", "-n", "2", "-q").exit_code == 0
+    rows = generate._rows_so_far(tmp_path / "mixed")
+    assert {row["speaker"] for parts in rows.values() for row in parts} == {"A", odd}
+    assert b",'=caf\xe9," in (tmp_path / "mixed" / "mixtures.csv").read_bytes()
+    assert len(recognise(tmp_path / "mixed", LAYOUTS).items) == 2

@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+from odd_values import is_fine_or_two_lines, json_values
 
 from avse.dsp.levels import rms
 from avse.errors import InputError, UsageError
@@ -267,3 +270,46 @@ def test_subsets_for_training_are_left_out_where_there_are_others() -> None:
     assert [item.name for item in choose(items, ["2mix/train"], 2)] == ["0", "1"]
     with pytest.raises(UsageError, match="2mix/test"):
         choose(items, ["test"], None)
+
+
+# Damaged lists ------------------------------------------------------------------------------------------------------
+
+MUSE_ROW = "test,test,id08696,ttUSQacqnRA/00472,0,test,id00817,EPPT9urr8Ew/00099,6.0,0.05"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "test", "test,1.0", MUSE_ROW + ",more", MUSE_ROW.replace("6.0", "loud"), MUSE_ROW.replace("0.05", "nan"),
+        MUSE_ROW.replace("0.05", "-1"), MUSE_ROW.replace("6.0", "1e9"), MUSE_ROW.replace("id00817", ""),
+        MUSE_ROW.replace("EPPT9urr8Ew/00099", ".."), MUSE_ROW.replace("id00817", "\0"), '"' + MUSE_ROW,
+    ],
+)  # fmt: skip
+def test_damaged_row_of_a_muse_list_is_named(muse: Path, line: str) -> None:
+    listed = muse / "mixture_data_list_2mix.csv"
+    listed.write_text(f"{MUSE_ROW}\n{line}\n")
+    with pytest.raises(UsageError, match=r"mixture_data_list_2mix\.csv, line 2,") as caught:
+        find(muse)
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_lists_as_windows_writes_them(muse: Path) -> None:
+    (muse / "mixture_data_list_2mix.csv").write_bytes(f"\ufeff{MUSE_ROW}\r\n\r\n".encode())
+    assert [item.subset for item in find(muse).items] == ["test"]
+
+
+@given(data=st.binary(max_size=200) | st.text(alphabet='test,"/\n\r.0123456789-\0', max_size=200).map(str.encode))
+def test_any_list_is_read_or_refused_in_two_lines(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "mix").mkdir(exist_ok=True)
+    for name in ("mixture_data_list_2mix.csv", "mixtures.csv"):
+        for other in tmp_path.glob("*.csv"):
+            other.unlink()
+        (tmp_path / name).write_bytes(data)
+        assert is_fine_or_two_lines(lambda: find(tmp_path))
+
+
+@given(values=json_values | st.lists(st.lists(json_values, max_size=2), max_size=3))
+def test_any_json_list_is_read_or_refused_in_two_lines(tmp_path: Path, values: object) -> None:
+    (tmp_path / "tt").mkdir(exist_ok=True)
+    (tmp_path / "tt" / "mix.json").write_text(json.dumps(values))
+    assert is_fine_or_two_lines(lambda: find(tmp_path))
