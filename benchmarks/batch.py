@@ -109,11 +109,11 @@ def page(found: list[Measured], count: int, seconds: float) -> str:
     lines = [
         "# Throughput of `avse batch`",
         "",
-        f"{count} talking heads of {seconds:g} s (320 x 240, 25 fps, one face), made by `avse.data.synthetic`; model "
-        f"`avse`; {len(os.sched_getaffinity(0))} cores ({processor()}), load {load:.1f} at the end, no GPU; "
-        f"{date.today()}; made by `benchmarks/batch.py`.",
+        f"{count} synthetic talking heads of {seconds:g} s (320 x 240, 25 fps, one face), made by "
+        f"`avse.data.synthetic`; model `avse`; {len(os.sched_getaffinity(0))} cores ({processor()}), load "
+        f"{load:.1f} at the end, no GPU; {date.today()}; made by `benchmarks/batch.py`.",
         "",
-        "| way | wall s | times real time | against file by file | processor s per s of recording |",
+        "| command | wall time, s | times real time | speed-up over file by file | CPU seconds per second |",
         "|---|---|---|---|---|",
     ]
     for way in found:

@@ -1,6 +1,6 @@
 """What each fusion costs inside the speech net: parameters, multiply-accumulates, real-time factor, as Markdown.
 
-python benchmarks/fusions.py --output docs/fusions-table.md
+python benchmarks/fusions.py --output docs/experiments/fusions-table.md
 """
 
 from __future__ import annotations
@@ -91,20 +91,20 @@ def to_markdown(costs: list[Cost], num_runs: int, note: str) -> str:
     default = ModelConfig()
     return "\n".join(
         [
-            "# What each fusion costs",
+            "# Cost of each fusion",
             "",
-            "Made by `python benchmarks/fusions.py --output docs/fusions-table.md`; what the fusions are:",
-            "[fusion.md](fusion.md).",
+            "Made by `python benchmarks/fusions.py --output docs/experiments/fusions-table.md`. The fusions:",
+            "[Fusion blocks](../fusion.md).",
             "",
-            "| fusion | parameters, million | of these in the fusion, thousand | 10^9 multiply-accumulates a second "
-            "| seconds a second |",
+            "| fusion | parameters, million | of these in the fusion, thousand | 10^9 multiply-accumulates per second "
+            "of video | seconds per second of video |",
             "|---|---:|---:|---:|---:|",
             *rows,
             "",
-            f"The whole net at its default sizes (hop {default.hop}, lips of {default.lip_side} pixels) on windows of "
-            f"{SECONDS:g} s, per second of",
-            "video; faces, decoding and STFT are not in it. Multiply-accumulates are those of convolutions and matrix",
-            f"products. Times: {torch.get_num_threads()} threads, median of {num_runs} passes, the nets by turns.",
+            f"The whole network with default settings (hop {default.hop}, mouth crops of {default.lip_side} pixels) on "
+            f"windows of {SECONDS:g} s,",
+            "without decoding, face detection and STFT. Multiply-accumulates are those of convolutions and matrix",
+            f"products. Times: {torch.get_num_threads()} threads, median of {num_runs} passes, networks interleaved.",
             "",
             f"Measured {date.today().isoformat()} on {processor()} with avse {__version__}, torch {torch.__version__}, "
             f"Python {platform.python_version()}.",
@@ -125,7 +125,7 @@ def processor() -> str:
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, default=Path("docs/fusions-table.md"))
+    parser.add_argument("--output", type=Path, default=Path("docs/experiments/fusions-table.md"))
     parser.add_argument("--runs", type=int, default=9)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--note", default="", help="A sentence on the circumstances, for the page.")

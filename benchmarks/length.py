@@ -109,14 +109,14 @@ def page(found: Sequence[Measured], size: str, suffix: str, note: str = "") -> s
     cores = "1 core" if num_cores() == 1 else f"{num_cores()} cores"
     lines = [
         "# Time and memory against length", "",
-        f"A talking head, {width} x {height} at 25 frames/s, sound at 48 kHz, into {suffix}; `avse enhance` as a "
+        f"A talking head, {width} x {height} at 25 frames/s, audio at 48 kHz, output {suffix}; `avse enhance` as a "
         f"command, start-up included; model `avse`; {cores} ({processor()}), no GPU; {date.today()}.", "",
         *([note, ""] if note else []),
         "![Time and memory against length](images/length.svg)", "",
-        "| length | peak memory | time | time per second | processor time per second |", "|---|---|---|---|---|",
+        "| length | peak memory | wall time | wall time per second | CPU time per second |", "|---|---|---|---|---|",
         *map(row, found), "",
-        f"Processor time lies on a straight line, {start:.1f} s and {slope:.3f} s for each second of recording, within "
-        f"{off:.0%}. The longest needs {more:+.0%} memory against the shortest.", "",
+        f"CPU time is linear in the length: {start:.1f} s plus {slope:.3f} s per second of recording, within "
+        f"{off:.0%}. Peak memory of the longest recording is {more:+.0%} compared with the shortest.", "",
         "```sh", "python benchmarks/length.py --output docs/length.md", "```",
     ]  # fmt: skip
     return "\n".join(lines) + "\n"

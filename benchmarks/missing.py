@@ -181,15 +181,15 @@ def main() -> None:
     made = (
         f"Made by `benchmarks/missing.py` on {date.today()}, torch {torch.__version__}, {platform.machine()}: {told}."
         " The lists are those of [Scores on mixtures](mixtures.md)."
-        " How the nets of this project were trained: [step 5 of training](training.md#what-was-trained)."
+        " How the networks were trained: [step 5 of the training log](experiments/training.md#step-5)."
     )
     parts = []
     for name, (title, digits) in SCORES.items():
         parts.append(f"## {title}\n\n{table(rows, name, digits)}")
         if len(models) > 1:
             against = options.against or list(models)[-1]
-            parts.append(f"Item by item, over all lists:\n\n{differences(rows, name, digits, against)}")
-    page = "\n\n".join(["# When the picture is lost", made, *parts]) + "\n"
+            parts.append(f"Paired differences over all items:\n\n{differences(rows, name, digits, against)}")
+    page = "\n\n".join(["# Missing video", made, *parts]) + "\n"
     options.output.write_text(page)
     print(page)
 

@@ -96,5 +96,5 @@ def test_time_against_length_is_compared_with_a_straight_line() -> None:
     assert length.line(found) == pytest.approx((5.0, 0.5))
     text = length.page(found, "640:360", ".wav")
     assert "| 30 s | 500 MB | 25.0 s | 0.833 s | 0.667 s |" in text
-    assert "Processor time lies on a straight line, 5.0 s and 0.500 s for each second of recording, within 26%." in text
+    assert "CPU time is linear in the length: 5.0 s plus 0.500 s per second of recording, within 26%." in text
     assert "The longest needs +10% memory against the shortest." in text
