@@ -1,7 +1,7 @@
 """Estimate the AV offset of a recording, and compensate it for the mouth crops of a single face.
 
 The band energies predicted from the lips are correlated with those of the audio at every offset. Thresholds were
-measured in docs/recordings.md.
+measured in docs/experiments/recordings.md.
 
 Legend: `K` faces, `N` samples, `V` video frames.
 """
@@ -40,7 +40,7 @@ MIN_CORRELATION_FRAMES = 500
 CHANCE_FRAMES = 125
 CHANCE_CORRELATION = 0.09
 """Slightly above the standard deviation of the correlation between mismatched lips and audio over 5 s, which is
-``CHANCE_FRAMES`` (docs/recordings.md); it falls with the square root of the time."""
+``CHANCE_FRAMES`` (docs/experiments/recordings.md); it falls with the square root of the time."""
 CLEAR, CLEAR_TOGETHER = 2.5, 7.5
 """An offset is accepted if its correlation and its lead over offset 0 are each at least ``CLEAR`` times the chance
 correlation, and together at least ``CLEAR_TOGETHER`` times."""

@@ -1,7 +1,7 @@
 """Active speaker detection.
 
 The lip stream predicts band energies from the mouth crops alone; their correlation with the energies of the recorded
-audio scores each face. A face whose mouth does not move is silent. Thresholds were measured in docs/recordings.md.
+audio scores each face. A face whose mouth does not move is silent. Thresholds: docs/experiments/recordings.md.
 
 Legend: `K` faces, `N` samples, `V` video frames.
 """

@@ -23,7 +23,7 @@ from avse.progress import Report, Stage, span
 
 MIN_CORRELATION = 0.03
 """Over 20 s the correlation of a speaker's own lips is above this, and that of most others is below
-(docs/recordings.md)."""
+(docs/experiments/recordings.md)."""
 SPEAKER_WORDS = ("active", "largest", "left", "right")
 MAX_FACES = 12
 MIN_SCORE = 0.03

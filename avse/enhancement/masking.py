@@ -28,7 +28,7 @@ def half_hop_ensemble(waveform: np.ndarray, hop: int) -> np.ndarray:
     """Stack a waveform (N, ...) and itself delayed by half a hop, without its end: (2, N, ...).
 
     The errors of the network differ between the two, and the mean of both outputs is better than either
-    (docs/training.md, step 13).
+    (docs/experiments/training.md, step 13).
     """
     late = np.zeros_like(waveform)
     late[hop // 2 :] = waveform[: -(hop // 2)]

@@ -97,4 +97,4 @@ def test_time_against_length_is_compared_with_a_straight_line() -> None:
     text = length.page(found, "640:360", ".wav")
     assert "| 30 s | 500 MB | 25.0 s | 0.833 s | 0.667 s |" in text
     assert "CPU time is linear in the length: 5.0 s plus 0.500 s per second of recording, within 26%." in text
-    assert "The longest needs +10% memory against the shortest." in text
+    assert "Peak memory of the longest recording is +10% compared with the shortest." in text
