@@ -5,19 +5,18 @@ Legend: `C` channels, `N` samples, `V` video frames, `H W` pixels.
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from avse.active_speaker.selection import parse_speaker
 from avse.enhancement.pipeline import Options, Pipeline
-from avse.io.arrays import as_numpy, as_recording
+from avse.errors import UsageError
+from avse.io.arrays import AudioArray, Channels, as_recording, read_audio_array
+from avse.io.frames import Colour
 from avse.weights import pretrained
 from avse.weights.checkpoint import Checkpoint
-
-Array = TypeVar("Array", np.ndarray, Tensor)
 
 
 class Enhancer(Checkpoint):
@@ -25,25 +24,31 @@ class Enhancer(Checkpoint):
 
     def enhance(
         self,
-        waveform: Array,
+        waveform: Any,
         sample_rate: int,
-        frames: np.ndarray | Tensor | None = None,
+        frames: Any = None,
         fps: float | None = None,
         *,
         speaker: str | int = "active",
         strength: float = 1.0,
-    ) -> Array:
+        channels: Channels = "auto",
+        colour: Colour = "rgb",
+    ) -> Any:
         """Enhance the voice of one person in the frames.
 
         Args:
-            waveform: (N,) or (N, C), floats between -1 and 1, an array or a tensor.
+            waveform: an array, tensor or list: (N,), (N, C) or (C, N), or a batch (B, C, N) whose items are enhanced
+                one by one. Floats of any precision in -1..1, int16 or int32.
             sample_rate: of the waveform, in Hz.
-            frames: (V, H, W) grey or (V, H, W, 3) RGB, uint8; the first is shown when the audio begins. None uses the
-                audio alone.
+            frames: uint8 (V, H, W) grey, (V, H, W, 3) or (V, 3, H, W) colour, an array, a tensor, or a list of frames
+                or Pillow images; the first is shown when the audio begins. For a batch one of these for each item.
+                None uses the audio alone.
             fps: frames per second, any rate.
             speaker: which face: "active", "largest", "left", "right", or its number, 1 for the largest.
             strength: 1 keeps the voice alone. Less mixes the original in: nothing is attenuated by more than
                 -20 log10(1 - strength) dB.
+            channels: where the channels are, "first" or "last"; "auto" tells by the shape where it can.
+            colour: order of the colours, "rgb" or "bgr" (OpenCV).
 
         Returns:
             The enhanced audio, with type, shape, precision and device of ``waveform``.
@@ -53,13 +58,50 @@ class Enhancer(Checkpoint):
         """
         options = Options(speaker=parse_speaker(speaker), strength=strength)
         options.check()
-        recording = as_recording(as_numpy(waveform), sample_rate, None if frames is None else as_numpy(frames), fps)
-        enhanced, _ = Pipeline(self, recording, options).write(None)
-        assert enhanced is not None
-        enhanced = enhanced.reshape(waveform.shape)
-        if isinstance(waveform, Tensor):
-            return torch.from_numpy(enhanced).to(waveform)
-        return enhanced.astype(waveform.dtype)
+        audio = read_audio_array(waveform, channels)
+        videos = _frames_of_items(audio, frames)
+        results = []
+        for samples, shown in zip(audio.samples, videos, strict=True):
+            pipeline = Pipeline(self, as_recording(samples, sample_rate, shown, fps, colour), options)
+            results.append(np.concatenate([block for (block,) in pipeline.stream()]))
+        return audio.like_given(results)
+
+    def enhance_all(
+        self,
+        waveform: Any,
+        sample_rate: int,
+        frames: Any,
+        fps: float,
+        *,
+        strength: float = 1.0,
+        channels: Channels = "auto",
+        colour: Colour = "rgb",
+    ) -> list[Any]:
+        """Enhance the voice of every face in the frames: a list of results as `enhance` gives, largest face first.
+
+        Takes what `enhance` takes, but no batch. Where no face is found, the list is empty.
+        """
+        options = Options(speaker="all", strength=strength, measure_all=True)
+        options.check()
+        audio = read_audio_array(waveform, channels)
+        if audio.has_batch:
+            raise UsageError("All faces of a batch cannot be enhanced at once.", "Give one item at a time.")
+        pipeline = Pipeline(self, as_recording(audio.samples[0], sample_rate, frames, fps, colour), options)
+        if not pipeline.selection.targets:
+            return []
+        voices = zip(*pipeline.stream(), strict=True)
+        return [audio.like_given([np.concatenate(blocks)]) for blocks in voices]
+
+
+def _frames_of_items(audio: AudioArray, frames: Any) -> Sequence[Any]:
+    """Return the frames of each item of a batch, None where there are none. UsageError if they do not match."""
+    if frames is None or not audio.has_batch:
+        return [frames] * len(audio.samples)
+    if len(frames) != len(audio.samples):
+        raise UsageError(
+            f"There are {len(audio.samples)} waveforms and {len(frames)} videos.", "Give the frames of each item."
+        )
+    return list(frames)
 
 
 def load_model(name: str = pretrained.DEFAULT, device: str = "auto") -> Enhancer:

@@ -1,64 +1,142 @@
-"""Arrays and tensors as a recording.
+"""Audio arrays and tensors in the forms that callers have, as a recording in memory and back.
 
-Legend: `C` channels, `N` samples, `V` video frames, `H W` pixels.
+Legend: `B` batch, `C` channels, `N` samples.
 """
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from avse.config import VIDEO_FPS
 from avse.errors import UsageError
 from avse.io import reader
+from avse.io.frames import Colour, check_fps, shown_frames, stack_frames
+
+Channels = Literal["auto", "first", "last"]
+MAX_CHANNELS = 64
+_FULL_SCALE = {np.dtype(np.int16): 2**15, np.dtype(np.int32): 2**31}
+_CHANNELS_HINT = 'Say where its channels are: channels="first" for (C, N), channels="last" for (N, C).'
+
+
+@dataclass(frozen=True)
+class AudioArray:
+    """Hold the audio of a caller as float32 (B, N, C), and how to give a result back in the caller's own form."""
+
+    samples: np.ndarray
+    given: Any
+    has_batch: bool
+    channels: Channels
+
+    def like_given(self, results: Sequence[np.ndarray]) -> Any:
+        """Return results (N, C), one for each item of the batch, with the type, shape and device that was given."""
+        stacked = np.stack(results)
+        stacked = stacked.swapaxes(1, 2) if self.channels == "first" else stacked
+        is_tensor = isinstance(self.given, Tensor)
+        shape = tuple(self.given.shape) if is_tensor else np.shape(self.given)
+        stacked = (stacked if self.has_batch else stacked[0]).reshape(shape)
+        if is_tensor and self.given.is_floating_point():
+            return torch.from_numpy(stacked).to(self.given)
+        dtype = _plain_array(self.given).dtype
+        scaled = _to_integers(stacked, dtype) if dtype in _FULL_SCALE else stacked.astype(dtype)
+        return torch.from_numpy(scaled).to(self.given.device) if is_tensor else scaled
+
+
+def read_audio_array(waveform: Any, channels: Channels = "auto") -> AudioArray:
+    """Read audio (N,), (N, C), (C, N), or a batch (B, C, N), as an array, a tensor or nested lists.
+
+    Floats are in -1..1, int16 and int32 at their full scale. ``channels`` says where the channels of more than one
+    dimension are; "auto" tells two dimensions apart by their size, and takes three as (B, C, N).
+
+    Raises:
+        UsageError: the type cannot be used, or shape and ``channels`` leave open what is what.
+    """
+    if channels not in ("auto", "first", "last"):
+        raise UsageError(f"channels is {channels!r}.", 'Use "auto", "first" or "last".')
+    plain = _plain_array(waveform)
+    place = _channel_place(plain.shape, channels)
+    audio = _to_floats(plain)
+    has_batch = audio.ndim == 3
+    batch = audio if has_batch else (audio[:, None] if audio.ndim == 1 else audio)[None]
+    samples = batch.swapaxes(1, 2) if place == "first" else batch
+    if not 1 <= samples.shape[2] <= MAX_CHANNELS:
+        raise UsageError(f"A waveform of shape {plain.shape} has {samples.shape[2]} channels.", _CHANNELS_HINT)
+    if not np.isfinite(samples).all():
+        raise UsageError("The waveform holds NaN or infinite values.", "Replace them, for example by 0.")
+    return AudioArray(np.ascontiguousarray(samples), waveform, has_batch, place)
 
 
 def as_recording(
-    waveform: np.ndarray, sample_rate: int, frames: np.ndarray | None, fps: float | None
+    samples: np.ndarray, sample_rate: Any, frames: Any = None, fps: Any = None, colour: Colour = "rgb"
 ) -> reader.InMemoryRecording:
-    """Arrays as a recording; UsageError where they cannot be one."""
-    sound = waveform[:, None] if waveform.ndim == 1 else waveform
-    _check_sound(sound, sample_rate)
-    sample_rate = int(sample_rate)
-    picture, pixels, order = None, np.zeros((0, 2, 2), np.uint8), np.zeros(0, int)
+    """Return float audio (N, C) and video frames as a recording. UsageError where they cannot be one."""
+    rate = _sample_rate(sample_rate)
+    samples = samples[:, None] if samples.ndim == 1 else samples
+    video, pixels, order = None, np.zeros((0, 2, 2), np.uint8), np.zeros(0, int)
     if frames is not None:
-        _check_frames(frames, fps)
-        picture, pixels = reader.VideoStream(frames.shape[2], frames.shape[1], 0.0), frames
-        order = shown_frames(len(frames), float(fps or VIDEO_FPS))
+        pixels = stack_frames(frames, colour)
+        video = reader.VideoStream(pixels.shape[2], pixels.shape[1], 0.0)
+        order = shown_frames(len(pixels), check_fps(fps))
     return reader.InMemoryRecording(
-        Path("array"), len(sound) / sample_rate, reader.AudioStream(sample_rate, sound.shape[1], 0.0), picture,
-        waveform=sound.astype(np.float32), pixels=pixels, order=order,
+        Path("array"), len(samples) / rate, reader.AudioStream(rate, samples.shape[1], 0.0), video,
+        waveform=samples.astype(np.float32), pixels=pixels, order=order,
     )  # fmt: skip
 
 
-def shown_frames(num_frames: int, fps: float) -> np.ndarray:
-    """Which of the frames is shown in each 25th of a second: the last whose own, rounded, time has come."""
-    comes = np.floor(np.arange(num_frames + 1) * VIDEO_FPS / fps + 0.5).astype(int)
-    return np.searchsorted(comes[:-1], np.arange(comes[-1]), side="right") - 1
-
-
-def _check_sound(sound: np.ndarray, sample_rate: int) -> None:
-    if sound.ndim != 2 or not 1 <= sound.shape[1] <= 64:
-        raise UsageError(f"A waveform of shape {sound.shape} makes no sense.", "Give (N,) or (N, C): samples first.")
-    if not np.issubdtype(sound.dtype, np.floating):
-        raise UsageError(f"A waveform of {sound.dtype} makes no sense.", "Give floats between -1 and 1.")
-    if not np.isfinite(sound).all():
-        raise UsageError("The waveform holds values that are no numbers.", "Look for nan and inf in it.")
-    if sample_rate != int(sample_rate) or sample_rate < 1000:
-        raise UsageError(f"A sample rate of {sample_rate} Hz makes no sense.", "Give a whole number of Hz.")
-
-
-def _check_frames(frames: np.ndarray, fps: float | None) -> None:
-    if fps is None or not fps > 0:
-        raise UsageError("Frames need their rate.", "Give fps, such as 25.")
-    if frames.ndim not in (3, 4) or (frames.ndim == 4 and frames.shape[3] != 3) or frames.dtype != np.uint8:
+def _plain_array(waveform: Any) -> np.ndarray:
+    """Return an array of a tensor, an array or lists. UsageError for anything else."""
+    if isinstance(waveform, Tensor):
+        held = waveform.detach().cpu()
+        return (held.float() if held.dtype is torch.bfloat16 else held).numpy()
+    try:
+        plain = np.asarray(waveform)
+    except ValueError as error:
+        raise UsageError("The waveform is not an array.", "Give an array or tensor (N,), (N, C) or (C, N).") from error
+    if plain.dtype == object or plain.ndim == 0:
         raise UsageError(
-            f"Frames of shape {frames.shape} and {frames.dtype} make no sense.",
-            "Give uint8, (V, H, W) grey or (V, H, W, 3) RGB.",
+            f"A waveform cannot be a {type(waveform).__name__}.", "Give an array or tensor (N,), (N, C) or (C, N)."
         )
+    return plain
 
 
-def as_numpy(values: np.ndarray | Tensor) -> np.ndarray:
-    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+def _channel_place(shape: tuple[int, ...], channels: Channels) -> Channels:
+    """Return "first" or "last". UsageError where the shape does not tell."""
+    if len(shape) not in (1, 2, 3):
+        raise UsageError(f"A waveform has 1 to 3 dimensions, not {len(shape)}.", "Give (N,), (C, N) or (B, C, N).")
+    if channels != "auto" and len(shape) > 1:
+        return channels
+    if len(shape) != 2:
+        return "last" if len(shape) == 1 else "first"
+    few_first, few_last = (size <= MAX_CHANNELS for size in shape)
+    if few_first == few_last:
+        raise UsageError(f"A waveform of shape {shape} is ambiguous.", _CHANNELS_HINT)
+    return "first" if few_first else "last"
+
+
+def _to_floats(plain: np.ndarray) -> np.ndarray:
+    if plain.dtype in _FULL_SCALE:
+        return (plain / _FULL_SCALE[plain.dtype]).astype(np.float32)
+    if np.issubdtype(plain.dtype, np.floating):
+        return plain.astype(np.float32)
+    raise UsageError(f"A waveform of {plain.dtype} cannot be used.", "Give floats in -1..1, int16 or int32.")
+
+
+def _to_integers(floats: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+    full = _FULL_SCALE[dtype]
+    return np.clip(np.rint(floats.astype(np.float64) * full), -full, full - 1).astype(dtype)
+
+
+def _sample_rate(sample_rate: Any) -> int:
+    try:
+        rate = operator.index(int(sample_rate) if sample_rate == int(sample_rate) else sample_rate)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"The sample rate is {sample_rate!r}.", "Give a whole number of Hz, such as 16000.") from error
+    if rate < 1000:
+        raise UsageError(f"The sample rate is {rate} Hz.", "Give at least 1000 Hz.")
+    return rate

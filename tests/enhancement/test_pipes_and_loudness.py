@@ -21,8 +21,8 @@ import avse
 from avse.enhancement.loudness import choose_gain, measure
 from avse.errors import AvseError, InputError, UsageError
 from avse.io import reader
-from avse.io.arrays import shown_frames
 from avse.io.ffmpeg import Limits
+from avse.io.frames import shown_frames
 from avse.io.writer import wav_header
 from avse_cli.main import app
 
@@ -85,9 +85,9 @@ def test_frames_are_chosen_as_ffmpeg_chooses_them(tmp_path: Path, fps: float) ->
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((np.zeros((2, 16000), np.float32), 16000), "samples first"),
-        ((np.zeros(1600, np.int16), 16000), "floats"),
-        ((np.full(1600, np.nan), 16000), "no numbers"),
+        ((np.zeros((200, 16000), np.float32), 16000), "ambiguous"),
+        ((np.zeros(1600, np.int8), 16000), "floats"),
+        ((np.full(1600, np.nan), 16000), "NaN"),
         ((np.zeros(1600), 0), "sample rate"),
         ((np.zeros(1600), 16000, GREY), "fps"),
         ((np.zeros(1600), 16000, GREY.astype(float), 25), "uint8"),

@@ -1,0 +1,72 @@
+"""Video frames in memory: arrays, tensors, lists of frames and Pillow images as one array.
+
+Legend: `V` video frames, `H W` pixels.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from torch import Tensor
+
+from avse.config import VIDEO_FPS
+from avse.errors import UsageError
+
+Colour = Literal["rgb", "bgr"]
+_HINT = "Give uint8: (V, H, W) grey, (V, H, W, 3) or (V, 3, H, W) colour, or a list of frames of one size."
+
+
+def stack_frames(frames: Any, colour: Colour = "rgb") -> np.ndarray:
+    """Return frames as one array, grey (V, H, W) or RGB (V, H, W, 3), uint8.
+
+    Takes an array or a tensor, or a sequence of arrays, tensors or Pillow images of one size; ``colour`` is the order
+    of their colours.
+
+    Raises:
+        UsageError: type, shape or colour order cannot be used.
+    """
+    if colour not in ("rgb", "bgr"):
+        raise UsageError(f"The colour order is {colour!r}.", 'Use "rgb" or "bgr".')
+    stacked = _stacked(frames)
+    if stacked.ndim == 4 and stacked.shape[1] == 3 and stacked.shape[3] != 3:
+        stacked = np.moveaxis(stacked, 1, 3)
+    if stacked.ndim == 4 and stacked.shape[3] == 1:
+        stacked = stacked[..., 0]
+    is_colour = stacked.ndim == 4 and stacked.shape[3] == 3
+    if stacked.dtype != np.uint8 or not (stacked.ndim == 3 or is_colour):
+        raise UsageError(f"Frames of shape {stacked.shape} and {stacked.dtype} cannot be used.", _HINT)
+    if 0 in stacked.shape[1:3]:
+        raise UsageError(f"Frames of shape {stacked.shape} have no pixels.", _HINT)
+    return np.ascontiguousarray(stacked[..., ::-1] if is_colour and colour == "bgr" else stacked)
+
+
+def check_fps(fps: Any) -> float:
+    """Return a frame rate as a number. UsageError for anything that is none."""
+    try:
+        rate = float(fps) if not isinstance(fps, str) else 0.0
+    except (TypeError, ValueError):
+        rate = 0.0
+    if not 0 < rate < 100_000:
+        raise UsageError(f"The frame rate is {fps!r}.", "Give fps, the frames per second, such as 25.")
+    return rate
+
+
+def shown_frames(num_frames: int, fps: float) -> np.ndarray:
+    """Return which frame is shown in each 25th of a second: the last whose own, rounded, time has come."""
+    comes = np.floor(np.arange(num_frames + 1) * VIDEO_FPS / fps + 0.5).astype(int)
+    return np.searchsorted(comes[:-1], np.arange(comes[-1]), side="right") - 1
+
+
+def _stacked(frames: Any) -> np.ndarray:
+    if isinstance(frames, Tensor):
+        return frames.detach().cpu().numpy()
+    try:
+        if isinstance(frames, np.ndarray):
+            return frames
+        images = [_stacked(frame) if isinstance(frame, Tensor) else np.asarray(frame) for frame in frames]
+    except TypeError as error:
+        raise UsageError(f"Frames cannot be a {type(frames).__name__}.", _HINT) from error
+    if len(shapes := {image.shape for image in images}) > 1:
+        raise UsageError(f"The frames have different shapes: {sorted(shapes)}.", _HINT)
+    return np.stack(images) if images else np.zeros((0, 2, 2), np.uint8)
