@@ -59,6 +59,7 @@ def enhance(
     from avse.enhancement.pipeline import enhance as run
     from avse.enhancement.validation import check_paths
     from avse.evaluation.reference import compare_files, read_reference
+    from avse.io import atomic
 
     settings: dict[str, Any] = {
         "model": model, "device": device, "strength": strength, "audio_track": audio_track,
@@ -82,7 +83,8 @@ def enhance(
         if clean is not None:
             summary["scores"] = compare_files(clean, recording, output, audio_track, settings["limits"])
     if report:
-        write_report(report, result, summary, recording, output, audio_track)
+        with atomic.never_replacing([report], force):
+            write_report(report, result, summary, recording, output, audio_track)
     _tell(result, summary, recording, output, quiet, as_json)
 
 

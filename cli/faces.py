@@ -54,7 +54,8 @@ def faces(
         scene = look.selection.scene
         facts = [scene.facts(k, look.stats.num_frames) for k in range(len(scene.tracks))]
         if output and facts:
-            write_contact_sheet(output, look.recording, scene.tracks, facts)
+            with atomic.never_replacing([output], force):
+                write_contact_sheet(output, look.recording, scene.tracks, facts)
     active = selection.select_face(scene, "active")
     if as_json:
         number = None if active is None else active + 1

@@ -114,7 +114,8 @@ def convert(
     atomic.check_output(output, force, [trained])
     path = pretrained.verify(str(trained))
     if not dry_run:
-        write(path, output, name, data, licence)
+        with atomic.never_replacing([output], force):
+            write(path, output, name, data, licence)
     if not quiet:
         typer.echo(f"{_sized(path)} -> {'nothing was written' if dry_run else _sized(output)}")
 
@@ -143,7 +144,8 @@ def narrow(
     atomic.check_output(output, force, [path])
     channels = _numbers("--audio-channels", audio_channels, int, "8,16,24,32,48,64")
     checkpoint = load_checkpoint(path)
-    save_checkpoint(output, narrower(checkpoint.net, channels, lip_width), Provenance.of_pruned(checkpoint.sha256))
+    with atomic.never_replacing([output], force):
+        save_checkpoint(output, narrower(checkpoint.net, channels, lip_width), Provenance.of_pruned(checkpoint.sha256))
     if not quiet:
         typer.echo(f"{_sized(path)} -> {_sized(output)}")
 
@@ -172,7 +174,8 @@ def mean(
     weights = _numbers("--shares", shares, float, "0.4,0.6") if shares else [1 / len(paths)] * len(paths)
     found = [load_checkpoint(path) for path in paths]
     parts = {one.sha256: share for one, share in zip(found, weights, strict=False)}
-    save_checkpoint(output, averaged([one.net for one in found], weights), found[0].provenance.of_mean(parts))
+    with atomic.never_replacing([output], force):
+        save_checkpoint(output, averaged([one.net for one in found], weights), found[0].provenance.of_mean(parts))
     if not quiet:
         typer.echo(f"{len(paths)} nets -> {_sized(output)}")
 

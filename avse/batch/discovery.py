@@ -23,11 +23,15 @@ SUFFIXES = (*sorted(KEPT), "keep")
 
 @dataclass(frozen=True)
 class Item:
-    """One recording: its name below the input folder, where it is, and where its output belongs (paths or URLs)."""
+    """One recording: its name below the input folder, where it is, and where its output belongs (paths or URLs).
+
+    ``may_replace`` tells whether an output that is there is replaced.
+    """
 
     name: str
     source: str
     output: str
+    may_replace: bool = True
 
 
 def find(

@@ -64,8 +64,9 @@ class EnhanceJob:
             storage.writable(item.output) as target,
         ):
             result = enhance(
-                source, target, model=checkpoint, device=self.device, force=True, on_progress=report, **self.options
-            )
+                source, target, model=checkpoint, device=self.device, force=item.may_replace, on_progress=report,
+                **self.options,
+            )  # fmt: skip
             values = result.as_dict() | {"host": socket.gethostname()}
             if self.reference_dir:
                 values["scores"] = scores(self.reference_dir, item.name, source, target, self.options)

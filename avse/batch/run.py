@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -17,11 +17,12 @@ from avse.batch.job import Job, Values
 from avse.batch.journal import Journal
 from avse.errors import AvseError, MissingError, UsageError, printable
 from avse.io import atomic, jsonl
+from avse.io.folders import check_inside
 from avse.parallel import tasks
 from avse.parallel.local import run_many
 from avse.version import __version__
 
-State = Literal["todo", "done", "taken"]
+State = Literal["todo", "done", "taken", "linked"]
 Outcome = tasks.Outcome[Item, Values]
 OnProgress = tasks.OnProgress[Item]
 Engine = Callable[[Job, Sequence[Item], int, OnProgress], tasks.Outcomes[Item, Values]]
@@ -53,12 +54,14 @@ class Settings:
 
 
 def states(items: Sequence[Item], settings: Settings, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, State]:
-    """What there is to do, by name: nothing where the output exists, which it does only when it is whole.
+    """Return what there is to do, by name: nothing where the output exists, which it does only when it is whole.
 
-    ``rows`` are the latest rows of earlier runs. An output that they call another recording's is "taken".
+    ``rows`` are the latest rows of earlier runs. An output that they call another recording's is "taken"; one that is a
+    symbolic link, or lies behind one in the output folder, is "linked". Neither is written.
     """
+    linked = {item.name for item in items if _link_to(item, settings)}
     if settings.force:
-        return {item.name: "todo" for item in items}
+        return {item.name: "linked" if item.name in linked else "todo" for item in items}
     existing = storage.existing(settings.output, [item.output for item in items])
     owners = {row.get("output"): name for name, row in rows.items() if row["status"] != "failed"}
     found: dict[str, State] = {}
@@ -68,8 +71,19 @@ def states(items: Sequence[Item], settings: Settings, rows: Mapping[str, Mapping
         is_done = row.get("status") != "failed" and (bool(row.get("scores")) or not settings.needs_scores)
         is_own = owners.get(_shown(item, settings), name) == name
         state: State = "taken" if not is_own else "done" if is_done else "todo"
-        found[item.name] = state if item.output in existing else "todo"
+        found[item.name] = "linked" if item.name in linked else state if item.output in existing else "todo"
     return found
+
+
+def _link_to(item: Item, settings: Settings) -> UsageError | None:
+    """Return the error of an item whose output would be written through a symbolic link in the output folder."""
+    if storage.is_url(item.output):
+        return None
+    try:
+        check_inside(Path(item.output), Path(settings.output))
+    except UsageError as error:
+        return error
+    return None
 
 
 def run(
@@ -88,7 +102,7 @@ def run(
         journal = Journal(settings.results)
         before = journal.last()
         state = states(items, settings, before)
-        todo = [item for item in items if state[item.name] == "todo"]
+        todo = _to_do(items, state, settings)
         storage.sweep(item.output for item in todo)
         summary = _Summary(settings, len(items))
 
@@ -114,6 +128,13 @@ def run(
                 jsonl.write_json(settings.results / "summary.json", summary.as_dict())
         _write_report(journal, items, summary.as_dict(), settings)
     return summary.as_dict()
+
+
+def _to_do(items: Sequence[Item], state: Mapping[str, State], settings: Settings) -> list[Item]:
+    """Return the items to work on; an output that comes to be there in the meantime is not replaced."""
+    todo = [item for item in items if state[item.name] == "todo"]
+    existing = storage.existing(settings.output, [item.output for item in todo])
+    return [replace(item, may_replace=settings.force or item.output in existing) for item in todo]
 
 
 @contextmanager
@@ -170,6 +191,8 @@ def _without_work(
             message = f"{item.output} was made of another recording."
             error = UsageError(message, "Give --force to replace it, or choose another folder.")
             yield _row(Outcome(item, error, 0), settings), True
+        elif link := _link_to(item, settings) if state[item.name] == "linked" else None:
+            yield _row(Outcome(item, link, 0), settings), True
         elif state[item.name] == "done":
             known = before.get(printable(item.name), {})
             facts = {name: known[name] for name in (*FACTS, "elapsed_seconds") if name in known}

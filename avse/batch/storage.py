@@ -10,12 +10,12 @@ import os
 import posixpath
 import re
 import secrets
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from avse.errors import InputError, MissingError, UsageError
+from avse.io import atomic
 
 
 def is_url(place: str) -> bool:
@@ -71,8 +71,8 @@ def readable(place: str) -> Iterator[Path]:
     if not is_url(place):
         yield Path(place)
         return
-    with tempfile.TemporaryDirectory(prefix="avse-") as scratch:
-        local = Path(scratch, posixpath.basename(place))
+    with atomic.scratch_folder() as scratch:
+        local = scratch / posixpath.basename(place)
         system, path = _reach(place)
         try:
             system.get_file(path, str(local))
@@ -88,8 +88,8 @@ def writable(place: str) -> Iterator[Path]:
         Path(place).parent.mkdir(parents=True, exist_ok=True)
         yield Path(place)
         return
-    with tempfile.TemporaryDirectory(prefix="avse-") as scratch:
-        local = Path(scratch, posixpath.basename(place))
+    with atomic.scratch_folder() as scratch:
+        local = scratch / posixpath.basename(place)
         yield local
         system, path = _reach(place)
         partial = posixpath.join(posixpath.dirname(path), f".{secrets.token_hex(4)}.part{local.suffix}")
@@ -104,15 +104,11 @@ def writable(place: str) -> Iterator[Path]:
 
 def sweep(outputs: Iterable[str]) -> None:
     """Remove what a killed worker left half-written beside local outputs."""
-    starts: dict[Path, set[str]] = {}
+    stems: dict[Path, list[str]] = {}
     for path in [Path(output) for output in outputs if not is_url(output)]:
-        starts.setdefault(path.parent, set()).add(path.stem[:20])
-    for folder, stems in starts.items():
-        with contextlib.suppress(OSError):
-            for other in folder.iterdir():
-                half_written = re.fullmatch(r"\.(.*)\.\w{8}\.part(\.\w+)?", other.name)
-                if half_written and half_written[1] in stems | {"loudness"}:
-                    other.unlink(missing_ok=True)
+        stems.setdefault(path.parent, []).append(path.stem)
+    for folder, own in stems.items():
+        atomic.sweep(folder, own)
 
 
 def _reach(url: str) -> tuple[Any, str]:

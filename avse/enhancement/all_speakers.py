@@ -53,7 +53,8 @@ def enhance_all(
         raise InputError(f"There is no face in {source}.", "Leave out --speaker to use the audio alone.")
     names = [f"face-{k + 1}" for k in range(len(scene.tracks))]
     folder.mkdir(exist_ok=True)
-    pipeline.write_all([folder / f"{name}.wav" for name in names])
+    with atomic.never_replacing([folder / f"{name}.wav" for name in names], force):
+        pipeline.write_all([folder / f"{name}.wav" for name in names])
     facts = [
         scene.facts(k, num_frames)
         | {

@@ -183,7 +183,7 @@ def enhance(
     target = Path(output) if isinstance(output, str | Path) else output
     options = Options(use_video, parse_speaker(speaker), strength, loudness_lufs)
     options.check()
-    with local_file(recording, limits) as source:
+    with local_file(recording, limits) as source, atomic.never_replacing([target], force):
         check_paths(source, target, force)
         checkpoint = model if isinstance(model, Checkpoint) else load_model(str(model), device)
         opened = open_recording(source, audio_track, limits, target)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
+from avse.io import atomic
 from avse.io.writer import reraise_write_errors
 
 _BLOCK = 1 << 18
@@ -54,12 +54,9 @@ def spooled(
         AvseError: the disk is full.
     """
     with contextlib.ExitStack() as stack:
-        names = [
-            stack.enter_context(tempfile.NamedTemporaryFile(dir=folder, prefix=".spool.", suffix=".part.w64")).name
-            for _ in range(count)
-        ]
+        paths = [stack.enter_context(atomic.spool_path(folder, ".w64")) for _ in range(count)]
         with reraise_write_errors():
-            spools = [Spool(Path(name), sample_rate, num_channels) for name in names]
+            spools = [Spool(path, sample_rate, num_channels) for path in paths]
             for spool in spools:
                 stack.callback(spool.close)
             for step in steps:

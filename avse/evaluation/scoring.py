@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import re
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,10 +21,12 @@ from avse.evaluation import dnsmos
 from avse.evaluation.corpora.corpus import Item, Recipe
 from avse.evaluation.metrics import WITH_REFERENCE, score
 from avse.evaluation.systems import UNPROCESSED, Case, Runner, System
-from avse.io import audio_files
+from avse.io import atomic, audio_files
+from avse.io.folders import check_inside
 from avse.parallel import local
 from avse.progress import Report
 
+MAX_NAME_BYTES = 150
 Row = dict[str, Any]
 
 
@@ -57,10 +59,10 @@ class Evaluator:
 
     def __call__(self, task: Task, report: Report) -> list[Row]:
         began = time.perf_counter()
-        with tempfile.TemporaryDirectory(prefix="avse-") as scratch:
-            case = Case(task.item, Path(scratch), made_path(self._setup.output, task.item))
+        with atomic.scratch_folder() as scratch:
+            case = Case(task.item, scratch, made_path(self._setup.output, task.item))
             methods = [method for method in self._setup.methods if method.label in task.labels]
-            rows = [self._row(method, case, Path(scratch)) for method in methods]
+            rows = [self._row(method, case, scratch) for method in methods]
         if rows:
             named = sum(sum(row["stage_seconds"].values()) for row in rows)
             rows[0]["stage_seconds"]["other"] = time.perf_counter() - began - named
@@ -91,6 +93,7 @@ class Evaluator:
             return case.mixture, case.sound
         folder = self._setup.output if self._setup.keep_estimates else scratch
         path = folder / "estimates" / safe(method.label) / safe(case.item.subset) / f"{safe(case.item.name)}.wav"
+        check_inside(path, folder)
         if not case.recording.exists():
             raise AvseError(f"There is no file {case.recording}.", "Look whether the folder is whole.")
         with watch("method"):
@@ -149,9 +152,12 @@ def made_path(output: Path, item: Item) -> Path:
 
 
 def safe(name: str) -> str:
-    """Turn any name into a file name; long ones end in a digest."""
+    """Return a name of any characters as the name of a file; no two share one: what was changed ends in a digest."""
     plain = re.sub(r"[^\w.,#+-]", "_", name).lstrip(".")
-    return plain if len(plain) <= 150 else f"{plain[:130]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+    if plain == name and len(os.fsencode(plain)) <= MAX_NAME_BYTES:
+        return plain
+    digest = hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[:16]
+    return f"{os.fsencode(plain)[:MAX_NAME_BYTES].decode(errors='ignore')}-{digest}"
 
 
 def _reference(case: Case) -> np.ndarray | None:

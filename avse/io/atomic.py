@@ -8,17 +8,25 @@ import logging
 import os
 import re
 import secrets
+import shutil
+import tempfile
 from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 from avse.errors import UsageError
 from avse.io.folders import LOCK, lock_folder
 
-__all__ = ["LOCK", "atomic_path", "check_output", "lock_folder", "open_for_filenames", "sweep", "sweep_tree"]
+__all__ = [
+    "LOCK", "atomic_path", "check_output", "lock_folder", "never_replacing", "open_for_filenames", "scratch_folder",
+    "spool_path", "sweep", "sweep_tree",
+]  # fmt: skip
 
 MAX_STEM = 20
+SPOOL, SCRATCH = "spool", "avse-scratch-"
 _PARTIAL = re.compile(r"\.(.*)\.[0-9a-z_]{8}\.part(\.\w+)?", re.DOTALL)
+_never_replaced: ContextVar[frozenset[str]] = ContextVar("never_replaced", default=frozenset())
 _log = logging.getLogger(__name__)
 
 
@@ -46,24 +54,38 @@ def check_output(path: Path, force: bool, inputs: Iterable[Path] = ()) -> None:
 
 
 @contextlib.contextmanager
-def atomic_path(path: Path, replace: bool = True) -> Iterator[Path]:
+def never_replacing(paths: Iterable[object], force: bool = False) -> Iterator[None]:
+    """Keep `atomic_path` from replacing any of these files inside the block, unless ``force``.
+
+    What is no path is passed over. `check_output` looks at the start of the work whether a name is free; this keeps a
+    file that came to be there in the meantime.
+    """
+    kept = frozenset() if force else frozenset(os.path.abspath(path) for path in paths if isinstance(path, Path))
+    token = _never_replaced.set(_never_replaced.get() | kept)
+    try:
+        yield
+    finally:
+        _never_replaced.reset(token)
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
     """Give a new file beside ``path``, with its suffix; it becomes ``path`` at the end, and vanishes on any failure.
 
-    While it is being written it is locked, so that `sweep` tells it from one that a killed process left behind.
-    Without ``replace``, a file that came to be there in the meantime stays, and a UsageError says so.
+    While it is being written it is locked, so that `sweep` tells it from one that a killed process left behind. Raises
+    UsageError at the end where `never_replacing` protects a file that is there.
     """
     partial = path.with_name(f".{path.stem[:MAX_STEM]}.{secrets.token_hex(4)}.part{path.suffix}")
     try:
         with partial.open("xb") as held:
-            with contextlib.suppress(OSError):  # a disk without locks: nothing is swept there
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _hold(held)
             usual_mode = os.fstat(held.fileno()).st_mode
             yield partial
             partial.chmod(usual_mode)
-            if replace:
-                partial.replace(path)
-            else:
+            if os.path.abspath(path) in _never_replaced.get():
                 _move_to_free_name(partial, path)
+            else:
+                partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -85,7 +107,7 @@ def _move_to_free_name(partial: Path, path: Path) -> None:
 
 def sweep(folder: Path, stems: Iterable[str]) -> None:
     """Remove files that `atomic_path` of a killed process left in a folder for outputs of these stems."""
-    wanted = {stem[:MAX_STEM] for stem in stems} | {"loudness"}
+    wanted = {stem[:MAX_STEM] for stem in stems} | {SPOOL}
     with contextlib.suppress(OSError):
         for path in folder.iterdir():
             if (found := _PARTIAL.fullmatch(path.name)) and found[1] in wanted:
@@ -105,6 +127,47 @@ def _remove_if_dead(path: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         path.unlink()
         _log.info("removed %s, which an earlier run left behind", path)
+
+
+@contextlib.contextmanager
+def spool_path(folder: Path | None, suffix: str) -> Iterator[Path]:
+    """Give a temporary file in a folder, or in the system's for temporary files; `sweep` removes it after a kill."""
+    place = folder or Path(tempfile.gettempdir())
+    sweep(place, [])
+    path = place / f".{SPOOL}.{secrets.token_hex(4)}.part{suffix}"
+    try:
+        with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600), "wb") as held:
+            _hold(held)
+            yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Give a folder among the system's temporary files, removed at the end; the next one after a kill removes it."""
+    for path in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*"):
+        with contextlib.suppress(OSError), _opened(path) as number:
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(path, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=SCRATCH) as name, _opened(Path(name)) as number:
+        _hold(number)
+        yield Path(name)
+
+
+@contextlib.contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        yield number
+    finally:
+        os.close(number)
+
+
+def _hold(file: BinaryIO | int) -> None:
+    """Lock a file while it is being written; on a disk without locks nothing is swept either."""
+    with contextlib.suppress(OSError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def open_for_filenames(path: Path) -> TextIO:

@@ -16,9 +16,9 @@ Check = Callable[[dict[str, Any]], str]
 """Return what is wrong with an object, in a few words; nothing if all is well."""
 
 
-def write_json(path: Path, values: Mapping[str, Any], replace: bool = True) -> None:
-    """Write values for machines; what is not a number becomes null. ``replace``: as in `avse.io.atomic.atomic_path`."""
-    with atomic_path(path, replace) as partial:
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write values for machines; what is not a number becomes null."""
+    with atomic_path(path) as partial:
         text = json.dumps(_plain(values), indent=2, ensure_ascii=False) + "\n"
         partial.write_text(_encodable(text, lambda: json.dumps(_plain(values), indent=2) + "\n"), encoding="utf-8")
 

@@ -215,6 +215,38 @@ def test_link_in_place_of_the_results_is_not_followed(batch: Batch, tmp_path: Pa
     assert counts(batch(items)) == (1, 0, 0, 0)
 
 
+def test_links_in_the_output_folder_are_not_followed(batch: Batch, tmp_path: Path, out: Path) -> None:
+    items = write_items(tmp_path / "in", "well", "well", "well")
+    deep = Item(items[2].name, items[2].source, str(out / "sub" / "02.wav"))
+    out.mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "precious").write_text("precious")
+    (out / "00.wav").symlink_to(tmp_path / "precious")
+    (out / "sub").symlink_to(tmp_path / "elsewhere")
+    for force in (False, True):
+        summary = batch([items[0], items[1], deep], force=force)
+        assert summary["failed"] == 2
+        assert all("symbolic link" in summary["rows"][f"0{number}.txt"]["error"] for number in (0, 2))
+    assert (tmp_path / "precious").read_text() == "precious"
+    assert not list((tmp_path / "elsewhere").iterdir())
+    assert (out / "01.wav").read_text() == "well"
+
+
+def test_workers_are_told_what_they_may_replace(tmp_path: Path, out: Path) -> None:
+    items = write_items(tmp_path / "in", "well", "well")
+    out.mkdir()
+    Path(items[0].output).touch()
+    told: list[bool] = []
+
+    def engine(job: Any, todo: Any, *others: Any) -> Any:
+        told.extend(item.may_replace for item in todo)
+        yield from ()
+
+    for force in (False, True):
+        run(None, items, Settings(str(out), out, engine=engine, force=force), lambda *words: None)  # type: ignore[arg-type]
+    assert told == [False, True, True]
+
+
 # The lock -----------------------------------------------------------------------------------------------------------
 
 

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 from batch_jobs import wait_for
+from hypothesis import given
+from hypothesis import strategies as st
 
 from avse.errors import UsageError
-from avse.io import atomic, jsonl
+from avse.io import atomic, csv_files, folders, jsonl
 
 
 def test_file_appears_only_when_it_is_whole(tmp_path: Path) -> None:
@@ -77,7 +79,7 @@ def test_what_is_read_is_never_replaced_even_under_another_name(tmp_path: Path) 
     recording.touch()
     other_name.symlink_to(recording)
     for output in (recording, other_name):
-        with pytest.raises(UsageError, match="never replaced"):
+        with pytest.raises(UsageError, match=r"never replaced|symbolic link"):
             atomic.check_output(output, force=True, inputs=[recording])
     atomic.check_output(tmp_path / "clean.wav", force=True, inputs=[recording, tmp_path / "missing"])
 
@@ -105,3 +107,105 @@ def test_folder_where_a_file_is_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="cannot be written to"), atomic.lock_folder(tmp_path / "file" / "out"):
         pass
+
+
+# What comes to be there in the meantime, links, and what a kill leaves ----------------------------------------------
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_file_that_appears_meanwhile_is_not_replaced(
+    has_links: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not has_links:
+        monkeypatch.setattr(os, "link", lambda *places, **options: (_ for _ in ()).throw(PermissionError()))
+    target = tmp_path / "clean.wav"
+    with pytest.raises(UsageError, match="appeared"), atomic.never_replacing([target]):  # noqa: PT012, SIM117
+        with atomic.atomic_path(target) as partial:
+            partial.write_bytes(b"mine")
+            target.write_bytes(b"theirs")
+    assert target.read_bytes() == b"theirs"
+    target.unlink()
+    with atomic.never_replacing([target, None, "-"]), atomic.atomic_path(target) as partial:
+        partial.write_bytes(b"mine")
+    assert target.read_bytes() == b"mine"
+    with atomic.never_replacing([target], force=True), atomic.atomic_path(target) as partial:
+        partial.write_bytes(b"forced")
+    assert target.read_bytes() == b"forced"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_link_is_not_written_through(is_there: bool, tmp_path: Path) -> None:
+    (tmp_path / "link.wav").symlink_to(tmp_path / "real.wav")
+    if is_there:
+        (tmp_path / "real.wav").touch()
+    with pytest.raises(UsageError, match="symbolic link") as caught:
+        atomic.check_output(tmp_path / "link.wav", force=True)
+    assert str(tmp_path / "real.wav") in caught.value.hint
+
+
+def test_what_a_killed_process_left_is_swept_and_what_a_living_one_writes_is_not(tmp_path: Path) -> None:
+    program = f"""
+import os, pathlib, signal
+from avse.io import atomic
+folder = pathlib.Path({str(tmp_path)!r})
+with atomic.atomic_path(folder / "clean.wav") as partial, atomic.spool_path(folder, ".w64") as spool:
+    with atomic.scratch_folder() as scratch:
+        (scratch / "recording").touch()
+        print("held", flush=True)
+        signal.pause()
+"""
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "tmp")}
+    (tmp_path / "tmp").mkdir()
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, env=environment
+    ) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "held\n"
+        atomic.check_output(tmp_path / "clean.wav", force=False)
+        atomic.sweep_tree(tmp_path)
+        assert len(list(tmp_path.glob(".*.part*"))) == 2
+        writer.kill()
+    atomic.check_output(tmp_path / "clean.wav", force=False)
+    assert not list(tmp_path.glob(".*.part*"))
+    subprocess.run(
+        [sys.executable, "-c", "from avse.io import atomic\nwith atomic.scratch_folder(): pass"],
+        env=environment,
+        check=True,
+    )
+    assert not list((tmp_path / "tmp").iterdir())
+
+
+def test_own_files_are_plain_files(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "results.jsonl")
+    with pytest.raises(UsageError, match="not a file"):
+        jsonl.read_jsonl(tmp_path / "results.jsonl")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "link").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UsageError, match="link is a symbolic link"):
+        folders.check_inside(tmp_path / "out" / "link" / "deep" / "a.wav", tmp_path / "out")
+    folders.check_inside(tmp_path / "out" / "folder" / "a.wav", tmp_path / "out")
+
+
+def test_names_that_are_no_text_come_back_from_json(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9")
+    (tmp_path / "rows.jsonl").write_text(jsonl.to_json({"item": name}) + "\n", encoding="utf-8")
+    assert jsonl.read_jsonl(tmp_path / "rows.jsonl")[1] == [{"item": name}]
+    jsonl.write_json(tmp_path / "one.json", {"item": name})
+    assert jsonl.read_json(tmp_path / "one.json", lambda values: "", "") == {"item": name}
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "@a", "+a", "-a", "\t=1", "'=1", "''+1"])
+def test_cells_that_look_like_formulas_come_back(cell: str, tmp_path: Path) -> None:
+    csv_files.write_csv(tmp_path / "a.csv", [[cell, "-1.5", "plain", "'tis"]])
+    assert (tmp_path / "a.csv").read_text().lstrip('"').startswith("'")
+    assert csv_files.read_csv(tmp_path / "a.csv", "") == [(1, [cell, "-1.5", "plain", "'tis"])]
+
+
+@given(rows=st.lists(st.lists(st.text(st.characters(blacklist_categories=["Cs"]), min_size=1, max_size=5), min_size=1)))
+def test_any_table_comes_back(rows: list[list[str]], tmp_path: Path) -> None:
+    if any("\0" in cell for row in rows for cell in row):
+        return
+    csv_files.write_csv(tmp_path / "a.csv", rows)
+    assert [row for _, row in csv_files.read_csv(tmp_path / "a.csv", "")] == rows
