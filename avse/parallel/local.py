@@ -25,17 +25,18 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def num_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0))
+    """Return the number of cores that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux alone has it
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def count(num_jobs: int | None = None) -> int:
-    """The number of processes that was asked for, or one for each core that this process may use."""
+    """Return the number of processes asked for, or one for each core that this process may use."""
     return num_jobs or num_cores()
 
 
 def threads_for(num_jobs: int) -> int:
-    """Threads for each of so many processes, so that together they do not fight over the cores."""
+    """Return the threads for each of so many processes, so that together they do not oversubscribe the cores."""
     return max(1, num_cores() // num_jobs)
 
 

@@ -189,5 +189,11 @@ def test_threads_are_divided(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [local.threads_for(jobs) for jobs in (1, 2, 3, 16)] == [8, 4, 2, 1]
 
 
+def test_cores_are_counted_where_processes_have_no_affinity(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    assert local.num_cores() == 6
+
+
 def _words(path: Path) -> list[str]:
     return path.read_text().split() if path.exists() else []
