@@ -1,4 +1,4 @@
-"""What the network hears and sees: the one way in, for training and for use.
+"""Input features of the network, by one function for training and for use.
 
 Legend: `B` batch, `N` samples, `F` frequency bins, `T` STFT frames, `V` video frames, `H W` pixels.
 """
@@ -21,7 +21,7 @@ SILENT_RMS = 1e-5
 
 
 def prepare(waveform: Tensor, crops: Tensor, seen: Tensor, level: Tensor, config: ModelConfig) -> Inputs:
-    """Bring sound and mouths to what the network takes.
+    """Compute the network's input from audio and mouth crops.
 
     Args:
         waveform: (B, N) at 16 kHz, N = 640 V.
@@ -44,6 +44,6 @@ def prepare(waveform: Tensor, crops: Tensor, seen: Tensor, level: Tensor, config
 
 
 def _standardise(pixels: Tensor, seen: Tensor) -> Tensor:
-    """Every frame by itself, so that no frame depends on what else a chunk holds."""
+    """Standardise every frame by itself, so that no frame depends on what else a window holds."""
     deviation, mean = torch.std_mean(pixels, dim=(-2, -1), keepdim=True)
     return (pixels - mean) / (deviation + 1.0) * seen[..., None, None]

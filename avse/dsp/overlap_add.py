@@ -1,4 +1,4 @@
-"""Long streams in overlapping pieces: cut into windows, joined again without a seam. Knows no files and no network."""
+"""Overlap-add: cut long streams into overlapping windows and join them again with a linear cross-fade."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def crossfade(pieces: Iterable[np.ndarray], overlap: int) -> Iterator[np.ndarray
 
 
 def _at_least(num_rows: int, held: list[np.ndarray], source: Iterator[np.ndarray]) -> list[np.ndarray]:
-    """Blocks that have so many rows together, zeros where the stream ends; none if it gives nothing at all."""
+    """Yield blocks that have so many rows together, padded with zeros; none if the stream gives nothing at all."""
     held = list(held)
     missing = num_rows - sum(map(len, held))
     while missing > 0 or not held:

@@ -1,4 +1,4 @@
-"""Sound as a stream of blocks (N, C): brought to another rate, mixed down, cut to a length. Knows no files.
+"""Streaming resampling, downmixing and regrouping of audio blocks (N, C).
 
 Legend: `C` channels, `N` samples.
 """
@@ -17,7 +17,7 @@ LOW_FREQUENCY_CHANNEL = 3
 
 
 def resample(blocks: Iterable[np.ndarray], from_hz: int, to_hz: int) -> Iterator[np.ndarray]:
-    """Blocks at another rate, not shifted; as they are where the rates are the same."""
+    """Resample blocks without delay; yield them unchanged where the rates are equal."""
     if from_hz == to_hz:
         yield from blocks
         return
@@ -31,23 +31,23 @@ def resample(blocks: Iterable[np.ndarray], from_hz: int, to_hz: int) -> Iterator
 
 
 def downmix(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """The mean of all channels that can carry speech, (N, 1)."""
+    """Yield the mean of all channels that can carry speech, (N, 1)."""
     for block in blocks:
         yield speech_channels(block).mean(1, keepdims=True, dtype=np.float32)
 
 
 def speech_channels(block: np.ndarray) -> np.ndarray:
-    """The channels of (N, C) that can carry speech."""
+    """Return the channels of (N, C) that can carry speech."""
     return np.delete(block, LOW_FREQUENCY_CHANNEL, axis=1) if block.shape[1] in (6, 8) else block
 
 
 def to_model_rate(blocks: Iterable[np.ndarray], sample_rate: int) -> Iterator[np.ndarray]:
-    """What the network hears of a recording: one channel (N, 1) at 16 kHz."""
+    """Convert blocks to what the network hears: one channel (N, 1) at 16 kHz."""
     return resample(downmix(blocks), sample_rate, SAMPLE_RATE)
 
 
 def regroup(blocks: Iterable[np.ndarray], num_samples: int) -> Iterator[np.ndarray]:
-    """The same in blocks of ``num_samples`` and a last one that is shorter, perhaps empty."""
+    """Regroup blocks into blocks of ``num_samples`` and a last one that is shorter, perhaps empty."""
     held: list[np.ndarray] = []
     missing = num_samples
     for block in blocks:
@@ -63,7 +63,7 @@ def regroup(blocks: Iterable[np.ndarray], num_samples: int) -> Iterator[np.ndarr
 
 
 def trim_to_length(blocks: Iterable[np.ndarray], num_samples: int) -> Iterator[np.ndarray]:
-    """Blocks cut, or at most a few samples filled up, to ``num_samples`` in all."""
+    """Cut blocks, or pad at most a few samples, to ``num_samples`` in all."""
     missing, num_channels = num_samples, 1
     for block in blocks:
         num_channels = block.shape[1]

@@ -1,4 +1,4 @@
-"""Sound as spectra and back, on a grid that fits video frames exactly.
+"""STFT and inverse STFT on a grid that fits video frames exactly.
 
 The window is one video frame (40 ms) at any rate; STFT frame t is centred at (t + 1/2) hops, so that every video frame
 holds a whole number of STFT frames, and N samples give exactly N / hop of them.
@@ -14,7 +14,7 @@ from torch import Tensor
 
 
 def stft(waveform: Tensor, window_size: int, hop: int) -> Tensor:
-    """Complex spectrum (B, F, T) of waveform (B, N), N a multiple of ``hop``; F = window_size // 2 + 1, T = N / hop."""
+    """Compute the spectrum (B, F, T) of (B, N), N a multiple of ``hop``; F = window_size // 2 + 1, T = N / hop."""
     pad = (window_size - hop) // 2
     padded = F.pad(waveform, (pad, window_size - hop - pad))
     blocks = padded.unfold(-1, window_size, hop) * _window(window_size, waveform)
@@ -22,7 +22,7 @@ def stft(waveform: Tensor, window_size: int, hop: int) -> Tensor:
 
 
 def istft(spectrum: Tensor, window_size: int, hop: int) -> Tensor:
-    """Waveform (B, T * hop) of a complex spectrum (B, F, T); the exact inverse of `stft`."""
+    """Compute the waveform (B, T * hop) of a complex spectrum (B, F, T); the exact inverse of `stft`."""
     window = _window(window_size, spectrum.real)
     blocks = torch.fft.irfft(spectrum.transpose(-1, -2), window_size) * window
     num_frames = blocks.shape[-2]
@@ -33,7 +33,7 @@ def istft(spectrum: Tensor, window_size: int, hop: int) -> Tensor:
 
 
 def band_energies(waveform: Tensor, num_bands: int, samples_per_frame: int) -> Tensor:
-    """Log energies (B, num_bands, V) in dB of mel bands up to 8 kHz, one for each video frame.
+    """Compute log energies (B, num_bands, V) in dB of mel bands up to 8 kHz, one for each video frame.
 
     ``waveform`` is (B, N) at 16 kHz. Anything 60 dB below the loudest value of a clip counts as silent.
     """
@@ -46,12 +46,12 @@ def band_energies(waveform: Tensor, num_bands: int, samples_per_frame: int) -> T
 
 
 def _window(size: int, like: Tensor) -> Tensor:
-    """Square root of a periodic Hann window, used on the way in and on the way out."""
+    """Return the square root of a periodic Hann window, used for analysis and synthesis."""
     return torch.hann_window(size, dtype=like.dtype, device=like.device).sqrt()
 
 
 def _overlap_add(blocks: Tensor, hop: int) -> Tensor:
-    """Sum of blocks (B, T, W) laid ``hop`` apart: (B, W + (T - 1) * hop)."""
+    """Sum blocks (B, T, W) laid ``hop`` apart: (B, W + (T - 1) * hop)."""
     size = blocks.shape[-1] + (blocks.shape[-2] - 1) * hop
     folded = F.fold(blocks.transpose(1, 2), (1, size), (1, blocks.shape[-1]), stride=(1, hop))
     return folded.reshape(blocks.shape[0], size)

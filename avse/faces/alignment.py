@@ -1,4 +1,4 @@
-"""A square cut out of a picture: turned upright, and of one size whatever its size was."""
+"""Aligned crops: squares of fixed size, rotated upright by a similarity transform."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from PIL import Image
 
 
 def aligned_crop(frame: np.ndarray, centre: np.ndarray, side: float, angle: float, size: int) -> np.ndarray:
-    """Square of ``side`` pixels, turned by ``angle`` (radians), from a grey frame (H, W): uint8 (size, size).
+    """Cut a square of ``side`` pixels, rotated by ``angle`` (radians), from a grey frame (H, W): uint8 (size, size).
 
     Large squares are averaged down, not sampled; what lies outside the frame is black.
     """

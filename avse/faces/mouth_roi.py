@@ -1,4 +1,4 @@
-"""Cut the mouth of one face out of every frame: upright, centred, of one size, at 25 fps."""
+"""The mouth ROI: crop the mouth of a track from every frame, aligned, at one size and 25 fps."""
 
 from __future__ import annotations
 
@@ -57,18 +57,18 @@ def mouth_pose(track: Track, num_frames: int) -> MouthPose:
 
 
 def crop_mouth(frame: np.ndarray, centre: np.ndarray, side: float, angle: float) -> np.ndarray:
-    """One mouth, uint8 (88, 88), from a grey frame (H, W)."""
+    """Crop one mouth, uint8 (88, 88), from a grey frame (H, W)."""
     return aligned_crop(frame, centre, side, angle, CROP_SIZE)
 
 
 def crop_track(recording: reader.Recording, track: Track, num_frames: int) -> Iterator[np.ndarray]:
-    """Mouths of a track, one uint8 (1, 88, 88) for each of ``num_frames`` frames; black where the mouth is not seen."""
+    """Yield the mouth crops of a track, uint8 (1, 88, 88) for each of ``num_frames``; black where not visible."""
     for mouths in crop_tracks(recording, [track], num_frames):
         yield mouths[:, 0]
 
 
 def crop_tracks(recording: reader.Recording, tracks: Sequence[Track], num_frames: int) -> Iterator[np.ndarray]:
-    """Mouths of K tracks in one pass over the picture: uint8 (1, K, 88, 88) for each frame; black where not seen."""
+    """Yield the mouth crops of K tracks in one pass over the video: uint8 (1, K, 88, 88) for each frame."""
     places = [mouth_pose(track, num_frames) for track in tracks]
     index = -1
     if any(place.visible.any() for place in places):
@@ -84,13 +84,13 @@ def crop_tracks(recording: reader.Recording, tracks: Sequence[Track], num_frames
 
 
 def blank_crops(num_frames: int) -> Iterator[np.ndarray]:
-    """As `crops`, of a mouth that is never seen."""
+    """Yield black crops, as `crop_track` does for a mouth that is never visible."""
     for _ in range(num_frames):
         yield np.zeros((1, CROP_SIZE, CROP_SIZE), np.uint8)
 
 
 def visible(mouths: np.ndarray) -> np.ndarray:
-    """Which of the mouths (V, 88, 88) were seen: bool (V,)."""
+    """Return which of the mouth crops (V, 88, 88) are visible: bool (V,)."""
     return np.asarray(mouths.any(axis=(1, 2)))
 
 
@@ -101,7 +101,7 @@ def _mouth(frame: np.ndarray, place: MouthPose, index: int, corner: np.ndarray) 
 
 
 def _reach(frames: list[int], cuts: Sequence[int], num_frames: int) -> tuple[int, int]:
-    """The frames around a stretch of detections in which it may count: not beyond its shot."""
+    """Return the frames around a run of detections that belong to it: never beyond its shot."""
     first, last = frames[0] - DETECT_EVERY + 1, frames[-1] + DETECT_EVERY
     shot = bisect_right(cuts, frames[0])
     begin, end = cuts[shot - 1] if shot > 0 else 0, cuts[shot] if shot < len(cuts) else num_frames
@@ -109,13 +109,13 @@ def _reach(frames: list[int], cuts: Sequence[int], num_frames: int) -> tuple[int
 
 
 def _every_frame(frames: list[int], values: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Values (D, columns) at the detections' frames, brought to all ``times`` and smoothed."""
+    """Interpolate values (D, columns) at the detections' frames to all ``times`` and smooth them."""
     columns = [np.interp(times, frames, column) for column in values.T]
     return gaussian_filter1d(np.column_stack(columns), SMOOTH_FRAMES, axis=0, mode="nearest")
 
 
 def _visible_frames(frames: list[int], times: np.ndarray) -> np.ndarray:
-    """A frame is seen where detections surround it closely, or one is at most a step away."""
+    """Mark a frame visible where detections surround it closely, or one is at most a step away."""
     begin = int(times[0])
     seen = np.zeros(len(times), bool)
     for first, second in zip(frames, [*frames[1:], frames[-1]], strict=True):
@@ -126,7 +126,7 @@ def _visible_frames(frames: list[int], times: np.ndarray) -> np.ndarray:
 
 
 def _bounding_window(recording: reader.Recording, places: Sequence[MouthPose]) -> tuple[int, int, int, int]:
-    """The smallest part of the picture (left, top, width, height) that holds all mouths."""
+    """Return the smallest window (left, top, width, height) that holds all mouths."""
     assert recording.video is not None
     size = np.array([recording.video.width, recording.video.height])
     centres = np.concatenate([place.centre[place.visible] for place in places])

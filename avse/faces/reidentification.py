@@ -1,4 +1,4 @@
-"""Tracks of one person joined to one, over cuts and long losses, where that is safe; in doubt they stay apart.
+"""Re-identification: merge the tracks of one person over cuts and long gaps; in doubt they stay apart.
 
 Two tracks are of one person only if never seen at once, and alike: in the same place after a short absence somewhat,
 anywhere else clearly, a little less so where nobody else is to be seen. (Measured with `avse.faces.descriptor`.)
@@ -23,8 +23,8 @@ Likeness = dict[tuple[int, int], float]
 
 
 def merge_tracks(tracks: Sequence[Track]) -> list[Track]:
-    """Tracks with those of one person joined, largest first."""
-    known = [track for track in tracks if track.looks and len(track.frames) >= MIN_DETECTIONS]
+    """Merge the tracks of each person; return all tracks, largest first."""
+    known = [track for track in tracks if track.descriptors and len(track.frames) >= MIN_DETECTIONS]
     known.sort(key=lambda track: track.frames[0])
     together = _seen_together(known)
     excess = _excess(known, together)
@@ -45,7 +45,7 @@ def merge_tracks(tracks: Sequence[Track]) -> list[Track]:
 
 
 def _seen_together(tracks: Sequence[Track]) -> np.ndarray:
-    """Which pairs of tracks overlap in time: bool (tracks, tracks)."""
+    """Return which pairs of tracks overlap in time: bool (tracks, tracks)."""
     first = np.array([track.frames[0] for track in tracks])
     last = np.array([track.frames[-1] for track in tracks])
     both = np.less_equal.outer(first, last) & np.greater_equal.outer(last, first)
@@ -54,16 +54,16 @@ def _seen_together(tracks: Sequence[Track]) -> np.ndarray:
 
 
 def _excess(tracks: Sequence[Track], together: np.ndarray) -> Likeness:
-    """By how much each pair, the earlier first, is more alike than it must be to be one person; not far below 0."""
+    """Return how far the similarity of each pair, the earlier first, lies above what one person needs."""
     if not tracks:
         return {}
-    owner = np.repeat(np.arange(len(tracks)), [len(track.looks) for track in tracks])
-    looks = np.concatenate([track.looks for track in tracks])
+    owner = np.repeat(np.arange(len(tracks)), [len(track.descriptors) for track in tracks])
+    descriptors = np.concatenate([track.descriptors for track in tracks])
     starts = np.searchsorted(owner, np.arange(len(tracks)))
     alone = set(np.flatnonzero(~together.any(axis=1)).tolist())
     found = {}
     for a, track in enumerate(tracks):
-        best = np.maximum.reduceat((looks @ np.stack(track.looks).T).max(1), starts)
+        best = np.maximum.reduceat((descriptors @ np.stack(track.descriptors).T).max(1), starts)
         for b in np.flatnonzero(best > SAME_PLACE - RIVAL_MARGIN):
             if b > a and not together[a, b]:
                 needed = ONLY_FACE if a in alone and b in alone else ANYWHERE
@@ -79,7 +79,7 @@ def _stayed(earlier: Track, later: Track) -> bool:
 
 
 def _has_rival(a: int, b: int, value: float, excess: Likeness, together: np.ndarray) -> bool:
-    """Whether somebody seen together with ``b`` would go with ``a`` nearly as well."""
+    """Tell whether somebody visible together with ``b`` would match ``a`` nearly as well."""
     others = np.flatnonzero(together[b])
     return any(excess.get((min(a, c), max(a, c)), -1.0) > value - RIVAL_MARGIN for c in map(int, others))
 
@@ -87,4 +87,4 @@ def _has_rival(a: int, b: int, value: float, excess: Likeness, together: np.ndar
 def _merged(tracks: Sequence[Track]) -> Track:
     frames = [index for track in tracks for index in track.frames]
     faces = [face for track in tracks for face in track.faces]
-    return Track(frames, faces, tracks[0].cuts, [look for track in tracks for look in track.looks])
+    return Track(frames, faces, tracks[0].cuts, [one for track in tracks for one in track.descriptors])

@@ -1,4 +1,4 @@
-"""Cuts in a picture, found from one frame to the next."""
+"""Shot boundary detection."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TIMES_UNREST = 3.0
 
 
 class ShotDetector:
-    """Tells, frame by frame, whether a new shot begins: the picture changes at once, and far more than just before.
+    """Detect shot boundaries frame by frame: one abrupt change that is far larger than the changes just before.
 
     The change is a share of the contrast, so that dark pictures count like bright ones.
     Holds one thumbnail and half a second of numbers.
@@ -29,7 +29,7 @@ class ShotDetector:
         self._histogram: np.ndarray = np.zeros(0)
 
     def __call__(self, frame: np.ndarray) -> bool:
-        """Whether the grey frame (H, W) is the first of a new shot; the first frame of all is not."""
+        """Return whether the grey frame (H, W) is the first of a new shot; the first frame of all is not."""
         thumbnail = np.asarray(Image.fromarray(frame).resize(THUMBNAIL, Image.Resampling.BOX)).astype(np.float32)
         tones = frame[::4, ::4].ravel() >> 4
         histogram = np.bincount(tones, minlength=16) / tones.size

@@ -1,4 +1,4 @@
-"""One picture of a face, to show which one was followed."""
+"""A thumbnail of the target speaker's face."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WITHIN_SECONDS = 20
 
 
 def face_thumbnail(recording: reader.Recording, track: Track) -> bytes | None:
-    """The best look at a face in the first seconds in which it is seen: upright, grey, 192 x 192, as PNG.
+    """Return the best view of a face in its first visible seconds: aligned, grey, 192 x 192, as PNG.
 
     None if the picture ends before that. The best is the largest and surest; frames after it are not decoded.
     """

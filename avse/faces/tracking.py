@@ -1,7 +1,7 @@
-"""Faces linked over time, and tracks of one person joined.
+"""Face tracking: link detections over time by intersection over union.
 
-Within a shot a face is linked to where it was, or to where its movement should have brought it, over losses of at most
-a second. Over longer losses and over cuts only its looks can tell, and they must be clear. All in displayed pixels.
+Within a shot a face is linked to its last position or to the position that steady motion predicts, over gaps of at most
+a second. Over longer gaps and over cuts only descriptors decide, and the match must be clear. All in displayed pixels.
 """
 
 from __future__ import annotations
@@ -37,33 +37,33 @@ class Face:
 
 @dataclass(eq=False)
 class Track:
-    """One face over time: the frames (at 25 fps, 0 where the sound starts) in which it was detected, in order.
+    """Hold one face over time: the frames (at 25 fps, 0 where the audio starts) in which it was detected, in order.
 
-    ``cuts`` are the first frames of new shots. ``looks`` are a few descriptions of the face, spread over its time.
+    ``cuts`` are the first frames of new shots. ``descriptors`` describe the face at a few moments.
     """
 
     frames: list[int] = field(default_factory=list)
     faces: list[Face] = field(default_factory=list)
     cuts: Sequence[int] = ()
-    looks: list[np.ndarray] = field(default_factory=list)
+    descriptors: list[np.ndarray] = field(default_factory=list)
 
     @property
     def area(self) -> float:
-        """Summed area of the boxes in pixels: large for a face that is large, or long in the picture."""
+        """Return the summed area of the boxes in pixels: large for a face that is large, or visible for long."""
         return float(sum(np.prod(face.box[2:] - face.box[:2]) for face in self.faces))
 
-    def add(self, index: int, face: Face, look: DescribeFace | None = None) -> None:
-        """One more detection; only a few looks are taken, ever further apart."""
+    def add(self, index: int, face: Face, describe: DescribeFace | None = None) -> None:
+        """Add a detection; only a few descriptors are computed, ever further apart."""
         self.frames.append(index)
         self.faces.append(face)
         spacing = 1 << max(0, (len(self.frames) - 1) // MAX_DESCRIPTORS).bit_length()
-        if look is not None and (len(self.frames) - 1) % spacing == 0:
-            if len(self.looks) == MAX_DESCRIPTORS:
-                del self.looks[1::2]
-            self.looks.append(look())
+        if describe is not None and (len(self.frames) - 1) % spacing == 0:
+            if len(self.descriptors) == MAX_DESCRIPTORS:
+                del self.descriptors[1::2]
+            self.descriptors.append(describe())
 
     def expected(self, index: int) -> np.ndarray:
-        """The box (4,) that a steady movement would bring at frame ``index``; the last one where there is no such."""
+        """Predict the box (4,) at frame ``index`` by steady motion; the last box where there is no motion yet."""
         last = self.faces[-1].box
         if len(self.frames) < 2 or self.frames[-1] - self.frames[-2] > 2 * DETECT_EVERY or self._is_cut(-2):
             return last
@@ -72,7 +72,7 @@ class Track:
         return last + centre_speed * min(index - self.frames[-1], 2 * DETECT_EVERY)
 
     def frozen(self) -> list[slice]:
-        """The frames in which the picture hung for a second or more."""
+        """Return the frames in which the picture was frozen for a second or more."""
         count = len(self.faces)
         moved = [k for k, face in enumerate(self.faces) if k == 0 or not face.still]
         return [
@@ -82,7 +82,7 @@ class Track:
         ]
 
     def stretches(self) -> list[slice]:
-        """The detections in runs without a cut or a loss of more than a second inside."""
+        """Split the detections into runs without a cut or a gap of more than a second."""
         edges = [k for k in range(1, len(self.frames)) if self._gap(k - 1) > MAX_GAP_FRAMES or self._is_cut(k - 1)]
         return [slice(a, b) for a, b in zip([0, *edges], [*edges, len(self.frames)], strict=True)]
 
@@ -90,12 +90,12 @@ class Track:
         return self.frames[k + 1] - self.frames[k]
 
     def _is_cut(self, k: int) -> bool:
-        """Whether a new shot begins between detections k and k + 1."""
+        """Tell whether a new shot begins between detections k and k + 1."""
         return bisect_right(self.cuts, self.frames[k + 1]) > bisect_right(self.cuts, self.frames[k])
 
 
 class FaceTracker:
-    """Takes the detections of one frame after the other; ``tracks`` are those so far, ``cuts`` where shots begin."""
+    """Link the detections of one frame after the other; ``tracks`` are those so far, ``cuts`` where shots begin."""
 
     def __init__(self) -> None:
         self.tracks: list[Track] = []
@@ -103,13 +103,13 @@ class FaceTracker:
         self._recent: list[Track] = []
 
     def cut(self, index: int) -> None:
-        """A new shot begins at this frame: no track goes on."""
+        """Begin a new shot at this frame: no track continues."""
         self.cuts.append(index)
         self._recent = []
 
-    def add(self, index: int, faces: Sequence[Face], looks: Sequence[DescribeFace | None] | None = None) -> None:
-        """Faces of one frame: each goes to the track that it fits best, or begins one."""
-        looks = looks or [None] * len(faces)
+    def add(self, index: int, faces: Sequence[Face], descriptors: Sequence[DescribeFace | None] | None = None) -> None:
+        """Assign each face of a frame to the track that it fits best, or begin a new one."""
+        descriptors = descriptors or [None] * len(faces)
         self._recent = [track for track in self._recent if index - track.frames[-1] <= MAX_GAP_FRAMES]
         pairs = [
             (fit, number, k)
@@ -120,28 +120,28 @@ class FaceTracker:
         free, left = dict(enumerate(self._recent)), dict(enumerate(faces))
         for _, number, k in sorted(pairs, key=lambda pair: -pair[0]):
             if number in free and k in left:
-                free.pop(number).add(index, left.pop(k), looks[k])
+                free.pop(number).add(index, left.pop(k), descriptors[k])
         begun = [Track(cuts=self.cuts) for _ in left]
         for track, (k, face) in zip(begun, left.items(), strict=True):
-            track.add(index, face, looks[k])
+            track.add(index, face, descriptors[k])
         self._recent += begun
         self.tracks += begun
 
 
 def sort_by_area(tracks: Iterable[Track]) -> list[Track]:
-    """Largest first: the order in which faces are numbered."""
+    """Sort tracks largest first: the order in which faces are numbered."""
     return sorted(tracks, key=lambda track: -track.area)
 
 
 def box_iou(a: np.ndarray, b: np.ndarray) -> float:
-    """Intersection over union of two boxes."""
+    """Compute the intersection over union of two bounding boxes."""
     extent = np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None)
     both = float(np.prod(extent))
     return both / (float(np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2])) - both + 1e-9)
 
 
 def _fit(track: Track, index: int, face: Face) -> float:
-    """How well a face continues a track, 0 to 1; 0 if its size jumps."""
+    """Return how well a face continues a track, 0 to 1; 0 if its size jumps."""
     last = track.faces[-1].box
     growth = float(np.prod(face.box[2:] - face.box[:2]) / max(np.prod(last[2:] - last[:2]), 1e-9)) ** 0.5
     if not 1 / MAX_GROWTH <= growth <= MAX_GROWTH:

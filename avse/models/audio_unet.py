@@ -15,7 +15,7 @@ from avse.models.blocks import TemporalContext, TimeAttention
 
 
 class AudioUNet(nn.Module):
-    """Encoder stages (each halves F), a bottleneck and decoder stages, callable one by one.
+    """Run encoder stages (each halves F), a bottleneck and decoder stages, callable one by one.
 
     Args:
         num_bins: F of the input, divisible by 2 ** len(channels).
@@ -46,12 +46,12 @@ class AudioUNet(nn.Module):
         return self.norm(magnitude).unsqueeze(1).contiguous(memory_format=torch.channels_last)
 
     def encode(self, index: int, x: Tensor) -> Tensor:
-        """Encoder stage ``index``: (B, C, F, T) -> (B, C', F / 2, T)."""
+        """Apply encoder stage ``index``: (B, C, F, T) -> (B, C', F / 2, T)."""
         answer: Tensor = self.encoder[index](x)
         return answer
 
     def decode(self, x: Tensor, skips: Sequence[Tensor]) -> Tensor:
-        """Decoder stages, deepest first; ``skips`` are what the encoder stages gave, after fusion.
+        """Apply the decoder stages, deepest first; ``skips`` are the outputs of the encoder stages, after fusion.
 
         Returns the mask (B, F, T) in (0, 1); if complex, with a phase, which is 0 everywhere in a net not trained yet.
         """
@@ -67,7 +67,7 @@ class AudioUNet(nn.Module):
 
 
 class ContextBlock(nn.Module):
-    """A look at what is around each frame, a second of it, and then at all there is: (B, C, T) -> (B, C, T)."""
+    """Add context in time, a second by convolutions, then all of it by attention: (B, C, T) -> (B, C, T)."""
 
     def __init__(self, channels: int, attention_heads: int) -> None:
         super().__init__()
@@ -79,8 +79,8 @@ class ContextBlock(nn.Module):
         answer: Tensor = self.recall(self.context(x))
         return answer
 
-    def quiet(self) -> ContextBlock:
-        """The same, saying hardly anything yet: so it can be added to a trained net."""
+    def init_near_identity(self) -> ContextBlock:
+        """Scale the block's output close to zero, so that it can be inserted into a trained network."""
         for norm in self.context.modules():
             if isinstance(norm, nn.BatchNorm1d):
                 nn.init.constant_(norm.weight, 0.05)
@@ -88,12 +88,14 @@ class ContextBlock(nn.Module):
 
 
 class Bottleneck(ContextBlock):
-    """What is left of each frame as one vector, seen in its context for one round or more; shape unchanged."""
+    """Map each frame to one vector, add context in one round or more, and map it back; shape unchanged."""
 
     def __init__(self, channels: int, num_bins: int, attention_heads: int = 0, rounds: int = 1) -> None:
         super().__init__(2 * channels, attention_heads)
         self.gather = nn.Conv1d(channels * num_bins, 2 * channels, 1)
-        self.further = nn.ModuleList(ContextBlock(2 * channels, attention_heads).quiet() for _ in range(rounds - 1))
+        self.further = nn.ModuleList(
+            ContextBlock(2 * channels, attention_heads).init_near_identity() for _ in range(rounds - 1)
+        )
         self.spread = nn.Conv1d(2 * channels, channels * num_bins, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -106,7 +108,7 @@ class Bottleneck(ContextBlock):
 
 
 class Up(nn.Module):
-    """Double F by giving every bin twice the channels and laying them side by side: (B, C, F, T) -> (B, C', 2 F, T)."""
+    """Double F by giving every bin twice the channels and interleaving them: (B, C, F, T) -> (B, C', 2 F, T)."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()

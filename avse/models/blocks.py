@@ -1,4 +1,4 @@
-"""Parts that both streams use.
+"""Residual blocks in time that both streams use.
 
 Legend: `B` batch, `C` channels, `L` time steps.
 """
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class TemporalContext(nn.Module):
-    """Dilated convolutions in time, around each of which the input is carried (ours): shape unchanged."""
+    """Apply dilated convolutions in time with residual connections (ours): shape unchanged."""
 
     def __init__(self, channels: int, dilations: tuple[int, ...], dropout: float = 0.0) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class TemporalContext(nn.Module):
 
 
 class TimeAttention(nn.Module):
-    """Self-attention over all steps, around which the input is carried; it adds nothing at first: shape unchanged.
+    """Apply residual self-attention over all time steps; it starts at zero: shape unchanged.
 
     What convolutions cannot reach: how the same voice sounded a second ago, or will (ours).
     """

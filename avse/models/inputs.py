@@ -1,4 +1,4 @@
-"""What the layers hand to each other.
+"""The network's input.
 
 Legend: `B` batch, `F` frequency bins, `T` STFT frames, `V` video frames.
 """
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Inputs(NamedTuple):
-    """A batch as the network takes it.
+    """Hold a batch of network inputs.
 
     ``spectrum`` complex (B, F, T) of the level-normalised mixture; ``lips`` float (B, V, H, W), every frame with mean 0
     and deviation 1, all 0 where not seen; ``seen`` float (B, V), 1 or 0.

@@ -1,4 +1,4 @@
-"""The lip stream: ResNet-18 (He et al., CVPR 2016) on the picture of a mouth.
+"""The lip encoder: ResNet-18 (He et al., CVPR 2016) on mouth crops.
 
 Parameters carry torchvision's names, so that its weights load at full width. A few video frames are stacked into the
 first convolution, which stands in for a 3-D stem at a fraction of its cost (ours).
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions around which the input is carried: (B, C, H, W) -> (B, C', H / stride, W / stride)."""
+    """Apply two 3x3 convolutions with a residual connection: (B, C, H, W) -> (B, C', H / stride, W / stride)."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class BasicBlock(nn.Module):
 
 
 class LipResNet(nn.Module):
-    """ResNet-18 without its classifier, over V frames at once, its four stages callable one by one."""
+    """Run ResNet-18 without its classifier on V frames at once, stage by stage."""
 
     def __init__(self, width: int = 64, stem_frames: int = 5) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class LipResNet(nn.Module):
             setattr(self, f"layer{index + 1}", nn.Sequential(first, BasicBlock(channels, channels, 1)))
 
     def stem(self, lips: Tensor) -> Tensor:
-        """Lips (B, V, H, W) -> (B, C, V, H / 4, W / 4); the first and last frame stand in for those beyond the clip."""
+        """Apply the stem: (B, V, H, W) -> (B, C, V, H / 4, W / 4); the first and last frame pad the clip in time."""
         clips, num_frames = lips.shape[:2]
         reach = self.stem_frames // 2
         padded = torch.cat([lips[:, :1].expand(-1, reach, -1, -1), lips, lips[:, -1:].expand(-1, reach, -1, -1)], dim=1)
@@ -58,13 +58,13 @@ class LipResNet(nn.Module):
         return _unstack(x, clips, num_frames)
 
     def stage(self, index: int, x: Tensor) -> Tensor:
-        """Stage ``index`` (0 to 3): (B, C, V, H, W) -> (B, C', V, H', W')."""
+        """Apply stage ``index`` (0 to 3): (B, C, V, H, W) -> (B, C', V, H', W')."""
         clips, num_frames = x.shape[0], x.shape[2]
         frames = x.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
         return _unstack(getattr(self, f"layer{index + 1}")(frames), clips, num_frames)
 
     def load_torchvision(self, state: dict[str, Tensor]) -> None:
-        """Load torchvision's resnet18 (needs width 64), to answer to a still grey picture as it does.
+        """Load torchvision's resnet18 (width 64); a still grey picture then gives the same features.
 
         The colours of the stem are averaged, times three as grey is all of them, and shared out among the frames.
         """
@@ -75,5 +75,5 @@ class LipResNet(nn.Module):
 
 
 def _unstack(frames: Tensor, clips: int, num_frames: int) -> Tensor:
-    """(B * V, C, H, W) -> (B, C, V, H, W)."""
+    """Unstack frames: (B * V, C, H, W) -> (B, C, V, H, W)."""
     return frames.unflatten(0, (clips, num_frames)).transpose(1, 2)

@@ -89,11 +89,11 @@ def test_cut_ends_every_track() -> None:
     assert [track.frames for track in linker.tracks] == [[0, 5], [8]]
 
 
-def test_looks_of_a_long_track_are_few_and_from_all_its_time() -> None:
+def test_descriptors_of_a_long_track_are_few_and_from_all_its_time() -> None:
     track = Track()
     for k in range(1000):
         track.add(5 * k, made_face(0), lambda k=k: np.array([float(k)], np.float32))
-    kept = [float(value[0]) for value in track.looks]
+    kept = [float(value[0]) for value in track.descriptors]
     assert MAX_DESCRIPTORS // 2 <= len(kept) <= MAX_DESCRIPTORS
     assert kept == sorted(kept)
     assert kept[0] == 0
