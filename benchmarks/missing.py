@@ -58,7 +58,7 @@ def enhanced(model: Checkpoint, sound: np.ndarray, mouths: np.ndarray) -> np.nda
     """Sound (N,) at 16 kHz with mouths (V, 88, 88), as `avse enhance` does it."""
     blocks = [sound[:, None]]
     stats = compute_audio_stats(blocks, SAMPLE_RATE)
-    made = enhance_blocks(model.net, blocks, SAMPLE_RATE, stats, iter(mouths[:, None]))
+    made = enhance_blocks(model.net, blocks, SAMPLE_RATE, stats, [iter(mouths[:, None])])
     return np.concatenate(list(made))[:, 0]
 
 

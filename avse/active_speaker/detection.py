@@ -34,6 +34,8 @@ CORRELATION_FRAMES = 75
 CLEAR_CORRELATION = 0.10
 SILENT_DB = -25.0
 RAMP_FRAMES = 5
+MIN_MOTION_FRAMES = 25
+MAX_PAUSE_FRAMES, MIN_SPEECH_FRAMES = 12, 10
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,24 @@ class SpeakerActivity:
     def score(self) -> np.ndarray:
         """Correlation while the mouth moves, averaged over all frames, (K,): largest for the active speaker."""
         return np.asarray((self.av_correlation * (self.motion > SPEAKING_MOTION) * self.visible).mean(1))
+
+    @property
+    def speaking(self) -> np.ndarray:
+        """When each face speaks, (K, V) bool: its mouth moves and is clearly correlated with the audio.
+
+        Pauses of up to half a second count as speech; what is shorter than 0.4 s does not.
+        """
+        flags = self.visible & (self.motion > SPEAKING_MOTION) & (self.av_correlation > CLEAR_CORRELATION)
+        return np.stack([_without_short_runs(face) for face in flags])
+
+    @property
+    def is_still(self) -> np.ndarray:
+        """Which faces never move their mouths, such as those on photographs, (K,) bool.
+
+        One movement of any length makes the mouth count as moving for about a second.
+        """
+        moving = ((self.motion > SPEAKING_MOTION) & self.visible).sum(1)
+        return np.asarray(moving < min(MIN_MOTION_FRAMES, max(self.visible.shape[1] // 5, 1)))
 
 
 def detect_activity(
@@ -150,6 +170,18 @@ def _observe(net: SpeechNet, mono: np.ndarray, crops: np.ndarray) -> np.ndarray:
     predicted = predict_bands(net, mouths).flatten(1)
     energies = mel_energies(torch.from_numpy(mono.copy()))
     return torch.cat([predicted, energies, mouth_change(mouths, mouths.flatten(2).any(-1))], 1).numpy()
+
+
+def _without_short_runs(flags: np.ndarray) -> np.ndarray:
+    """Fill short gaps of a flag (V,), then clear short runs."""
+    flags = flags.copy()
+    for value, shortest in ((False, MAX_PAUSE_FRAMES), (True, MIN_SPEECH_FRAMES)):
+        edges = np.flatnonzero(np.diff(flags.astype(int))) + 1
+        for begin, end in zip([0, *edges], [*edges, len(flags)], strict=True):
+            is_inside = value or (begin > 0 and end < len(flags))
+            if flags[begin] == value and end - begin < shortest and is_inside:
+                flags[begin:end] = not value
+    return flags
 
 
 def _sliding_correlation(lips: np.ndarray, audio: np.ndarray, visible: np.ndarray) -> np.ndarray:

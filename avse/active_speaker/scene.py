@@ -31,6 +31,17 @@ class Scene:
         gain = detection.activity_gain(self.activity, index) if len(self.tracks) > 1 else None
         return TargetSpeaker(self.tracks[index], gain, self.activity.av_offset_frames)
 
+    def speech_intervals(self, index: int) -> list[tuple[float, float]]:
+        """Return when a face speaks: begins and ends in seconds; nothing if the activity was not measured."""
+        return [] if self.activity is None else intervals(self.activity.speaking[index])
+
+    @property
+    def speaking_faces(self) -> list[int]:
+        """Indices of the faces whose mouths move at all; all faces if the activity was not measured."""
+        if self.activity is None:
+            return list(range(len(self.tracks)))
+        return np.flatnonzero(~self.activity.is_still).tolist()
+
     def visible_share(self, index: int, num_frames: int) -> float:
         """Return the share of the frames in which a face is visible."""
         return float(mouth_roi.mouth_pose(self.tracks[index], num_frames).visible.mean())
@@ -72,7 +83,12 @@ class Scene:
             motion_share = round(float(self.activity.motion_share[index]), 3)
             correlation = round(float(self.activity.mean_correlation[index]), 3)
             offset_seconds = self.activity.av_offset_frames / VIDEO_FPS
+            speech = self.speech_intervals(index)
+            speech_seconds = sum(end - begin for begin, end in speech)
             values |= {
+                "speech_seconds": round(speech_seconds, 2),
+                "speech_share": round(speech_seconds * VIDEO_FPS / max(num_frames, 1), 4),
+                "speech_intervals_seconds": speech,
                 "mouth_motion_share": motion_share, "av_correlation": correlation, "av_offset_seconds": offset_seconds,
                 "mouth_moves_share": motion_share, "mouth_with_sound": correlation,
                 "picture_late_seconds": offset_seconds,

@@ -24,7 +24,9 @@ from avse.progress import Report, Stage, span
 MIN_CORRELATION = 0.03
 """Over 20 s the correlation of a speaker's own lips is above this, and that of most others is below
 (docs/experiments/recordings.md)."""
-SPEAKER_WORDS = ("active", "largest", "left", "right")
+SPEAKER_WORDS = ("active", "largest", "left", "right", "everyone")
+MIN_OTHER_SECONDS = 1.0
+SEVERAL = ("everyone", "all")
 MAX_FACES = 12
 MIN_SCORE = 0.03
 
@@ -60,6 +62,12 @@ class Selection:
         return self.targets[0].av_correlation if self.targets else None
 
     @property
+    def removed(self) -> list[int]:
+        """Indices of the faces that speak for a second or more, and whose voices are not kept."""
+        spoken = {k: sum(b - a for a, b in self.scene.speech_intervals(k)) for k in range(len(self.scene.tracks))}
+        return [k for k, seconds in spoken.items() if seconds >= MIN_OTHER_SECONDS and k not in self.indices]
+
+    @property
     def warnings(self) -> list[tuple[str, str]]:
         """Return (code, text) of a compensated AV offset, and of lips that do not go with the audio."""
         late, found = self.av_offset_seconds, []
@@ -90,7 +98,7 @@ def select_targets(
         return Selection()
     choice = parse_speaker(speaker, "all")
     scene = analyse_faces(recording, stats, net, report, measure_all, tracks)
-    indices = tuple(range(len(scene.tracks))) if choice == "all" else _one(select_face(scene, choice))
+    indices = tuple(scene.speaking_faces) if choice in SEVERAL else _one(select_face(scene, choice))
     on_frame = _frame_progress(report, "watching mouths", stats.num_frames)
     targets = (compensate_av_offset(net, recording, stats, scene.target(index), on_frame) for index in indices)
     return Selection(scene, indices, tuple(target for target in targets if target))

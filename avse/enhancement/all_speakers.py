@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from avse.enhancement.pipeline import Options, Pipeline, open_recording
-from avse.enhancement.result import audio_warnings
-from avse.enhancement.validation import check_recording
+from avse.enhancement.result import Message, audio_warnings
+from avse.enhancement.validation import check_background, check_recording
 from avse.errors import InputError, UsageError
 from avse.faces.thumbnail import face_thumbnail
 from avse.faces.tracking import Track
 from avse.io import atomic, jsonl, reader
 from avse.io.ffmpeg import DEFAULT_LIMITS, Limits
+from avse.io.formats import AUDIO_OUTPUTS, VIDEO_OUTPUTS
 from avse.progress import Report, silent
 from avse.weights.checkpoint import Checkpoint
 from avse.weights.pretrained import load_model
 
 FACES_JSON = "faces.json"
+STILL = "The mouth never moves: no voice was written for this face."
 
 
 def enhance_all(
     recording: str | Path,
     folder: str | Path,
     *,
+    suffix: str = ".wav",
     model: str | Path | Checkpoint = "avse",
     device: str = "auto",
     strength: float = 1.0,
+    loudness_lufs: float | None = None,
+    background: str | Path | None = None,
     audio_track: int = 1,
     limits: Limits = DEFAULT_LIMITS,
     force: bool = False,
@@ -35,41 +44,107 @@ def enhance_all(
 ) -> dict[str, Any]:
     """Write ``face-1.wav``, ``face-1.png`` and so on, one for every face, and ``faces.json``, into ``folder``.
 
-    The audio keeps rate, channels and length of the recording. Returns what ``faces.json`` holds: for every face its
-    number, position, when it is visible, and its files.
+    The audio keeps rate, channels and length of the recording. A face whose mouth never moves, such as one on a
+    photograph, gets a thumbnail and a line in ``faces.json``, but no voice.
+
+    Args:
+        suffix: .wav or .flac; or .mp4, .mkv or .mov for a video of each person.
+        background: a file for what belongs to none of the faces; all voices and it add up to the recording.
+        The others are those of `avse.enhancement.pipeline.enhance`.
+
+    Returns:
+        What ``faces.json`` holds: facts about the recording, and for every face its number, position, when it is
+        visible, when it speaks, and its files.
 
     Raises:
         UsageError: an option or path cannot be used. InputError: the recording cannot be read, or shows no face.
     """
+    started = time.perf_counter()
     source, folder = Path(recording), Path(folder)
-    options = Options(speaker="all", strength=strength, measure_all=True)
+    removed = Path(background) if background else None
+    options = Options(
+        speaker="all", strength=strength, loudness_lufs=loudness_lufs, with_background=removed is not None,
+        measure_all=True,
+    )  # fmt: skip
     options.check()
+    check_suffix(suffix)
     check_recording(source)
     check_output_folder(folder, force)
+    check_background(source, None, removed, force)
     checkpoint = model if isinstance(model, Checkpoint) else load_model(str(model), device)
-    pipeline = Pipeline(checkpoint, open_video(source, audio_track, limits), options, on_progress)
-    scene, num_frames = pipeline.selection.scene, pipeline.stats.num_frames
-    if not scene.tracks:
-        raise InputError(f"There is no face in {source}.", "Leave out --speaker to use the audio alone.")
-    names = [f"face-{k + 1}" for k in range(len(scene.tracks))]
-    folder.mkdir(exist_ok=True)
-    with atomic.never_replacing([folder / f"{name}.wav" for name in names], force):
-        pipeline.write_all([folder / f"{name}.wav" for name in names])
+    opened = open_video(source, audio_track, limits, folder / f"face-1{suffix}")
+    pipeline = Pipeline(checkpoint, opened, options, on_progress)
+    selection = pipeline.selection
+    if not selection.targets:
+        raise InputError(f"There is no face in {source}, or none that moves.", "Leave out --speaker: audio alone.")
+    files = {k: folder / f"face-{k + 1}{suffix}" for k in selection.indices}
+    outputs = [*files.values(), *([removed] if removed else [])]
+    with _new_folder(folder), atomic.never_replacing(outputs, force):
+        written = pipeline.write(outputs)
+    levels = {k: one.levels for k, one in zip(files, written, strict=False)}
     facts = [
-        scene.facts(k, num_frames)
-        | {
-            "sound": f"{name}.wav",
-            "thumbnail": _save_thumbnail(folder / f"{name}.png", pipeline.recording, scene.tracks[k]),
-        }
-        for k, name in enumerate(names)
+        selection.scene.facts(k, pipeline.stats.num_frames)
+        | {"sound": files[k].name if k in files else None}
+        | {"thumbnail": _save_thumbnail(folder / f"face-{k + 1}.png", opened, track)}
+        | ({"levels": asdict(found)} if (found := levels.get(k)) else {})
+        | ({} if k in files else {"reason": STILL})
+        for k, track in enumerate(selection.scene.tracks)
     ]
-    notes = [text for _, text in audio_warnings(pipeline.recording, pipeline.stats, is_clipped=True)]
-    summary = {"recording": str(source), "notes": notes, "faces": facts}
+    summary = _summary(pipeline, source, facts, removed) | {"elapsed_seconds": time.perf_counter() - started}
     jsonl.write_json(folder / FACES_JSON, summary)
+    kept = {FACES_JSON, *(name for face in facts for name in (face["sound"], face["thumbnail"]))}
     for path in _face_files(folder):
-        if path.stem not in names:
+        if path.name not in kept:
             path.unlink()
     return summary
+
+
+def check_suffix(suffix: str) -> None:
+    """Raise UsageError for a type of file that cannot be written."""
+    if suffix not in AUDIO_OUTPUTS | VIDEO_OUTPUTS:
+        known = ", ".join(sorted(AUDIO_OUTPUTS | VIDEO_OUTPUTS))
+        raise UsageError(f"--suffix {suffix} cannot be written.", f"Use one of: {known}")
+
+
+def _summary(
+    pipeline: Pipeline, source: Path, faces: Sequence[dict[str, Any]], background: Path | None
+) -> dict[str, Any]:
+    """Return what ``faces.json`` holds, without the time taken."""
+    sound, stats = pipeline.recording.sound, pipeline.stats
+    is_clipped = pipeline.options.loudness_lufs is None
+    warnings = [
+        *audio_warnings(pipeline.recording, stats, is_clipped),
+        *map(Message._make, pipeline.selection.warnings),
+    ]
+    visible = [face["seen_share"] for face in faces]
+    return {
+        "recording": str(source),
+        "model": str(pipeline.checkpoint.about.get("name", "")),
+        "duration_seconds": stats.num_samples / sound.sample_rate,
+        "sample_rate": sound.sample_rate,
+        "num_channels": sound.num_channels,
+        "num_faces": len(faces),
+        "seen_share": max(visible),
+        "background": str(background) if background else None,
+        "note": " ".join(text for _, text in warnings),
+        "notes": [text for _, text in warnings],
+        "warnings": [warning._asdict() for warning in warnings],
+        "faces": list(faces),
+    }
+
+
+@contextlib.contextmanager
+def _new_folder(folder: Path) -> Iterator[None]:
+    """Make a folder where there is none; it vanishes again if the work in it fails."""
+    is_new = not folder.is_dir()
+    folder.mkdir(exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        if is_new:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
 
 
 def analyse_recording(
@@ -88,9 +163,9 @@ def analyse_recording(
     return Pipeline(checkpoint, open_video(path, audio_track, limits), options, on_progress)
 
 
-def open_video(path: Path, audio_track: int, limits: Limits) -> reader.Recording:
-    """Open a recording that has audio and video. InputError if it has not."""
-    recording = open_recording(path, audio_track, limits)
+def open_video(path: Path, audio_track: int, limits: Limits, output: Path | None = None) -> reader.Recording:
+    """Open a recording that has audio and video, and check that ``output`` can hold it. InputError if not."""
+    recording = open_recording(path, audio_track, limits, output)
     if recording.video is None:
         raise InputError(f"{path} has no picture.", "Give a video.")
     return recording
@@ -108,8 +183,8 @@ def check_output_folder(folder: Path, force: bool) -> None:
 
 
 def _face_files(folder: Path) -> list[Path]:
-    """Return audio files and thumbnails of faces, of this recording or of an earlier one."""
-    return [path for path in sorted(folder.glob("face-*")) if re.fullmatch(r"face-[0-9]+\.(wav|png)", path.name)]
+    """Return voices and thumbnails of faces, of this recording or of an earlier one."""
+    return [path for path in sorted(folder.glob("face-*")) if re.fullmatch(r"face-[0-9]+\.[a-z0-9]+", path.name)]
 
 
 def _save_thumbnail(path: Path, recording: reader.Recording, track: Track) -> str | None:

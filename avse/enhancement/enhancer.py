@@ -34,7 +34,7 @@ class Enhancer(Checkpoint):
         channels: Channels = "auto",
         colour: Colour = "rgb",
     ) -> Any:
-        """Enhance the voice of one person in the frames.
+        """Enhance the voice of one person in the frames, or of everyone.
 
         Args:
             waveform: an array, tensor or list: (N,), (N, C) or (C, N), or a batch (B, C, N) whose items are enhanced
@@ -44,7 +44,7 @@ class Enhancer(Checkpoint):
                 or Pillow images; the first is shown when the audio begins. For a batch one of these for each item.
                 None uses the audio alone.
             fps: frames per second, any rate.
-            speaker: which face: "active", "largest", "left", "right", or its number, 1 for the largest.
+            speaker: which face: "active", "largest", "left", "right", or its number, 1 for the largest; or "everyone".
             strength: 1 keeps the voice alone. Less mixes the original in: nothing is attenuated by more than
                 -20 log10(1 - strength) dB.
             channels: where the channels are, "first" or "last"; "auto" tells by the shape where it can.
@@ -77,7 +77,7 @@ class Enhancer(Checkpoint):
         channels: Channels = "auto",
         colour: Colour = "rgb",
     ) -> list[Any]:
-        """Enhance the voice of every face in the frames: a list of results as `enhance` gives, largest face first.
+        """Enhance the voice of every face whose mouth moves: a list of results as `enhance` gives, largest face first.
 
         Takes what `enhance` takes, but no batch. Where no face is found, the list is empty.
         """

@@ -5,6 +5,8 @@ Legend: `B` batch, `C` channels, `F` frequency bins, `T` STFT frames, `N` sample
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -56,6 +58,16 @@ def prepare_window(net: SpeechNet, waveforms: np.ndarray, crops: np.ndarray, rms
     )
     waveform, level = torch.from_numpy(waveforms.copy()).to(device), torch.tensor([rms], device=device)
     return features.prepare(waveform, mouths, visible, level, net.config)
+
+
+def add_masks(masks: Sequence[Tensor]) -> Tensor:
+    """Add the masks of several faces, each (B, F, T), without their phases; the sum is limited to 1.
+
+    The mask of a single face is returned as it is.
+    """
+    if len(masks) == 1:
+        return masks[0]
+    return torch.stack([mask.abs() for mask in masks]).sum(0).clamp(max=1.0)
 
 
 @torch.inference_mode()

@@ -11,18 +11,19 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
 from avse.active_speaker.selection import Selection, check_speaker, parse_speaker, select_targets
 from avse.dsp.levels import AudioStats, compute_audio_stats
 from avse.dsp.windowing import BLOCK_SECONDS
+from avse.enhancement.background import with_background
 from avse.enhancement.loudness import Levels, check_loudness, normalised
 from avse.enhancement.result import Result, build_result
 from avse.enhancement.spooling import spooled
 from avse.enhancement.streaming import enhance_streams
-from avse.enhancement.validation import check_paths, check_strength, check_tracks
+from avse.enhancement.validation import check_background, check_paths, check_strength, check_tracks
 from avse.errors import InputError
 from avse.faces.thumbnail import face_thumbnail
 from avse.faces.tracking import Track
@@ -40,13 +41,15 @@ Output = Path | BinaryIO | None
 class Options:
     """Hold what is wanted of a recording; the fields are explained at `enhance`.
 
-    ``measure_all`` measures the activity of a single face, too.
+    ``with_background`` asks for what is removed as one more output; ``measure_all`` measures the activity of a single
+    face, too. The speaker "all" asks for an output of each face.
     """
 
     use_video: bool = True
     speaker: str | int = "active"
     strength: float = 1.0
     loudness_lufs: float | None = None
+    with_background: bool = False
     measure_all: bool = False
 
     def check(self) -> None:
@@ -90,46 +93,67 @@ class Pipeline:
             )
         self.checkpoint = checkpoint if self.selection.targets else for_audio_only(checkpoint)
 
+    @property
+    def num_outputs(self) -> int:
+        """How many blocks `stream` yields at a time, without the background."""
+        return max(len(self.selection.targets), 1) if self.options.speaker == "all" else 1
+
     def stream(self) -> Iterator[tuple[np.ndarray, ...]]:
-        """Yield the enhanced audio: a block (N, C) for each target at a time, or one block without a target."""
-        return enhance_streams(
-            self.checkpoint.net, self.recording, self.stats, self.selection.targets, self._report, self.options.strength
-        )
+        """Yield the enhanced audio in blocks (N, C): one of each output at a time, then one of the background."""
+        voices = enhance_streams(
+            self.checkpoint.net, self.recording, self.stats, self.selection.targets, self._report,
+            self.options.strength, together=self.num_outputs == 1,
+        )  # fmt: skip
+        return with_background(voices, self.recording) if self.options.with_background else voices
 
-    def write(self, output: Output) -> tuple[np.ndarray | None, Levels | None]:
-        """Write the only voice to a file or stream, or return it as an array (N, C); and the loudness, if normalised.
+    def write(self, outputs: Sequence[Output]) -> list[Written]:
+        """Write every output to a file or a stream, or keep it as an array; one for each block of `stream`.
 
-        A file appears when it is whole.
+        Files appear when all of them are whole. The loudness of the background is never changed.
         """
-        folder = output.parent if isinstance(output, Path) else None
-        with span(Stage.WRITE), self._normalised((block for (block,) in self.stream()), folder) as (blocks, levels):
-            return write_output(output, self.recording, self.stats.num_samples, blocks), levels
-
-    def write_all(self, outputs: Sequence[Path]) -> list[Levels | None]:
-        """Write the voice of each target to a file of its own; all files appear when all are whole."""
-        sound, levels = self.recording.sound, []
-        folder = outputs[0].parent
+        folder = next((output.parent for output in outputs if isinstance(output, Path)), None)
         with contextlib.ExitStack() as stack, span(Stage.WRITE):
-            partials = [stack.enter_context(atomic.atomic_path(path)) for path in outputs]
-            spools = stack.enter_context(
-                spooled(self.stream(), len(outputs), sound.sample_rate, sound.num_channels, folder)
-            )
-            for partial, spool in zip(partials, spools, strict=True):
-                with self._normalised(spool.blocks(), folder) as (blocks, level):
-                    write_file(partial, self.recording, self.stats.num_samples, blocks)
-                levels.append(level)
-        return levels
+            partials = [stack.enter_context(_partial(output)) for output in outputs]
+            streams: list[Iterator[np.ndarray]] = [(block for (block,) in self.stream())]
+            if len(outputs) > 1:
+                sound = self.recording.sound
+                form = len(outputs), sound.sample_rate, sound.num_channels
+                streams = [spool.blocks() for spool in stack.enter_context(spooled(self.stream(), *form, folder))]
+            return [
+                self._write_one(partial, blocks, folder, is_voice=index < self.num_outputs)
+                for index, (partial, blocks) in enumerate(zip(partials, streams, strict=True))
+            ]
+
+    def _write_one(self, output: Output, blocks: Iterator[np.ndarray], folder: Path | None, is_voice: bool) -> Written:
+        sound = self.recording.sound
+        target_lufs = self.options.loudness_lufs if is_voice else None
+        with normalised(blocks, sound.sample_rate, sound.num_channels, target_lufs, folder) as (loud, levels):
+            if isinstance(output, Path):
+                write_file(output, self.recording, self.stats.num_samples, loud)
+                return Written(None, levels)
+            return Written(write_output(output, self.recording, self.stats.num_samples, loud), levels)
 
     def result(self, levels: Levels | None = None, is_clipped: bool = False) -> Result:
         """Return what is known after the work; paths, audio and time are left to the caller."""
         name = str(self.checkpoint.about.get("name", ""))
         return build_result(self.recording, self.stats, self.selection, self.uses_video, name, levels, is_clipped)
 
-    def _normalised(
-        self, blocks: Iterator[np.ndarray], folder: Path | None
-    ) -> contextlib.AbstractContextManager[tuple[Iterator[np.ndarray], Levels | None]]:
-        sound = self.recording.sound
-        return normalised(blocks, sound.sample_rate, sound.num_channels, self.options.loudness_lufs, folder)
+
+class Written(NamedTuple):
+    """Hold an output that stays in memory, (N, C), and its loudness, if it was normalised."""
+
+    waveform: np.ndarray | None
+    levels: Levels | None
+
+
+@contextlib.contextmanager
+def _partial(output: Output) -> Iterator[Output]:
+    """Yield a new file beside a file, which takes its place at the end; anything else as it is."""
+    if not isinstance(output, Path):
+        yield output
+        return
+    with atomic.atomic_path(output) as partial:
+        yield partial
 
 
 def enhance(
@@ -144,12 +168,13 @@ def enhance(
     loudness_lufs: float | None = None,
     audio_track: int = 1,
     limits: Limits = DEFAULT_LIMITS,
+    background: str | Path | bool = False,
     force: bool = False,
     with_thumbnail: bool = False,
     tracks: Sequence[Track] | None = None,
     on_progress: Report = silent,
 ) -> Result:
-    """Enhance one voice of a recording, and write it to ``output``; a video output keeps the picture bit by bit.
+    """Enhance the voice of one person, or of everyone, and write it to ``output``; a video output keeps the picture.
 
     The audio keeps its sample rate, its channels, its length to the sample, and its place under the picture. Without a
     picture or a face the audio alone is used, and ``Result.note`` says so: the model `avse` then hands over to
@@ -162,13 +187,16 @@ def enhance(
         model: name of a shipped model, path of a checkpoint, or a checkpoint already loaded.
         device: auto, cpu or cuda.
         use_video: False ignores the picture.
-        speaker: "active" for the face whose lips go best with the audio; "largest", "left" or "right"; or the number
-            of a face. For a file of each face see `avse.enhancement.all_speakers.enhance_all`.
+        speaker: "active" for the face whose lips go best with the audio; "largest", "left" or "right"; the number of a
+            face; or "everyone" for the voices of all people who are seen, together. For a file of each person see
+            `avse.enhancement.all_speakers.enhance_all`.
         strength: 1 keeps the voice alone. Less mixes the original in: nothing is attenuated by more than
             -20 log10(1 - strength) dB.
         loudness_lufs: target integrated loudness (BS.1770), reached as far as true peaks of -1 dBFS allow.
         audio_track: which of several audio tracks, counted from 1.
         limits: what an untrusted recording may ask for.
+        background: a file for what was removed, or True for ``Result.background``. Voice and background add up to
+            the recording, before any change of loudness.
         force: replace an existing output.
         with_thumbnail: also return a thumbnail of the target speaker's face.
         tracks: the face tracks where they are known, from `avse.faces.face_tracker.track_faces`; None detects them.
@@ -181,23 +209,28 @@ def enhance(
     """
     started = time.perf_counter()
     target = Path(output) if isinstance(output, str | Path) else output
-    options = Options(use_video, parse_speaker(speaker), strength, loudness_lufs)
+    removed = Path(background) if isinstance(background, str | Path) else None
+    options = Options(use_video, parse_speaker(speaker), strength, loudness_lufs, with_background=bool(background))
     options.check()
-    with local_file(recording, limits) as source, atomic.never_replacing([target], force):
+    with local_file(recording, limits) as source, atomic.never_replacing([target, removed], force):
         check_paths(source, target, force)
+        check_background(source, target, removed, force)
         checkpoint = model if isinstance(model, Checkpoint) else load_model(str(model), device)
         opened = open_recording(source, audio_track, limits, target)
         pipeline = Pipeline(checkpoint, opened, options, on_progress, tracks)
-        waveform, levels = pipeline.write(target)
+        voice, *rest = pipeline.write([target, removed] if background else [target])
         track = pipeline.selection.track
         thumbnail = face_thumbnail(opened, track) if with_thumbnail and track else None
-    result = pipeline.result(levels, is_clipped=target is not None and levels is None)
+    result = pipeline.result(voice.levels, is_clipped=target is not None and voice.levels is None)
     return result.replace(
-        model=result.model or ("" if isinstance(model, Checkpoint) else str(model)),
         input=source if isinstance(recording, str | Path) else Path("-"),
         output=target if isinstance(target, Path) else None,
-        waveform=waveform, thumbnail=thumbnail, elapsed_seconds=time.perf_counter() - started,
-    )  # fmt: skip
+        model=result.model or ("" if isinstance(model, Checkpoint) else str(model)),
+        waveform=voice.waveform,
+        background=rest[0].waveform if rest else None,
+        thumbnail=thumbnail,
+        elapsed_seconds=time.perf_counter() - started,
+    )
 
 
 def open_recording(path: Path, audio_track: int, limits: Limits, output: Output = None) -> reader.Recording:

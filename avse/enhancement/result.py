@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +17,7 @@ from avse.io import reader
 
 CLIPPING_PEAK = 1.12
 """Peak from which clipping is reported: 1 dB above full scale, which lossy coding alone does not reach."""
-NO_WARNINGS = frozenset({"face_visible", "picture_ignored", "loudness"})
+NO_WARNINGS = frozenset({"face_visible", "faces_visible", "picture_ignored", "loudness"})
 
 
 class Message(NamedTuple):
@@ -43,7 +44,11 @@ class Result:
     note: str
     """What a user should know, in sentences."""
     speaker: int = 0
-    """Number of the target speaker's face, counted from 1, as `avse faces` shows them; 0 if there is none."""
+    """Number of the target speaker's face, as `avse faces` counts them from 1; 0 if there is none, or several."""
+    speakers: list[int] = field(default_factory=list)
+    """Numbers of all faces whose voices were kept."""
+    faces: list[dict[str, Any]] = field(default_factory=list)
+    """Facts about each face, as in ``avse faces --json``; ``speech_seconds`` and the like if there are several."""
     scores: dict[str, Any] = field(default_factory=dict)
     levels: Levels | None = None
     waveform: np.ndarray | None = field(default=None, repr=False, compare=False)
@@ -54,6 +59,8 @@ class Result:
     """Seconds by which the video came later than the audio, which was compensated; negative if earlier."""
     av_correlation: float | None = None
     """Correlation of the lips of a single face, visible for 20 s or more, with the audio; 0 by chance."""
+    background: np.ndarray | None = field(default=None, repr=False, compare=False)
+    """What was removed, float32 (N, C), where it was asked for without a file."""
     warnings: list[Message] = field(default_factory=list)
     """What was unusual, as (code, text); the texts are part of the note."""
     thumbnail: bytes | None = field(default=None, repr=False, compare=False)
@@ -78,8 +85,9 @@ class Result:
 
         ``picture_late_seconds`` and ``mouth_with_sound`` are earlier names that will be removed.
         """
-        values = asdict(replace(self, waveform=None, thumbnail=None))
-        del values["waveform"], values["thumbnail"]
+        values = asdict(replace(self, waveform=None, background=None, thumbnail=None))
+        for name in ("waveform", "background", "thumbnail"):
+            del values[name]
         return values | {
             "warnings": [warning._asdict() for warning in self.warnings],
             "real_time_factor": self.elapsed_seconds / max(self.duration_seconds, 1e-9),
@@ -104,11 +112,13 @@ def build_result(
         is_clipped: whether the output cannot hold samples beyond full scale.
     """
     scene, index = selection.scene, selection.index
-    share = 0.0 if index is None else scene.visible_share(index, stats.num_frames)
+    visible = [scene.visible_share(k, stats.num_frames) for k in selection.indices]
+    share = max(visible, default=0.0)
     messages = [
         *visibility_messages(recording, stats, use_video, share, selection),
         *audio_warnings(recording, stats, is_clipped),
         *([Message(*levels.message)] if levels else []),
+        *removed_speakers(selection),
     ]
     return Result(
         input=recording.path,
@@ -122,6 +132,8 @@ def build_result(
         elapsed_seconds=0.0,
         note=" ".join(message.text for message in messages),
         speaker=0 if index is None else index + 1,
+        speakers=[k + 1 for k in selection.indices],
+        faces=[scene.facts(k, stats.num_frames) for k in range(len(scene.tracks))],
         levels=levels,
         seen_seconds=[] if index is None else scene.visible_intervals(index, stats.num_frames),
         av_offset_seconds=selection.av_offset_seconds,
@@ -154,9 +166,43 @@ def visibility_messages(
         return [Message("no_picture", "There is no picture; the sound alone was used.")]
     if not use_video:
         return [Message("picture_ignored", "The picture was not looked at; the sound alone was used.")]
-    if share == 0 or selection.index is None:
+    if share == 0:
         return [Message("no_face", "There is no face in the picture, or none that moves; the sound alone was used.")]
-    visible = f"{selection.scene.describe(selection.index)} seen {share:.0%} of the time"
+    warnings = [Message(*warning) for warning in selection.warnings]
+    if selection.index is None:
+        places = ", ".join(selection.scene.place(k) for k in selection.indices)
+        return [
+            Message("faces_visible", f"The voices of {len(selection.indices)} faces were kept: {places}."),
+            *warnings,
+        ]
     is_whole = share > 0.995
+    visible = f"{selection.scene.describe(selection.index)} seen {share:.0%} of the time"
     code, rest = ("face_visible", ".") if is_whole else ("face_partly_visible", "; the sound alone elsewhere.")
-    return [Message(code, visible + rest), *(Message(*warning) for warning in selection.warnings)]
+    return [Message(code, visible + rest), *warnings]
+
+
+def removed_speakers(selection: Selection) -> list[Message]:
+    """Return a warning for each face that also speaks, and whose voice was removed."""
+    scene = selection.scene
+    return [
+        Message(
+            "speaker_removed",
+            f"Face {k + 1} ({scene.place(k)}) also speaks {format_intervals(scene.speech_intervals(k))}; removed. "
+            "Keep everyone: --speaker everyone.",
+        )
+        for k in selection.removed
+    ]
+
+
+def format_intervals(intervals: Sequence[tuple[float, float]], most: int = 4) -> str:
+    """Return intervals in seconds as text, such as 0:02-0:05 and 0:11-0:15."""
+    texts = [f"{_clock(begin)}-{_clock(end)}" for begin, end in intervals[:most]]
+    if len(intervals) > most:
+        texts.append(f"{len(intervals) - most} times more")
+    return " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

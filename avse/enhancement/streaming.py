@@ -17,7 +17,14 @@ from avse.config import SAMPLES_PER_FRAME, VIDEO_FPS
 from avse.dsp import overlap_add, resampling
 from avse.dsp.levels import AudioStats
 from avse.dsp.windowing import BLOCK_SECONDS, OVERLAP_FRAMES, model_windows
-from avse.enhancement.masking import apply_mask, compute_mask, half_hop_ensemble, interpolate_gain, processing_rate
+from avse.enhancement.masking import (
+    add_masks,
+    apply_mask,
+    compute_mask,
+    half_hop_ensemble,
+    interpolate_gain,
+    processing_rate,
+)
 from avse.enhancement.validation import check_samples
 from avse.faces import mouth_roi
 from avse.io import reader
@@ -32,19 +39,24 @@ def enhance_streams(
     targets: Sequence[TargetSpeaker],
     report: Report,
     strength: float = 1.0,
+    together: bool = False,
 ) -> Iterator[tuple[np.ndarray, ...]]:
     """Enhance the voice of each target speaker in one pass over audio and video.
 
     Yields a block (N, C) for each target at a time, float32 at the recording's own rate, as many samples in all as the
-    recording has. Without targets it yields one block, enhanced from the audio alone.
+    recording has. Without targets it yields one block, enhanced from the audio alone; with ``together`` it yields one
+    block with the voices of all targets.
     """
     rate, num_frames = recording.sound.sample_rate, stats.num_frames
     mouths = mouth_streams(recording, targets, num_frames) if targets else [mouth_roi.blank_crops(num_frames)]
-    gains = [target.gain for target in targets] or [None]
-    blocks = itertools.tee(reader.read_audio(recording, BLOCK_SECONDS, rate, recording.sound.num_channels), len(mouths))
+    masked = list(zip(mouths, [target.gain for target in targets] or [None], strict=True))
+    outputs = [masked] if together else [[one] for one in masked]
+    blocks = itertools.tee(
+        reader.read_audio(recording, BLOCK_SECONDS, rate, recording.sound.num_channels), len(outputs)
+    )
     voices = (
-        enhance_blocks(net, audio, rate, stats, crops, strength, gain)
-        for audio, crops, gain in zip(blocks, mouths, gains, strict=True)
+        enhance_blocks(net, audio, rate, stats, [crops for crops, _ in faces], strength, [gain for _, gain in faces])
+        for audio, faces in zip(blocks, outputs, strict=True)
     )
     done = 0
     for step in timed_items(Stage.OVERLAP_ADD, zip(*voices, strict=True)):
@@ -74,30 +86,42 @@ def enhance_blocks(
     blocks: Iterable[np.ndarray],
     sample_rate: int,
     stats: AudioStats,
-    mouths: Iterator[np.ndarray],
+    mouths: Sequence[Iterator[np.ndarray]],
     strength: float = 1.0,
-    gain: np.ndarray | None = None,
+    gains: Sequence[np.ndarray | None] = (None,),
 ) -> Iterator[np.ndarray]:
-    """Enhance a stream of audio blocks (N, C).
+    """Enhance a stream of audio blocks (N, C): the voice of one face, or of several faces together.
+
+    The masks of several faces are added, and limited to 1, so that nothing is louder than in the recording.
 
     Args:
-        mouths: (1, 88, 88), one crop for each video frame.
+        mouths: for each face a stream of crops (1, 88, 88), one for each video frame.
         strength: 1 applies the mask alone, 0 changes nothing. In between, the original is mixed in, so that nothing is
             attenuated by more than -20 log10(1 - strength) dB.
-        gain: (V,), applied to the mask, one value for each video frame.
+        gains: for each face (V,), applied to its mask, one value for each video frame; None is 1 everywhere.
     """
     rate, hop = processing_rate(sample_rate, net.config.hop), net.config.hop
     per_frame, num_frames = rate // VIDEO_FPS, stats.num_frames
     for_net, for_mask = itertools.tee(blocks)
     mono_windows = model_windows(resampling.to_model_rate(for_net, sample_rate), num_frames, SAMPLES_PER_FRAME)
     full_windows = model_windows(resampling.resample(for_mask, sample_rate, rate), num_frames, per_frame)
-    gains = model_windows(iter([np.ones(num_frames, np.float32) if gain is None else gain]), num_frames, 1)
-    windows = zip(mono_windows, full_windows, model_windows(mouths, num_frames, 1), gains, strict=True)
+    ones = np.ones(num_frames, np.float32)
+    faces = zip(
+        *(
+            zip(model_windows(crops, num_frames, 1), model_windows(iter([level]), num_frames, 1), strict=True)
+            for crops, level in zip(mouths, (ones if gain is None else gain for gain in gains), strict=True)
+        ),
+        strict=True,
+    )
 
-    def mask(mono: np.ndarray, crops: np.ndarray, level: np.ndarray) -> Tensor:
-        found = compute_mask(net, half_hop_ensemble(mono[:, 0], hop), crops, stats.rms)
-        return 1 + strength * (found * interpolate_gain(level, found.shape[-1]) - 1)
+    def mask(mono: np.ndarray, shown: Sequence[tuple[np.ndarray, np.ndarray]]) -> Tensor:
+        both_grids, masks = half_hop_ensemble(mono[:, 0], hop), []
+        for crops, level in shown:
+            found = compute_mask(net, both_grids, crops, stats.rms)
+            masks.append(found * interpolate_gain(level, found.shape[-1]))
+        return 1 + strength * (add_masks(masks) - 1)
 
-    pieces = (apply_mask(full, mask(mono, crops, level), per_frame, hop) for mono, full, crops, level in windows)
+    windows = zip(mono_windows, full_windows, faces, strict=True)
+    pieces = (apply_mask(full, mask(mono, shown), per_frame, hop) for mono, full, shown in windows)
     joined = overlap_add.crossfade(pieces, OVERLAP_FRAMES * per_frame)
     return resampling.trim_to_length(resampling.resample(joined, rate, sample_rate), stats.num_samples)

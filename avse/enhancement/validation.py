@@ -29,6 +29,20 @@ def check_paths(source: Path | BinaryIO, target: Path | BinaryIO | None, force: 
     atomic.check_output(target, force, [source] if isinstance(source, Path) else [])
 
 
+def check_background(
+    source: Path | BinaryIO, target: Path | BinaryIO | None, background: Path | None, force: bool
+) -> None:
+    """Raise UsageError for a file for the background that cannot be written, or that is the output itself."""
+    if background is None:
+        return
+    if background.suffix.lower() not in AUDIO_OUTPUTS:
+        known = ", ".join(sorted(AUDIO_OUTPUTS))
+        raise UsageError(f"The background cannot be a '{background.suffix}' file.", f"Use one of: {known}")
+    if isinstance(target, Path) and background.resolve() == target.resolve():
+        raise UsageError(f"{background} cannot be both output and background.", "Name two files.")
+    atomic.check_output(background, force, [source] if isinstance(source, Path) else [])
+
+
 def check_recording(source: Path) -> None:
     """UsageError for a path that names no file, InputError for an empty one."""
     if source.is_dir():

@@ -37,7 +37,7 @@ def test_all_appear_when_all_are_whole_whatever_the_folder_is_called(
         assert not any(path.exists() for path in paths)
 
     monkeypatch.setattr(pipeline, "stream", watched)
-    assert pipeline.write_all(paths) == [None, None]
+    assert pipeline.write(paths) == [(None, None)] * 2
     assert sorted(folder.iterdir()) == paths
     for path, level in zip(paths, (0.25, -0.25), strict=True):
         with path.open("rb") as file:
@@ -51,5 +51,5 @@ def test_nothing_is_left_of_a_failure(pipeline: Pipeline, tmp_path: Path, monkey
 
     monkeypatch.setattr(pipeline, "stream", broken)
     with pytest.raises(KeyboardInterrupt):
-        pipeline.write_all([tmp_path / "1.wav", tmp_path / "2.wav"])
+        pipeline.write([tmp_path / "1.wav", tmp_path / "2.wav"])
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,28 @@
+"""The background: what enhancement removes from a recording.
+
+Legend: `C` channels, `N` samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from avse.dsp.windowing import BLOCK_SECONDS
+from avse.io import reader
+
+
+def with_background(
+    voices: Iterator[tuple[np.ndarray, ...]], recording: reader.Recording
+) -> Iterator[tuple[np.ndarray, ...]]:
+    """Append to each step of blocks (N, C) the recording less their sum. The audio is decoded once more for it."""
+    audio = recording.sound
+    original = reader.read_audio(recording, BLOCK_SECONDS, audio.sample_rate, audio.num_channels)
+    held: np.ndarray = np.zeros((0, audio.num_channels), np.float32)
+    for blocks in voices:
+        num_samples = len(blocks[0])
+        while len(held) < num_samples:
+            held = np.concatenate([held, next(original)])
+        yield (*blocks, held[:num_samples] - sum(blocks))
+        held = held[num_samples:]

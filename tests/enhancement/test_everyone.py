@@ -1,0 +1,164 @@
+"""Everyone at once, what was removed, and the background: of two made-up people who take turns and overlap."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from panels import make_lips_readable, write_panel
+
+import avse
+from avse.enhancement.enhancer import Enhancer, load_model
+from avse.enhancement.result import format_intervals
+from avse.errors import UsageError
+from avse.io import reader
+
+FRAMES = np.arange(250)
+LEFT, RIGHT = (FRAMES < 75) | (FRAMES >= 200), (FRAMES >= 125)
+"""The left one speaks 0 to 3 s and 8 to 10 s, the right one 5 to 10 s."""
+
+
+@pytest.fixture(scope="module")
+def panel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("panel") / "panel.mp4"
+    write_panel(path, LEFT, RIGHT)
+    return path
+
+
+@pytest.fixture
+def model(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Enhancer:
+    make_lips_readable(monkeypatch)
+    return load_model(str(tiny_model), "cpu")
+
+
+def written(path: Path) -> np.ndarray:
+    return np.asarray(soundfile.read(path, dtype="float64", always_2d=True)[0])
+
+
+def level_db(waveform: np.ndarray) -> float:
+    return float(10 * np.log10(np.mean(np.square(waveform)) + 1e-12))
+
+
+def test_everyone_is_the_limited_sum_of_the_masks(panel: Path, see_through: Path) -> None:
+    """Two masks that keep everything are not heard twice."""
+    result = avse.enhance(panel, model=str(see_through), speaker="everyone")
+    before = reader.load_audio(reader.probe(panel))
+    assert result.waveform is not None
+    assert np.abs(result.waveform - before).max() < 1e-4
+    assert result.speakers == [1, 2]
+    assert "2 faces were kept" in result.note
+
+
+def test_each_person_is_as_loud_with_everyone_as_alone(panel: Path, model: Enhancer, tmp_path: Path) -> None:
+    together = avse.enhance(panel, model=model, speaker="everyone").waveform
+    summary = avse.enhance_all(panel, tmp_path / "all", model=model)
+    assert together is not None
+    alone = {face["position"]: written(tmp_path / "all" / face["sound"]) for face in summary["faces"]}
+    for place, begin, end in (("left", 1.0, 2.5), ("right", 5.5, 7.5)):
+        part = slice(int(begin * 16000), int(end * 16000))
+        separate = np.abs(alone["left"][part]) + np.abs(alone["right"][part])
+        assert level_db(alone[place][part]) - 0.1 <= level_db(together[part]) <= level_db(separate) + 0.1
+
+
+@pytest.mark.parametrize("speaker", ["active", "everyone"])
+@pytest.mark.parametrize("strength", [1.0, 0.8])
+def test_voice_and_background_add_up_to_the_recording(
+    panel: Path, model: Enhancer, tmp_path: Path, speaker: str, strength: float
+) -> None:
+    voice, background = tmp_path / "voice.wav", tmp_path / "background.wav"
+    avse.enhance(panel, voice, model=model, speaker=speaker, strength=strength, background=background)
+    np.testing.assert_allclose(written(voice) + written(background), reader.load_audio(reader.probe(panel)), atol=1e-4)
+    assert level_db(written(background)) > -60
+    in_memory = avse.enhance(panel, model=model, speaker=speaker, strength=strength, background=True)
+    assert in_memory.background is not None
+    np.testing.assert_allclose(in_memory.background, written(background), atol=1e-4)
+    assert "background" not in in_memory.as_dict()
+
+
+def test_background_of_all_is_what_belongs_to_nobody(panel: Path, model: Enhancer, tmp_path: Path) -> None:
+    summary = avse.enhance_all(panel, tmp_path / "all", model=model, background=tmp_path / "rest.flac")
+    voices = [written(tmp_path / "all" / face["sound"]) for face in summary["faces"]]
+    total = sum(voices) + written(tmp_path / "rest.flac")
+    np.testing.assert_allclose(total, reader.load_audio(reader.probe(panel)), atol=1e-4)
+    assert summary["background"] == str(tmp_path / "rest.flac")
+
+
+@pytest.mark.parametrize(("name", "word"), [("voice.wav", "both"), ("rest.mp4", ".mp4"), ("old.wav", "exists")])
+def test_background_that_cannot_be_is_refused(
+    panel: Path, model: Enhancer, tmp_path: Path, name: str, word: str
+) -> None:
+    (tmp_path / "old.wav").write_text("old")
+    with pytest.raises(UsageError, match=word):
+        avse.enhance(panel, tmp_path / "voice.wav", model=model, background=tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["old.wav"]
+
+
+def test_it_is_said_who_was_removed_and_when(panel: Path, model: Enhancer) -> None:
+    left = avse.enhance(panel, model=model, speaker="left")
+    (warning,) = [each for each in left.warnings if each.code == "speaker_removed"]
+    other = next(face for face in left.faces if face["position"] == "right")
+    assert warning.text.startswith(f"Face {other['number']} (right) also speaks 0:0")
+    assert warning.text.endswith("; removed. Keep everyone: --speaker everyone.")
+    assert left.note.endswith(warning.text)
+    assert {"code": "speaker_removed", "text": warning.text} in left.as_dict()["warnings"]
+    everyone = avse.enhance(panel, model=model, speaker="everyone")
+    assert [each for each in everyone.warnings if each.code == "speaker_removed"] == []
+
+
+def test_speech_of_each_face_is_found_to_a_second(panel: Path, model: Enhancer) -> None:
+    faces = {face["position"]: face for face in avse.enhance(panel, model=model).as_dict()["faces"]}
+    for place, truth in (("left", LEFT), ("right", RIGHT)):
+        found = np.zeros(250, bool)
+        for begin, end in faces[place]["speech_intervals_seconds"]:
+            found[round(begin * 25) : round(end * 25)] = True
+        assert np.mean(found != truth) < 0.25
+        assert faces[place]["speech_seconds"] == pytest.approx(found.sum() / 25, abs=0.01)
+        assert faces[place]["speech_share"] == pytest.approx(found.mean(), abs=0.001)
+
+
+def test_arrays_give_everyone_too(panel: Path, model: Enhancer) -> None:
+    recording = reader.probe(panel)
+    frames = np.stack(list(reader.read_frames(recording)))
+    from_arrays = model.enhance(reader.load_audio(recording), 16000, frames, 25, speaker="everyone")
+    expected = avse.enhance(panel, model=model, speaker="everyone").waveform
+    np.testing.assert_allclose(from_arrays, expected, atol=1e-3)
+
+
+def test_face_that_never_moves_has_no_voice(model: Enhancer, tmp_path: Path) -> None:
+    path = tmp_path / "photograph.mp4"
+    write_panel(path, np.ones(100, bool), np.zeros(100, bool))
+    summary = avse.enhance_all(path, tmp_path / "all", model=model)
+    by_place = {face["position"]: face for face in summary["faces"]}
+    assert by_place["right"]["sound"] is None
+    assert "never moves" in by_place["right"]["reason"]
+    moving = by_place["left"]["number"]
+    assert {item.name for item in (tmp_path / "all").iterdir()} == {
+        "faces.json", "face-1.png", "face-2.png", f"face-{moving}.wav",
+    }  # fmt: skip
+    assert avse.enhance(path, model=model, speaker="everyone").speakers == [moving]
+
+
+def test_every_person_gets_a_film_and_a_loudness(panel: Path, model: Enhancer, tmp_path: Path) -> None:
+    summary = avse.enhance_all(panel, tmp_path / "all", model=model, suffix=".mkv", loudness_lufs=-30.0)
+    for face in summary["faces"]:
+        assert face["sound"] == f"face-{face['number']}.mkv"
+        assert reader.probe(tmp_path / "all" / face["sound"]).video is not None
+        assert face["levels"]["after_lufs"] == pytest.approx(-30.0, abs=0.1)
+    with pytest.raises(UsageError, match="suffix"):
+        avse.enhance_all(panel, tmp_path / "other", model=model, suffix=".doc")
+
+
+@pytest.mark.parametrize(
+    ("intervals", "text"),
+    [
+        ([(2.2, 5.4)], "0:02-0:05"),
+        ([(2.0, 5.0), (11.0, 15.0)], "0:02-0:05 and 0:11-0:15"),
+        ([(0.0, 1.0), (61.0, 62.0), (3599.6, 3605.0)], "0:00-0:01, 1:01-1:02 and 1:00:00-1:00:05"),
+        ([(k, k + 1.0) for k in range(7)], "0:00-0:01, 0:01-0:02, 0:02-0:03, 0:03-0:04 and 3 times more"),
+        ([], ""),
+    ],
+)
+def test_intervals_as_text(intervals: list[tuple[float, float]], text: str) -> None:
+    assert format_intervals(intervals) == text
