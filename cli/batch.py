@@ -16,38 +16,62 @@ import typer
 from avse.io.ffmpeg import DEFAULT_LIMITS, Limits
 
 from .batch_progress import bars
-from .options import AudioTrack, Device, Json, Loudness, MaxMegabytes, MaxSeconds, Model, NoVideo, Quiet, Strength, lufs
+from .options import (
+    SPEAKERS,
+    AudioTrack,
+    Device,
+    Json,
+    Loudness,
+    MaxMegabytes,
+    MaxSeconds,
+    Model,
+    NoVideo,
+    Quiet,
+    Strength,
+    complete,
+    lufs,
+)
 
 if TYPE_CHECKING:
     from avse.batch.discovery import Item
     from avse.batch.job import EnhanceJob
     from avse.batch.run import Engine, Settings
 
+SUFFIXES = (".wav", ".flac", ".mp4", ".mkv", ".mov", "keep")
 Engines = Enum("Engines", {"local": "local", "ray": "ray"}, type=str)
 
 Recordings = Annotated[
-    str, typer.Argument(metavar="DIR|URL|@LIST", help="Folder, fsspec URL, or @FILE with one recording a line.")
+    str, typer.Argument(metavar="DIR|URL|@LIST", help="Folder, fsspec URL, or @FILE with one recording per line.")
 ]
-Output = Annotated[str, typer.Option("--output", "-o", help="Folder or URL; the input's tree is mirrored in it.")]
-Suffix = Annotated[str, typer.Option(help="Of the outputs: .wav, .flac, .mp4, .mkv, .mov; keep: each recording's own.")]
-Pattern = Annotated[str | None, typer.Option("--glob", help="Only names or paths that match: '*.mp4'.")]
-Recursive = Annotated[bool, typer.Option("--recursive/--flat", help="Also what lies in folders below.")]
-Listed = Annotated[Path | None, typer.Option("--list", help="Only what this file names, one a line, below the folder.")]
-Number = Annotated[str, typer.Option("--jobs", "-j", help="Recordings at a time: a number, or auto.")]
-Speaker = Annotated[str, typer.Option(help="Whose voice: active (goes best with the sound), largest, left, right.")]
+Output = Annotated[str, typer.Option("--output", "-o", help="Output folder or URL; mirrors the input folder.")]
+Suffix = Annotated[
+    str,
+    typer.Option(
+        metavar="|".join(SUFFIXES), autocompletion=complete(*SUFFIXES), help="File type; keep: that of the recording."
+    ),
+]
+Pattern = Annotated[str | None, typer.Option("--glob", help="Only names or paths that match, e.g. '*.mp4'.")]
+Recursive = Annotated[bool, typer.Option("--recursive/--flat", help="Include subfolders, or not.")]
+Listed = Annotated[
+    Path | None,
+    typer.Option("--list", help="Only the files listed here, one per line."),
+]
+Number = Annotated[str, typer.Option("--jobs", "-j", metavar="NUMBER|auto", help="Recordings processed in parallel.")]
+Speaker = Annotated[
+    str, typer.Option(metavar="|".join(SPEAKERS), autocompletion=complete(*SPEAKERS), help="Target speaker.")
+]
 References = Annotated[
-    Path | None, typer.Option(help="The same voices recorded clean, in the same tree: scores for each.")
+    Path | None, typer.Option(help="Folder of clean recordings with the same structure: compute scores.")
 ]
 Results = Annotated[
-    Path | None, typer.Option(help="Folder of results.jsonl, summary.json and report.html; OUTPUT by default.")
+    Path | None,
+    typer.Option(help="Folder for results and report; the output folder by default."),
 ]
-Where = Annotated[Engines, typer.Option(help="local: processes here. ray: a cluster.")]
-Address = Annotated[str, typer.Option(help="Of the Ray cluster: auto, HOST:6379, or local.")]
-Share = Annotated[
-    float | None, typer.Option(min=0, help="Share of a GPU for each job on a cluster; 0.25 if it has any.")
-]
-Force = Annotated[bool, typer.Option("--force", "-f", help="Redo what is done.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Show what would be done, and do nothing.")]
+Where = Annotated[Engines, typer.Option(help="local: processes on this machine; ray: a cluster.")]
+Address = Annotated[str, typer.Option(metavar="auto|HOST:PORT|local", help="Address of the Ray cluster.")]
+Share = Annotated[float | None, typer.Option(min=0, help="GPU share of each job on a cluster; 0.25 if it has GPUs.")]
+Force = Annotated[bool, typer.Option("--force", "-f", help="Redo finished recordings.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Show what would be done without doing it.")]
 
 
 def batch(
@@ -77,9 +101,10 @@ def batch(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Enhance every recording of a folder into a tree like it. The same command goes on where it was stopped.
+    """Enhance every recording in a folder and mirror its structure in the output.
 
-    What is done is skipped. A recording that fails is listed and stops nothing; the exit code is then 1.
+    Run the same command again to resume: finished files are skipped. Failed files are listed at the end and set the
+    exit code to 1.
 
     Example:
     avse batch recordings/ -o cleaned/
@@ -162,7 +187,7 @@ def _results(results: Path | None, output: str) -> Path:
     from avse.errors import UsageError
 
     if results is None and storage.is_url(output):
-        raise UsageError("Lines cannot be added to a file behind a URL.", "Name a local folder for them: --results DIR")
+        raise UsageError("The results cannot be written to a URL.", "Name a local folder: --results DIR")
     return results or Path(output)
 
 
@@ -173,7 +198,7 @@ def _number(jobs: str) -> int | None:
     if jobs == "auto":
         return None
     if not jobs.isdecimal() or int(jobs) == 0:
-        raise UsageError(f"--jobs {jobs} is no number of jobs.", "Give a number from 1, or auto.")
+        raise UsageError(f"--jobs {jobs} is not a number of jobs.", "Use a number from 1 up, or auto.")
     return int(jobs)
 
 

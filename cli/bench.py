@@ -17,15 +17,13 @@ HEADER = ("stage", "s per s", "of the whole", "floor", "times", "floor is")
 
 def bench(
     recording: Annotated[
-        Path | None, typer.Argument(help="Video or sound file; without one, the first of: avse samples.")
+        Path | None, typer.Argument(help="Video or audio file; default: the first of avse samples.")
     ] = None,
     model: Model = "avse",
     device: Device = "auto",
-    seconds: Annotated[float, typer.Option(help="Use only the beginning of a longer recording.")] = 20.0,
-    repeat: Annotated[int, typer.Option(min=1, help="Measure so many times; the least counts.")] = 3,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Say nothing but the real-time factor and errors.")
-    ] = False,
+    seconds: Annotated[float, typer.Option(help="Use only the first seconds of the recording.")] = 20.0,
+    repeat: Annotated[int, typer.Option(min=1, help="Number of runs; the fastest counts.")] = 3,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the real-time factor and errors.")] = False,
     as_json: Json = False,
 ) -> None:
     """Say where the time of avse enhance goes on this machine, stage by stage.

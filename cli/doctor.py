@@ -13,12 +13,12 @@ from .tables import write_table
 
 def doctor(
     as_json: Json = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only what is wrong.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print problems only.")] = False,
 ) -> None:
-    """Say whether this machine is fit, and what to type if not.
+    """Check this installation and show how to fix it.
 
-    It looks at Python, torch, torchaudio, GPU, ffmpeg, face detector, models, memory, disk and optional packages.
-    Exit code 3 if something is missing that avse needs, else 0.
+    Checks Python, torch, torchaudio, GPU, ffmpeg, face detector, models, memory, disk and optional packages. Exit code
+    3 if something that avse needs is missing, else 0.
 
     Example: avse doctor
     avse doctor --json > for-the-bug-report.json

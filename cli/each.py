@@ -15,10 +15,10 @@ def each_folder(speaker: str, output: Path | None) -> Path | None:
     """Where the sounds of all faces go: ``all`` with -o, or ``each:FOLDER``; None if one face is asked for."""
     if speaker.startswith("each:"):
         if output or speaker == "each:":
-            raise typer.BadParameter("each:FOLDER names the folder itself; leave -o away.", param_hint="--speaker")
+            raise typer.BadParameter("each:FOLDER names the output folder; omit -o.", param_hint="--speaker")
         return Path(speaker.removeprefix("each:"))
     if output is None:
-        raise typer.BadParameter("Name a file, such as -o clean.wav.", param_hint="'--output' / '-o'")
+        raise typer.BadParameter("Missing output file, e.g. -o clean.wav.", param_hint="'--output' / '-o'")
     return output if speaker == "all" else None
 
 
@@ -28,8 +28,8 @@ def check_each(recording: Path, folder: Path, asks_for_more: object) -> None:
 
     if asks_for_more or PIPE in (recording, folder):
         raise UsageError(
-            "Sounds of all faces have no single score, report or loudness, come from a file, and go into a folder.",
-            "Leave --reference, --report, --loudness and --no-video away, or name one speaker.",
+            "--speaker all reads a file and writes a folder; scores, reports, loudness and --no-video do not apply.",
+            "Omit --reference, --report, --loudness and --no-video, or select one speaker.",
         )
 
 

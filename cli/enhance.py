@@ -10,7 +10,21 @@ import typer
 from avse.io.ffmpeg import DEFAULT_LIMITS, Limits
 
 from .each import check_each, each_folder, enhance_all
-from .options import AudioTrack, Device, Json, Loudness, MaxMegabytes, MaxSeconds, Model, NoVideo, Quiet, Strength, lufs
+from .options import (
+    SPEAKERS,
+    AudioTrack,
+    Device,
+    Json,
+    Loudness,
+    MaxMegabytes,
+    MaxSeconds,
+    Model,
+    NoVideo,
+    Quiet,
+    Strength,
+    complete,
+    lufs,
+)
 from .pipes import PIPE, open_ends
 from .progress import progress
 from .reports import check_report, is_page, write_report
@@ -19,18 +33,26 @@ if TYPE_CHECKING:
     from avse.enhancement.result import Result
 
 
-Recording = Annotated[Path, typer.Argument(help="Video or sound file, in any usual format; - for standard input.")]
+Recording = Annotated[Path, typer.Argument(help="Video or audio file in any common format; - for standard input.")]
 Output = Annotated[
-    Path | None, typer.Option("--output", "-o", help="clean.wav, .flac; or .mp4, .mkv, .mov: picture kept; - for WAV.")
+    Path | None,
+    typer.Option(
+        "--output", "-o", help="File to write: .wav, .flac; .mp4, .mkv or .mov keep the video; - for WAV on stdout."
+    ),
 ]
 Speaker = Annotated[
-    str, typer.Option(help="active, largest, left, right, or a number; all: every face, into the folder -o.")
+    str,
+    typer.Option(
+        metavar="|".join((*SPEAKERS, "all", "NUMBER")),
+        autocompletion=complete(*SPEAKERS, "all"),
+        help="Target speaker; a number is one of avse faces; all writes one file per face into the folder -o.",
+    ),
 ]
 Reference = Annotated[
-    Path | None, typer.Option(help="The same voice recorded clean: scores before and after (PESQ, STOI, ...).")
+    Path | None, typer.Option(help="Clean recording of the same voice: print PESQ, STOI, ESTOI, SI-SDR.")
 ]
-Report = Annotated[Path | None, typer.Option(help="Write what was done: page.html with players, or .json.")]
-Force = Annotated[bool, typer.Option("--force", "-f", help="Replace output and report if they exist.")]
+Report = Annotated[Path | None, typer.Option(help="Write a report: .html with audio players, or .json.")]
+Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite output and report.")]
 
 
 def enhance(
@@ -51,9 +73,11 @@ def enhance(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Write the voice of the person one sees, without the other voices and the noise.
+    """Extract one person's speech from a recording.
 
-    The sound keeps its rate, its channels and its length. Example: avse enhance interview.mp4 -o clean.mp4
+    The output keeps the sample rate, the channels and the length of the recording.
+
+    Example: avse enhance interview.mp4 -o clean.mp4
     """
     from avse.active_speaker import selection
     from avse.enhancement.pipeline import enhance as run
@@ -114,9 +138,9 @@ def _check_extras(recording: Path, output: Path, reference: Path | None, report:
     if output != PIPE:
         atomic.check_output(output, force, read)
     if reference and through_pipe:
-        raise UsageError("Scores need files.", "Leave --reference away, or name files for input and output.")
+        raise UsageError("--reference does not work with pipes.", "Use files, or omit --reference.")
     if report:
         atomic.check_output(report, force, read)
         check_report(report, output)
         if is_page(report) and through_pipe:
-            raise UsageError("A page with players needs files.", "Name files for input and output, or a report.json.")
+            raise UsageError("--report page.html does not work with pipes.", "Use files, or a .json report.")

@@ -17,44 +17,44 @@ if TYPE_CHECKING:
 
 Methods = Annotated[
     list[str] | None,
-    typer.Option("--method", "-m", metavar="METHOD", help="What to compare; give it again for more. Default: avse."),
+    typer.Option("--method", "-m", metavar="METHOD", help="System to score; may be repeated. Default: avse."),
 ]
 Subsets = Annotated[
     list[str] | None,
-    typer.Option(metavar="SUBSET", help="Only this one; give it again for more. Default: all but those for training."),
+    typer.Option(metavar="SUBSET", help="Only this subset; may be repeated. Default: all except training subsets."),
 ]
 
 
 def evaluate(
-    folder: Annotated[Path, typer.Argument(help="Folder of mixtures; its layout is found out.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for rows, tables, estimates and report.")],
+    folder: Annotated[Path, typer.Argument(help="Folder of mixtures; its layout is detected.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for results, estimates and report.")],
     method: Methods = None,
-    layout: Annotated[str | None, typer.Option(metavar="LAYOUT", help="Of the folder, if it is not found out.")] = None,
-    videos: Annotated[Path | None, typer.Option(help="VoxCeleb2's films, where the mixtures are sounds only.")] = None,
+    layout: Annotated[str | None, typer.Option(metavar="LAYOUT", help="Layout of the folder, if not detected.")] = None,
+    videos: Annotated[Path | None, typer.Option(help="VoxCeleb2's videos, if the mixtures are audio only.")] = None,
     subset: Subsets = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first items of each subset.")] = None,
     jobs: Jobs = None,
     device: Device = "auto",
-    keep_estimates: Annotated[bool, typer.Option(help="Keep what the methods made, for the report to play.")] = True,
-    dnsmos: Annotated[bool, typer.Option("--dnsmos", help="Also DNSMOS, which needs no reference.")] = False,
+    keep_estimates: Annotated[bool, typer.Option(help="Keep the enhanced audio for the report.")] = True,
+    dnsmos: Annotated[bool, typer.Option("--dnsmos", help="Also compute DNSMOS, which needs no reference.")] = False,
     report: Annotated[bool, typer.Option(help="Write report.html.")] = True,
-    seed: Annotated[int, typer.Option(min=0, help="Of the confidence intervals.")] = 0,
-    force: Annotated[bool, typer.Option("--force", "-f", help="Throw away the results that are there.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of the confidence intervals.")] = 0,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Discard existing results.")] = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Score methods on a folder of mixtures: PESQ, STOI, ESTOI, SI-SDR, and how far each lies above the mixture.
+    """Score systems on a folder of mixtures: PESQ, STOI, ESTOI, SI-SDR and the improvement over the mixture.
 
-    METHOD is a model's name (avse models list) or PATH.safetensors, with :no-video behind it to ignore the picture; or
-    external:"COMMAND {in} {out}": {in} is the film with the mixture, {wav} the mixture alone, {out} the WAV to write.
-    NAME= before a method names it. The unprocessed mixture is always scored, as "mixed".
+    METHOD is a model name (avse models list) or PATH.safetensors, followed by :no-video to ignore the video; or
+    external:"COMMAND {in} {out}", where {in} is the video with the mixture as audio, {wav} the mixture and {out} the
+    WAV file to write. Prefix it with NAME= to name it. The unprocessed mixture is always scored, as "mixed".
 
     LAYOUT is one of avse (made by avse mix), muse (also USEV, ClearVoice), look2hear (CTCNet, RTFS-Net, IIANet,
     Dolphin), av-sepformer, visualvoice, avsec (1 to 3), avsec4, or pairs (noisy/ and clean/; mix/, s1/).
 
-    Run it again to go on where it stopped, or to add methods. Tables and report show the methods named last, so name
-    the earlier ones again; no score is computed twice. What cannot be scored is a row with its reason; exit code 1 if
-    there is any.
+    Run the command again to resume, or to add systems. Tables and report show the systems named last, so name the
+    earlier ones again; no score is computed twice. Items that cannot be scored are listed with the reason and set the
+    exit code to 1.
 
     Example:
     avse evaluate mixtures/ -o results/
@@ -87,7 +87,7 @@ def evaluate(
 
 def _in_words(found: Found) -> str:
     blind = sum(item.video is None for item in found.items)
-    without = f"; {blind} without a picture: the sound alone must do" if blind else ""
+    without = f"; {blind} without video: audio alone is used" if blind else ""
     return f"layout {found.layout}, {len(found.items)} items{without}"
 
 

@@ -17,21 +17,22 @@ HEADER = ("face", "where", "from", "to", "seen", "size", "mouth moves", "with th
 
 
 def faces(
-    recording: Annotated[Path, typer.Argument(help="A video, in any usual format.")],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Contact sheet to write, .png.")] = None,
+    recording: Annotated[Path, typer.Argument(help="Video file in any common format.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Contact sheet to write (.png).")] = None,
     model: Model = "avse",
     device: Device = "auto",
     audio_track: AudioTrack = 1,
     max_seconds: MaxSeconds = DEFAULT_LIMITS.max_seconds,
     max_megabytes: MaxMegabytes = DEFAULT_LIMITS.max_megabytes,
-    force: Annotated[bool, typer.Option("--force", "-f", help="Replace the sheet if it exists.")] = False,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Overwrite the contact sheet.")] = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Number the faces of a recording, as avse enhance --speaker takes them, largest first.
+    """List the faces in a recording, numbered for avse enhance --speaker, largest first.
 
-    "mouth moves" is the share of the time seen in which the mouth moves as in speech; "with the sound" says how well
-    that goes with what is heard: below 0.05 hardly, above 0.15 clearly. A star marks the active one.
+    "seen" is the share of the recording in which a face is visible; "mouth moves" the share of that time in which the
+    mouth moves as in speech; "with the sound" the correlation of the lips with the audio: below 0.05 hardly any, above
+    0.15 clear. A star marks the active speaker.
 
     Example:
     avse faces panel.mp4 -o sheet.png
@@ -47,7 +48,7 @@ def faces(
     if output:
         atomic.check_output(output, force, [recording])
         if output.suffix.lower() != ".png":
-            raise UsageError(f"A contact sheet cannot be a '{output.suffix}' file.", "Name it .png.")
+            raise UsageError(f"Cannot write a contact sheet as '{output.suffix}'.", "Use a name that ends in .png.")
     with progress(quiet) as show:
         limits = Limits(max_seconds, max_megabytes)
         look = analyse_recording(recording, load_model(model, device), show, audio_track=audio_track, limits=limits)

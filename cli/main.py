@@ -44,14 +44,15 @@ def main(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     version: Annotated[
         bool,
-        typer.Option("--version", "-V", callback=_version, is_eager=True, help="Show what a bug report should name."),
+        typer.Option("--version", "-V", callback=_version, is_eager=True, help="Show version information."),
     ] = False,
 ) -> None:
-    """Take a recording in which one sees people speak; get back the voice of the one you look at.
+    """Extract one person's speech from a video, using the audio and the lip movements.
 
     Start with: avse enhance input.mp4 -o clean.wav
 
-    Exit codes: 0 done, 1 an input failed, 2 wrong usage, 3 something is missing on this machine, 130 interrupted.
+    Exit codes: 0 done, 1 an input could not be used, 2 wrong usage, 3 something is missing on this machine,
+    130 interrupted.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # torch's threads sleep while they wait: ffmpeg needs the cores
     for stream in (sys.stdout, sys.stderr):
@@ -60,9 +61,9 @@ def main(
 
 
 RECORDINGS = "Recordings"
-MEASURING = "Measuring"
+MEASURING = "Evaluation"
 TRAINING = "Training"
-INSTALLATION = "This installation"
+INSTALLATION = "Installation"
 
 app.command(rich_help_panel=RECORDINGS)(enhance)
 app.command(rich_help_panel=RECORDINGS)(faces)

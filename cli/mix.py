@@ -14,26 +14,31 @@ Range = tuple[float, float]
 
 
 def mix(
-    source: Annotated[Path, typer.Argument(help="VoxCeleb2 as released, or SPEAKER/**/CLIP of any kind.")],
-    output: Annotated[Path, typer.Argument(help="Folder for the mixtures; made if it does not exist.")],
-    speakers: Annotated[int, typer.Option(min=1, max=5, help="People in a mixture, the target included.")] = 2,
-    level_db: Annotated[Range, typer.Option(help="Level of each interfering talker, lowest and highest.")] = (0, 0),
-    noise: Annotated[Path | None, typer.Option(help="Folder of noises, one folder for each kind or flat.")] = None,
+    source: Annotated[Path, typer.Argument(help="Folder of clips: VoxCeleb2 as released, or SPEAKER/**/CLIP.")],
+    output: Annotated[Path, typer.Argument(help="Folder for the mixtures; created if needed.")],
+    speakers: Annotated[int, typer.Option(min=1, max=5, help="Talkers per mixture, including the target.")] = 2,
+    level_db: Annotated[Range, typer.Option(metavar="LOW HIGH", help="Level range of each other talker.")] = (
+        0,
+        0,
+    ),
+    noise: Annotated[Path | None, typer.Option(help="Folder of noise files, flat or one subfolder per class.")] = None,
     noise_db: Annotated[
-        Range | None, typer.Option(help="Level of the noise, lowest and highest; -5 -5 by default.")
+        Range | None, typer.Option(metavar="LOW HIGH", help="Level range of the noise; -5 -5 by default.")
     ] = None,
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="Number of mixtures.")] = 100,
-    seconds: Annotated[float | None, typer.Option(help="Length of each; the target clip's by default.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed and clips give the same bytes.")] = 0,
-    layout: Annotated[str, typer.Option(help="avse; or muse, as MuSE, USEV and ClearVoice read it.")] = "avse",
+    seconds: Annotated[float | None, typer.Option(help="Length of a mixture; the target clip's by default.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed; the same seed and clips give identical files.")] = 0,
+    layout: Annotated[
+        str, typer.Option(metavar="avse|muse", help="Folder layout; muse is that of MuSE, USEV and ClearVoice.")
+    ] = "avse",
     jobs: Jobs = None,
-    force: Annotated[bool, typer.Option("--force", "-f", help="Replace the mixtures that are in the folder.")] = False,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Replace existing mixtures.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Mix talkers, and noise, into a folder that avse evaluate reads. Run it again to go on where it stopped.
+    """Make a folder of mixtures for avse evaluate. Run the command again to resume.
 
-    Levels are in dB relative to the target: 0 is as loud, -10 is quieter. OUTPUT/mix has the mixtures, s1 the target,
-    s2 and so on who talks over it, video the target's picture over the mixture, and mixtures.csv says what is what.
+    Levels are in dB relative to the target. OUTPUT/mix contains the mixtures, s1 the targets, s2 and so on the
+    interfering talkers, video the target's video with the mixture as audio; mixtures.csv lists all sources.
 
     Example: avse mix voxceleb2/ mixtures/ --speakers 3 --level-db -18 -6 --count 200
     """
@@ -50,6 +55,6 @@ def mix(
             passed += len(outcome.passed_over)
             show("mixing", done, count)
     if not quiet:
-        left_out = f"; {bad} failed, {passed} clips passed over: see {output / 'bad.csv'}" if bad or passed else ""
+        left_out = f"; {bad} failed, {passed} clips skipped: see {output / 'bad.csv'}" if bad or passed else ""
         typer.echo(f"{done - bad} mixtures in {output}{left_out}")
     raise typer.Exit(1 if bad or passed else 0)

@@ -9,32 +9,32 @@ from typing import Annotated, Any, TypeVar
 import typer
 from typer.core import TyperGroup
 
-from .options import Json, Quiet
+from .options import Json, Quiet, complete_model
 from .style import App
 from .tables import write_table
 
 models = App(
     name="models",
     cls=TyperGroup,
-    help="List, show, check, convert, narrow and average trained nets.",
+    help="List, show, verify, convert, average, prune and export models.",
     rich_markup_mode=None,
 )
 
 Number = TypeVar("Number", int, float)
 
-Name = Annotated[str, typer.Argument(help="Name of a model, or path of a .safetensors checkpoint.")]
+Name = Annotated[str, typer.Argument(help="Model name or .safetensors checkpoint.", autocompletion=complete_model)]
 
 
 @models.callback(invoke_without_command=True)
 def default(ctx: typer.Context, as_json: Json = False) -> None:
-    """List, show, check, convert, narrow and average trained nets. Without a command: list."""
+    """List, show, verify, convert, average, prune and export models. Without a command: list."""
     if ctx.invoked_subcommand is None:
         list_models(as_json)
 
 
 @models.command("list")
 def list_models(as_json: Json = False) -> None:
-    """List the nets of this installation: size, parameters, fusion and scores.
+    """List the installed models with size, parameters, fusion and scores.
 
     Example: avse models list
     """
@@ -55,7 +55,7 @@ def list_models(as_json: Json = False) -> None:
 
 @models.command()
 def show(name: Name, as_json: Json = False) -> None:
-    """Show the card of a net: what it was trained on, its licence, its weaknesses. Checkpoints tell their header.
+    """Show a model card: training data, licence, weaknesses. For a checkpoint, show its metadata.
 
     Example: avse models show avse
     avse models show runs/mmtm/best.safetensors --json
@@ -76,9 +76,9 @@ def show(name: Name, as_json: Json = False) -> None:
 
 @models.command()
 def verify(
-    name: Annotated[str | None, typer.Argument(help="Name or path; all shipped nets if it is left out.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Model name or checkpoint; default: all shipped models.")] = None,
 ) -> None:
-    """Check that a net is whole and loads, and that a shipped one is what was shipped, bit by bit.
+    """Verify that a model is complete and loads, and that a shipped model has its published SHA-256.
 
     Example: avse models verify
     """
@@ -91,15 +91,15 @@ def verify(
 @models.command()
 def convert(
     trained: Annotated[Path, typer.Argument(help="Checkpoint of a run, such as runs/mmtm/best.safetensors.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write; a .safetensors file.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write (.safetensors).")],
     name: Annotated[str, typer.Option(help="Name of the model.")],
-    data: Annotated[str, typer.Option(help="What it was trained on.")],
-    licence: Annotated[str, typer.Option(help="What the licences of that data allow.")],
-    force: Annotated[bool, typer.Option("--force", "-f", help="Replace the output if it exists.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Check everything, write nothing.")] = False,
+    data: Annotated[str, typer.Option(help="Training data.")],
+    licence: Annotated[str, typer.Option(help="What the licences of the training data allow.")],
+    force: Annotated[bool, typer.Option("--force", "-f", help="Overwrite the output.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Check everything without writing.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Make a model to use and to share from a checkpoint of avse train: half precision, and its papers in the header.
+    """Convert a training checkpoint to a model: half precision, with data and licence in its metadata.
 
     Example: avse models convert runs/mmtm/best.safetensors -o mine.safetensors --name mine --data "VoxCeleb2 dev" --licence "CC BY 4.0"
     avse enhance input.mp4 -o clean.wav --model mine.safetensors
@@ -110,7 +110,7 @@ def convert(
     from avse.weights.checkpoint import convert as write
 
     if output.suffix != ".safetensors":
-        raise UsageError(f"{output} would not be found as a model.", "Give it the suffix .safetensors.")
+        raise UsageError(f"{output} is not a .safetensors file.", "Use a name such as mine.safetensors.")
     atomic.check_output(output, force, [trained])
     path = pretrained.verify(str(trained))
     if not dry_run:
@@ -122,14 +122,14 @@ def convert(
 
 @models.command()
 def narrow(
-    trained: Annotated[Path, typer.Argument(help="Checkpoint of a run, or a model's file.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write; a .safetensors file.")],
+    trained: Annotated[Path, typer.Argument(help="Checkpoint of a run, or a model file.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write (.safetensors).")],
     audio_channels: Annotated[str, typer.Option(help="Channels of the audio stages, such as 8,16,24,32,48,64.")],
     lip_width: Annotated[int, typer.Option(help="Channels of the lip stream's first stage.", min=1)],
-    force: Annotated[bool, typer.Option("--force", "-f", help="Replace the output if it exists.")] = False,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Overwrite the output.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Take from a trained MMTM net the channels that count most: a start for a smaller one, to be trained further.
+    """Prune a trained MMTM network to its most important channels, as the start of a smaller one.
 
     Example: avse models narrow runs/mmtm/best.safetensors -o start.safetensors --audio-channels 8,16,24,32,48,64 --lip-width 8
     avse train --config configs/small.yaml --start-from start.safetensors --data cache/faces --val-speakers id1,id2 --run runs/small
@@ -152,15 +152,15 @@ def narrow(
 
 @models.command()
 def mean(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Nets: names of models, or checkpoints.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write; a .safetensors file.")],
-    shares: Annotated[str | None, typer.Option(help="Share of each, such as 0.4,0.6; equal ones if left out.")] = None,
-    force: Annotated[bool, typer.Option("--force", "-f", help="Replace the output if it exists.")] = False,
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Model names or checkpoints.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write (.safetensors).")],
+    shares: Annotated[str | None, typer.Option(help="Weight of each, e.g. 0.4,0.6; equal by default.")] = None,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Overwrite the output.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Average the weights of nets that began alike, such as a run's and those it started from: often better than each.
+    """Average the weights of models that share their start, such as a run and its starting point.
 
-    The header of what is written names each file's SHA-256 with its share, and the settings of the first.
+    The metadata of the result contains the SHA-256 and share of each model, and the settings of the first.
 
     Example: avse models mean runs/a/best.safetensors runs/b/best.safetensors -o mean.safetensors --shares 0.4,0.6
     """
@@ -187,7 +187,7 @@ def _numbers(option: str, words: str, kind: Callable[[str], Number], example: st
     try:
         return [kind(word) for word in words.split(",")]
     except ValueError:
-        raise UsageError(f"{option} {words} are no numbers.", f"Such as: {example}") from None
+        raise UsageError(f"{option} {words} is not a list of numbers.", f"Use e.g. {option} {example}.") from None
 
 
 def _sized(path: Path) -> str:
@@ -207,7 +207,7 @@ def _facts(header: Any) -> dict[str, Any]:
 def export(
     name: Name,
     output: Annotated[Path, typer.Option("--output", "-o", help="ONNX file to write, such as net.onnx.")],
-    force: Annotated[bool, typer.Option("--force", "-f", help="Replace the output if it exists.")] = False,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Overwrite the output.")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Export a model to ONNX, for onnxruntime without torch. Batch and time axes are dynamic.

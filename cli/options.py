@@ -2,26 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
 from avse.errors import UsageError
 
-Model = Annotated[str, typer.Option(help="Name of a model, or path of a .safetensors checkpoint.")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-NoVideo = Annotated[bool, typer.Option("--no-video", help="Ignore the picture; use the sound alone.")]
+SPEAKERS = ("active", "largest", "left", "right")
+DEVICES = ("auto", "cpu", "cuda")
+
+
+def complete(*choices: str) -> Callable[[str], list[str]]:
+    """Return what completes an option on Tab: those of its choices that begin as typed."""
+
+    def matching(incomplete: str) -> list[str]:
+        return [choice for choice in choices if choice.startswith(incomplete)]
+
+    return matching
+
+
+def complete_model(incomplete: str) -> list[str]:
+    """Return the shipped models whose names begin as typed."""
+    from avse.weights.pretrained import names
+
+    return [name for name in names() if name.startswith(incomplete)]
+
+
+Model = Annotated[
+    str,
+    typer.Option(metavar="NAME|PATH", autocompletion=complete_model, help="Model name or .safetensors checkpoint."),
+]
+Device = Annotated[
+    str, typer.Option(metavar="|".join(DEVICES), autocompletion=complete(*DEVICES), help="Device for the network.")
+]
+NoVideo = Annotated[bool, typer.Option("--no-video", help="Ignore the video; use the audio alone.")]
 Strength = Annotated[
     float,
-    typer.Option(min=0, max=1, help="0 changes nothing, 1 keeps the voice alone; 0.9 keeps the rest 20 dB lower."),
+    typer.Option(min=0, max=1, help="Amount of enhancement: 0 changes nothing, 0.9 keeps the background 20 dB lower."),
 ]
-Loudness = Annotated[str, typer.Option(help="Bring the output to so many LUFS, such as -16; or keep.")]
-AudioTrack = Annotated[int, typer.Option(help="Which of several sound tracks, counted from 1.")]
-MaxSeconds = Annotated[float, typer.Option(help="Refuse a longer recording.")]
-MaxMegabytes = Annotated[float, typer.Option(help="Refuse a larger file or stream.")]
+Loudness = Annotated[str, typer.Option(metavar="LUFS|keep", help="Normalise the output loudness, e.g. to -16 LUFS.")]
+AudioTrack = Annotated[int, typer.Option(help="Audio track to use, counted from 1.")]
+MaxSeconds = Annotated[float, typer.Option(help="Refuse longer recordings.")]
+MaxMegabytes = Annotated[float, typer.Option(help="Refuse larger files or streams.")]
 
-Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Processes; one per core by default.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Number of processes; one per core by default.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one line of JSON.")]
 
 
@@ -32,4 +58,4 @@ def lufs(text: str) -> float | None:
     try:
         return float(text)
     except ValueError:
-        raise UsageError(f"A loudness of {text!r} makes no sense.", "Give LUFS, such as -16, or keep.") from None
+        raise UsageError(f"--loudness {text} is not a number.", "Use LUFS, e.g. --loudness -16, or keep.") from None

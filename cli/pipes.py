@@ -16,7 +16,7 @@ def open_ends(recording: Path, output: Path) -> tuple[Path | BinaryIO, Path | Bi
     source: Path | BinaryIO = sys.stdin.buffer if recording == PIPE else recording
     target: Path | BinaryIO = sys.stdout.buffer if output == PIPE else output
     if recording == PIPE and sys.stdin.isatty():
-        raise UsageError("No recording comes in by standard input.", "Send one: avse enhance - -o out.wav < in.mp4")
+        raise UsageError("There is no recording on standard input.", "Redirect one: avse enhance - -o out.wav < in.mp4")
     if output == PIPE and sys.stdout.isatty():
-        raise UsageError("Sound makes no sense on a terminal.", "Send it on: avse enhance in.mp4 -o - | aplay")
+        raise UsageError("Cannot write audio to a terminal.", "Pipe it: avse enhance in.mp4 -o - | aplay")
     return source, target

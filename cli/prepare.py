@@ -12,19 +12,18 @@ from .progress import progress
 
 
 def prepare(
-    data: Annotated[Path, typer.Argument(help="Folder with SPEAKER/**/CLIP in it: films, or sounds alone.")],
+    data: Annotated[Path, typer.Argument(help="Folder of SPEAKER/**/CLIP: video or audio files.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the prepared clips.")],
     jobs: Jobs = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", "-n", help="Count what there is to do, and do nothing.")
+        bool, typer.Option("--dry-run", "-n", help="Count the recordings without preparing them.")
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Make recordings ready for training.
+    """Prepare recordings for training: extract mouth crops and audio.
 
-    Mouths and sound are cut out once, into small files that load without ffmpeg. The first folder's name
-    is the speaker's; in VoxCeleb2, dev/mp4 is found. Recordings that cannot be used are listed in bad.csv and left out.
-    All cores are used; stopped, the same command goes on where it was.
+    Each recording becomes a small file that loads without ffmpeg. The first folder level is the speaker; VoxCeleb2's
+    dev/mp4 is found. Recordings that cannot be used are listed in bad.csv. Run the same command again to resume.
 
     Example: avse prepare voxceleb2/ -o cache/faces
     avse prepare LibriSpeech/train-clean-100/ -o cache/voices
@@ -34,7 +33,7 @@ def prepare(
     pairs = corpus.sources(data, output)
     total = len(pairs)
     if dry_run:
-        typer.echo(f"{total} recordings; {sum(target.exists() for _, target in pairs)} of them are prepared already")
+        typer.echo(f"{total} recordings; {sum(target.exists() for _, target in pairs)} of them already prepared")
         return
     done = bad = 0
     with progress(quiet) as show:

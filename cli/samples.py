@@ -9,15 +9,15 @@ import typer
 
 
 def samples(
-    folder: Annotated[Path, typer.Argument(help="Where to write; made if it does not exist.")] = Path("samples"),
-    seed: Annotated[int, typer.Option(min=0, help="Another seed, other speech and noise.")] = 0,
-    force: Annotated[bool, typer.Option("--force", "-f", help="Write again what exists already.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Do not list what was written.")] = False,
+    folder: Annotated[Path, typer.Argument(help="Output folder; created if needed.")] = Path("samples"),
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of speech and noise.")] = 0,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Overwrite existing files.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Do not list the files.")] = False,
 ) -> None:
-    """Make two small recordings to try avse on.
+    """Write two small sample recordings.
 
-    A talking head over a second talker, and over noise, each with the clean voice as reference. Face and voices are
-    made up; the same seed gives the same recordings.
+    A talking head with a second talker, and with noise, each with a clean reference. Faces and voices are synthetic;
+    the same seed gives the same recordings.
 
     Example: avse samples my-samples
     avse enhance my-samples/talker-with-noise.mp4 -o clean.wav --reference my-samples/talker-with-noise.reference.wav

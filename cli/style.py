@@ -33,6 +33,18 @@ class Command(TyperCommand):
         with formatter.indentation():
             formatter.write_text(text)
 
+    def get_params(self, ctx: Any) -> Any:
+        """Return the parameters; arguments are shown in capitals."""
+        found = super().get_params(ctx)
+        for each in found:
+            if each.param_type_name == "argument" and each.metavar is None:
+                each.metavar = str(each.name).upper()
+        return found
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Return the words of the usage line, without braces around required arguments."""
+        return [piece.replace("...}...", "...").strip("{}") for piece in super().collect_usage_pieces(ctx)]
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write arguments, then the options under the names of their panels, then those that all commands share."""
         panels: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
@@ -40,13 +52,14 @@ class Command(TyperCommand):
         for each in self.get_params(ctx):
             panel = getattr(each, "rich_help_panel", None)
             if record := each.get_help_record(ctx):
+                record = (readable(record[0]), record[1])
                 if each.param_type_name == "argument":
                     panels["Arguments"].append(record)
                 elif SHARED & set(each.opts):
                     shared.append(record)
                 else:
                     panels.setdefault(panel if isinstance(panel, str) else "Options", []).append(record)
-        for name, records in {**panels, "What is said": shared}.items():
+        for name, records in {**panels, "Output options": shared}.items():
             if records:
                 with formatter.section(name):
                     formatter.write_dl(records)
@@ -57,6 +70,18 @@ class Command(TyperCommand):
         if lines := [line.strip() for line in lines if line.strip()]:
             with formatter.section("Examples" if len(lines) > 1 else "Example"):
                 formatter.write("".join(f"{'':{formatter.current_indent}}{line}\n" for line in lines))
+
+
+TYPE_NAMES = {"str": "TEXT", "path": "PATH", "list[path]": "PATH", "int": "NUMBER", "float": "NUMBER"}
+
+
+def readable(name: str) -> str:
+    """Name an option or an argument without Python's names of types: ``--seed NUMBER`` for ``--seed <int range>``."""
+    head, found, kind = name.rstrip(".").partition(" <")
+    if not found:
+        return name
+    kind = kind.rstrip(">").removesuffix(" range").lower()
+    return f"{head} {TYPE_NAMES.get(kind, kind)}" if head.startswith("-") else head
 
 
 class Group(TyperGroup):
@@ -81,7 +106,10 @@ class Group(TyperGroup):
         except OSError as error:
             if ctx.params.get("debug"):
                 raise
-            typer.echo(f"avse: {printable(str(error))}\n      See to names, rights and space on the disk.", err=True)
+            typer.echo(
+                f"avse: {printable(str(error))}\n      Check the path, the permissions and the free disk space.",
+                err=True,
+            )
             sys.exit(1)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
@@ -156,6 +184,6 @@ class _ToStandardError(logging.StreamHandler[Any]):
         """Nothing is kept."""
 
 
-_VERBOSE_HELP = "Say on standard error what is being done."
+_VERBOSE_HELP = "Log each step to standard error."
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", callback=_verbose, help=_VERBOSE_HELP)]
 Debug = Annotated[bool, typer.Option("--debug", callback=_debug, help="Show the traceback of an error.")]

@@ -15,43 +15,41 @@ from .progress import progress
 
 def train(
     data: Annotated[Path, typer.Option(help="Prepared talking faces (see avse prepare).")],
-    run: Annotated[Path, typer.Option(help="Folder of the run; a run that is there goes on where it stopped.")],
-    voices: Annotated[
-        Path | None, typer.Option(help="Prepared speech without picture, for interfering talkers.")
-    ] = None,
-    noises: Annotated[Path | None, typer.Option(help="Prepared noises.")] = None,
-    rooms: Annotated[Path | None, typer.Option(help="Measured impulse responses: ROOM/NAME.flac.")] = None,
+    run: Annotated[Path, typer.Option(help="Run directory. An existing run is resumed.")],
+    voices: Annotated[Path | None, typer.Option(help="Prepared audio-only speech, for interfering talkers.")] = None,
+    noises: Annotated[Path | None, typer.Option(help="Prepared noise.")] = None,
+    rooms: Annotated[Path | None, typer.Option(help="Measured room impulse responses: ROOM/NAME.flac.")] = None,
     val_speakers: Annotated[
-        str, typer.Option(help="Speakers kept for validation, with commas between; none: scored on those trained on.")
+        str, typer.Option(help="Validation speakers, separated by commas; none: validate on training speakers.")
     ] = "",
-    config: Annotated[Path | None, typer.Option(help="Settings as YAML, such as configs/mmtm.yaml.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Configuration as YAML, such as configs/mmtm.yaml.")] = None,
     preset: Annotated[
         str | None, typer.Option(help="Fusion: none, cwc, mmtm, mmtm-global, mmtm-audio, msaf or asym.")
     ] = None,
     stage: Annotated[str | None, typer.Option(help="lips: the lip stream alone; speech: the whole net; smil.")] = None,
-    smil: Annotated[bool, typer.Option("--smil", help="Stage smil: learn to do without the picture, too.")] = False,
+    smil: Annotated[bool, typer.Option("--smil", help="SMIL meta-training for missing video (--stage smil).")] = False,
     audio_only_data: Annotated[
-        Path | None, typer.Option(help="With --smil: prepared speech without picture to learn from.")
+        Path | None, typer.Option(help="With --smil: prepared audio-only speech as targets.")
     ] = None,
     start_from: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Checkpoint whose weights a new run starts with; again for more, the later ones over the earlier."
+            help="Checkpoint with the initial weights of a new run; may be repeated, later ones override earlier ones."
         ),
     ] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Steps in all.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Total number of steps.")] = None,
     devices: Annotated[
-        int | None, typer.Option(min=1, help="GPUs, or processes where there is none; batches are shared out.")
+        int | None, typer.Option(min=1, help="Number of GPUs, or of CPU processes without a GPU.")
     ] = None,
-    max_hours: Annotated[float | None, typer.Option(min=0.0, help="Stop in good order after this time.")] = None,
+    max_hours: Annotated[float | None, typer.Option(min=0.0, help="Stop cleanly after this time.")] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Train a net from prepared clips.
+    """Train a model from prepared clips.
 
-    The weights that are best on the validation speakers are RUN/best.safetensors; use them with avse enhance --model.
-    First the lips alone (configs/lips.yaml), then the whole net from there (configs/mmtm.yaml), then, if you like, how
-    to do without the picture (configs/smil.yaml). Curves and sounds: tensorboard --logdir RUN. Stopped, the same command
-    goes on. Several GPUs: --devices N, or torchrun --no-python --nproc-per-node N -- avse train ...
+    RUN/best.safetensors is the best checkpoint on the validation speakers; use it with avse enhance --model. First
+    train the lip stream (configs/lips.yaml), then the whole network from there (configs/mmtm.yaml), then, optionally, for
+    missing video (configs/smil.yaml). Curves and audio: tensorboard --logdir RUN. Run the same command again to resume.
+    Several GPUs: --devices N, or torchrun --no-python --nproc-per-node N -- avse train ...
 
     Example: avse train --config configs/lips.yaml --data cache/faces --val-speakers id1,id2 --run runs/lips
     avse train --config configs/mmtm.yaml --data cache/faces --voices cache/voices --noises cache/noises --val-speakers id1,id2 --start-from runs/lips/best.safetensors --run runs/mmtm
@@ -72,7 +70,7 @@ def train(
     settings = read_config(config, preset=preset, stage="smil" if smil else stage, num_steps=steps, num_devices=devices)
     kept = tuple(name for name in val_speakers.split(",") if name)
     if not kept and not quiet:
-        typer.echo("No --val-speakers: the scores below are of speakers that are trained on.", err=True)
+        typer.echo("No --val-speakers: the scores below are of training speakers.", err=True)
     folders = TrainingData(data, voices, noises, kept, audio_only_data, rooms)
     with progress(quiet) as show:
 

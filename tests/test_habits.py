@@ -108,8 +108,8 @@ def test_options_are_in_groups() -> None:
         """Do nothing."""
 
     shown = CliRunner().invoke(own, ["--help"]).output
-    assert re.findall(r"^(\w[\w ]*):$", shown, re.MULTILINE) == ["Arguments", "Options", "Looks", "What is said"]
-    looks, said = shown.partition("Looks:")[2].split("What is said:")
+    assert re.findall(r"^(\w[\w ]*):$", shown, re.MULTILINE) == ["Arguments", "Options", "Looks", "Output options"]
+    looks, said = shown.partition("Looks:")[2].split("Output options:")
     assert "--size" in looks
     assert "--flat" not in looks + said
     assert all(f"--{name}" in said for name in ("verbose", "debug", "help"))
@@ -117,7 +117,7 @@ def test_options_are_in_groups() -> None:
 
 def test_commands_are_in_groups() -> None:
     lines = CliRunner().invoke(app, ["--help"]).output.splitlines()
-    assert {"Recordings:", "Training:", "This installation:"} <= set(lines)
+    assert {"Recordings:", "Training:", "Installation:"} <= set(lines)
     assert "Commands:" not in lines
 
 
