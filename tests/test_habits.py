@@ -129,7 +129,7 @@ def test_a_dry_run_of_prepare_counts_and_writes_nothing(tmp_path: Path) -> None:
     (tmp_path / "cache" / "b" / "1.npz").touch()
     command = ["prepare", str(tmp_path / "voices"), "-o", str(tmp_path / "cache"), "--dry-run"]
     shown = CliRunner().invoke(app, command)
-    assert (shown.exit_code, shown.stdout) == (0, "3 recordings; 1 of them are prepared already\n")
+    assert (shown.exit_code, shown.stdout) == (0, "3 recordings; 1 of them already prepared\n")
     assert [path.name for path in (tmp_path / "cache").rglob("*")] == ["b", "1.npz"]
 
 

@@ -282,7 +282,7 @@ def test_faces_as_typed(panel: tuple[Path, np.ndarray], tiny_model: Path, tmp_pa
         (["--speaker", "nobody", "-o", "out.wav"], 2, "nobody"),
         (["--speaker", "nobody", "-o", "out.wav"], 2, "everyone, all."),
         (["--speaker", "7", "-o", "out.wav"], 2, "no face 7"),
-        (["--speaker", "each:out", "-o", "out.wav"], 2, "leave -o away"),
+        (["--speaker", "each:out", "-o", "out.wav"], 2, "omit -o"),
         (["--speaker", "all", "-o", "out", "--no-video"], 2, "--no-video"),
     ],
 )

@@ -225,7 +225,7 @@ def test_input_that_is_no_recording_is_two_lines(tiny_model: Path) -> None:
 def test_scores_need_files(clip: Path, tiny_model: Path) -> None:
     done = type_avse(clip, "-o", "-", "--reference", clip, model=tiny_model)
     assert (done.returncode, done.stdout) == (2, b"")
-    assert b"Scores need files" in done.stderr
+    assert b"--reference does not work with pipes" in done.stderr
 
 
 def test_reader_that_leaves_early(clip: Path, tiny_model: Path) -> None:

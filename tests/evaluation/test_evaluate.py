@@ -58,7 +58,7 @@ def run(pairs: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory)
 def test_says_what_it_took_the_folder_for(run: tuple[Path, Any], pairs: Path) -> None:
     _, shown = run
     assert shown.exit_code == 0, shown.output
-    assert shown.stderr == f"{pairs}: layout pairs, 3 items; 3 without a picture: the sound alone must do\n"
+    assert shown.stderr == f"{pairs}: layout pairs, 3 items; 3 without video: audio alone is used\n"
     assert "SI-SDR dB" in shown.stdout
     assert shown.stdout.splitlines()[-1].endswith("report.html")
 

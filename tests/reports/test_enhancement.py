@@ -59,5 +59,5 @@ def test_without_a_face_there_is_no_picture(clip: Path, tiny_model: Path, tmp_pa
 def test_page_of_a_pipe_is_refused(clip: Path, tmp_path: Path) -> None:
     done = run(clip, "-o", "-", "--report", tmp_path / "page.html")
     assert done.exit_code == 2
-    assert "needs files" in done.stderr
+    assert "does not work with pipes" in done.stderr
     assert list(tmp_path.iterdir()) == []
