@@ -16,6 +16,7 @@ import typer
 from avse.io.ffmpeg import DEFAULT_LIMITS, Limits
 
 from .batch_progress import bars
+from .listing import tell_passed_over
 from .options import (
     SPEAKERS,
     AudioTrack,
@@ -117,12 +118,21 @@ def batch(
     if engine is Engines.ray:  # other machines stand in other folders
         folder, output = map(_everywhere, (folder, output))
         model = _everywhere(model) if model.endswith(".safetensors") else model
-    items = library.find(folder, output, suffix=suffix, pattern=pattern, recursive=recursive, listed=listed)
+    found = library.survey(folder, output, suffix=suffix, pattern=pattern, recursive=recursive, listed=listed)
+    items = found.items
+    tell_passed_over(folder, found.passed_over, quiet)
     options = {
         "use_video": not no_video, "speaker": speaker, "strength": strength, "loudness_lufs": lufs(loudness),
         "audio_track": audio_track,
     }  # fmt: skip
-    about = {"model": model, "device": device, "engine": engine.value, "suffix": suffix, "options": options}
+    about: dict[str, Any] = {
+        "model": model,
+        "device": device,
+        "engine": engine.value,
+        "suffix": suffix,
+        "options": options,
+    }
+    about |= {"passed_over": found.passed_over} if found.passed_over else {}
     references = _everywhere(str(reference_dir)) if reference_dir else None
     job = library.EnhanceJob(model, device, options | {"limits": Limits(max_seconds, max_megabytes)}, references)
     settings = library.Settings(

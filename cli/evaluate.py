@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .listing import tell_passed_over
 from .options import Device, Jobs, Json, Quiet
 from .progress import progress
 from .tables import write_table
@@ -70,6 +71,7 @@ def evaluate(
     found = find(request)
     if not quiet:
         typer.echo(f"{folder}: {_in_words(found)}", err=True)
+    tell_passed_over(folder, found.passed_over, quiet)
     with progress(quiet) as show:
         evaluation = run(request, jobs, force, show)
         if report:

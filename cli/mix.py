@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from .listing import tell_passed_over
 from .options import Jobs, Quiet
 from .progress import progress
 
@@ -42,14 +43,16 @@ def mix(
 
     Example: avse mix voxceleb2/ mixtures/ --speakers 3 --level-db -18 -6 --count 200
     """
-    from avse.data.mixtures.generate import MixtureRequest, make_folder
+    from avse.data.mixtures.generate import MixtureRequest, make_folder, survey
     from avse.data.mixtures.recipes import MixtureConfig
 
     noise_levels = noise_db if noise_db or noise is None else (-5.0, -5.0)
     config = MixtureConfig(speakers, level_db, noise_levels, seconds, seed)
+    request = MixtureRequest(source, output, config, count, noise, layout)
+    tell_passed_over(source, survey(request), quiet)
     done = bad = passed = 0
     with progress(quiet) as show:
-        for outcome in make_folder(MixtureRequest(source, output, config, count, noise, layout), jobs, force):
+        for outcome in make_folder(request, jobs, force):
             done += 1
             bad += bool(outcome.problem)
             passed += len(outcome.passed_over)

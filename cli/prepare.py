@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from .listing import tell_passed_over
 from .options import Jobs, Quiet
 from .progress import progress
 
@@ -30,7 +31,9 @@ def prepare(
     """
     from avse.data import corpus, prepared_clips
 
-    pairs = corpus.sources(data, output)
+    found = corpus.survey(data, output)
+    pairs = found.pairs
+    tell_passed_over(data, found.passed_over, quiet)
     total = len(pairs)
     if dry_run:
         typer.echo(f"{total} recordings; {sum(target.exists() for _, target in pairs)} of them already prepared")

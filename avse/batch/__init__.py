@@ -9,13 +9,13 @@ Nothing heavy is imported before a worker starts its job.
 
 from __future__ import annotations
 
-from avse.batch.discovery import Item, find
+from avse.batch.discovery import Found, Item, find, survey
 from avse.batch.job import EnhanceJob, Job, Work
 from avse.batch.journal import Journal
 from avse.batch.run import Engine, OnProgress, Outcome, Settings, run, states
 from avse.parallel.local import num_cores, run_many
 
 __all__ = [
-    "Engine", "EnhanceJob", "Item", "Job", "Journal", "OnProgress", "Outcome", "Settings", "Work", "find", "num_cores",
-    "run", "run_many", "states",
+    "Engine", "EnhanceJob", "Found", "Item", "Job", "Journal", "OnProgress", "Outcome", "Settings", "Work", "find",
+    "num_cores", "run", "run_many", "states", "survey",
 ]  # fmt: skip

@@ -6,16 +6,19 @@ talk.mp4.wav and talk.mkv.wav.
 
 from __future__ import annotations
 
+import codecs
 import posixpath
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from avse.batch import storage
 from avse.errors import UsageError
-from avse.io.formats import AUDIO_OUTPUTS, VIDEO_OUTPUTS, is_recording, is_video
+from avse.io.formats import AUDIO_OUTPUTS, VIDEO_OUTPUTS, is_video
+from avse.io.listing import Listing, describe_passed_over
 
 KEPT = AUDIO_OUTPUTS | VIDEO_OUTPUTS
 SUFFIXES = (*sorted(KEPT), "keep")
@@ -34,7 +37,20 @@ class Item:
     may_replace: bool = True
 
 
-def find(
+@dataclass(frozen=True)
+class Found:
+    """The items of a batch, and the files of its folder that are none, with the reason for each."""
+
+    items: list[Item]
+    passed_over: dict[str, str]
+
+
+def find(folder: str, output: str, **choice: Any) -> list[Item]:
+    """Return the items that `survey` finds."""
+    return survey(folder, output, **choice).items
+
+
+def survey(
     folder: str,
     output: str,
     *,
@@ -42,8 +58,8 @@ def find(
     pattern: str | None = None,
     recursive: bool = True,
     listed: Path | None = None,
-) -> list[Item]:
-    """Every recording below ``folder`` in a fixed order, or those that the lines of the file ``listed`` name.
+) -> Found:
+    """Find every recording below ``folder`` in a fixed order, or those that the lines of the file ``listed`` name.
 
     Args:
         folder: a folder or an fsspec URL; names in a list are relative to it.
@@ -60,29 +76,42 @@ def find(
     inside = storage.relative(output, folder)
     if inside == ".":
         raise UsageError(f"{output} is the input folder itself.", "Name another folder for the outputs.")
-    if listed:
-        names = read_list(listed, folder)
-    else:
-        names = [name for name in storage.names(folder, recursive) if _is_recording(name)]
-        names = [name for name in names if inside is None or not name.startswith(inside + "/")]
-    if pattern:
-        names = [name for name in names if fnmatch(name, pattern) or fnmatch(posixpath.basename(name), pattern)]
+
+    def is_wanted(name: str) -> bool:
+        is_own = inside is not None and not listed and name.startswith(inside + "/")
+        fits = pattern is None or fnmatch(name, pattern) or fnmatch(posixpath.basename(name), pattern)
+        return fits and not is_own
+
+    there = Listing(read_list(listed, folder)) if listed else storage.recordings(folder, recursive)
+    names = [name for name in there.names if is_wanted(name)]
+    passed_over = {name: reason for name, reason in there.passed_over.items() if is_wanted(name)}
     if not names:
-        raise UsageError(f"No recordings in {listed or folder}.", "Check folder, --glob and --recursive.")
+        told = describe_passed_over(passed_over)
+        hint = f"{told}. " if told else ""
+        raise UsageError(f"No recordings in {listed or folder}.", f"{hint}Check folder, --glob and --recursive.")
     outputs = mirrored(names, suffix)
-    return [Item(name, storage.join(folder, name), storage.join(output, outputs[name])) for name in names]
+    items = [Item(name, storage.join(folder, name), storage.join(output, outputs[name])) for name in names]
+    return Found(items, passed_over)
 
 
 def read_list(listed: Path, folder: str) -> list[str]:
-    """Names below the folder, one a line, in order, each once."""
+    """Return the names below the folder that a file gives, one a line, in order, each once.
+
+    The file may begin with a byte order mark, and end its lines as any system does.
+    """
     try:
-        lines = listed.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        text = decode_list(listed.read_bytes())
     except OSError as error:
         raise UsageError(
             f"{listed} cannot be read: {error.strerror}.", "Name a file with one recording a line."
         ) from None
     names: dict[str, None] = {}
-    for line in filter(str.strip, lines):
+    for number, line in enumerate(text.split("\n"), 1):
+        line = line.rstrip("\r")
+        if not line.strip():
+            continue
+        if "\0" in line:
+            raise UsageError(f"{listed}, line {number}, is no name of a file.", "Name one recording a line.")
         name = storage.relative(line, folder) if storage.is_absolute(line) else posixpath.normpath(line)
         if name is None or name.split("/")[0] in ("", ".", ".."):
             raise UsageError(
@@ -90,6 +119,13 @@ def read_list(listed: Path, folder: str) -> list[str]:
             )
         names[name] = None
     return list(names)
+
+
+def decode_list(data: bytes) -> str:
+    """Decode a list of names: UTF-16 where a byte order mark says so, else UTF-8; other bytes stay as they are."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16", "replace")
+    return data.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
 
 
 def mirrored(names: Iterable[str], suffix: str) -> dict[str, str]:
@@ -109,9 +145,3 @@ def _suffix_for(name: str, suffix: str) -> str:
     if suffix != "keep":
         return suffix
     return own if own in KEPT else ".mkv" if is_video(name) else ".wav"
-
-
-def _is_recording(name: str) -> bool:
-    parts = PurePosixPath(name)
-    hidden = any(part.startswith(".") for part in parts.parts)
-    return not hidden and is_recording(name)

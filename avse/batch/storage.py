@@ -16,6 +16,7 @@ from typing import Any
 
 from avse.errors import InputError, MissingError, UsageError
 from avse.io import atomic
+from avse.io.listing import Listing, list_recordings, problem_of_name
 
 
 def is_url(place: str) -> bool:
@@ -42,19 +43,24 @@ def relative(place: str, folder: str) -> str | None:
 
 
 def names(folder: str, recursive: bool = True) -> list[str]:
-    """Names of all files below a folder, sorted. UsageError if there is no such folder."""
-    if is_url(folder):
-        system, root = _reach(folder)
-        found = [posixpath.relpath(path, root) for path in system.find(root, maxdepth=None if recursive else 1)]
-        return sorted(found)
-    if not Path(folder).is_dir():
-        raise UsageError(f"There is no folder {folder}.", "Check the path.")
-    found = []
-    for parent, _, files in os.walk(folder):
-        found += [os.path.relpath(os.path.join(parent, name), folder) for name in files]
-        if not recursive:
-            break
+    """Return the names of all files behind a URL, sorted."""
+    system, root = _reach(folder)
+    found = [posixpath.relpath(path, root) for path in system.find(root, maxdepth=None if recursive else 1)]
     return sorted(found)
+
+
+def recordings(folder: str, recursive: bool = True) -> Listing:
+    """Return the names of all recordings below a folder or URL, and why others are passed over.
+
+    Raises UsageError if there is no such folder.
+    """
+    if not is_url(folder):
+        return list_recordings(Path(folder), recursive)
+    problems = {name: problem_of_name(name) for name in names(folder, recursive)}
+    return Listing(
+        [name for name, problem in problems.items() if not problem],
+        {name: problem for name, problem in problems.items() if problem},
+    )
 
 
 def existing(folder: str, places: Iterable[str]) -> set[str]:

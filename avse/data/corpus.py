@@ -2,22 +2,58 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from avse.errors import UsageError
-from avse.io.formats import is_recording
+from avse.io.listing import Listing, describe_passed_over, list_recordings
+
+ROOTS = ("dev/mp4", "mp4")
+"""Where the speakers are, below the folder of VoxCeleb2 as it is released."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The recordings of a tree, each with the place of its prepared clip; and why other files were passed over."""
+
+    pairs: list[tuple[Path, Path]]
+    passed_over: dict[str, str]
 
 
 def sources(tree: Path, cache: Path) -> list[tuple[Path, Path]]:
-    """Every recording below a tree of speakers, and where its prepared form belongs."""
-    root = next((tree / inside for inside in ("dev/mp4", "mp4") if (tree / inside).is_dir()), tree)
-    found = sorted(path for path in root.glob("*/**/*") if is_recording(path))
+    """Return every recording below a tree of speakers, and where its prepared form belongs."""
+    return survey(tree, cache).pairs
+
+
+def without(there: Listing, root: Path, output: Path) -> Listing:
+    """Return a listing without what lies in an output folder below it."""
+    own, base = output.resolve(), root.resolve()
+    if own == base or not own.is_relative_to(base):
+        return there
+    inside = own.relative_to(base).as_posix() + "/"
+    passed_over = {name: reason for name, reason in there.passed_over.items() if not f"{name}/".startswith(inside)}
+    return Listing([name for name in there.names if not name.startswith(inside)], passed_over)
+
+
+def survey(tree: Path, cache: Path) -> Corpus:
+    """Find the recordings below a tree of speakers, as `avse.io.listing` says what counts.
+
+    Raises UsageError if there are none, or if two would become one clip.
+    """
+    root = next((tree / inside for inside in ROOTS if (tree / inside).is_dir()), tree)
+    there = without(list_recordings(root), root, cache)
+    passed_over = there.passed_over | {
+        name: "not in the folder of a speaker" for name in there.names if "/" not in name
+    }
+    found = sorted(root / name for name in there.names if "/" in name)
     if not found:
-        raise UsageError(f"No recordings in {root}.", "Expected a folder for each speaker: SPEAKER/**/CLIP.mp4")
+        told = describe_passed_over(passed_over)
+        hint = f"{told}. " if told else ""
+        raise UsageError(f"No recordings in {root}.", f"{hint}Expected a folder for each speaker: SPEAKER/**/CLIP.mp4")
     parts = [path.relative_to(root).with_suffix("").parts for path in found]
     pairs = [(path, cache / part[0] / ("-".join(part[1:]) + ".npz")) for path, part in zip(found, parts, strict=True)]
     owners: dict[Path, Path] = {}
     for path, target in pairs:
         if owners.setdefault(target, path) is not path:
             raise UsageError(f"{owners[target]} and {path} would become one clip.", "Rename one, or take one out.")
-    return pairs
+    return Corpus(pairs, passed_over)

@@ -11,7 +11,7 @@ from typing import Any
 
 from avse.errors import AvseError
 from avse.evaluation import dnsmos, results, summary
-from avse.evaluation.corpora.corpus import Found, choose, recognise
+from avse.evaluation.corpora.corpus import Found, choose, recognise, unused_files
 from avse.evaluation.corpora.layouts import LAYOUTS
 from avse.evaluation.scoring import Evaluator, Row, Setup, Task, empty_row
 from avse.evaluation.systems import System, parse_systems
@@ -61,7 +61,8 @@ class Evaluation:
 def find(request: Request) -> Found:
     """The folder's layout, and the items that are asked for. UsageError if there are none."""
     found = recognise(request.folder, LAYOUTS, request.layout, request.videos)
-    return Found(found.layout, choose(found.items, list(request.subsets), request.limit))
+    passed_over = unused_files(request.folder, found.items) if found.layout == "pairs" else {}
+    return Found(found.layout, choose(found.items, list(request.subsets), request.limit), passed_over)
 
 
 def evaluate(
@@ -98,6 +99,7 @@ def evaluate(
         wanted = [(item.subset, item.name, method.label) for item in found.items for method in methods]
         ordered = [fresh[key] for key in wanted if key in fresh]
         facts: dict[str, Any] = {"folder": str(request.folder), "layout": found.layout}
+        facts |= {"passed_over": found.passed_over} if found.passed_over else {}
         facts |= summary.summarise(ordered, methods, request.seed)
         facts |= {"time": summary.times(new, time.perf_counter() - began, jobs)}
         _write(request, ordered, facts)

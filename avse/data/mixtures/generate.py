@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from avse.config import SAMPLE_RATE
+from avse.data import corpus
 from avse.data.mixtures import muse_format
 from avse.data.mixtures.recipes import (
     Clips,
@@ -32,6 +33,7 @@ from avse.errors import AvseError, InputError, UsageError
 from avse.io import atomic, audio_files, csv_files, formats, remux
 from avse.io.disk import stop_when_full
 from avse.io.folders import LOCK, check_inside, check_own_file, lock_folder
+from avse.io.listing import list_recordings
 from avse.parallel import local
 from avse.progress import Report
 
@@ -170,12 +172,21 @@ def _describe(name: str, mixture: Mixture, order: MixtureRequest) -> list[Row]:
     return rows
 
 
+def survey(order: MixtureRequest) -> dict[str, str]:
+    """Return the files among clips and noises that are no recordings, and why each was passed over."""
+    found = dict(corpus.survey(order.source, order.output).passed_over)
+    if order.noise:
+        noises = list_recordings(order.noise, accept=formats.is_audio)
+        found |= corpus.without(noises, order.noise, order.output).passed_over
+    return found
+
+
 def _kinds(noise: Path, output: Path) -> dict[str, list[Path]]:
-    """Noise files by the folder they are in; what lies in ``output`` is none."""
+    """Return noise files by the folder they are in; what lies in ``output`` is none."""
     kinds: dict[str, list[Path]] = {}
-    for path in sorted(outside(output, noise, noise.rglob("*"))):
-        if formats.is_audio(path):
-            kinds.setdefault(path.parent.relative_to(noise).as_posix(), []).append(path)
+    listed = list_recordings(noise, accept=formats.is_audio)
+    for path in sorted(outside(output, noise, [noise / name for name in listed.names])):
+        kinds.setdefault(path.parent.relative_to(noise).as_posix(), []).append(path)
     if not kinds:
         raise UsageError(f"No sound files in {noise}.", "Give --noise a folder with .wav, .flac, .ogg or .mp3 files.")
     return kinds

@@ -6,8 +6,8 @@ A layout is a function that lists a folder's items, and lists none where the fol
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from avse.config import SAMPLE_RATE
 from avse.data.mixtures.recipes import muse_sum
 from avse.errors import InputError, UsageError
 from avse.io import audio_files
+from avse.io.listing import list_recordings
 
 TRAINING_SUBSETS = frozenset({"train", "training", "tr", "val", "valid", "cv", "dev"})
 
@@ -68,10 +69,11 @@ Layout = Callable[[Path, "Path | None"], list[Item]]
 
 @dataclass(frozen=True)
 class Found:
-    """A folder's layout by name, and its items in order."""
+    """A folder's layout by name, its items in order, and the files that belong to none, with the reason for each."""
 
     layout: str
     items: list[Item]
+    passed_over: dict[str, str] = field(default_factory=dict)
 
 
 def recognise(
@@ -103,6 +105,13 @@ def recognise(
         f"{folder} holds no mixtures in {f'the layout {layout}' if layout else 'any known layout'}.",
         f"Known: {', '.join(layouts)}; see avse evaluate --help. To make mixtures of clips: avse mix CLIPS OUTPUT",
     )
+
+
+def unused_files(folder: Path, items: Sequence[Item]) -> dict[str, str]:
+    """Return the files of a folder of pairs that belong to no item, and why each does not."""
+    used = {path for item in items for path in (item.mixture, item.reference, item.video) if isinstance(path, Path)}
+    there = list_recordings(folder)
+    return there.passed_over | {name: "without an item" for name in there.names if folder / name not in used}
 
 
 def choose(items: list[Item], subsets: list[str] | None, limit: int | None) -> list[Item]:

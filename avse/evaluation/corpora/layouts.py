@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,8 @@ from avse.data.mixtures.muse_format import row_name
 from avse.errors import UsageError
 from avse.evaluation.corpora.corpus import Item, Layout, Recipe
 from avse.io import csv_files
-from avse.io.formats import VIDEO_FILES, is_recording, is_video
+from avse.io.formats import VIDEO_FILES, is_video
+from avse.io.listing import list_recordings
 
 MUSE_HINT = "Rows look so: test,test,SPEAKER,CLIP,0,test,SPEAKER,CLIP,LEVEL_DB,SECONDS"
 _CLIP = re.compile(r"(id\d{5})[_#-](.{11})[_#-](\d{5})")
@@ -39,7 +40,7 @@ def avse(folder: Path, videos: Path | None = None) -> list[Item]:
 
 def muse(folder: Path, videos: Path | None = None) -> list[Item]:
     """MuSE, USEV, ClearVoice: mixture_data_list_{C}mix.csv; a mixture that is in no file is mixed when it is needed."""
-    lists = sorted(folder.glob("mixture_data_list_*mix.csv"))
+    lists = _visible(folder.glob("mixture_data_list_*mix.csv"))
     items = []
     for listed in lists:
         rows = csv_files.read_csv(listed, MUSE_HINT)
@@ -105,7 +106,7 @@ def look2hear(folder: Path, videos: Path | None = None) -> list[Item]:
     items = []
     for part in [root / name for name in ("tr", "cv", "tt")] + [root]:
         subset = "" if part == root else part.name
-        mixtures = {path.stem: path for path in sorted(part.glob("mix/*.wav")) if _CLIP.search(path.stem)}
+        mixtures = {path.stem: path for path in _visible(part.glob("mix/*.wav")) if _CLIP.search(path.stem)}
         lists = {name: _json_list(part / f"{name}.json") for name in ("mix", "s1", "s2")}
         mixtures = mixtures or lists["mix"]
         for name, mixture in mixtures.items():
@@ -143,7 +144,7 @@ def _json_list(listed: Path) -> dict[str, Path]:
 def av_sepformer(folder: Path, videos: Path | None = None) -> list[Item]:
     """AV-SepFormer: a folder UID#UID for each mixture, with mixture.wav, s0.wav, s1.wav; both talkers are scored."""
     items = []
-    for mixture in sorted(folder.glob("*#*/mixture.wav")):
+    for mixture in _visible(folder.glob("*#*/mixture.wav")):
         talkers = mixture.parent.name.split("#")
         for index, talker in enumerate(talkers[:2]):
             clip = _CLIP.search(talker)
@@ -156,21 +157,21 @@ def av_sepformer(folder: Path, videos: Path | None = None) -> list[Item]:
 def visualvoice(folder: Path, videos: Path | None = None) -> list[Item]:
     """VisualVoice: folders with audio_mixed.wav, audio1.wav, audio2.wav; or trees mp4/ and audio/ to mix in pairs."""
     items = []
-    for mixture in sorted([*folder.glob("*/audio_mixed.wav"), *folder.glob("*/*/audio_mixed.wav")]):
+    for mixture in _visible([*folder.glob("*/audio_mixed.wav"), *folder.glob("*/*/audio_mixed.wav")]):
         name, clips = mixture.parent.relative_to(folder).as_posix(), _CLIP.findall(mixture.parent.name)
         for index in (0, 1):
             video = _voxceleb2_video(videos, *clips[index]) if index < len(clips) else None
             items.append(Item(f"{name}-{index + 1}", "", mixture, mixture.with_name(f"audio{index + 1}.wav"), video))
     root = folder / "VoxCeleb2" if (folder / "VoxCeleb2").is_dir() else folder
     if not items and (root / "audio").is_dir() and (root / "mp4").is_dir():
-        for split in sorted(path for path in (root / "audio").iterdir() if path.is_dir()):
+        for split in _visible(path for path in (root / "audio").iterdir() if path.is_dir()):
             items += _visualvoice_pairs(root, split)
     return items
 
 
 def _visualvoice_pairs(root: Path, split: Path) -> list[Item]:
     """Every clip with one of another speaker, always the same."""
-    clips = sorted(split.glob("*/*/*.wav"))
+    clips = _visible(split.glob("*/*/*.wav"))
     rng = np.random.default_rng(0)
     items = []
     for clip in clips:
@@ -202,7 +203,7 @@ def _scenes(folder: Path, mixtures: tuple[str, ...], target: str) -> list[Item]:
         has_targets = any(scenes.glob(f"S*_{target}.wav"))
         found: dict[str, Path] = {}
         for kind in mixtures:
-            for path in scenes.glob(f"S*_{kind}.wav"):
+            for path in _visible(scenes.glob(f"S*_{kind}.wav")):
                 if scene := re.fullmatch(rf"(S\d+)_{kind}", path.stem):
                     found.setdefault(scene[1], path)
         for name in sorted(found):
@@ -227,7 +228,7 @@ def _pairs(folder: Path, mixtures: dict[str, Path], targets: list[str]) -> Itera
     dubbed = _by_stem(folder / "video")
     for name, mixture in mixtures.items():
         for index, target in enumerate(targets):
-            reference = references[target].get(name, folder / target / mixture.name)
+            reference = references[target].get(name, folder / target / f"{name}{mixture.suffix}")
             own = reference if is_video(reference) else None
             if index == 0:
                 shown = mixture if is_video(mixture) else dubbed.get(name)
@@ -274,4 +275,12 @@ def _video(path: Path) -> Path | None:
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
-    return {path.stem: path for path in sorted(folder.glob("*")) if is_recording(path)}
+    """Return the recordings below a folder by their names in it, without suffix."""
+    if not folder.is_dir():
+        return {}
+    return {name.rpartition(".")[0]: folder / name for name in list_recordings(folder).names}
+
+
+def _visible(paths: Iterable[Path]) -> list[Path]:
+    """Return paths in order without those that are hidden, such as the ``._NAME`` of macOS."""
+    return sorted(path for path in paths if not path.name.startswith("."))
