@@ -30,15 +30,15 @@ from avse.evaluation.statistics import ScoreTable, score_of
 DIGITS = {"pesq": 3, "stoi": 3, "estoi": 3, "si_sdr": 2}
 """Metrics of the page, with one digit more than usual: its differences are small."""
 LISTS = (
-    "Lists: `two-talkers-0db`: a second talker as loud as the target; `three-talkers-6db`: two more talkers, -6 dB "
-    "each; `three-talkers-paper`: two more talkers, -17 dB each, so that the mixture has the STOI of the MMTM paper's; "
-    "`noise-5db`: noise at -5 dB; `talker-and-noise`: a second talker at 0 dB and noise at -10 dB. Their recordings "
-    "may not be passed on; a folder of your own holds LIST/mix/ITEM.mkv and LIST/s1/ITEM.flac for each list."
+    "Lists: `two-talkers-0db`: a second talker at 0 dB; `three-talkers-6db`: two more talkers at -6 dB each; "
+    "`three-talkers-paper`: two more talkers at -17 dB each, which gives the mixtures the STOI of the MMTM paper's; "
+    "`noise-5db`: noise at -5 dB; `talker-and-noise`: a second talker at 0 dB and noise at -10 dB. Levels are relative "
+    "to the target. The recordings cannot be distributed; for your own, use LIST/mix/ITEM.mkv and LIST/s1/ITEM.flac."
 )
 ORIGIN = (
-    "Where do the other talkers come from? Voices of another collection (read speech here, beside broadcasts) can be "
-    "told by how they were recorded, even without a picture; in the recordings that people bring, all voices share "
-    "microphone and room, as those do that come from the same recordings."
+    "The same by the origin of the interfering talkers. Voices from another collection (here read speech, while the "
+    "targets are from broadcasts) can be recognised by their recording conditions, even without video. In real "
+    "recordings all voices share microphone and room, as voices from the same recordings do here."
 )
 RIVALS = {
     "RNNoise": "rnnoise.py",

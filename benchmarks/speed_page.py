@@ -24,13 +24,13 @@ def page(found: Found) -> str:
     sizes = {name: values for name, values in found.items() if "stages" in values}
     faces = {values["num_faces"]: values for values in found.values() if "one" in values}
     lines = ["# Speed", "", about(found), ""]
-    lines += ["![Seconds of work for a second of recording](images/speed.svg)", ""] if sizes and faces else []
+    lines += ["![Processing time per second of recording](images/speed.svg)", ""] if sizes and faces else []
     lines += [*size_section(sizes)] if sizes else []
     lines += [*face_section(faces)] if faces else []
     lines += [*other_section(found["others"]["ways"])] if "others" in found else []
     lines += [
-        "## Measured by", "", "```sh", "python benchmarks/speed.py --output docs/speed.md", "```", "",
-        "Single recordings, on your machine: `avse bench RECORDING`.",
+        "## Reproduce", "", "```sh", "python benchmarks/speed.py --output docs/speed.md", "```", "",
+        "To measure a recording on your machine, run `avse bench RECORDING`.",
     ]  # fmt: skip
     return "\n".join(lines) + "\n"
 
@@ -41,12 +41,12 @@ def about(found: Found) -> str:
     dates = sorted({values["date"] for values in every})
     load = max(values["load_before"] for values in every)
     first = every[0]
-    how = "was measured once" if first["repeat"] == 1 else f"is the least of {first['repeat']}"
+    how = "was measured once" if first["repeat"] == 1 else f"is the fastest of {first['repeat']}"
     return (
-        f"{first['seconds']:g} s of made-up talking heads, H.264 at 25 frames/s, sound at 48 kHz; model `avse`; "
-        f"threads: {first['num_threads']}, on {first['processor']}, no GPU; load before at most {load:.1f}; "
+        f"{first['seconds']:g} s of synthetic talking heads, H.264 at 25 frames/s, audio at 48 kHz; model `avse`; "
+        f"threads: {first['num_threads']}, on {first['processor']}, no GPU; system load before at most {load:.1f}; "
         f"{' to '.join(dict.fromkeys([dates[0], dates[-1]]))}. Each figure {how}, in "
-        "seconds of work for a second of recording, unless it says otherwise: below 1 is faster than real time."
+        "seconds per second of recording unless stated otherwise: below 1 is faster than real time."
     )
 
 
@@ -56,15 +56,15 @@ def size_section(sizes: Found) -> list[str]:
     rates = ", ".join(sorted({f"{values['macs_per_second'] / 1e9:.0f}" for values in every}))
     names = [name.value for name in Stage if any(name == stage["name"] for stage in every[0]["stages"])]
     return [
-        "## Size of the picture", "",
-        "One face. Memory is that of avse's own process, without ffmpeg's.", "",
+        "## Video resolution", "",
+        "One face. Memory is that of the avse process, without ffmpeg.", "",
         header(["", *sizes]), rule(1 + len(sizes)),
         row("`avse enhance`", [f"**{values['real_time_factor']:.3f}**" for values in every]),
         row("times real time", [f"{1 / values['real_time_factor']:.1f}" for values in every]),
         row("network alone, times real time", [f"{values['net_times_real_time']:.0f}" for values in every]),
         row("peak memory", [f"{values['whole']['peak_megabytes']:.0f} MB" for values in every]),
         row("start-up", [f"{values['start']['avse_seconds']:.1f} s" for values in every]),
-        row("start-up beyond torch's", [f"{values['start']['beyond_torch_seconds']:.1f} s" for values in every]),
+        row("start-up without torch", [f"{values['start']['beyond_torch_seconds']:.1f} s" for values in every]),
         "",
         "The stages are timed inside `avse enhance`; the audio is decoded more than once. In parentheses the floor: "
         "for networks their multiply-accumulates at the speed of a float32 matrix product "
@@ -89,9 +89,9 @@ def face_section(faces: Mapping[int, Any]) -> list[str]:
     """Time against the number of faces."""
     lines = [
         "## Number of faces", "",
-        "Heads of one size in the quarters of 640 x 360, one picture for all. \"Further\" is what each face beyond the "
-        "first adds, as a share of the time with one face.", "",
-        header(["faces", "one followed", "further", "`--speaker all`", "further", "`--no-video`"]), rule(6),
+        "Faces of equal size in the quarters of one 640 x 360 video. \"Additional\" is what each face beyond the first "
+        "adds, relative to the time with one face.", "",
+        header(["faces", "one target", "additional", "`--speaker all`", "additional", "`--no-video`"]), rule(6),
     ]  # fmt: skip
     for count, values in sorted(faces.items()):
         one, each = (further(faces, count, way) for way in ("one", "all"))
@@ -110,13 +110,13 @@ def further(faces: Mapping[int, Any], count: int, way: str) -> str:
 
 
 def other_section(ways: Mapping[str, float]) -> list[str]:
-    """Beside tools that only listen."""
+    """Compare with audio-only tools."""
     ours = ways["avse enhance"]
     return [
-        "## Beside other tools", "",
-        "The same recording (640 x 360), from file to file, in the same run; the others only listen. Each is run as "
-        "its package runs it.", "",
-        header(["tool", "s per s", "times real time", "time against `avse enhance`"]), rule(4),
+        "## Other tools", "",
+        "The same recording (640 x 360), file to file, in the same run. The other tools use audio only and run as "
+        "their packages run them.", "",
+        header(["tool", "seconds per second", "times real time", "time relative to `avse enhance`"]), rule(4),
         *(row(name, [f"{taken:.4f}", f"{1 / taken:.1f}", f"{taken / ours:.3f}"]) for name, taken in ways.items()),
         "",
     ]  # fmt: skip

@@ -203,7 +203,7 @@ def differing_settings(nets: Mapping[str, Metadata]) -> str:
     models = [dict(recipe.pop("model", {})) | {"fusion": ""} for recipe in recipes]
     names = {name: None for recipe in (*recipes, *models) for name in recipe}
     told = [name for name in names if any(len({str(one.get(name)) for one in part}) > 1 for part in (recipes, models))]
-    return f"Not the same in all: {', '.join(told)}." if told else "All settings but the fusion are the same."
+    return f"Settings that differ: {', '.join(told)}." if told else "All settings but the fusion are the same."
 
 
 def paper_table() -> str:
@@ -228,12 +228,12 @@ def page(rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any], nets: Nets
     machine = f"{facts['machine']['platform']}, {facts['machine']['num_cores']} cores, GPU: {facts['machine']['gpu']}"
     typed = " ".join(f'"{name}=PATH"' for name, members in nets.items() for _ in members)
     parts = [
-        "# The paper's table",
+        "# The MMTM paper's table",
         f"Made by `python benchmarks/table3.py MIXTURES {typed} --output {options.output}` on {facts['date']}, "
         f"{machine}; {facts['num_failed']} rows failed; bootstrap seed {facts['seed']}; {versions}.",
         facts["protocol"],
-        f"The paper's own figures are means over other recordings ({PAPER_SOURCE}) and are given beside the list "
-        f"`{options.paper_list}` alone, which is made to be as hard as its mixtures. Its MMTM squeezes globally.",
+        f"The paper's own figures are means over other recordings ({PAPER_SOURCE}). They are shown only for the list "
+        f"`{options.paper_list}`, whose mixtures are as difficult as the paper's. Its MMTM uses a global squeeze.",
     ]
     for subset in study.subsets:
         with_paper = subset == options.paper_list
@@ -241,9 +241,9 @@ def page(rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any], nets: Nets
         if options.ours in nets:
             parts += [differences_table(study, subset, options.ours, fusions, with_paper)]
     if len(nets.get(options.ours, ())) > 1:
-        parts += ["## Each seed by itself", seeds_table(ScoreTable(rows, facts["seed"]), nets, options.ours)]
+        parts += ["## Each seed", seeds_table(ScoreTable(rows, facts["seed"]), nets, options.ours)]
     parts += [
-        "## How the nets were trained",
+        "## Training of the networks",
         differing_settings(alone),
         recipes_table(alone),
         "## The table in the paper",

@@ -26,14 +26,13 @@ def bench(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the real-time factor and errors.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Say where the time of avse enhance goes on this machine, stage by stage.
+    """Measure how long each stage of avse enhance takes on this machine.
 
-    "s per s" are seconds of work for a second of recording: below 1 is faster than real time. Every stage runs by
-    itself; "of the whole" compares it with all of avse enhance, which may do things twice or at once, so that the
-    stages need not sum up to 100 %. "floor" is what the machine could do at best, "times" how far the stage is above
-    it: for networks, their multiply-accumulates (MAC) at the speed of a matrix product; for decoding, ffmpeg alone.
+    "s per s" are seconds of processing per second of recording: below 1 is faster than real time. "of the whole" is the
+    share of the total time. "floor" is the theoretical minimum on this machine, "times" the ratio to it: for networks,
+    their multiply-accumulates (MAC) at the speed of a matrix product; for decoding, ffmpeg alone.
 
-    Close other programs first. Threads: as many as torch takes; set OMP_NUM_THREADS for fewer.
+    Close other programs first. Set OMP_NUM_THREADS to limit the number of threads.
 
     Example:
     avse bench

@@ -52,7 +52,7 @@ FOUND = {
 
 def test_the_page_says_what_follows_from_the_measurements() -> None:
     text = speed_page.page(FOUND)
-    assert "threads: 2, on Chip, no GPU; load before at most 0.2; 2026-01-02. " in text
+    assert "threads: 2, on Chip, no GPU; system load before at most 0.2; 2026-01-02. " in text
     for line in (
         "| `avse enhance` | **0.250** | **0.500** |",
         "| times real time | 4.0 | 2.0 |",
@@ -69,7 +69,7 @@ def test_the_page_says_what_follows_from_the_measurements() -> None:
 @pytest.mark.parametrize("part", ["320x240", "1 face", "others"])
 def test_the_page_has_only_the_parts_that_were_measured(part: str) -> None:
     text = speed_page.page({part: FOUND[part]})
-    sections = {"320x240": "## Size", "1 face": "## Number of faces", "others": "## Beside"}
+    sections = {"320x240": "## Video resolution", "1 face": "## Number of faces", "others": "## Other tools"}
     assert [name for name, heading in sections.items() if heading in text] == [part]
     assert "![" not in text
 

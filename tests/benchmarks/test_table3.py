@@ -114,11 +114,11 @@ def test_the_paper_stands_beside_its_own_list_alone(made: Path) -> None:
 
 @pytest.mark.timeout(600)
 def test_recipes_are_what_the_files_say(made: Path) -> None:
-    heads, *recipes = tables((made / "table.md").read_text(), "How the nets were trained")[0]
+    heads, *recipes = tables((made / "table.md").read_text(), "Training of the networks")[0]
     told = dict(zip(heads, recipes[3], strict=True))
     assert (told["net"], told["fusion"], told["seed"], told["steps planned"]) == ("MMTM time", "mmtm", "3", "900")
     assert (told["step kept"], told["start"]) == ("703", "3" * 12)
-    assert "\nNot the same in all: seed.\n" in (made / "table.md").read_text()
+    assert "\nSettings that differ: seed.\n" in (made / "table.md").read_text()
 
 
 @pytest.mark.timeout(600)
@@ -156,11 +156,11 @@ def test_nets_of_several_seeds_are_one_row(lists: Path, nets: list[str], tmp_pat
     cwc, mmtm = ((score[name] + score[f"{name} seed {seed}"]) / 2 for name, seed in (("CWC", 11), ("MMTM time", 12)))
     assert [row[-1].split(" (")[0] for row in scores[2:]] == [f"{cwc:.2f}", f"{mmtm:.2f}"]
     assert differences[2][-1].startswith(f"{mmtm - cwc:+.2f} (")
-    alone = [row for row in tables(page, "Each seed by itself")[0] if row[0] == "noisy"]
+    alone = [row for row in tables(page, "Each seed")[0] if row[0] == "noisy"]
     assert [row[1:3] for row in alone] == [["MMTM time", "CWC"], ["MMTM time seed 12", "CWC seed 11"]]
     gaps = [score[mine] - score[other] for _, mine, other, *_ in alone]
     assert [row[-1].split(" (")[0] for row in alone] == [f"{gap:+.2f}" for gap in gaps]
-    recipes = tables(page, "How the nets were trained")[0][1:]
+    recipes = tables(page, "Training of the networks")[0][1:]
     assert [row[0] for row in recipes] == ["CWC", "CWC seed 11", "MMTM time", "MMTM time seed 12"]
     assert '"CWC=PATH" "CWC=PATH" "MMTM time=PATH" "MMTM time=PATH"' in page
 
