@@ -1,7 +1,8 @@
-"""``-`` for standard input and standard output."""
+"""``-`` for standard input and standard output, and what stands in for standard streams that are closed."""
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import BinaryIO
@@ -9,10 +10,34 @@ from typing import BinaryIO
 from avse.errors import UsageError
 
 PIPE = Path("-")
+_closed: set[str] = set()
+
+
+def replace_closed_streams() -> None:
+    """Put the null device in place of standard streams that are closed, as daemons and cron jobs have them.
+
+    Without it, the next file that is opened would take the place of the stream, and get what is written to that.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            _closed.add(name)
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8"))
 
 
 def open_ends(recording: Path, output: Path) -> tuple[Path | BinaryIO, Path | BinaryIO]:
-    """The two paths, or the streams that ``-`` stands for; UsageError where one of them is a terminal."""
+    """Return the two paths, or the streams that ``-`` stands for.
+
+    Raises UsageError where one of these is a terminal, or closed.
+    """
+    for path, name in ((recording, "stdin"), (output, "stdout")):
+        if path == PIPE and (name in _closed or getattr(sys, name) is None):
+            words = {"stdin": "Standard input", "stdout": "Standard output"}[name]
+            raise UsageError(f"{words} is closed.", "Name a file, or leave the stream open.")
     source: Path | BinaryIO = sys.stdin.buffer if recording == PIPE else recording
     target: Path | BinaryIO = sys.stdout.buffer if output == PIPE else output
     if recording == PIPE and sys.stdin.isatty():

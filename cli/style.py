@@ -15,6 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from avse.errors import AvseError, printable
 
+from .pipes import replace_closed_streams
 from .signals import stopping_cleanly
 
 SHARED = {"--quiet", "--json", "--verbose", "--debug", "--help"}
@@ -130,6 +131,11 @@ class Group(TyperGroup):
 
 class App(typer.Typer):
     """A Typer app whose commands all know ``--verbose`` and ``--debug`` and are of the class `Command`."""
+
+    def __call__(self, *arguments: Any, **settings: Any) -> Any:
+        """Run the program, whatever streams it was given."""
+        replace_closed_streams()
+        return super().__call__(*arguments, **settings)
 
     def command(self, name: str | None = None, **settings: Any) -> Callable[[Any], Any]:
         """Register a function as a command."""

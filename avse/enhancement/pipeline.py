@@ -80,8 +80,10 @@ class Pipeline:
         """Analyse the recording and select the target speakers.
 
         Raises:
-            UsageError: there is no such speaker. InputError: the audio is missing, empty or cancels out.
+            UsageError: there is no such speaker, or a net on a GPU is used in a forked process.
+            InputError: the audio is missing, empty or cancels out.
         """
+        checkpoint.check_process()
         check_speaker(checkpoint.net, options.speaker, "all")
         self.recording, self.options, self._report = recording, options, report
         self.stats = measure_audio(recording, report)

@@ -17,6 +17,7 @@ from avse.errors import InputError, printable
 from avse.io import atomic
 from avse.models.net import SpeechNet
 from avse.version import __version__
+from avse.weights.forking import check_fork
 from avse.weights.metadata import FORMAT, HINT, Metadata, Provenance, read_metadata, sha256
 
 
@@ -27,6 +28,10 @@ class Checkpoint:
     net: SpeechNet
     about: Mapping[str, Any]
     sha256: str
+
+    def check_process(self) -> None:
+        """Raise UsageError if the net cannot be used in this process: it is on a GPU, and the process was forked."""
+        check_fork(next(self.net.parameters()).device)
 
     @property
     def provenance(self) -> Provenance:

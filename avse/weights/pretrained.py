@@ -99,12 +99,15 @@ def pick_device(device: str) -> torch.device:
     """The device that a word means; MissingError for a GPU that is not there."""
     import torch
 
+    from avse.weights.forking import check_fork
+
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device not in ("cpu", "cuda"):
         raise UsageError(f"Unknown device {device!r}.", "Use auto, cpu or cuda.")
     if device == "cuda" and not torch.cuda.is_available():
         raise MissingError("torch finds no GPU on this machine.", "Use --device cpu, or type: avse doctor")
+    check_fork(torch.device(device))
     return torch.device(device)
 
 
