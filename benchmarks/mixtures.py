@@ -35,6 +35,12 @@ LISTS = (
     "`noise-5db`: noise at -5 dB; `talker-and-noise`: a second talker at 0 dB and noise at -10 dB. Levels are relative "
     "to the target. The recordings cannot be distributed; for your own, use LIST/mix/ITEM.mkv and LIST/s1/ITEM.flac."
 )
+WILD_LISTS = (
+    "Lists of people off the web, pictures as they were found, with whatever offset between picture and sound: "
+    "`wild-two-talkers-0db`: a second talker as loud as the target; `wild-three-talkers-6db`: two more talkers, -6 dB "
+    "each; `wild-noise-5db`: noise at -5 dB; `wild-talker-and-noise`: a second talker at 0 dB and noise at -10 dB. "
+    "The other talkers are other people of the same lists. The recordings may not be passed on."
+)
 ORIGIN = (
     "The same by the origin of the interfering talkers. Voices from another collection (here read speech, while the "
     "targets are from broadcasts) can be recognised by their recording conditions, even without video. In real "
@@ -71,7 +77,7 @@ def origins(index: Path) -> dict[tuple[str, str], str]:
             return {}
         for row in told:
             collections = re.findall(r"\b([a-z]+)\d+@", row["interference"])  # a noise's name begins with a capital
-            if collections:
+            if collections and not row["list"].startswith("wild-"):  # those are named otherwise
                 own = re.match("[a-z]*", row["target_speaker"])
                 is_same = own is not None and set(collections) == {own[0]}
                 found[row["list"], row["item"]] = "the same recordings" if is_same else "elsewhere, one at least"
@@ -101,7 +107,9 @@ def page(summary: Mapping[str, Any], options: argparse.Namespace) -> str:
     weights = ", ".join(f"{name} {summary['methods'][name]['sha256'][:12]}" for name in ("avse", *options.also))
     versions = ", ".join(f"{name} {version}" for name, version in summary["versions"].items())
     made = f"Made by `{command}` on {summary['date']}; {weights}; {summary['num_failed']} rows failed; {versions}."
-    return f"# Scores on mixtures\n\n{made}\n\n{summary['protocol']}\n\n{LISTS}\n\n{table(summary)}\n"
+    is_wild = all(line["subset"].startswith("wild-") for line in summary["scores"])
+    title, lists = ("Scores on people off the web", WILD_LISTS) if is_wild else ("Scores on mixtures", LISTS)
+    return f"# {title}\n\n{made}\n\n{summary['protocol']}\n\n{lists}\n\n{table(summary)}\n"
 
 
 def main() -> None:

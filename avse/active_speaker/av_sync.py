@@ -14,6 +14,7 @@ from itertools import chain, islice
 
 import numpy as np
 import torch
+from scipy.special import logsumexp, softmax
 
 from avse.active_speaker.correlation import (
     av_correlation,
@@ -38,12 +39,17 @@ LOOK_FRAMES = 1500
 SEARCH_FRAMES = 7500
 MIN_CORRELATION_FRAMES = 500
 CHANCE_FRAMES = 125
-CHANCE_CORRELATION = 0.09
-"""Slightly above the standard deviation of the correlation between mismatched lips and audio over 5 s, which is
-``CHANCE_FRAMES`` (docs/experiments/recordings.md); it falls with the square root of the time."""
-CLEAR, CLEAR_TOGETHER = 2.5, 7.5
-"""An offset is accepted if its correlation and its lead over offset 0 are each at least ``CLEAR`` times the chance
-correlation, and together at least ``CLEAR_TOGETHER`` times."""
+CHANCE_CORRELATION = 0.078
+"""Standard deviation of the correlation between lips and audio that do not go together, over 5 s, which is
+``CHANCE_FRAMES``; it falls with the square root of the time."""
+MODEL_ERROR = 0.05
+"""What remains of it however long one looks: one syllable is like the next."""
+EXPECTED_CORRELATION = 0.17
+"""Correlation of lips with their own voice in a mixture."""
+CLEAR = 2.0
+"""An offset is accepted if a correlation is at least so many times the chance correlation."""
+IN_TIME, EARLIER, LATER = 0.6, 0.7, 0.5
+"""Prior: probability of no offset, and how much rarer each further frame is for early and for late video."""
 
 
 def compensate_av_offset(
@@ -69,23 +75,41 @@ def compensate_av_offset(
 
 
 def estimate_av_offset(predicted: np.ndarray, energies: np.ndarray, visible: np.ndarray) -> int:
-    """Return the number of frames by which the video is late; 0 unless another value is far clearer than chance.
+    """Estimate by how many frames the video is late, negative: early; 0 where nothing tells.
+
+    The correlations at all offsets are weighed against a prior (most videos are in time, and early ones are more
+    common than late ones). Returned is the offset of the largest expected benefit: one frame off is nearly as good.
 
     Args:
         predicted: (V, K, bands), band energies predicted from the lips.
         energies: (V, bands), band energies of the audio.
         visible: (K, V), when each mouth is visible.
     """
-    offsets, audio = range(-MAX_OFFSET_FRAMES, MAX_OFFSET_FRAMES + 1), remove_local_mean(energies)
-    clear = np.zeros(len(offsets))
+    offsets = np.arange(-MAX_OFFSET_FRAMES, MAX_OFFSET_FRAMES + 1)
+    audio, evidence, clearest = remove_local_mean(energies), [], 0.0
     for face, mask in enumerate(visible):
         if mask.any():
             mouth = remove_local_mean(predicted[:, face], mask)[mask]
-            found = np.array([correlate(mouth, shift_frames(audio, offset)[mask]) for offset in offsets])
-            clear += found / (CHANCE_CORRELATION * np.sqrt(CHANCE_FRAMES / mask.sum())) / np.sqrt(len(visible))
-    best = int(np.argmax(clear))
-    lead = clear[best] - clear[MAX_OFFSET_FRAMES]
-    return offsets[best] if min(clear[best], lead) > CLEAR and clear[best] + lead > CLEAR_TOGETHER else 0
+            found = np.array([correlate(mouth, shift_frames(audio, offset)[mask]) for offset in map(int, offsets)])
+            chance = CHANCE_CORRELATION * np.sqrt(CHANCE_FRAMES / mask.sum())
+            clearest = max(clearest, float(found.max() / chance))
+            evidence.append(EXPECTED_CORRELATION * found / (chance**2 + MODEL_ERROR**2))
+    if clearest < CLEAR:
+        return 0
+    posterior = softmax(logsumexp(evidence, axis=0) + np.log(_prior(offsets)))
+    return int(offsets[np.argmax(_benefit(offsets[:, None] - offsets) @ posterior)])
+
+
+def _prior(offsets: np.ndarray) -> np.ndarray:
+    """Return the probability of each offset before anything is heard."""
+    rare = np.where(offsets < 0, EARLIER ** -offsets.clip(max=0), 0.5 * LATER ** offsets.clip(min=0))
+    rare[offsets == 0] = 0.0
+    return np.where(offsets == 0, IN_TIME, rare * (1 - IN_TIME) / max(rare.sum(), 1e-9))
+
+
+def _benefit(frames: np.ndarray) -> np.ndarray:
+    """Return the share of the lips' benefit that is left so many frames off (docs/training.md)."""
+    return np.interp(np.abs(frames), [0, 1, 2, 3, 4, 6], [1.0, 0.85, 0.6, 0.4, 0.3, 0.25])
 
 
 def _first_minute(mouths: Iterator[np.ndarray], on_frame: Callable[[int], None]) -> Iterator[np.ndarray]:

@@ -20,10 +20,11 @@ from avse.dsp.levels import AudioStats, compute_audio_stats
 from avse.dsp.windowing import BLOCK_SECONDS
 from avse.enhancement.background import with_background
 from avse.enhancement.loudness import Levels, check_loudness, normalised
-from avse.enhancement.result import Result, build_result
+from avse.enhancement.result import Message, Result, build_result
 from avse.enhancement.spooling import spooled
 from avse.enhancement.streaming import enhance_streams
 from avse.enhancement.validation import check_background, check_paths, check_strength, check_tracks
+from avse.enhancement.visual_reliability import VisualReliability
 from avse.errors import InputError
 from avse.faces.thumbnail import face_thumbnail
 from avse.faces.tracking import Track
@@ -88,7 +89,7 @@ class Pipeline:
         self.recording, self.options, self._report = recording, options, report
         self.stats = measure_audio(recording, report)
         self.uses_video = options.use_video and checkpoint.net.lips is not None
-        self.selection = Selection()
+        self.selection, self.reliability = Selection(), VisualReliability()
         if self.uses_video:
             self.selection = select_targets(
                 recording, self.stats, checkpoint.net, options.speaker, report, tracks, options.measure_all
@@ -104,7 +105,7 @@ class Pipeline:
         """Yield the enhanced audio in blocks (N, C): one of each output at a time, then one of the background."""
         voices = enhance_streams(
             self.checkpoint.net, self.recording, self.stats, self.selection.targets, self._report,
-            self.options.strength, together=self.num_outputs == 1,
+            self.options.strength, together=self.num_outputs == 1, reliability=self.reliability,
         )  # fmt: skip
         return with_background(voices, self.recording) if self.options.with_background else voices
 
@@ -138,7 +139,10 @@ class Pipeline:
     def result(self, levels: Levels | None = None, is_clipped: bool = False) -> Result:
         """Return what is known after the work; paths, audio and time are left to the caller."""
         name = str(self.checkpoint.about.get("name", ""))
-        return build_result(self.recording, self.stats, self.selection, self.uses_video, name, levels, is_clipped)
+        result = build_result(self.recording, self.stats, self.selection, self.uses_video, name, levels, is_clipped)
+        doubts = [Message("unreliable_video", text) for text in self.reliability.warnings]
+        note = " ".join([result.note, *(doubt.text for doubt in doubts)])
+        return result.replace(note=note, warnings=[*result.warnings, *doubts])
 
 
 class Written(NamedTuple):

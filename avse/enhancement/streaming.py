@@ -26,6 +26,7 @@ from avse.enhancement.masking import (
     processing_rate,
 )
 from avse.enhancement.validation import check_samples
+from avse.enhancement.visual_reliability import VisualReliability, guard_mask
 from avse.faces import mouth_roi
 from avse.io import reader
 from avse.models.net import SpeechNet
@@ -40,14 +41,17 @@ def enhance_streams(
     report: Report,
     strength: float = 1.0,
     together: bool = False,
+    reliability: VisualReliability | None = None,
 ) -> Iterator[tuple[np.ndarray, ...]]:
     """Enhance the voice of each target speaker in one pass over audio and video.
 
     Yields a block (N, C) for each target at a time, float32 at the recording's own rate, as many samples in all as the
     recording has. Without targets it yields one block, enhanced from the audio alone; with ``together`` it yields one
-    block with the voices of all targets.
+    block with the voices of all targets. The video of an only face is followed as far as it is reliable, of which
+    ``reliability`` takes note.
     """
     rate, num_frames = recording.sound.sample_rate, stats.num_frames
+    noted = VisualReliability() if reliability is None else reliability
     mouths = mouth_streams(recording, targets, num_frames) if targets else [mouth_roi.blank_crops(num_frames)]
     masked = list(zip(mouths, [target.gain for target in targets] or [None], strict=True))
     outputs = [masked] if together else [[one] for one in masked]
@@ -55,7 +59,9 @@ def enhance_streams(
         reader.read_audio(recording, BLOCK_SECONDS, rate, recording.sound.num_channels), len(outputs)
     )
     voices = (
-        enhance_blocks(net, audio, rate, stats, [crops for crops, _ in faces], strength, [gain for _, gain in faces])
+        enhance_blocks(
+            net, audio, rate, stats, [crops for crops, _ in faces], strength, [gain for _, gain in faces], noted
+        )
         for audio, faces in zip(blocks, outputs, strict=True)
     )
     done = 0
@@ -89,6 +95,7 @@ def enhance_blocks(
     mouths: Sequence[Iterator[np.ndarray]],
     strength: float = 1.0,
     gains: Sequence[np.ndarray | None] = (None,),
+    reliability: VisualReliability | None = None,
 ) -> Iterator[np.ndarray]:
     """Enhance a stream of audio blocks (N, C): the voice of one face, or of several faces together.
 
@@ -99,6 +106,7 @@ def enhance_blocks(
         strength: 1 applies the mask alone, 0 changes nothing. In between, the original is mixed in, so that nothing is
             attenuated by more than -20 log10(1 - strength) dB.
         gains: for each face (V,), applied to its mask, one value for each video frame; None is 1 everywhere.
+        reliability: where it is given, a single face without gains is followed as far as its video is reliable.
     """
     rate, hop = processing_rate(sample_rate, net.config.hop), net.config.hop
     per_frame, num_frames = rate // VIDEO_FPS, stats.num_frames
@@ -106,6 +114,7 @@ def enhance_blocks(
     mono_windows = model_windows(resampling.to_model_rate(for_net, sample_rate), num_frames, SAMPLES_PER_FRAME)
     full_windows = model_windows(resampling.resample(for_mask, sample_rate, rate), num_frames, per_frame)
     ones = np.ones(num_frames, np.float32)
+    guard = reliability if net.lips is not None and [gain is None for gain in gains] == [True] else None
     faces = zip(
         *(
             zip(model_windows(crops, num_frames, 1), model_windows(iter([level]), num_frames, 1), strict=True)
@@ -118,6 +127,8 @@ def enhance_blocks(
         both_grids, masks = half_hop_ensemble(mono[:, 0], hop), []
         for crops, level in shown:
             found = compute_mask(net, both_grids, crops, stats.rms)
+            if guard is not None:
+                found = guard_mask(net, both_grids, crops, stats.rms, found, guard)
             masks.append(found * interpolate_gain(level, found.shape[-1]))
         return 1 + strength * (add_masks(masks) - 1)
 
