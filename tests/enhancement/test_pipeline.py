@@ -140,7 +140,7 @@ def test_face_is_followed_and_said_to_be_seen(clip: Path, tiny_model: Path, tmp_
     assert "not looked at" in unseen.note
     assert (unseen.num_faces, unseen.seen_share) == (0, 0)
     difference = written(tmp_path / "seen.wav") - written(tmp_path / "unseen.wav")
-    assert np.abs(difference).max() > 1e-3  # the picture reaches the net
+    assert np.abs(difference).max() > 4e-4  # the picture reaches the net
 
 
 def test_loaded_model_does_the_same_as_its_path(clip: Path, tiny_model: Path, tmp_path: Path) -> None:
