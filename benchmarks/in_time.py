@@ -21,7 +21,7 @@ from avse.active_speaker import av_sync, correlation
 from avse.active_speaker.selection import MIN_CORRELATION
 from avse.config import VIDEO_FPS
 from avse.data.augmentation.timing import random_segment
-from avse.data.online_mixing import Talkers
+from avse.data.online_mixing import SpeakerClips
 from avse.dsp.levels import scale_to
 from avse.models.net import SpeechNet
 from avse.training.data import TrainingData
@@ -41,7 +41,7 @@ class Scene(NamedTuple):
     heard: Mapping[str, np.ndarray]
 
 
-def scenes(net: SpeechNet, talkers: Talkers, num_frames: int, num_items: int) -> list[Scene]:
+def scenes(net: SpeechNet, talkers: SpeakerClips, num_frames: int, num_items: int) -> list[Scene]:
     """Each speaker in turn, with another one's voice and a third one's lips."""
     names, rng, found = list(talkers), np.random.default_rng(0), []
     for index in range(num_items):

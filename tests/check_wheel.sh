@@ -43,6 +43,9 @@ for package in (avse, avse_cli, avse_checkpoints):
 for file in $(cd "$OLDPWD" && git ls-files checkpoints); do
     test -s "$own/avse_checkpoints/${file#checkpoints/}" || { echo "the wheel lacks $file"; exit 1; }
 done
+for file in $(cd "$OLDPWD" && git ls-files configs); do
+    test -s "$own/avse_configs/${file#configs/}" || { echo "the wheel lacks $file"; exit 1; }
+done
 "$work/venv/bin/avse" --version
 "$work/venv/bin/avse" models verify
 "$work/venv/bin/avse" enhance "$sample.mp4" -o clean.wav --reference "$sample.reference.wav" --report report.html

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -74,6 +75,17 @@ class Rows(Dataset[list[Batch]]):
         return [stream[index] for stream in self.streams]
 
 
+def count_workers(wanted: int, num_devices: int) -> int:
+    """Return the number of loader processes per device: as many as wanted or, for -1, by the cores of this machine.
+
+    One core of each device's share is left to the process that trains; more than 8 loaders are never started.
+    """
+    if wanted >= 0:
+        return wanted
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(0, min(8, cores // num_devices - 1))
+
+
 def loader(batches: Dataset[Item], num_workers: int) -> torch.utils.data.DataLoader[Item]:
-    """Load batches, or rows of them, in order, ahead of use where there are workers."""
+    """Return a loader of batches, or rows of them, in order; loader processes work ahead."""
     return torch.utils.data.DataLoader(batches, batch_size=None, shuffle=False, num_workers=num_workers)

@@ -29,7 +29,7 @@ from avse.dsp.levels import db_to_gain, scale_to
 from avse.errors import UsageError
 from avse.faces.mouth_roi import CROP_SIZE
 
-Talkers = Mapping[str, Sequence[Path]]
+SpeakerClips = Mapping[str, Sequence[Path]]
 Rooms = Mapping[str, Sequence[np.ndarray]]
 
 
@@ -56,7 +56,12 @@ class Mixer:
     """Draws examples: talkers that one sees, voices and noise to lay over them. Nobody interferes with themselves."""
 
     def __init__(
-        self, seen: Talkers, voices: Talkers, noises: Talkers, config: MixConfig, rooms: Rooms | None = None
+        self,
+        seen: SpeakerClips,
+        voices: SpeakerClips,
+        noises: SpeakerClips,
+        config: MixConfig,
+        rooms: Rooms | None = None,
     ) -> None:
         if not seen:
             raise UsageError("There are no talkers to train on.", "Give at least one prepared folder of talking faces.")
@@ -191,7 +196,9 @@ class Mixer:
         pools = (self.voices, self.seen) if heard_first else (self.seen, self.voices)
         return self._someone(but, pools, rng, self.config.swap_target)
 
-    def _someone(self, but: str, pools: Sequence[Talkers], rng: np.random.Generator, with_lips: bool = True) -> Clip:
+    def _someone(
+        self, but: str, pools: Sequence[SpeakerClips], rng: np.random.Generator, with_lips: bool = True
+    ) -> Clip:
         """A stretch of someone else, out of the first pool that holds anyone."""
         others = next(found for pool in pools if (found := [clips for name, clips in pool.items() if name != but]))
         return self._stretch(others[int(rng.integers(len(others)))], rng, with_lips)

@@ -78,6 +78,12 @@ class SpeechNet(nn.Module):
         self.imputer, self.regulariser = self._imputer(), self._regulariser()
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
+    def predict_energies(self, lips: Tensor) -> Tensor:
+        """Predict the target's band energies (B, bands, V) from the mouth crops (B, V, H, W) alone."""
+        assert self.lips is not None
+        energies: Tensor = self.lips(lips)
+        return energies
+
     def forward(self, inputs: Inputs) -> Output:
         """Enhance a batch."""
         magnitude = inputs.spectrum[:, :-1].abs() ** self.config.compression

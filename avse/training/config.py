@@ -27,6 +27,7 @@ LOSS_WEIGHTS = {
     "smil/kl": 0.0,
 }
 STAGES = ("lips", "speech", "smil")
+LOGGERS = ("tensorboard", "csv", "wandb")
 PARTS = ("audio", "lips", "fusions", "imputer", "regulariser")
 """Parts of a net: the first words of its weights' names."""
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true")
@@ -53,8 +54,14 @@ class TrainConfig:
     """Decay of the moving average of the weights; the average is validated and kept."""
     validate_every: int = 500
     num_validation_batches: int = 4
-    num_workers: int = 0
-    """Loader processes per device."""
+    save_minutes: float = 5.0
+    """Time between two saves of the run's state, besides those at validations."""
+    log_every: int = 20
+    """Steps from one line of the log to the next."""
+    loggers: tuple[str, ...] = ("tensorboard", "csv")
+    """Where values are written besides the text log: tensorboard, csv, wandb (Weights & Biases)."""
+    num_workers: int = -1
+    """Loader processes per device; -1: by the number of cores."""
     num_devices: int = 1
     """GPUs, or CPU processes where there is no GPU; under torchrun the number that it started."""
     precision: str = "32-true"
@@ -74,7 +81,7 @@ class TrainConfig:
             raise UsageError("An audio-only net has no lip stream to train.", "Use another fusion.")
         if self.stage == "smil" and self.model.imputer == "none":
             raise UsageError("Stage smil needs an imputer.", "Set imputer to reference or paper, below model.")
-        for name in ("num_steps", "batch_size", "validate_every", "num_validation_batches", "num_devices"):
+        for name in ("num_steps", "batch_size", "validate_every", "num_validation_batches", "num_devices", "log_every"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}.", "Use 1 or more.")
         if self.precision not in PRECISIONS:
@@ -86,6 +93,8 @@ class TrainConfig:
             )
         if unknown := sorted(set(self.start_parts) - set(PARTS)):
             raise UsageError(f"A net has no {', '.join(unknown)}.", f"Its parts are: {', '.join(PARTS)}.")
+        if unknown := sorted(set(map(str, self.loggers)) - set(LOGGERS)):
+            raise UsageError(f"Unknown loggers: {', '.join(unknown)[:200]}.", f"There are: {', '.join(LOGGERS)}.")
         if unknown := sorted(set(map(str, self.weights)) - set(LOSS_WEIGHTS)):
             raise UsageError(f"Unknown losses: {', '.join(unknown)[:200]}.", f"There are: {', '.join(LOSS_WEIGHTS)}.")
 
@@ -126,9 +135,8 @@ def _section(values: dict[str, Any], name: str) -> dict[str, Any]:
     """Remove and return one group of settings; an empty group means the defaults."""
     found = values.pop(name, None) or {}
     if not isinstance(found, dict):
-        raise UsageError(
-            f"{name} is {str(found)[:200]!r}.", "It is a group of settings: give names and values below it."
-        )
+        hint = "It is a group of settings: give names and values below it."
+        raise UsageError(f"{name} is {str(found)[:200]!r}.", hint)
     return found
 
 

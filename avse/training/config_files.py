@@ -57,19 +57,28 @@ _FLOAT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 
 def shipped_configs() -> dict[str, Path]:
     """Return the configuration files that come with `avse`, by name."""
+    return {path.stem: path for path in sorted(_shipped_folder().glob("*.yaml"))}
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """Return the recipes that come with `avse`, by name."""
+    return {path.stem: path for path in sorted(_shipped_folder().glob("recipes/*.yaml"))}
+
+
+def _shipped_folder() -> Path:
     try:
-        folder = Path(str(files("avse_configs")))
+        return Path(str(files("avse_configs")))
     except ModuleNotFoundError:  # the source tree is on the path, but not installed
-        folder = Path(__file__).parents[2] / "configs"
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+        return Path(__file__).parents[2] / "configs"
 
 
-def find_config(given: Path | str, beside: Path | None = None) -> Path:
+def find_config(given: Path | str, beside: Path | None = None, known: Mapping[str, Path] | None = None) -> Path:
     """Return the path of a configuration file.
 
     Args:
         given: a path, or the name of a shipped file: ``long``, ``long.yaml`` and ``configs/long.yaml`` all name it.
         beside: a folder to which a relative path may also refer.
+        known: shipped files by name; without it, `shipped_configs`.
 
     Raises:
         UsageError: there is no such file.
@@ -79,9 +88,9 @@ def find_config(given: Path | str, beside: Path | None = None) -> Path:
         return beside / path
     if path.is_file():
         return path
-    shipped = shipped_configs()
+    shipped = shipped_configs() if known is None else known
     name = path.name.removesuffix(path.suffix if path.suffix in SUFFIXES else "")
-    if path.parent.name in ("", "configs") and (found := shipped.get(RENAMED_FILES.get(name, name))):
+    if path.parent.name in ("", "configs", "recipes") and (found := shipped.get(RENAMED_FILES.get(name, name))):
         return found
     raise UsageError(f"There is no configuration file {given}.", f"Give a path, or one of: {', '.join(shipped)}.")
 
@@ -101,8 +110,10 @@ def read_values(given: Path | str, beside: Path | None = None) -> dict[str, Any]
         path = find_config(following, beside).resolve()
         if path in chain:
             raise UsageError(f"{path} extends itself.", "Remove one of the lines that begin with extends.")
-        chain[path] = _load(path)
+        chain[path] = load_yaml(path)
         following, beside = chain[path].pop("extends", None), path.parent
+        if not (following is None or isinstance(following, str)):
+            raise UsageError(f"{path} extends {str(following)[:200]!r}.", "Name one file: extends: base")
     values: dict[str, Any] = {}
     for layer in reversed(chain.values()):
         values = merge(values, layer)
@@ -158,7 +169,7 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
     return values
 
 
-def _load(path: Path) -> dict[str, Any]:
+def load_yaml(path: Path) -> dict[str, Any]:
     """Read one file without what it extends."""
     import yaml
 

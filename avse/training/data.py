@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 
 from avse.data.augmentation.measured_rooms import read_rooms
 from avse.data.dataset import Batches, Rows
-from avse.data.online_mixing import Mixer, Rooms, Talkers
+from avse.data.online_mixing import Mixer, Rooms, SpeakerClips
 from avse.data.prepared_clips import find_clips
 from avse.errors import UsageError
 from avse.training.config import TrainConfig
@@ -45,18 +46,22 @@ class TrainingData:
             return Mixer(self.talkers(False), voices, noises, hidden, self._rooms())
         return Mixer(self._share(self.audio_only, False), voices or self.talkers(False), noises, hidden, self._rooms())
 
+    def without_audio_only(self) -> TrainingData:
+        """Return the same data without SMIL's examples."""
+        return replace(self, audio_only=None)
+
     def talkers(self, validation: bool) -> dict[str, list[Path]]:
         """Clips of the talking faces to train on, or to validate on."""
         talkers = find_clips(self.faces)
         if missing := sorted(set(self.validation_speakers) - set(talkers)):
-            raise UsageError(f"No prepared clips of {', '.join(missing)}.", f"There are: {', '.join(talkers)}.")
+            raise UsageError(f"No prepared clips of {', '.join(missing)} in {self.faces}.", _nearest(missing, talkers))
         return {name: clips for name, clips in talkers.items() if (name in self.validation_speakers) == validation}
 
     def _rooms(self) -> Rooms | None:
         """Measured impulse responses by room, where there are any."""
         return read_rooms(self.rooms) if self.rooms else None
 
-    def _interference(self, validation: bool) -> tuple[Talkers, Talkers]:
+    def _interference(self, validation: bool) -> tuple[SpeakerClips, SpeakerClips]:
         """Voices and noises."""
         voices = self._share(self.voices, validation) if self.voices else {}
         return voices, find_clips(self.noises) if self.noises else {}
@@ -66,6 +71,15 @@ class TrainingData:
         clips = find_clips(folder)
         share = {name: clips[name] for index, name in enumerate(clips) if (index % 10 == 0) == validation}
         return share if validation else {name: share[name] for name in share if name not in self.validation_speakers}
+
+
+def _nearest(missing: Sequence[str], known: Iterable[str]) -> str:
+    """Return a hint with the names that are most like those that are missing."""
+    names = sorted(known)
+    near = sorted({name for wrong in missing for name in get_close_matches(wrong, names, 3)})
+    if near:
+        return f"Nearest: {', '.join(near)}."
+    return f"There are {len(names)}: {', '.join(names[:6])}{', ...' if len(names) > 6 else '.'}"
 
 
 def training_mixers(config: TrainConfig, folders: TrainingData) -> dict[int, Mixer]:

@@ -1,16 +1,19 @@
-"""Several devices, a process each: all hold the whole net, see their share of every batch, and take the same step.
+"""Several devices, one process each: every process holds the whole net and takes the same step on its share of a batch.
 
-Fabric starts the processes, or finds itself started by ``torchrun``, and lets them talk. The wrapper that it would put
-around the net (`DistributedDataParallel`) is left out: it averages the gradients of ``net.forward``, and neither the
-lips by themselves nor SMIL's meta step go through that. Here they are averaged after the backward pass in any case.
+Fabric starts the processes, or is itself started by ``torchrun``. Gradients are averaged by `DistributedDataParallel`,
+except in stage smil: SMIL's meta step differentiates named weights, not ``net.forward``, so the net is not wrapped and
+its gradients are averaged after the backward pass.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from lightning.fabric import Fabric
+from lightning.fabric.loggers import Logger
 from lightning.fabric.plugins.environments import TorchElasticEnvironment
 from lightning.fabric.strategies import DDPStrategy
 from torch import Tensor, nn
@@ -18,54 +21,77 @@ from torch import Tensor, nn
 from avse.errors import UsageError
 
 
-class Processes(DDPStrategy):
-    """Processes that start and talk as for `DistributedDataParallel`, around a net that is not wrapped in it."""
+class UnwrappedStrategy(DDPStrategy):
+    """Start and connect processes as for `DistributedDataParallel`, but leave the net unwrapped."""
 
     def setup_module(self, module: nn.Module) -> nn.Module:  # type: ignore[override]
-        """The net as it is."""
+        """Return the net as it is."""
         return module
 
 
 def num_started() -> int | None:
-    """How many processes ``torchrun`` started in all; None where it started nothing."""
+    """Return the number of processes that ``torchrun`` started on all machines; None without ``torchrun``."""
     return int(os.environ["WORLD_SIZE"]) if TorchElasticEnvironment.detect() else None
 
 
 def is_first() -> bool:
-    """Whether this process is the one that reports; known before anything is set up."""
+    """Tell whether this process is the one that reports; known before anything is set up."""
     return os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")) == "0"
 
 
-def make_fabric(num_devices: int, precision: str) -> Fabric:
-    """A Fabric for so many devices: GPUs where there are any, else processes on the CPU.
+def make_fabric(num_devices: int, precision: str, stage: str = "speech", loggers: Sequence[Logger] = ()) -> Fabric:
+    """Return a Fabric for a number of devices: GPUs where there are any, else processes on the CPU.
 
-    Raises UsageError for more devices than there are GPUs.
+    Args:
+        num_devices: in all, on all machines.
+        precision: Fabric's name of it, such as 32-true or bf16-mixed.
+        stage: of training; in stage smil the net is not wrapped, in stage lips most weights have no gradient.
+        loggers: where `Fabric.log_dict` writes.
+
+    Raises:
+        UsageError: more devices than there are GPUs.
     """
     here = int(os.environ["LOCAL_WORLD_SIZE"]) if num_started() else num_devices
     if 0 < torch.cuda.device_count() < here:
-        raise UsageError(f"{here} devices are asked for, and {torch.cuda.device_count()} are there.", "Ask for fewer.")
+        found = torch.cuda.device_count()
+        raise UsageError(f"{here} devices are asked for, and {found} are there.", f"Use --devices {found} or fewer.")
+    settings: dict[str, Any] = {"precision": precision, "loggers": list(loggers)}
     if num_devices == 1:
-        return Fabric(devices=1, precision=precision)  # type: ignore[arg-type]
-    strategy = Processes()
-    return Fabric(devices=here, num_nodes=num_devices // here, precision=precision, strategy=strategy)  # type: ignore[arg-type]
+        return Fabric(devices=1, **settings)
+    strategy = UnwrappedStrategy() if stage == "smil" else _wrapped(stage)
+    return Fabric(devices=here, num_nodes=num_devices // here, strategy=strategy, **settings)
+
+
+def _wrapped(stage: str) -> DDPStrategy:
+    """Return the strategy of `DistributedDataParallel`; buffers are averaged by `average_buffers` instead."""
+    return DDPStrategy(find_unused_parameters=stage == "lips", broadcast_buffers=False)
 
 
 @torch.no_grad()
-def average(fabric: Fabric, net: nn.Module) -> None:
-    """Replace gradients, and what batch norms have gathered, by their mean over all processes.
+def average_gradients(fabric: Fabric, net: nn.Module) -> None:
+    """Replace the gradients of an unwrapped net by their mean over all processes.
 
     A weight with a gradient in any process gets one in all; one without stays without, as on a single device.
     """
     if fabric.world_size == 1:
         return
     weights = list(net.parameters())
-    taught = torch.tensor([float(weight.grad is not None) for weight in weights], device=fabric.device)
-    taught = _mean(fabric, taught) > 0
-    for weight, is_taught in zip(weights, taught.tolist(), strict=True):
-        if is_taught and weight.grad is None:
+    has_gradient = torch.tensor([float(weight.grad is not None) for weight in weights], device=fabric.device)
+    for weight, is_wanted in zip(weights, (_mean(fabric, has_gradient) > 0).tolist(), strict=True):
+        if is_wanted and weight.grad is None:
             weight.grad = torch.zeros_like(weight)
-    gathered = [value for name, value in net.named_buffers() if name.rpartition(".")[2].startswith("running_")]
-    values = [weight.grad for weight in weights if weight.grad is not None] + gathered
+    _average_in_place(fabric, [weight.grad for weight in weights if weight.grad is not None])
+
+
+@torch.no_grad()
+def average_buffers(fabric: Fabric, net: nn.Module) -> None:
+    """Replace the running statistics of batch norms by their mean over all processes."""
+    if fabric.world_size > 1:
+        running = [value for name, value in net.named_buffers() if name.rpartition(".")[2].startswith("running_")]
+        _average_in_place(fabric, running)
+
+
+def _average_in_place(fabric: Fabric, values: Sequence[Tensor]) -> None:
     means = _mean(fabric, torch.cat([value.flatten() for value in values]))
     for value, mean in zip(values, means.split([value.numel() for value in values]), strict=True):
         value.copy_(mean.view(value.shape))

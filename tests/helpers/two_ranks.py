@@ -24,7 +24,7 @@ from avse.training.trainer import Trainer
 STILL = LipAugment(*[0] * 8)
 BASIS = TrainConfig(
     num_steps=2, batch_size=4, warmup_steps=1, num_validation_batches=1, learning_rate=2e-3, augment=STILL,
-    model=tiny(), mix=MixConfig(num_frames=6, missing_video_probability=0.0),
+    model=tiny(), mix=MixConfig(num_frames=6, missing_video_probability=0.0), num_workers=0,
 )  # fmt: skip
 RUNS = {
     "speech": BASIS,

@@ -23,7 +23,7 @@ from avse.training.smil import SmilConfig
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 PRESETS = sorted(CONFIGS.glob("*.yaml"))
-WAYS_TO_TRAIN = ("lips", "dropout", "long", "smil", "small", "table3", "swap-target", "web", "web-audio")
+WAYS_TO_TRAIN = ("lips", "dropout", "long", "smil", "small", "table3", "swap-target", "web", "web-audio", "base")
 
 
 def written(folder: Path, text: str) -> Path:

@@ -11,15 +11,18 @@ from pathlib import Path
 import pytest
 import torch
 import two_ranks
-from small_world import assert_same, write_cache
+from small_world import assert_same, tiny, write_cache
 
-from avse.data.dataset import Batches
+from avse.data.dataset import Batch, Batches
 from avse.data.mix_config import MixConfig
 from avse.data.online_mixing import Mixer
 from avse.data.prepared_clips import find_clips
 from avse.errors import UsageError
+from avse.models.fusion import FUSIONS
+from avse.models.net import SpeechNet
 from avse.training import distributed, trainer
-from avse.training.config import TrainConfig
+from avse.training.config import LOSS_WEIGHTS, TrainConfig
+from avse.training.steps import speech_step, total_loss
 from avse.weights.checkpoint import load_checkpoint
 
 HELPERS = Path(__file__).parents[1] / "helpers"
@@ -77,6 +80,22 @@ def test_two_shares_teach_what_the_whole_batch_teaches(
         torch.testing.assert_close(together[name], value, atol=5e-6, rtol=1e-5)
 
 
+@pytest.mark.parametrize("fusion", FUSIONS)
+@pytest.mark.parametrize("visible", [0, 3, 6])
+def test_every_weight_has_a_gradient_in_stage_speech(
+    fusion: str, visible: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`DistributedDataParallel` waits for all of them, whatever is visible in a process's share."""
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    helpers = {} if fusion == "none" else {"imputer": "blended", "regulariser": "multiply", "num_priors": 4}
+    net = SpeechNet(tiny(fusion, **helpers, attention_heads=2, bottleneck_rounds=2)).train()
+    seen = torch.arange(6).expand(2, 6) < visible
+    crops = torch.randint(1, 255, (2, 6, 88, 88), dtype=torch.uint8) * seen[..., None, None]
+    losses = speech_step(net, Batch(torch.randn(2, 3840), torch.randn(2, 3840), crops, seen))
+    total_loss(losses, LOSS_WEIGHTS).backward()
+    assert [name for name, weight in net.named_parameters() if weight.grad is None] == []
+
+
 def test_shares_are_apart_and_add_up_to_the_batch(faces: Path) -> None:
     mixer = Mixer(find_clips(faces), {}, {}, MixConfig(num_frames=4))
     for index in (0, 1):
@@ -114,17 +133,23 @@ def test_more_devices_than_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.timeout(600)
 def test_on_the_command_line_one_process_speaks(faces: Path, tmp_path: Path) -> None:
-    settings = tmp_path / "tiny.yaml"
-    settings.write_text(
-        "{batch_size: 2, num_validation_batches: 1, mix: {num_frames: 4, num_talkers: [1.0]},"
-        " model: {audio_channels: [5, 6, 7, 8], lip_width: 5}}"
+    """All stages of a recipe, in two processes: every line is there once."""
+    recipe = tmp_path / "tiny.yaml"
+    recipe.write_text(
+        "settings: {batch_size: 2, num_validation_batches: 1, num_workers: 0, mix: {num_frames: 4, num_talkers: [1.0]},"
+        " model: {audio_channels: [5, 6, 7, 8], lip_width: 5}}\n"
+        "stages: {lips: {stage: lips}, net: {stage: speech}, mean: {average: {net: 1.0}}}"
     )
     avse = str(Path(sys.executable).with_name("avse"))
-    command = [avse, "train", "--config", str(settings), "--data", str(faces), "--val-speakers", "speaker0"]
+    command = [avse, "train", "--recipe", str(recipe), "--data", str(faces), "--val-speakers", "speaker0"]
     command += ["--run", str(tmp_path / "run"), "--steps", "1", "--devices", "2"]
     done = subprocess.run(command, capture_output=True, text=True, env=ALONE | {"OMP_NUM_THREADS": "1"})
     best = tmp_path / "run" / "best.safetensors"
     assert (done.returncode, done.stdout) == (0, f"{best}\n"), done.stderr
-    assert done.stderr.startswith("step 1: improvement_db/seen ")
-    assert len(done.stderr.splitlines()) == 1
-    assert load_checkpoint(best).about["training"]["num_devices"] == 2
+    found = [line.split()[:2] for line in done.stderr.splitlines()]
+    run = [["stage", "NAME,"], ["device", "cpu"], ["faces:", "6"], ["steps", "0"], ["step", "1/1"], ["step", "1/1"]]
+    told = [[["stage", f"{name},"], *run[1:]] for name in ("lips", "speech")]
+    assert found == [["stage", "1"], *told[0], ["stage", "2"], *told[1], ["stage", "3"]]
+    about = load_checkpoint(best).about
+    assert about["training"]["num_devices"] == 2
+    assert list(about["mean"]) == [load_checkpoint(tmp_path / "run/net/best.safetensors").sha256]

@@ -18,9 +18,10 @@ from avse.models.net import SpeechNet
 from avse.training import trainer as training_trainer
 from avse.training.config import LOSS_WEIGHTS, TrainConfig
 from avse.training.data import TrainingData, training_mixers, training_rows
+from avse.training.loop import train
 from avse.training.smil import MetaLosses, SmilConfig, meta_losses, norms_as_in_use, smil_step
 from avse.training.smil_priors import centres, choose_clips, set_priors
-from avse.training.trainer import Trainer, train
+from avse.training.trainer import Trainer
 from avse.weights.checkpoint import load_checkpoint, save_checkpoint
 
 
@@ -225,7 +226,7 @@ def test_a_run_starts_with_priors_of_the_lip_stream_it_starts_from(prepared: Tra
     assert priors.std(0).max() > 1e-4
     trainer.learn(*first_row(settings(), prepared))
     trainer.validate()
-    trainer.curves.close()
+    trainer.close()
     assert torch.equal(load_checkpoint(trainer.best_path).net.imputer.priors, priors)
     assert torch.equal(trainer.net.module.imputer.priors, by_hand.imputer.priors)
 
@@ -267,7 +268,7 @@ def test_a_trained_imputer_beats_an_untrained_one_where_there_is_no_picture(
     trainer = Trainer(config, prepared, tmp_path)
     row = first_row(config, prepared)
     course = [trainer.learn(*row) for _ in range(12)]
-    trainer.curves.close()
+    trainer.close()
     for name in ("train/smil/audio_only", "train/smil/faces"):
         assert course[-1][name] < course[0][name]
 

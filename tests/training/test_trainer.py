@@ -30,9 +30,11 @@ from avse.models.net import Output, SpeechNet
 from avse.training import trainer as training_trainer
 from avse.training.config import TrainConfig
 from avse.training.data import TrainingData
+from avse.training.loop import train
+from avse.training.run_folder import load_matching
 from avse.training.steps import STEPS, scores, speech_step
 from avse.training.tensorboard import NUM_EXAMPLES, examples
-from avse.training.trainer import Trainer, load_matching, train
+from avse.training.trainer import Trainer
 from avse.weights.checkpoint import load_checkpoint, save_checkpoint
 
 
@@ -45,7 +47,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
 def settings(**changes: Any) -> TrainConfig:
     basis: dict[str, Any] = {
         "num_steps": 6, "batch_size": 2, "warmup_steps": 2, "validate_every": 3, "num_validation_batches": 1,
-        "learning_rate": 2e-3, "model": tiny(), "mix": MixConfig(num_frames=6),
+        "learning_rate": 2e-3, "model": tiny(), "mix": MixConfig(num_frames=6), "num_workers": 0,
     }  # fmt: skip
     return TrainConfig(**(basis | changes))
 
@@ -74,7 +76,7 @@ def test_one_batch_is_learned_by_heart(prepared: TrainingData, tmp_path: Path, s
     )
     for name in names:
         assert course[-1][name] < course[0][name], name
-    trainer.curves.close()
+    trainer.close()
 
 
 def test_mixed_precision_computes_in_half_and_keeps_the_weights_whole(prepared: TrainingData, tmp_path: Path) -> None:
@@ -88,7 +90,7 @@ def test_mixed_precision_computes_in_half_and_keeps_the_weights_whole(prepared: 
     assert {value.dtype for value in trainer.net.parameters()} == {torch.float32}
     trainer.validate()  # at full precision, as it is used
     assert kinds == {torch.bfloat16, torch.float32}
-    trainer.curves.close()
+    trainer.close()
 
 
 def test_losses_teach_what_they_are_named_for(prepared: TrainingData) -> None:
@@ -263,7 +265,7 @@ def test_what_is_kept_is_the_moving_average(prepared: TrainingData, tmp_path: Pa
         trainer.learn(batches[index])
         courses.append(weights(trainer.net.module))
     trainer.validate()
-    trainer.curves.close()
+    trainer.close()
     kept = load_checkpoint(trainer.best_path).net.state_dict()
     name = "audio.mask.weight"
     assert torch.allclose(kept[name], 0.9 * courses[0][name] + 0.1 * courses[1][name], atol=1e-6)
@@ -276,7 +278,7 @@ def test_the_stage_of_the_lips_changes_the_lip_stream_alone(prepared: TrainingDa
     before = weights(trainer.net.module)
     for index in range(2):
         trainer.learn(Batches(prepared.mixer(config, False), 0, 2, 0, 2)[index])
-    trainer.curves.close()
+    trainer.close()
     after = weights(trainer.net.module)
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert {name.split(".")[0] for name in changed} == {"lips"}
@@ -287,7 +289,7 @@ def test_a_new_run_takes_over_the_weights_that_fit(prepared: TrainingData, tmp_p
     given = SpeechNet(tiny("none", audio_channels=(5, 6, 7, 9)))
     save_checkpoint(tmp_path / "given.safetensors", given, {})
     trainer = Trainer(settings(), prepared, tmp_path / "run", [tmp_path / "given.safetensors"])
-    trainer.curves.close()
+    trainer.close()
     ours, theirs = trainer.net.module.state_dict(), given.state_dict()
     fitting = {name for name in theirs if name in ours and ours[name].shape == theirs[name].shape}
     assert {"audio.encoder.0.0.weight", "audio.norm.running_var"} <= fitting
@@ -306,7 +308,7 @@ def test_a_new_run_takes_over_the_parts_that_are_named_and_no_others(prepared: T
         for name, start in {"begun": [tmp_path / "given.safetensors"], "anew": []}.items()
     ]
     for trainer in trainers:
-        trainer.curves.close()
+        trainer.close()
     begun, anew = (trainer.net.module.state_dict() for trainer in trainers)
     theirs = given.state_dict()
     assert {name.split(".")[0] for name in begun} == {"audio", "lips", "fusions"}
@@ -321,7 +323,7 @@ def test_of_several_starts_the_later_ones_go_first(prepared: TrainingData, tmp_p
     for path, net in nets.items():
         save_checkpoint(path, net, {})
     trainer = Trainer(settings(), prepared, tmp_path / "run", [lips, audio])
-    trainer.curves.close()
+    trainer.close()
     ours = trainer.net.module.state_dict()
     for name, value in nets[audio].state_dict().items():
         assert torch.equal(ours[name], value)
@@ -346,7 +348,7 @@ def test_a_run_that_goes_on_does_not_start_over_from_other_weights(prepared: Tra
     save_checkpoint(tmp_path / "given.safetensors", SpeechNet(tiny()), {})
     train(settings(num_steps=1), prepared, tmp_path / "run")
     trainer = Trainer(settings(num_steps=2), prepared, tmp_path / "run", [tmp_path / "given.safetensors"])
-    trainer.curves.close()
+    trainer.close()
     assert trainer.step == 1
     assert_same(weights(trainer.net.module), dict(state_of(tmp_path / "run")["net"]))
 
@@ -402,7 +404,7 @@ def test_time_that_is_up_ends_a_run_in_good_order(prepared: TrainingData, tmp_pa
 
 def test_the_learning_rate_rises_and_falls(prepared: TrainingData, tmp_path: Path) -> None:
     trainer = Trainer(settings(num_steps=100, warmup_steps=10), prepared, tmp_path)
-    trainer.curves.close()
+    trainer.close()
     course = []
     for trainer.step in range(100):
         course.append(trainer._rate())

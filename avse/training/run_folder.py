@@ -1,0 +1,73 @@
+"""The folder of a run: its lock, the state in ``last.pt`` from which it goes on, the settings that it cannot change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from avse.config import ModelConfig, from_mapping
+from avse.errors import MissingError, UsageError
+from avse.io import atomic
+from avse.models.net import SpeechNet
+from avse.training.config import TrainConfig
+from avse.training.run_state import read_state, refusing_damage
+
+STATE = "last.pt"
+BEST = "best.safetensors"
+
+
+def lock_run(run: Path, is_first: bool) -> ExitStack:
+    """Lock the folder of a run for the first process, where its disk knows locks; UsageError if it is in use."""
+    lock = ExitStack()
+    if is_first:
+        with suppress(MissingError):
+            lock.enter_context(atomic.lock_folder(run))
+    return lock
+
+
+def fixed_settings(config: TrainConfig, validation_speakers: Sequence[str]) -> dict[str, Any]:
+    """Return the settings that a run cannot change on its way."""
+    return {"stage": config.stage, "model": asdict(config.model), "validation_set": list(validation_speakers)}
+
+
+def find_state(run: Path, fixed: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Read the state of a run; None if the folder holds none.
+
+    Raises:
+        UsageError: the state is damaged, or the run was begun with other fixed settings.
+    """
+    path = run / STATE
+    if not path.exists():
+        return None
+    state = read_state(path)
+    stored = {**fixed, **state.get("settings", {})}
+    with refusing_damage(path):
+        stored["model"] = asdict(from_mapping(ModelConfig, stored["model"]))  # settings added since have defaults
+    if differing := [name for name in fixed if stored[name] != fixed[name]]:
+        names = " and ".join(name.replace("_", " ") for name in differing)
+        raise UsageError(
+            f"The run in {run} has another {names}.",
+            "Give the settings and the --val-speakers of that run, or choose another folder.",
+        )
+    return state
+
+
+def write_state(run: Path, state: Mapping[str, Any]) -> None:
+    """Write the state of a run; the former one stays until the new one is complete."""
+    with atomic.atomic_path(run / STATE) as partial:
+        torch.save(dict(state), partial)
+
+
+def load_matching(net: SpeechNet, state: Mapping[str, Tensor], parts: Sequence[str] = ()) -> int:
+    """Copy the weights that match by name and shape, of these parts of the net or of all; return their number."""
+    own = net.state_dict()
+    wanted = {name: value for name, value in state.items() if not parts or name.split(".")[0] in parts}
+    matching = {name: value for name, value in wanted.items() if name in own and own[name].shape == value.shape}
+    net.load_state_dict(own | matching)
+    return len(matching)
