@@ -36,9 +36,11 @@ LIMITS = {
     "clip_norm": (1e-9, 1e9),
     "ema_decay": (0, 1),
     "seed": (0, 2**31 - 1),
-    **dict.fromkeys(("num_steps", "validate_every", "warmup_steps", "max_clips_per_speaker"), (0, 10**9)),
+    **dict.fromkeys(("num_steps", "validate_every", "log_every", "warmup_steps", "max_clips_per_speaker"), (0, 10**9)),
     **dict.fromkeys(("batch_size", "num_frames", "num_validation_batches"), (1, 100_000)),
-    **dict.fromkeys(("num_workers", "num_devices"), (0, 1024)),
+    "num_workers": (-1, 1024),
+    "num_devices": (0, 1024),
+    "save_minutes": (0, 10_000),
     **dict.fromkeys(("inner_rate", "audio_only_weight"), (0, 1000)),
     **dict.fromkeys(("shift", "scale", "tilt_radians", "yaw_radians", "gamma"), (0, 10)),
 }
