@@ -26,10 +26,7 @@ RUN pip install --no-cache-dir -c constraints.txt .
 
 FROM python:3.11-slim
 
-RUN apt-get update \
-    && apt-get install --yes --no-install-recommends ffmpeg \
-    && rm -rf /var/lib/apt/lists/* \
-    && useradd --create-home --uid 1000 avse
+RUN useradd --create-home --uid 1000 avse
 COPY --from=build /opt/avse /opt/avse
 ENV PATH=/opt/avse/bin:$PATH PYTHONUNBUFFERED=1
 USER avse

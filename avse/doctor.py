@@ -140,15 +140,26 @@ def _why_no_gpu(cuda: str | None) -> tuple[str, str]:
 
 
 def _ffmpeg() -> Iterator[Finding]:
-    from avse.io.ffmpeg import ffmpeg_exe
+    """Which ffmpeg is used, why, and which one on the PATH is not."""
+    from avse.io.ffmpeg_binary import REINSTALL, find_ffmpeg
 
-    version = _ffmpeg_version()
-    hint = "" if version else "Type: pip install --force-reinstall imageio-ffmpeg"
-    yield Finding("ffmpeg", OK if version else MISSING, version or f"{ffmpeg_exe()} does not run", hint)
+    binary, version = find_ffmpeg(), _ffmpeg_version()
+    if version is None:
+        yield Finding("ffmpeg", MISSING, f"{binary.path} does not run", binary.remedy)
+        return
+    other = shutil.which("ffmpeg")
+    unused = f"; {other} on the PATH is not used" if other and other != binary.path else ""
+    if binary.source == "PATH":
+        yield Finding("ffmpeg", WARNING, f"{version}, from the PATH: imageio-ffmpeg brings none", REINSTALL)
+    else:
+        why = {"bundled": "bundled with imageio-ffmpeg", "AVSE_FFMPEG": "named by AVSE_FFMPEG"}[binary.source]
+        yield Finding("ffmpeg", OK, f"{version}, {why}{unused}")
 
 
 def _codecs() -> Iterator[Finding]:
-    hint = "Type: pip install imageio-ffmpeg, and take other ffmpegs out of PATH"
+    from avse.io.ffmpeg_binary import find_ffmpeg
+
+    hint = find_ffmpeg().remedy
     decoders = _listed("-decoders")
     if not decoders & SOFTWARE_AV1:
         decoders -= {"av1"}  # ffmpeg's own AV1 decoder needs a GPU

@@ -14,14 +14,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from avse.io.ffmpeg import DEFAULT_LIMITS, Limits
+from avse.io.formats import OUTPUTS
 
 from .batch_progress import bars
 from .listing import tell_passed_over
 from .options import (
     SPEAKERS,
     AudioTrack,
+    Bitrate,
     Device,
     Json,
+    KeepTracks,
     Loudness,
     MaxMegabytes,
     MaxSeconds,
@@ -38,7 +41,7 @@ if TYPE_CHECKING:
     from avse.batch.job import EnhanceJob
     from avse.batch.run import Engine, Settings
 
-SUFFIXES = (".wav", ".flac", ".mp4", ".mkv", ".mov", "keep")
+SUFFIXES = (*OUTPUTS, "keep")
 Engines = Enum("Engines", {"local": "local", "ray": "ray"}, type=str)
 
 Recordings = Annotated[
@@ -89,9 +92,11 @@ def batch(
     speaker: Speaker = "active",
     strength: Strength = 1.0,
     loudness: Loudness = "keep",
-    audio_track: AudioTrack = 1,
+    audio_track: AudioTrack = None,
     max_seconds: MaxSeconds = DEFAULT_LIMITS.max_seconds,
     max_megabytes: MaxMegabytes = DEFAULT_LIMITS.max_megabytes,
+    bitrate: Bitrate = None,
+    keep_tracks: KeepTracks = False,
     reference_dir: References = None,
     results: Results = None,
     engine: Where = Engines["local"],
@@ -113,6 +118,7 @@ def batch(
     avse batch s3://bucket/talks -o s3://bucket/cleaned --results log/ --engine ray
     """
     from avse import batch as library
+    from avse.io.encoding import OutputSettings
 
     folder, listed = (".", Path(recordings[1:])) if recordings.startswith("@") else (recordings, listed)
     if engine is Engines.ray:  # other machines stand in other folders
@@ -125,16 +131,21 @@ def batch(
         "use_video": not no_video, "speaker": speaker, "strength": strength, "loudness_lufs": lufs(loudness),
         "audio_track": audio_track,
     }  # fmt: skip
+    output_settings = OutputSettings(bitrate, keep_tracks, is_lenient=suffix == "keep")
+    if suffix != "keep":
+        output_settings.check(suffix)
+    extra = {"limits": Limits(max_seconds, max_megabytes), "settings": output_settings}
+    asked = {name: value for name, value in (("bitrate", bitrate), ("keep_tracks", keep_tracks)) if value}
     about: dict[str, Any] = {
         "model": model,
         "device": device,
         "engine": engine.value,
         "suffix": suffix,
-        "options": options,
+        "options": options | asked,
     }
     about |= {"passed_over": found.passed_over} if found.passed_over else {}
     references = _everywhere(str(reference_dir)) if reference_dir else None
-    job = library.EnhanceJob(model, device, options | {"limits": Limits(max_seconds, max_megabytes)}, references)
+    job = library.EnhanceJob(model, device, options | extra, references)
     settings = library.Settings(
         output, _results(results, output), force=force, needs_scores=references is not None, about=about
     )

@@ -13,8 +13,10 @@ from .each import check_each, each_folder, enhance_all
 from .options import (
     SPEAKERS,
     AudioTrack,
+    Bitrate,
     Device,
     Json,
+    KeepTracks,
     Loudness,
     MaxMegabytes,
     MaxSeconds,
@@ -34,11 +36,12 @@ if TYPE_CHECKING:
 
 
 Recording = Annotated[Path, typer.Argument(help="Video or audio file in any common format; - for standard input.")]
+OUTPUT_HELP = (
+    "File to write: .wav, .flac, .mp3, .m4a, .ogg, .opus; .mp4, .mkv or .mov keep the video; - for WAV on stdout."
+)
 Output = Annotated[
     Path | None,
-    typer.Option(
-        "--output", "-o", help="File to write: .wav, .flac; .mp4, .mkv or .mov keep the video; - for WAV on stdout."
-    ),
+    typer.Option("--output", "-o", help=OUTPUT_HELP),
 ]
 Speaker = Annotated[
     str,
@@ -64,11 +67,13 @@ def enhance(
     no_video: NoVideo = False,
     strength: Strength = 1.0,
     loudness: Loudness = "keep",
-    audio_track: AudioTrack = 1,
+    audio_track: AudioTrack = None,
     reference: Reference = None,
     report: Report = None,
     max_seconds: MaxSeconds = DEFAULT_LIMITS.max_seconds,
     max_megabytes: MaxMegabytes = DEFAULT_LIMITS.max_megabytes,
+    bitrate: Bitrate = None,
+    keep_tracks: KeepTracks = False,
     force: Force = False,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -84,13 +89,14 @@ def enhance(
     from avse.enhancement.validation import check_paths
     from avse.evaluation.reference import compare_files, read_reference
     from avse.io import atomic
+    from avse.io.encoding import OutputSettings
 
     settings: dict[str, Any] = {
         "model": model, "device": device, "strength": strength, "audio_track": audio_track,
         "limits": Limits(max_seconds, max_megabytes), "force": force,
     }  # fmt: skip
     if folder := each_folder(speaker, output):
-        check_each(recording, folder, no_video or reference or report or loudness != "keep")
+        check_each(recording, folder, no_video or reference or report or loudness != "keep" or bitrate or keep_tracks)
         return enhance_all(recording, folder, quiet, as_json, **settings)
     assert output
     selection.parse_speaker(speaker, "all")
@@ -101,7 +107,7 @@ def enhance(
     with progress(quiet) as show:
         result = run(
             source, target, use_video=not no_video, speaker=speaker, loudness_lufs=lufs(loudness), on_progress=show,
-            with_thumbnail=is_page(report), **settings,
+            with_thumbnail=is_page(report), settings=OutputSettings(bitrate, keep_tracks), **settings,
         )  # fmt: skip
         summary = result.as_dict()
         if clean is not None:

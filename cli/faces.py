@@ -21,7 +21,7 @@ def faces(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Contact sheet to write (.png).")] = None,
     model: Model = "avse",
     device: Device = "auto",
-    audio_track: AudioTrack = 1,
+    audio_track: AudioTrack = None,
     max_seconds: MaxSeconds = DEFAULT_LIMITS.max_seconds,
     max_megabytes: MaxMegabytes = DEFAULT_LIMITS.max_megabytes,
     force: Annotated[bool, typer.Option("--force", "-f", help="Overwrite the contact sheet.")] = False,

@@ -42,9 +42,14 @@ Strength = Annotated[
     typer.Option(min=0, max=1, help="Amount of enhancement: 0 changes nothing, 0.9 keeps the background 20 dB lower."),
 ]
 Loudness = Annotated[str, typer.Option(metavar="LUFS|keep", help="Normalise the output loudness, e.g. to -16 LUFS.")]
-AudioTrack = Annotated[int, typer.Option(help="Audio track to use, counted from 1.")]
+AudioTrack = Annotated[
+    int | None, typer.Option(help="Audio track to use, counted from 1; by default the one flagged as default.")
+]
 MaxSeconds = Annotated[float, typer.Option(help="Refuse longer recordings.")]
 MaxMegabytes = Annotated[float, typer.Option(help="Refuse larger files or streams.")]
+
+Bitrate = Annotated[float | None, typer.Option(help="Bit rate of a lossy output in kbit/s; by default fit for speech.")]
+KeepTracks = Annotated[bool, typer.Option("--keep-tracks", help="Copy the other audio tracks into a video output.")]
 
 Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Number of processes; one per core by default.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]

@@ -30,7 +30,7 @@ def is_page(report: Path | None) -> bool:
 
 
 def write_report(
-    report: Path, result: Result, summary: dict[str, Any], recording: Path, output: Path, audio_track: int
+    report: Path, result: Result, summary: dict[str, Any], recording: Path, output: Path, audio_track: int | None
 ) -> None:
     """Write ``summary``, what was done, in the form that the name of the report asks for."""
     from avse.io import jsonl

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from avse import doctor
 from avse.doctor import ABSENT, MISSING, OK, WARNING, Finding
-from avse.io import ffmpeg
+from avse.io import ffmpeg, ffmpeg_binary
 from avse.weights import pretrained
 from avse_cli.main import app
 
@@ -178,15 +178,27 @@ def test_ffmpeg_that_does_not_run(tmp_path: Path, use_ffmpeg: Callable[[Path], N
 
 
 def test_no_ffmpeg_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "")
-    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
-    ffmpeg.ffmpeg_exe.cache_clear()
-    try:
-        finding = only(doctor._ffmpeg)
-    finally:
-        ffmpeg.ffmpeg_exe.cache_clear()
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.delenv("AVSE_FFMPEG", raising=False)
+    monkeypatch.setattr(ffmpeg_binary, "_bundled", lambda: None)
+    finding = only(doctor._ffmpeg)
     assert finding.state == MISSING
     assert "imageio-ffmpeg" in finding.hint
+
+
+def test_ffmpeg_says_which_and_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = fake_ffmpeg(tmp_path / "ffmpeg")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("AVSE_FFMPEG", raising=False)
+    bundled = only(doctor._ffmpeg)
+    assert bundled.state == OK
+    assert "bundled with imageio-ffmpeg" in bundled.detail
+    assert bundled.detail.endswith(f"{other} on the PATH is not used")
+    monkeypatch.setenv("AVSE_FFMPEG", str(other))
+    assert only(doctor._ffmpeg) == Finding("ffmpeg", OK, f"1.2.3 ({other}), named by AVSE_FFMPEG")
+    monkeypatch.delenv("AVSE_FFMPEG")
+    monkeypatch.setattr(ffmpeg_binary, "_bundled", lambda: None)
+    assert only(doctor._ffmpeg).state == WARNING
 
 
 def test_no_detector(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from avse.errors import InputError, UsageError
 from avse.faces.thumbnail import face_thumbnail
 from avse.faces.tracking import Track
 from avse.io import atomic, jsonl, reader
+from avse.io.encoding import clips
 from avse.io.ffmpeg import DEFAULT_LIMITS, Limits
 from avse.io.formats import AUDIO_OUTPUTS, VIDEO_OUTPUTS
 from avse.progress import Report, silent
@@ -37,7 +38,7 @@ def enhance_all(
     strength: float = 1.0,
     loudness_lufs: float | None = None,
     background: str | Path | None = None,
-    audio_track: int = 1,
+    audio_track: int | None = None,
     limits: Limits = DEFAULT_LIMITS,
     force: bool = False,
     on_progress: Report = silent,
@@ -90,7 +91,9 @@ def enhance_all(
         | ({} if k in files else {"reason": STILL})
         for k, track in enumerate(selection.scene.tracks)
     ]
-    summary = _summary(pipeline, source, facts, removed) | {"elapsed_seconds": time.perf_counter() - started}
+    summary = _summary(pipeline, source, outputs[0], facts, removed) | {
+        "elapsed_seconds": time.perf_counter() - started
+    }
     jsonl.write_json(folder / FACES_JSON, summary)
     kept = {FACES_JSON, *(name for face in facts for name in (face["sound"], face["thumbnail"]))}
     for path in _face_files(folder):
@@ -107,14 +110,15 @@ def check_suffix(suffix: str) -> None:
 
 
 def _summary(
-    pipeline: Pipeline, source: Path, faces: Sequence[dict[str, Any]], background: Path | None
+    pipeline: Pipeline, source: Path, output: Path, faces: Sequence[dict[str, Any]], background: Path | None
 ) -> dict[str, Any]:
     """Return what ``faces.json`` holds, without the time taken."""
     sound, stats = pipeline.recording.sound, pipeline.stats
-    is_clipped = pipeline.options.loudness_lufs is None
+    is_clipped = pipeline.options.loudness_lufs is None and clips(sound, output)
     warnings = [
         *audio_warnings(pipeline.recording, stats, is_clipped),
         *map(Message._make, pipeline.selection.warnings),
+        *map(Message._make, pipeline.recording.notices),
     ]
     visible = [face["seen_share"] for face in faces]
     return {
@@ -149,7 +153,7 @@ def _new_folder(folder: Path) -> Iterator[None]:
 
 def analyse_recording(
     path: Path, checkpoint: Checkpoint, on_progress: Report = silent, *,
-    audio_track: int = 1, limits: Limits = DEFAULT_LIMITS,
+    audio_track: int | None = None, limits: Limits = DEFAULT_LIMITS,
 ) -> Pipeline:  # fmt: skip
     """Find the faces of a recording and measure their activity, also that of a single one.
 
@@ -163,7 +167,7 @@ def analyse_recording(
     return Pipeline(checkpoint, open_video(path, audio_track, limits), options, on_progress)
 
 
-def open_video(path: Path, audio_track: int, limits: Limits, output: Path | None = None) -> reader.Recording:
+def open_video(path: Path, audio_track: int | None, limits: Limits, output: Path | None = None) -> reader.Recording:
     """Open a recording that has audio and video, and check that ``output`` can hold it. InputError if not."""
     recording = open_recording(path, audio_track, limits, output)
     if recording.video is None:

@@ -29,6 +29,7 @@ from avse.errors import InputError
 from avse.faces.thumbnail import face_thumbnail
 from avse.faces.tracking import Track
 from avse.io import atomic, reader
+from avse.io.encoding import DEFAULT_SETTINGS, OutputSettings, clips
 from avse.io.ffmpeg import DEFAULT_LIMITS, Limits, local_file
 from avse.io.writer import write_file, write_output
 from avse.progress import Report, Stage, silent, span
@@ -52,6 +53,7 @@ class Options:
     loudness_lufs: float | None = None
     with_background: bool = False
     measure_all: bool = False
+    settings: OutputSettings = DEFAULT_SETTINGS
 
     def check(self) -> None:
         """Raise UsageError for a value that is out of range."""
@@ -132,7 +134,7 @@ class Pipeline:
         target_lufs = self.options.loudness_lufs if is_voice else None
         with normalised(blocks, sound.sample_rate, sound.num_channels, target_lufs, folder) as (loud, levels):
             if isinstance(output, Path):
-                write_file(output, self.recording, self.stats.num_samples, loud)
+                write_file(output, self.recording, self.stats.num_samples, loud, self.options.settings)
                 return Written(None, levels)
             return Written(write_output(output, self.recording, self.stats.num_samples, loud), levels)
 
@@ -172,9 +174,10 @@ def enhance(
     speaker: str | int = "active",
     strength: float = 1.0,
     loudness_lufs: float | None = None,
-    audio_track: int = 1,
+    audio_track: int | None = None,
     limits: Limits = DEFAULT_LIMITS,
     background: str | Path | bool = False,
+    settings: OutputSettings = DEFAULT_SETTINGS,
     force: bool = False,
     with_thumbnail: bool = False,
     tracks: Sequence[Track] | None = None,
@@ -188,8 +191,8 @@ def enhance(
 
     Args:
         recording: a file, or an open binary stream, which is stored in a temporary file first.
-        output: a file (.wav, .flac; .mp4, .mkv or .mov for a video), an open binary stream for WAV, or None for
-            ``Result.waveform``.
+        output: a file (.wav, .flac, .mp3, .m4a, .ogg, .opus; .mp4, .mkv or .mov for a video), an open binary stream
+            for WAV, or None for ``Result.waveform``.
         model: name of a shipped model, path of a checkpoint, or a checkpoint already loaded.
         device: auto, cpu or cuda.
         use_video: False ignores the picture.
@@ -199,10 +202,11 @@ def enhance(
         strength: 1 keeps the voice alone. Less mixes the original in: nothing is attenuated by more than
             -20 log10(1 - strength) dB.
         loudness_lufs: target integrated loudness (BS.1770), reached as far as true peaks of -1 dBFS allow.
-        audio_track: which of several audio tracks, counted from 1.
+        audio_track: which of several audio tracks, counted from 1; None takes the one flagged as default.
         limits: what an untrusted recording may ask for.
         background: a file for what was removed, or True for ``Result.background``. Voice and background add up to
             the recording, before any change of loudness.
+        settings: bit rate of a lossy output, and whether the other audio tracks are copied into a video.
         force: replace an existing output.
         with_thumbnail: also return a thumbnail of the target speaker's face.
         tracks: the face tracks where they are known, from `avse.faces.face_tracker.track_faces`; None detects them.
@@ -216,18 +220,19 @@ def enhance(
     started = time.perf_counter()
     target = Path(output) if isinstance(output, str | Path) else output
     removed = Path(background) if isinstance(background, str | Path) else None
-    options = Options(use_video, parse_speaker(speaker), strength, loudness_lufs, with_background=bool(background))
+    options = Options(use_video, parse_speaker(speaker), strength, loudness_lufs, bool(background), settings=settings)
     options.check()
     with local_file(recording, limits) as source, atomic.never_replacing([target, removed], force):
         check_paths(source, target, force)
         check_background(source, target, removed, force)
         checkpoint = model if isinstance(model, Checkpoint) else load_model(str(model), device)
-        opened = open_recording(source, audio_track, limits, target)
+        opened = open_recording(source, audio_track, limits, target, settings)
         pipeline = Pipeline(checkpoint, opened, options, on_progress, tracks)
         voice, *rest = pipeline.write([target, removed] if background else [target])
         track = pipeline.selection.track
         thumbnail = face_thumbnail(opened, track) if with_thumbnail and track else None
-    result = pipeline.result(voice.levels, is_clipped=target is not None and voice.levels is None)
+    is_clipped = target is not None and voice.levels is None and clips(opened.sound, target)
+    result = pipeline.result(voice.levels, is_clipped)
     return result.replace(
         input=source if isinstance(recording, str | Path) else Path("-"),
         output=target if isinstance(target, Path) else None,
@@ -239,11 +244,17 @@ def enhance(
     )
 
 
-def open_recording(path: Path, audio_track: int, limits: Limits, output: Output = None) -> reader.Recording:
+def open_recording(
+    path: Path,
+    audio_track: int | None,
+    limits: Limits,
+    output: Output = None,
+    settings: OutputSettings = DEFAULT_SETTINGS,
+) -> reader.Recording:
     """Open a recording that has audio, and check that ``output`` can hold it. InputError or UsageError if not."""
     with span(Stage.PROBE):
         recording = reader.probe(path, audio_track, limits)
-        check_tracks(recording, output)
+        check_tracks(recording, output, settings)
     return recording
 
 

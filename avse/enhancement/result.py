@@ -119,6 +119,7 @@ def build_result(
         *audio_warnings(recording, stats, is_clipped),
         *([Message(*levels.message)] if levels else []),
         *removed_speakers(selection),
+        *map(Message._make, recording.notices),
     ]
     return Result(
         input=recording.path,
@@ -146,7 +147,8 @@ def audio_warnings(recording: reader.Recording, stats: AudioStats, is_clipped: b
     """Return warnings on the audio: it ends long before the file says, or is clipped when written."""
     claimed, found = recording.duration_seconds, []
     end = max(recording.sound.start_seconds, 0.0) + stats.num_samples / recording.sound.sample_rate
-    if recording.video and claimed - end > max(1.0, 0.1 * claimed):  # of audio files the length is often guessed
+    share = 0.1 if recording.info.pictures else 0.02  # pictures may go on after the sound
+    if not recording.info.duration_is_estimated and claimed - end > max(1.0, share * claimed):
         found.append(
             Message("truncated", f"The file says {claimed:.1f} s, its sound ends at {end:.1f} s: is it whole?")
         )
@@ -162,6 +164,9 @@ def visibility_messages(
     """Return what there was to hear and to see; ``share`` of the time in which the target speaker is visible."""
     if stats.rms < SILENT_RMS:
         return [Message("silent", "The recording is silent.")]
+    if recording.video_problem:
+        reason = f"The picture cannot be decoded ({recording.video_problem}); the sound alone was used."
+        return [Message("picture_not_decoded", reason)]
     if recording.video is None:
         return [Message("no_picture", "There is no picture; the sound alone was used.")]
     if not use_video:

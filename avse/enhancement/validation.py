@@ -9,8 +9,8 @@ import numpy as np
 
 from avse.errors import InputError, UsageError
 from avse.io import atomic, reader, remux
+from avse.io.encoding import DEFAULT_SETTINGS, OutputSettings, check_audio_fits
 from avse.io.formats import AUDIO_OUTPUTS, VIDEO_OUTPUTS
-from avse.io.writer import check_audio_fits
 
 MAX_GROWTH = 2.0
 """How much louder than full scale, or than the recording where that is louder, an output may be: 6 dB. A mask takes
@@ -61,18 +61,23 @@ def check_strength(strength: float) -> None:
         raise UsageError(f"A strength of {strength:g} makes no sense.", "Give a number from 0 (nothing) to 1 (all).")
 
 
-def check_tracks(recording: reader.Recording, target: Path | BinaryIO | None) -> None:
+def check_tracks(
+    recording: reader.Recording, target: Path | BinaryIO | None, settings: OutputSettings = DEFAULT_SETTINGS
+) -> None:
     """InputError for sound that is not there or not fit for the output, UsageError for a video without a picture."""
-    if recording.audio is None:
-        raise InputError(f"{recording.path} has no sound.", "Give a recording with a sound track.")
+    audio = recording.sound
     if not isinstance(target, Path):
         return
     suffix = target.suffix.lower()
+    if suffix in VIDEO_OUTPUTS and recording.video_problem:
+        message = f"The picture of {recording.path} cannot be decoded: {recording.video_problem}."
+        raise InputError(message, "Write an audio file, such as clean.wav; the picture is then not used.")
     if suffix in VIDEO_OUTPUTS and recording.video is None:
         raise UsageError(
             f"{recording.path} has no picture to put into {target}.", "Write a sound file, such as clean.wav."
         )
-    check_audio_fits(recording.audio, suffix)
+    settings.check(suffix)
+    check_audio_fits(audio, suffix)
     if suffix in VIDEO_OUTPUTS:
         remux.check_video_fits(recording, target.suffix)
 

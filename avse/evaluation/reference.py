@@ -21,7 +21,7 @@ from avse.io.ffmpeg import DEFAULT_LIMITS, Limits
 
 
 def read_reference(
-    reference: Path, recording: Path, audio_track: int = 1, limits: Limits = DEFAULT_LIMITS
+    reference: Path, recording: Path, audio_track: int | None = None, limits: Limits = DEFAULT_LIMITS
 ) -> np.ndarray:
     """Read the clean reference (N,) at 16 kHz; InputError if it is not as long as the recording."""
     if not reference.is_file():
@@ -36,7 +36,7 @@ def read_reference(
 
 
 def compare_files(
-    clean: np.ndarray, recording: Path, output: Path, audio_track: int = 1, limits: Limits = DEFAULT_LIMITS
+    clean: np.ndarray, recording: Path, output: Path, audio_track: int | None = None, limits: Limits = DEFAULT_LIMITS
 ) -> dict[str, Any]:
     """Score the recording ("before") and the output ("after"), with reasons where there is no score.
 
@@ -74,7 +74,7 @@ def _number(value: float) -> str:
 
 def _read(recording: reader.Recording) -> np.ndarray:
     if recording.audio is None:
-        raise InputError(f"{recording.path} has no sound.", "Give a recording with a sound track.")
+        raise InputError(f"{recording.path} has no audio track.", "Give a recording with a sound track.")
     with tempfile.TemporaryFile() as raw:
         for block in reader.read_audio(recording, 10.0, SAMPLE_RATE, 1):
             raw.write(block.tobytes())

@@ -34,7 +34,7 @@ def read_audio_file(path: Path) -> np.ndarray:
         return np.asarray(soxr.resample(mono, sample_rate, SAMPLE_RATE), np.float32)
     recording = reader.probe(path)
     if recording.audio is None:
-        raise InputError(f"{path} has no sound.", "Leave it out.")
+        raise InputError(f"{path} has no audio track.", "Leave it out.")
     return reader.load_audio(recording)[:, 0]
 
 

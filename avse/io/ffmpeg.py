@@ -1,7 +1,7 @@
-"""ffmpeg on recordings that nobody vouches for.
+"""Run ffmpeg on recordings that nobody vouches for.
 
-No shell; files and pipes only; ordinary containers only, none of which names other files; frames, lengths and sizes
-have limits; a decoder that gives nothing for too long is stopped.
+No shell; files and pipes only; ordinary containers only, none of which names other files; frames, lengths, sizes,
+memory and time have limits. Only this module starts ffmpeg.
 """
 
 from __future__ import annotations
@@ -10,22 +10,29 @@ import contextlib
 import io
 import logging
 import os
-import re
+import resource
 import select
 import shlex
-import shutil
+import signal
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cache
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 from avse.errors import InputError, MissingError
+from avse.io.ffmpeg_binary import find_ffmpeg
+from avse.io.ffmpeg_errors import NOT_STARTED, REPAIR_HINT, RETRY_HINT, error_line, explain, lacks_memory
+from avse.io.limits import DEFAULT_LIMITS, MEGABYTE, Limits
+
+__all__ = [
+    "CONTAINERS", "DEFAULT_LIMITS", "QUIET", "REPAIR_HINT", "Limits", "build_command", "error_line", "feed",
+    "ffmpeg_exe", "file_url", "input_arguments", "local_file", "open_input", "run", "stream_output",
+]  # fmt: skip
 
 QUIET = ("-loglevel", "error")
-
 
 _log = logging.getLogger(__name__)
 
@@ -35,68 +42,50 @@ CONTAINERS = (
 )
 """Demuxers that may be used. Playlists and scripts (hls, dash, concat, sdp, image2, ...) can name other files."""
 
-REPAIR_HINT = "Check that it plays; a broken file can often be repaired with: ffmpeg -i FILE -c copy REPAIRED.mkv"
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a recording may ask for: length, size of the file, size of the picture, silence of the decoder."""
-
-    max_seconds: float = 24 * 3600.0
-    max_megabytes: float = 200_000.0
-    max_pixels: int = 2**26
-    patience_seconds: float = 60.0
-
-    def check_seconds(self, path: Path, seconds: float) -> None:
-        """InputError for a recording of that length, or one that has gone on for so long."""
-        if seconds > self.max_seconds:
-            raise InputError(
-                f"{path} is longer than {self.max_seconds:g} s.", "Allow more with --max-seconds, or cut it first."
-            )
-
-    def check_size(self, path: Path, num_bytes: int) -> None:
-        """InputError for a file of that size, or a stream of which so much has come."""
-        if num_bytes > self.max_megabytes * 1e6:
-            raise InputError(f"{path} is larger than {self.max_megabytes:g} MB.", "Allow more with --max-megabytes.")
-
-
-DEFAULT_LIMITS = Limits()
 _MAX_OUTPUT_BYTES = 1 << 22
-"""Bytes of what ffmpeg says that are read: a broken file can make it say gigabytes."""
+"""Bytes of ffmpeg's messages that are kept: a broken file can make it print gigabytes."""
+_SIZE = 1 << 16
+_LAST_WORDS_SECONDS = 10.0
+"""How long the end of the messages is waited for after the process has ended."""
 _TO_PRIVATE_USE = {0xDC00 + byte: 0x10FF00 + byte for byte in range(128, 256)}
 _FROM_PRIVATE_USE = {stand_in: surrogate for surrogate, stand_in in _TO_PRIVATE_USE.items()}
 
 
 @contextlib.contextmanager
 def local_file(recording: str | Path | BinaryIO, limits: Limits) -> Iterator[Path]:
-    """The path of a recording; a stream is stored in a temporary file for the time being, as ffmpeg must seek in it."""
+    """Yield the path of a recording; a stream is stored in a temporary file, as ffmpeg must seek in it.
+
+    Raises:
+        MissingError: no space for it in the folder of temporary files.
+    """
     if isinstance(recording, str | Path):
         yield Path(recording)
         return
     with tempfile.TemporaryDirectory(prefix="avse-") as folder:
         path = Path(folder, "standard-input")
-        with path.open("wb") as file:
-            while data := recording.read(1 << 20):
-                file.write(data)
-                limits.check_size(path, file.tell())
+        _store(recording, path, limits)
         yield path
 
 
-@cache
-def ffmpeg_exe() -> str:
-    """The machine's ffmpeg, or the one inside imageio-ffmpeg where there is none."""
-    if found := shutil.which("ffmpeg"):
-        return found
-    try:
-        import imageio_ffmpeg
+def _store(stream: BinaryIO, path: Path, limits: Limits) -> None:
+    with path.open("wb") as file:
+        while data := stream.read(1 << 20):
+            try:
+                file.write(data)
+                file.flush()
+            except OSError as error:
+                message = f"The input cannot be stored in {path.parent.parent}: {error.strerror}."
+                raise MissingError(message, "Make space, or set TMPDIR to a folder with space.") from error
+            limits.check_size(path, file.tell())
 
-        return str(imageio_ffmpeg.get_ffmpeg_exe())
-    except (ImportError, RuntimeError) as error:
-        raise MissingError("No ffmpeg on this machine.", "Type: pip install imageio-ffmpeg") from error
+
+def ffmpeg_exe() -> str:
+    """Return the path of the ffmpeg that is used; MissingError where there is none."""
+    return find_ffmpeg().path
 
 
 def open_input(path: Path, limits: Limits, **options: object) -> Any:
-    """A recording as an ffmpeg-python input, on its own clock, that can reach nothing else."""
+    """Return a recording as an ffmpeg-python input, on its own clock, that can reach nothing else."""
     import ffmpeg
 
     return ffmpeg.input(
@@ -105,101 +94,186 @@ def open_input(path: Path, limits: Limits, **options: object) -> Any:
     )  # fmt: skip
 
 
+def input_arguments(path: Path, limits: Limits, *options: str) -> list[str]:
+    """Return the same as the beginning of a command, for what ffmpeg-python has no words for."""
+    return [
+        ffmpeg_exe(), "-hide_banner", "-nostdin", "-copyts", "-protocol_whitelist", "file,pipe", "-format_whitelist",
+        CONTAINERS, "-max_pixels", str(limits.max_pixels), *options, "-i", f"file:{path}",
+    ]  # fmt: skip
+
+
 def build_command(stream: Any, *options: str) -> list[str]:
-    """The arguments that run an ffmpeg-python output."""
+    """Return the arguments that run an ffmpeg-python output."""
     arguments = [argument.translate(_FROM_PRIVATE_USE) for argument in stream.compile(cmd=ffmpeg_exe())]
     return [*arguments, "-hide_banner", "-nostdin", *options]
 
 
 def file_url(path: Path) -> str:
-    """The name of a file for ffmpeg-python, which stumbles over bytes that are no text: private characters for them."""
+    """Name a file for ffmpeg-python, which fails on bytes that are no text: private-use characters stand for them."""
     return f"file:{path}".translate(_TO_PRIVATE_USE)
 
 
 @contextlib.contextmanager
-def stream_output(arguments: list[str], limits: Limits, failure: str, hint: str = REPAIR_HINT) -> Iterator[IO[bytes]]:
+def stream_output(
+    arguments: list[str],
+    limits: Limits,
+    failure: str,
+    hint: str = "",
+    *,
+    bytes_per_second: float = float("inf"),
+    on_messages: Callable[[str], None] | None = None,
+) -> Iterator[IO[bytes]]:
     """Run ffmpeg and yield its standard output; its own words end the message of an error. Killed if left early.
 
-    It has a session of its own, so that Ctrl-C reaches only the one who asked for it.
+    It has a session of its own, so that Ctrl-C reaches only the one who asked for it. ``bytes_per_second`` is what a
+    second of recording is on its output: the more comes out, the longer it may take. ``on_messages`` gets what it said.
     """
-    _log.debug("%s", shlex.join(arguments))
-    with tempfile.TemporaryFile() as words:
-        process = subprocess.Popen(
-            arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=words, start_new_session=True
-        )
+    with _running(arguments, limits) as (process, words):
         assert process.stdout is not None
+        pipe = _TimedPipe(process.stdout.fileno(), limits, failure, bytes_per_second)
         try:
-            yield io.BufferedReader(_TimedPipe(process.stdout.fileno(), limits.patience_seconds, failure), 1 << 16)
-            if process.wait(limits.patience_seconds) != 0:
-                words.seek(0)
-                raise InputError(f"{failure}: {error_line(words.read(_MAX_OUTPUT_BYTES))}", hint)
-        except subprocess.TimeoutExpired as error:
-            raise _stalled(failure, limits.patience_seconds) from error
+            yield io.BufferedReader(pipe, _SIZE)
+            if _wait(process, limits, failure) != 0:
+                raise explain(words.read(), failure, hint, process.returncode)
         finally:
-            process.kill()
-            process.wait()
-            process.stdout.close()
+            if on_messages:
+                _kill(process)
+                on_messages(words.read())
 
 
 def run(arguments: list[str], limits: Limits, failure: str) -> tuple[str, str]:
-    """Run ffmpeg to its end, however it ends: its standard output and its words."""
-    _log.debug("%s", shlex.join(arguments))
-    with tempfile.TemporaryFile() as told, tempfile.TemporaryFile() as words:
-        try:
-            subprocess.run(
-                arguments, stdin=subprocess.DEVNULL, stdout=told, stderr=words, check=False, start_new_session=True,
-                timeout=limits.patience_seconds,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired as error:
-            raise _stalled(failure, limits.patience_seconds) from error
-        told.seek(0), words.seek(0)
-        return told.read(_MAX_OUTPUT_BYTES).decode(errors="replace"), words.read(_MAX_OUTPUT_BYTES).decode(
-            errors="replace"
-        )
+    """Run ffmpeg to its end, however it ends, and return its standard output and its messages.
+
+    Raises:
+        MissingError: it does not start. InputError: it takes too long, or too much memory.
+    """
+    with _running(arguments, limits) as (process, words):
+        assert process.stdout is not None
+        facts = _Drain(process.stdout)
+        _wait(process, limits, failure)
+        told = words.read()
+        if process.returncode and (process.returncode < 0 or process.returncode in NOT_STARTED or lacks_memory(told)):
+            raise explain(told, failure, "", process.returncode)
+        return facts.read(), told
 
 
 def feed(arguments: Sequence[str], chunks: Iterable[bytes], failure: str) -> None:
     """Run ffmpeg with chunks on its standard input; InputError with what it printed if it fails."""
     command = [ffmpeg_exe(), "-hide_banner", "-loglevel", "error", *arguments]
-    with tempfile.TemporaryFile() as words:
-        with (
-            subprocess.Popen(command, stdin=subprocess.PIPE, stderr=words) as encoder,
-            contextlib.suppress(BrokenPipeError),
-        ):
-            assert encoder.stdin is not None
+    with _start(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as encoder:
+        assert encoder.stderr is not None
+        assert encoder.stdin is not None
+        words = _Drain(encoder.stderr)
+        with contextlib.suppress(BrokenPipeError):
             for chunk in chunks:
                 encoder.stdin.write(chunk)
+        with contextlib.suppress(BrokenPipeError):
             encoder.stdin.close()
-        if encoder.returncode:
-            words.seek(0)
-            raise InputError(failure, words.read(_MAX_OUTPUT_BYTES).decode(errors="replace").strip())
+        if encoder.wait():
+            raise InputError(failure, words.read().strip())
 
 
-def error_line(stderr: str | bytes) -> str:
-    """The line in which ffmpeg says what was wrong."""
-    text = stderr.decode(errors="replace") if isinstance(stderr, bytes) else stderr
-    lines = [line for line in text.splitlines() if line.strip()]
-    if any("not on whitelist" in line for line in lines):
-        return "a list of other files, or of no kind that recordings have"
-    blamed = [line for line in lines if "Error" in line or "Invalid" in line or "not found" in line]
-    return re.sub(r"^\[[^]]*\]\s*", "", (blamed or lines or ["no reason given"])[0])[:200]
+@contextlib.contextmanager
+def _running(arguments: list[str], limits: Limits) -> Iterator[tuple[subprocess.Popen[bytes], _Drain]]:
+    """Start ffmpeg within its limits, gather what it says, and see that it is gone in the end."""
+    _log.debug("%s", shlex.join(arguments))
+    process = _start(
+        arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    _bound_memory(process.pid, limits.max_memory_megabytes)
+    words = _Drain(process.stderr)
+    try:
+        yield process, words
+    finally:
+        _kill(process)
+        process.wait()
+        words.read()
+        process.stdout.close()
+        process.stderr.close()
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill ffmpeg and, where AVSE_FFMPEG is a script, what that started: all in the session that is its own."""
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _start(arguments: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(arguments, **options)
+    except OSError as error:
+        message = f"ffmpeg does not start ({arguments[0]}): {error.strerror}."
+        raise MissingError(message, find_ffmpeg().remedy) from error
+
+
+def _bound_memory(pid: int, megabytes: float) -> None:
+    """Bound what a process may allocate; from outside, as code between fork and exec is not safe beside threads."""
+    num_bytes = int(megabytes * MEGABYTE)
+    if hasattr(resource, "prlimit"):
+        with contextlib.suppress(OSError, ValueError):  # it is gone already, or a lower limit stands
+            resource.prlimit(pid, resource.RLIMIT_DATA, (num_bytes, num_bytes))
+
+
+def _wait(process: subprocess.Popen[bytes], limits: Limits, failure: str) -> int:
+    began = time.monotonic()
+    try:
+        return process.wait(limits.patience_seconds)
+    except subprocess.TimeoutExpired as error:
+        raise _stalled(failure, limits.patience_seconds) from error
+    finally:
+        _spend(limits, time.monotonic() - began, failure)
+
+
+def _spend(limits: Limits, seconds: float, failure: str) -> None:
+    """Count time that ffmpeg took; InputError where it is too much for one recording."""
+    if limits.budget is not None:
+        limits.budget.spend(seconds)
+        if limits.budget.is_exceeded:
+            raise InputError(f"{failure}: decoding took more than {limits.budget.seconds:.0f} s in all", RETRY_HINT)
+
+
+class _Drain:
+    """Read a pipe to its end in a thread, and keep what came first."""
+
+    def __init__(self, pipe: IO[bytes]) -> None:
+        self._pipe, self._kept = pipe, bytearray()
+        self._thread = threading.Thread(target=self._drain, daemon=True)
+        self._thread.start()
+
+    def _drain(self) -> None:
+        with contextlib.suppress(OSError, ValueError):  # closed meanwhile
+            while data := os.read(self._pipe.fileno(), _SIZE):
+                self._kept += data[: max(_MAX_OUTPUT_BYTES - len(self._kept), 0)]
+
+    def read(self) -> str:
+        """Wait for the end of the pipe, and return its beginning as text."""
+        self._thread.join(_LAST_WORDS_SECONDS)
+        return self._kept.decode(errors="replace")
 
 
 class _TimedPipe(io.RawIOBase):
     """A pipe that is read with patience, but not for ever."""
 
-    def __init__(self, descriptor: int, seconds: float, failure: str) -> None:
-        self._descriptor, self._seconds, self._failure = descriptor, seconds, failure
+    def __init__(self, descriptor: int, limits: Limits, failure: str, bytes_per_second: float) -> None:
+        self._descriptor, self._limits, self._failure = descriptor, limits, failure
+        self._bytes_per_second = bytes_per_second
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        ready, _, _ = select.select([self._descriptor], [], [], self._seconds)
+        began = time.monotonic()
+        ready, _, _ = select.select([self._descriptor], [], [], self._limits.patience_seconds)
         if not ready:
-            raise _stalled(self._failure, self._seconds)
-        return os.readv(self._descriptor, [buffer])
+            raise _stalled(self._failure, self._limits.patience_seconds)
+        size = os.readv(self._descriptor, [buffer])
+        self._limits.grant(size / self._bytes_per_second)
+        _spend(self._limits, time.monotonic() - began, self._failure)
+        return size
 
 
 def _stalled(failure: str, seconds: float) -> InputError:
-    return InputError(f"{failure}: nothing came out of it for {seconds:g} s", REPAIR_HINT)
+    return InputError(f"{failure}: nothing came out of it for {seconds:g} s", RETRY_HINT)

@@ -7,67 +7,97 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from types import MappingProxyType
 
+_AAC_RATES = frozenset({
+    7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000
+})  # fmt: skip
+_MP3_RATES = frozenset({8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000})
+
 
 @dataclass(frozen=True)
 class FileType:
     """What a suffix stands for.
 
-    ``encoder`` is the audio encoder that an output of that type gets; empty where avse only reads the type.
-    ``libsndfile`` says that such a file can be read (and, with an encoder, written) without ffmpeg.
+    Attributes:
+        suffix: in lower case, with its dot.
+        is_video: whether it holds a picture.
+        encoder: ffmpeg's audio encoder for an output of that type; empty where avse only reads the type.
+        muxer: ffmpeg's name of the container.
+        max_channels: how many channels an output can have.
+        sample_rates: those that an output can have in Hz; None for all.
+        kbps: default bit rate of a lossy output: for the file, and on top for each channel; None for lossless.
+        libsndfile: whether such a file can be read without ffmpeg.
     """
 
     suffix: str
     is_video: bool
     encoder: str = ""
+    muxer: str = ""
+    max_channels: int = 8
+    sample_rates: frozenset[int] | None = None
+    kbps: tuple[int, int] | None = None
     libsndfile: bool = False
 
-
-def _file_types() -> dict[str, FileType]:
-    audio_inputs = (
-        ".aac", ".ac3", ".aif", ".aiff", ".amr", ".au", ".caf", ".eac3", ".m4b", ".mka", ".mp2", ".oga", ".ogg",
-        ".opus", ".mp3", ".m4a", ".w64", ".wma", ".wv",
-    )  # fmt: skip
-    video_inputs = (
-        ".3g2", ".3gp", ".asf", ".avi", ".f4v", ".flv", ".m2ts", ".m4v", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts",
-        ".vob", ".webm", ".wmv",
-    )  # fmt: skip
-    outputs = (
-        FileType(".wav", False, "pcm_s16le", libsndfile=True),
-        FileType(".flac", False, "flac", libsndfile=True),
-        FileType(".mp4", True, "aac"),
-        FileType(".mov", True, "aac"),
-        FileType(".mkv", True, "flac"),
-    )
-    table = {suffix: FileType(suffix, False, libsndfile=suffix == ".ogg") for suffix in audio_inputs}
-    table |= {suffix: FileType(suffix, True) for suffix in video_inputs}
-    return table | {kind.suffix: kind for kind in outputs}
+    def default_kbps(self, num_channels: int) -> int | None:
+        """Return the bit rate in kbit/s at which speech of so many channels stays clear; None for lossless types."""
+        return self.kbps and self.kbps[0] + self.kbps[1] * num_channels
 
 
-FILE_TYPES: Mapping[str, FileType] = MappingProxyType(_file_types())
-"""Every suffix that avse knows, in lower case, with its dot."""
+_OUTPUTS = (
+    FileType(".wav", False, "pcm_s16le", "wav", max_channels=64, libsndfile=True),
+    FileType(".flac", False, "flac", "flac", libsndfile=True),
+    FileType(".mp3", False, "libmp3lame", "mp3", 2, _MP3_RATES, (32, 64)),
+    FileType(".m4a", False, "aac", "ipod", 8, _AAC_RATES, (32, 64)),
+    FileType(".ogg", False, "libvorbis", "ogg", 8, None, (32, 48), libsndfile=True),
+    FileType(".opus", False, "libopus", "opus", 8, None, (16, 32)),
+    FileType(".mp4", True, "aac", "mp4", 8, _AAC_RATES, (0, 96)),
+    FileType(".mov", True, "aac", "mov", 8, _AAC_RATES, (0, 96)),
+    FileType(".mkv", True, "flac", "matroska"),
+)
+_OTHER_AUDIO = (
+    ".aac", ".ac3", ".aif", ".aiff", ".amr", ".au", ".caf", ".eac3", ".m4b", ".mka", ".mp2", ".oga", ".w64", ".wma",
+    ".wv",
+)  # fmt: skip
+_OTHER_VIDEO = (
+    ".3g2", ".3gp", ".asf", ".avi", ".f4v", ".flv", ".m2ts", ".m4v", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts",
+    ".vob", ".webm", ".wmv",
+)  # fmt: skip
+
+FILE_TYPES: Mapping[str, FileType] = MappingProxyType(
+    {suffix: FileType(suffix, False) for suffix in _OTHER_AUDIO}
+    | {suffix: FileType(suffix, True) for suffix in _OTHER_VIDEO}
+    | {kind.suffix: kind for kind in _OUTPUTS}
+)
+"""Every suffix that avse knows."""
 
 AUDIO_FILES = frozenset(suffix for suffix, kind in FILE_TYPES.items() if not kind.is_video)
 VIDEO_FILES = frozenset(suffix for suffix, kind in FILE_TYPES.items() if kind.is_video)
-AUDIO_OUTPUTS = frozenset(suffix for suffix in AUDIO_FILES if FILE_TYPES[suffix].encoder)
-VIDEO_OUTPUTS = frozenset(suffix for suffix in VIDEO_FILES if FILE_TYPES[suffix].encoder)
+AUDIO_OUTPUTS = frozenset(kind.suffix for kind in _OUTPUTS if not kind.is_video)
+VIDEO_OUTPUTS = frozenset(kind.suffix for kind in _OUTPUTS if kind.is_video)
+OUTPUTS = tuple(kind.suffix for kind in _OUTPUTS)
+LOSSLESS_AUDIO = frozenset(kind.suffix for kind in _OUTPUTS if not kind.is_video and kind.kbps is None)
+
+
+def file_type(path: PurePath | str) -> FileType | None:
+    """Return the type of a file by its suffix, in upper or lower case; None for one that avse does not know."""
+    return FILE_TYPES.get(PurePath(path).suffix.lower())
 
 
 def is_audio(path: PurePath | str) -> bool:
-    """Return whether a file is audio by its suffix, in upper or lower case."""
+    """Return whether a file is audio by its suffix."""
     return PurePath(path).suffix.lower() in AUDIO_FILES
 
 
 def is_video(path: PurePath | str) -> bool:
-    """Return whether a file is a video by its suffix, in upper or lower case."""
+    """Return whether a file is a video by its suffix."""
     return PurePath(path).suffix.lower() in VIDEO_FILES
 
 
 def is_recording(path: PurePath | str) -> bool:
     """Return whether a file is audio or video by its suffix."""
-    return PurePath(path).suffix.lower() in FILE_TYPES
+    return file_type(path) is not None
 
 
 def read_by_libsndfile(path: PurePath | str) -> bool:
     """Return whether a file can be read without ffmpeg, by its suffix."""
-    kind = FILE_TYPES.get(PurePath(path).suffix.lower())
+    kind = file_type(path)
     return kind is not None and kind.libsndfile

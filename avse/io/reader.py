@@ -1,15 +1,15 @@
-"""Recordings in and out, by ffmpeg: probe, decode sound, decode pictures, put sound back under a picture.
+"""Read the audio and the frames of a recording.
 
-Everything is streamed over pipes in formats that describe themselves (framecrc, Matroska, YUV4MPEG2), so that no
-ffprobe is needed and nothing is held in memory. The options are those that ffmpeg has had since 4.2.
+Everything is streamed over pipes in formats that describe themselves (Matroska, YUV4MPEG2), so that nothing is held in
+memory.
+
+Legend: `C` channels, `N` samples, `H W` pixels.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,102 +17,30 @@ from PIL import Image
 
 from avse.config import VIDEO_FPS
 from avse.dsp import resampling
-from avse.errors import InputError, UsageError
-from avse.io.ffmpeg import (
-    DEFAULT_LIMITS,
-    QUIET,
-    REPAIR_HINT,
-    Limits,
-    build_command,
-    error_line,
-    open_input,
-    run,
-    stream_output,
-)
+from avse.io.ffmpeg import build_command, open_input, stream_output
 from avse.io.matroska import fill_gaps
+from avse.io.probe import SQUARE_SIZE, probe
+from avse.io.recording import AudioStream, InMemoryRecording, Notice, Recording, VideoStream
 from avse.progress import Stage, timed_items
 
+__all__ = [
+    "AudioStream", "InMemoryRecording", "Notice", "Recording", "VideoStream", "first_video_frame", "load_audio",
+    "probe", "read_audio", "read_frames",
+]  # fmt: skip
 
-@dataclass(frozen=True)
-class AudioStream:
-    """A sound track: rate in Hz, channels, when it starts on the file's own clock in seconds, and ffmpeg's name for
-    the places of its channels, empty where it has none."""
-
-    sample_rate: int
-    num_channels: int
-    start_seconds: float
-    layout: str = ""
-
-
-@dataclass(frozen=True)
-class VideoStream:
-    """The first picture track as displayed (rotated, square pixels), and when it starts on the file's own clock."""
-
-    width: int
-    height: int
-    start_seconds: float
-
-
-@dataclass(frozen=True)
-class Recording:
-    """A recording: where it is, how long it claims to be (0 if it does not say), and its two tracks.
-
-    ``audio_track`` counts the sound tracks from 1; ``audio_tracks`` is how ffmpeg describes them.
-    """
-
-    path: Path
-    duration_seconds: float
-    audio: AudioStream | None
-    video: VideoStream | None
-    audio_track: int = 1
-    audio_tracks: tuple[str, ...] = ()
-    limits: Limits = DEFAULT_LIMITS
-
-    @property
-    def sound(self) -> AudioStream:
-        """The audio stream of a recording that must have one. InputError where there is none."""
-        if self.audio is None:
-            raise InputError(f"{self.path} has no sound.", "Give a recording with a sound track.")
-        return self.audio
-
-
-@dataclass(frozen=True)
-class InMemoryRecording(Recording):
-    """A recording that is in memory already: sound (N, C), and a picture, grey (V, H, W) or RGB (V, H, W, 3) uint8.
-
-    ``order`` names the frame that is shown in each 25th of a second, from where the sound starts.
-    """
-
-    waveform: np.ndarray = field(default_factory=lambda: np.zeros((0, 1), np.float32))
-    pixels: np.ndarray = field(default_factory=lambda: np.zeros((0, 2, 2), np.uint8))
-    order: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
-
-
-def probe(path: str | Path, audio_track: int = 1, limits: Limits = DEFAULT_LIMITS) -> Recording:
-    """Look into a recording by decoding the first frame of each track.
-
-    Raises:
-        InputError: it is no recording, or beyond the limits. UsageError: it has no such sound track.
-    """
-    path = Path(path)
-    if path.is_file():
-        limits.check_size(path, path.stat().st_size)
-    sound, words = _first_frame(path, f"a:{audio_track - 1}", limits, acodec="pcm_s16le")
-    tracks = tuple(re.findall(r"^ *Stream #0:\d+\S*: Audio: (.+)$", words.split("Stream mapping:")[0], re.MULTILINE))
-    if tracks and not 1 <= audio_track <= len(tracks):
-        listed = "; ".join(f"{number}: {track}" for number, track in enumerate(tracks, 1))
-        raise UsageError(f"{path} has no sound track {audio_track}.", f"It has {listed}")
-    exact = {"enc_time_base": "1:90000"}  # or times would be rounded to whole frames
-    picture, words = _first_frame(path, "V:0", limits, vf=_SQUARE, vcodec="rawvideo", pix_fmt="gray", **exact)
-    duration = _duration(words)
-    limits.check_seconds(path, duration)
-    return Recording(path, duration, _audio_stream(sound), _video_stream(picture), audio_track, tracks, limits)
+_BYTES_PER_SAMPLE = 4
+CHANGED_SIZE = r"Reconfiguring filter graph|Changing video frame properties"
+CUT_SHORT = r"partial file|File ended prematurely"
+"""What ffmpeg prints about such files."""
 
 
 def read_audio(media: Recording, block_seconds: float, sample_rate: int, num_channels: int) -> Iterator[np.ndarray]:
-    """The sound in blocks of float32 (N, C), the last one shorter than the others, and perhaps empty.
+    """Yield the audio in blocks of float32 (N, C), the last one shorter than the others, and perhaps empty.
 
     ``num_channels`` is its own, or 1: the mean, as the net hears it. What drops out by the file's own clock is silent.
+
+    Raises:
+        InputError: there is no audio, it cannot be decoded, or more than ``max_seconds`` of it come out.
     """
     audio = media.sound
     decoded = (
@@ -120,44 +48,65 @@ def read_audio(media: Recording, block_seconds: float, sample_rate: int, num_cha
         if isinstance(media, InMemoryRecording)
         else _decode_audio(media, block_seconds)
     )
-    decoded = timed_items(Stage.READ_AUDIO, decoded)
+    decoded = _within(timed_items(Stage.READ_AUDIO, decoded), media, audio.sample_rate)
     mixed = decoded if num_channels == audio.num_channels else resampling.downmix(decoded)
     yield from resampling.resample(mixed, audio.sample_rate, sample_rate)
 
 
+def _within(blocks: Iterator[np.ndarray], media: Recording, sample_rate: int) -> Iterator[np.ndarray]:
+    """The same blocks; InputError once there are more of them than the limits allow."""
+    num_samples = 0
+    for block in blocks:
+        num_samples += len(block)
+        media.limits.check_seconds(media.path, num_samples / sample_rate)
+        yield block
+
+
 def load_audio(media: Recording, sample_rate: int = 16000, num_channels: int = 1) -> np.ndarray:
-    """Decode the whole sound: float32 (N, C)."""
+    """Decode the whole audio: float32 (N, C)."""
     return np.concatenate(list(read_audio(media, 10.0, sample_rate, num_channels)))
 
 
 def read_frames(
     media: Recording, crop: tuple[int, int, int, int] | None = None, max_side: int | None = None
 ) -> Iterator[Any]:
-    """The picture as grey uint8 (H, W) at exactly 25 fps, frame 0 where the *sound* starts.
+    """Yield the video as grey uint8 (H, W) at exactly 25 fps, frame 0 where the *audio* starts.
 
     ``crop`` is (left, top, width, height) in displayed pixels; ``max_side`` shrinks the longer side to at most that.
-    A picture that begins after the sound is padded in front with its first frame (`first_shown`).
+    A video that begins after the audio is padded in front with its first frame (`first_video_frame`). Frames of another
+    size than the first are letterboxed into it, and a notice says that there are such.
+
+    Raises:
+        InputError: it cannot be decoded, or more than ``max_seconds`` of it come out.
     """
     if isinstance(media, InMemoryRecording):
         yield from _frames_in_memory(media, crop, max_side)
         return
-    with stream_output(_decode_video(media, crop, max_side), media.limits, f"ffmpeg cannot read {media.path}") as pipe:
+
+    def look(messages: str) -> None:
+        if re.search(CHANGED_SIZE, messages):
+            media.notice("video_changes_size", "The picture changes its size midway; such frames are letterboxed.")
+
+    command, failure = _decode_video(media, crop, max_side), f"ffmpeg cannot read {media.path}"
+    frame_rate = float(VIDEO_FPS)
+    with stream_output(command, media.limits, failure, on_messages=look) as pipe:
         width, height = _y4m_size(pipe.readline())
+        num_frames = 0
         while pipe.readline().startswith(b"FRAME"):
             data = pipe.read(width * height)
             if len(data) < width * height:
                 return
+            num_frames += 1
+            media.limits.grant(1 / frame_rate)
+            media.limits.check_seconds(media.path, num_frames / frame_rate)
             yield np.frombuffer(data, np.uint8).reshape(height, width)
 
 
 def first_video_frame(media: Recording) -> int:
-    """The frame in which the picture begins; in those before it `frames` repeats what is shown then."""
+    """Return the frame in which the video begins; in those before it `read_frames` repeats what is shown then."""
     if media.audio is None or media.video is None:
         return 0
     return max(0, round((media.video.start_seconds - media.audio.start_seconds) * VIDEO_FPS))
-
-
-_SQUARE = "scale='min(max(trunc(iw*sar),2),16384)':ih,setsar=1"
 
 
 def _decode_audio(media: Recording, block_seconds: float) -> Iterator[np.ndarray]:
@@ -168,15 +117,22 @@ def _decode_audio(media: Recording, block_seconds: float) -> Iterator[np.ndarray
     track = open_input(media.path, media.limits)[f"a:{media.audio_track - 1}"]
     channels = {"channel_layout": media.audio.layout} if media.audio.layout else {"ac": num_channels}
     decoded = ffmpeg.output(track, "pipe:", format="matroska", acodec="pcm_f32le", ar=rate, **channels)
-    with stream_output(build_command(decoded, *QUIET), media.limits, f"ffmpeg cannot read {media.path}") as pipe:
+    bytes_per_second = _BYTES_PER_SAMPLE * rate * num_channels
+    command, failure = build_command(decoded, "-loglevel", "warning"), f"ffmpeg cannot read {media.path}"
+
+    def look(messages: str) -> None:
+        if re.search(CUT_SHORT, messages):
+            media.notice("cut_short", f"{media.path.name} ends before its index says: it was cut short.")
+
+    with stream_output(command, media.limits, failure, bytes_per_second=bytes_per_second, on_messages=look) as pipe:
         yield from resampling.regroup(fill_gaps(pipe, rate, num_channels), round(block_seconds * rate))
 
 
 def _decode_video(media: Recording, crop: tuple[int, int, int, int] | None, max_side: int | None) -> list[str]:
-    """Frames are made whole where they say that they are interlaced, put on the grid of 25 fps, then cut and shrunk.
+    """Frames get one size, are made whole where they say that they are interlaced, put on the grid of 25 fps, then cut.
 
-    Time begins anew with the first frame: ffmpeg then neither adds frames nor drops any, even where a picture that
-    changes its size midway makes it set up the chain once more.
+    Where the size changes midway, ffmpeg would set up the chain once more, which loses its place in time: so it is told
+    not to, and the first filters bear it. Those that turn a picture do not, so that rotated videos are left to ffmpeg.
     """
     import ffmpeg
 
@@ -184,19 +140,39 @@ def _decode_video(media: Recording, crop: tuple[int, int, int, int] | None, max_
     start = media.audio.start_seconds if media.audio else media.video.start_seconds
     width, height = media.video.width, media.video.height
     chain = [
-        "bwdif=mode=send_frame:deint=interlaced", f"fps={VIDEO_FPS}:start_time={start:.6f}", "setpts=PTS-STARTPTS",
-        f"scale={width}:{height},setsar=1",
+        *_letterbox(width, height), "bwdif=mode=send_frame:deint=interlaced",
+        f"fps={VIDEO_FPS}:start_time={start:.6f}", "setpts=PTS-STARTPTS",
     ]  # fmt: skip
     if crop:
         left, top, width, height = crop
         chain += [f"crop={width}:{height}:{left}:{top}:exact=1", "scale"]  # or all of the picture would turn grey first
     if max_side and max_side < max(width, height):
         chain.append(f"scale={_shrunk(width, height, max_side)}:flags=area")
+    is_rotated = any("displaymatrix" in stream.side_data for stream in media.info.pictures[:1])
+    once = {} if is_rotated else {"reinit_filter": 0}
+    track = open_input(media.path, media.limits, **once)["V:0"]
     grey = ffmpeg.output(
-        open_input(media.path, media.limits)["V:0"], "pipe:", vf=",".join(chain), pix_fmt="gray", format="yuv4mpegpipe",
+        track, "pipe:", vf=",".join(chain), pix_fmt="gray", format="yuv4mpegpipe",
         strict=-1,
     )  # fmt: skip
-    return build_command(grey, *QUIET)
+    return build_command(grey, "-loglevel", "info", "-nostats")  # it then says that the size changes
+
+
+def _letterbox(width: int, height: int) -> list[str]:
+    """Filters that bring frames of any size to one size and keep their shape; others are left as they are.
+
+    `pad` knows sizes that chroma planes can have alone, so what is beyond the size is cut off again.
+    """
+    even_width, even_height = -(-width // 4) * 4, -(-height // 4) * 4
+    filters = [
+        f"scale={SQUARE_SIZE}:eval=frame",
+        "setsar=1",
+        f"scale={width}:{height}:force_original_aspect_ratio=decrease:eval=frame",
+        f"pad={even_width}:{even_height}:if(eq(iw\\,{width})\\,0\\,(ow-iw)/2):if(eq(ih\\,{height})\\,0\\,(oh-ih)/2)"
+        ":eval=frame",
+    ]
+    cut = f"crop={width}:{height}:0:0:exact=1"
+    return filters if (even_width, even_height) == (width, height) else [*filters, cut]
 
 
 def _shrunk(width: int, height: int, max_side: int) -> str:
@@ -224,50 +200,6 @@ def _frames_in_memory(
             width, height = map(int, _shrunk(*image.size, max_side).split(":"))
             image = image.resize((width, height), Image.Resampling.BOX)
         yield np.asarray(image)
-
-
-def _first_frame(path: Path, track: str, limits: Limits, **options: object) -> tuple[dict[str, Any] | None, str]:
-    """Facts of a track's first decoded frame (None where there is no such track), and all that ffmpeg said."""
-    import ffmpeg
-
-    frame_option = {"frames:a" if track.startswith("a") else "frames:v": 1}
-    first = ffmpeg.output(open_input(path, limits)[track], "pipe:", format="framecrc", **frame_option, **options)
-    facts, words = run(build_command(first), limits, f"ffmpeg cannot read {path}")
-    if "Input #0" not in words:
-        raise InputError(f"{path} is not a recording that ffmpeg can read: {error_line(words)}", REPAIR_HINT)
-    return _framecrc(facts), words
-
-
-def _duration(words: str) -> float:
-    """The length in seconds that a file claims, 0 if it does not."""
-    claimed = re.search(r"Duration: (\d+):(\d+):(\d+\.\d+)", words)
-    parts = claimed.groups() if claimed else ("0", "0", "0")
-    return sum(float(part) * scale for part, scale in zip(parts, (3600, 60, 1), strict=True))
-
-
-def _framecrc(text: str) -> dict[str, Any] | None:
-    facts: dict[str, Any] = dict(re.findall(r"^#(\w+) 0: (.+)$", text, re.MULTILINE))
-    packet = re.search(r"^0,\s*-?\d+,\s*(-?\d+),\s*(\d+),\s*(\d+)", text, re.MULTILINE)
-    if packet is None:
-        return None
-    pts, facts["duration"], facts["size"] = map(int, packet.groups())
-    numerator, denominator = map(int, facts["tb"].split("/"))
-    return facts | {"start": pts * numerator / denominator}
-
-
-def _audio_stream(facts: dict[str, Any] | None) -> AudioStream | None:
-    if facts is None or "sample_rate" not in facts:
-        return None
-    layout = re.fullmatch(r"(?:\d+ channels \()?([\w.+-]+(?:\([\w-]+\))?)\)?", facts.get("channel_layout_name", ""))
-    num_channels = facts["size"] // (2 * facts["duration"])
-    return AudioStream(int(facts["sample_rate"]), num_channels, facts["start"], layout[1] if layout else "")
-
-
-def _video_stream(facts: dict[str, Any] | None) -> VideoStream | None:
-    if facts is None or "dimensions" not in facts:
-        return None
-    width, height = map(int, facts["dimensions"].split("x"))
-    return VideoStream(width, height, facts["start"])
 
 
 def _y4m_size(header: bytes) -> tuple[int, int]:

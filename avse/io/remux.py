@@ -1,20 +1,27 @@
-"""Remux: copy the video stream and replace the audio."""
+"""Remux: copy the video and all that goes with it, and replace the audio."""
 
 from __future__ import annotations
 
 import os
-import tempfile
+import re
 from pathlib import Path
-from typing import Any
 
 import soundfile
 
 from avse.config import SAMPLE_RATE
-from avse.errors import InputError
-from avse.io import atomic, reader
-from avse.io import ffmpeg as io_ffmpeg
-from avse.io.ffmpeg import QUIET, build_command, file_url, open_input, stream_output
-from avse.io.reader import Recording
+from avse.errors import InputError, MissingError
+from avse.io import atomic, metadata, reader
+from avse.io.encoding import DEFAULT_SETTINGS, OutputSettings, encoder_arguments, notice_lost
+from avse.io.ffmpeg import QUIET, input_arguments, run, stream_output
+from avse.io.recording import Recording
+from avse.io.stream_info import ATTACHMENT, AUDIO, SUBTITLE, VIDEO, FileInfo, StreamInfo, parse_info, tag
+from avse.io.tracks import MUXERS, OutputTrack, describe, plan_tracks
+
+FITS_HINT = "Use .mkv, which holds any picture."
+_PREROLL_SECONDS = 0.04
+"""What is hidden by an edit list, but needed to decode what follows, is squeezed into that time in a .mkv file."""
+_FRAGMENTED = ("-movflags", "frag_keyframe+empty_moov+default_base_moof")
+"""Or .mp4 could not be written to a pipe."""
 
 
 def mux_audio_under_video(picture: Path, sound: Path, output: Path) -> None:
@@ -22,8 +29,6 @@ def mux_audio_under_video(picture: Path, sound: Path, output: Path) -> None:
 
     Bit-exact: no date, version or random number, so that the same inputs give the same bytes with the same ffmpeg.
     """
-    import ffmpeg
-
     clip = reader.probe(picture)
     if clip.video is None:
         raise InputError(f"{picture} has no picture.", "Leave it out.")
@@ -31,57 +36,186 @@ def mux_audio_under_video(picture: Path, sound: Path, output: Path) -> None:
     delay = begins[0] - min(begins) if clip.audio else 0.0
     half_a_sample = 0.5 / SAMPLE_RATE  # so that rounding to microseconds costs none
     end_seconds = delay + soundfile.info(os.fsencode(sound)).duration + half_a_sample
-    shown = io_ffmpeg.open_input(picture, clip.limits, itsoffset=f"{-min(begins):.6f}")["V:0"]
-    heard = ffmpeg.input(f"file:{sound}", itsoffset=f"{delay:.6f}")["a:0"]
     output.parent.mkdir(parents=True, exist_ok=True)
     with atomic.atomic_path(output) as partial:
-        joined = ffmpeg.output(
-            shown, heard, f"file:{partial}", vcodec="copy", acodec="flac", t=f"{end_seconds:.6f}", map_metadata=-1,
-            fflags="+bitexact", **{"flags:v": "+bitexact", "flags:a": "+bitexact"},
-        )  # fmt: skip
-        command = io_ffmpeg.build_command(joined.overwrite_output(), "-loglevel", "error", "-progress", "pipe:1")
-        with io_ffmpeg.stream_output(command, clip.limits, f"{picture} cannot be put over a sound") as told:
-            for _ in told:
-                pass
+        arguments = [
+            *input_arguments(picture, clip.limits, "-itsoffset", f"{-min(begins):.6f}"),
+            "-itsoffset", f"{delay:.6f}", "-i", f"file:{sound}", "-map", "0:V:0", "-map", "1:a:0", "-c:v", "copy",
+            "-c:a", "flac", "-t", f"{end_seconds:.6f}", "-map_metadata", "-1", "-fflags", "+bitexact",
+            "-flags:v", "+bitexact", "-flags:a", "+bitexact", "-f", "matroska",
+        ]  # fmt: skip
+        _write(clip, arguments, partial, f"{picture} cannot be put over a sound")
 
 
-def replace_audio(media: Recording, sound: Path, output: Path) -> None:
-    """Write ``output`` with the picture of ``media`` copied bit by bit and ``sound`` in place of its sound.
+def replace_audio(media: Recording, sound: Path, output: Path, settings: OutputSettings = DEFAULT_SETTINGS) -> None:
+    """Write ``output`` with the video of ``media`` copied bit by bit and ``sound`` in place of its audio track.
 
-    Raises InputError where files of that kind cannot hold that picture.
+    Everything else that the container can hold is copied too: further pictures, subtitles, attachments, chapters,
+    tags, rotation, timecode. What it cannot hold is a notice of ``media``.
+
+    Raises:
+        InputError: files of that kind cannot hold that picture. MissingError: the disk is full.
     """
-    import ffmpeg
-
-    assert media.audio is not None
-    assert media.video is not None
-    begin = min(media.audio.start_seconds, media.video.start_seconds)
-    picture = open_input(media.path, media.limits, itsoffset=f"{-begin:.6f}")
-    speech = ffmpeg.input(file_url(sound), itsoffset=f"{media.audio.start_seconds - begin:.6f}")["a:0"]
-    num_channels = media.audio.num_channels
-    if layout := _FULL_BAND.get(num_channels):
-        in_order = "|".join(map(str, range(num_channels)))
-        speech = speech.filter("channelmap", map=in_order, channel_layout=layout)
-    aac = {"acodec": "aac", "audio_bitrate": f"{96 * max(num_channels, 2)}k"}
-    codec = {"acodec": "flac"} if output.suffix.lower() == ".mkv" else aac
-    _copy_video(media, output, picture["V:0"], speech, **codec)
+    suffix = output.suffix.lower()
+    tracks, rejected = plan_tracks(
+        media.info,
+        media.audio_track,
+        suffix,
+        settings.keep_tracks,
+        lambda track, codec: _fits(media, suffix, track, codec),
+    )
+    arguments = [
+        *_inputs(media, sound),
+        *(word for track in tracks for word in ("-map", "1:a:0" if track.is_new_audio else f"0:{track.stream.index}")),
+        *_track_arguments(media, tracks, suffix, settings),
+        *_tag_arguments(media.info, suffix),
+        "-strict", "unofficial", "-f", MUXERS[suffix],
+    ]  # fmt: skip
+    failure = f"The picture of {media.path} cannot be put into a {output.suffix} file"
+    _write(media, arguments, output, failure, FITS_HINT)
+    _notice_losses(media, output, rejected, tracks)
 
 
 def check_video_fits(media: Recording, suffix: str) -> None:
-    """InputError where files of that kind cannot hold that picture: a frame of it is tried."""
-    with tempfile.TemporaryDirectory(prefix="avse-") as folder:
-        _copy_video(media, Path(folder, f"frame{suffix}"), open_input(media.path, media.limits)["V:0"], vframes=1)
+    """InputError where files of that kind cannot hold that picture: a frame of it is tried, and written nowhere."""
+    suffix = suffix.lower()
+    arguments = [
+        *input_arguments(media.path, media.limits), "-map", "0:V:0", "-c", "copy", "-frames:v", "1",
+        *(_FRAGMENTED if suffix != ".mkv" else ()), "-strict", "unofficial", "-f", MUXERS[suffix], "pipe:1",
+    ]  # fmt: skip
+    failure = f"The picture of {media.path} cannot be put into a {suffix} file"
+    with stream_output([*arguments, *QUIET], media.limits, failure, FITS_HINT) as written:
+        while written.read(1 << 16):
+            pass
 
 
-def _copy_video(media: Recording, output: Path, *tracks: Any, **options: object) -> None:
-    import ffmpeg
-
-    copied = ffmpeg.output(*tracks, file_url(output), vcodec="copy", progress="pipe:1", **options)
-    failure = f"The picture of {media.path} cannot be put into a {output.suffix} file"
-    hint = "Use .mkv, which holds any picture, and see that there is space on the disk."
-    with stream_output(build_command(copied.overwrite_output(), *QUIET), media.limits, failure, hint) as told:
+def _write(media: Recording, arguments: list[str], output: Path, failure: str, hint: str = "") -> None:
+    """Run ffmpeg on arguments that end before the name of the output."""
+    assert media.video is not None
+    media.limits.grant(media.duration_seconds)
+    command = [*arguments, "-progress", "pipe:1", "-y", *QUIET, f"file:{output}"]
+    with stream_output(command, media.limits, failure, hint) as told:
         for _ in told:
             pass
 
 
-_FULL_BAND = {3: "3.0", 7: "7.0"}
-"""Where ffmpeg would take a layout with a channel for low tones, of which AAC keeps nothing else: one that has none."""
+def _inputs(media: Recording, sound: Path) -> list[str]:
+    """The recording and the new sound, shifted so that the file begins at 0."""
+    assert media.audio is not None
+    assert media.video is not None
+    begin = min(media.audio.start_seconds, media.video.start_seconds)
+    delay = media.audio.start_seconds - begin
+    picture = input_arguments(media.path, media.limits, "-itsoffset", f"{-begin:.6f}")
+    return [*picture, "-itsoffset", f"{delay:.6f}", "-i", f"file:{sound}"]
+
+
+def _track_arguments(media: Recording, tracks: list[OutputTrack], suffix: str, settings: OutputSettings) -> list[str]:
+    """Codec, tags, flags and bitstream filters of every output track."""
+    preroll = _preroll(media) if suffix == ".mkv" else None
+    arguments = []
+    for number, track in enumerate(tracks):
+        if track.is_new_audio:
+            arguments += encoder_arguments(media, suffix, settings, number)
+            arguments += [f"-disposition:{number}", "+".join(_dispositions(track.stream)) or "0"]
+        else:
+            arguments += [f"-c:{number}", track.codec]
+            arguments += _filters(track, number, preroll)
+        if track.stream.index >= 0:
+            arguments += [f"-map_metadata:s:{number}", f"0:s:{track.stream.index}"]
+        if track.stream.language:
+            language = metadata.language_for(track.stream.language, suffix)
+            arguments += [f"-metadata:s:{number}", f"language={language}"]
+        if track.stream.title:
+            arguments += [f"-metadata:s:{number}", f"title={track.stream.title}"]
+        if track.stream.codec == "hevc" and suffix != ".mkv" and "dvh" not in track.stream.description:
+            arguments += [f"-tag:{number}", "hvc1"]  # Apple's players take no other
+    return arguments
+
+
+def _tag_arguments(info: FileInfo, suffix: str) -> list[str]:
+    """Tags of the whole file; those that describe the old container are left to the new one."""
+    arguments = ["-map_metadata", "0", "-map_chapters", "0"]
+    for name in ("major_brand", "minor_version", "compatible_brands", "encoder"):
+        arguments += ["-metadata", f"{name}="]
+    if date := tag(info.tags, "creation_time").partition(";")[0]:
+        arguments += ["-metadata", f"creation_time={date}"]
+    if suffix == ".mkv":
+        return arguments
+    if any(key.startswith("com.") for key in info.tags):
+        arguments += ["-movflags", "+use_metadata_tags"]
+    if any(stream.tags.get("timecode") for stream in info.pictures) or info.tags.get("timecode"):
+        arguments += ["-write_tmcd", "1"]
+    return arguments
+
+
+def _dispositions(stream: StreamInfo) -> list[str]:
+    """Flags of the audio track that is replaced, as ffmpeg names them."""
+    return sorted(flag.replace(" ", "_") for flag in stream.flags)
+
+
+def _filters(track: OutputTrack, number: int, preroll: tuple[float, float] | None) -> list[str]:
+    """Bitstream filters for what an edit list hides at the beginning, which .mkv cannot say.
+
+    Pictures are needed to decode what follows: their times are squeezed together. Audio packets are left out.
+    """
+    if preroll is None or track.codec != "copy":
+        return []
+    first, shown = preroll
+    if track.stream.kind == AUDIO:
+        return [f"-bsf:{number}", f"noise=drop=lt(pts*tb\\,{shown:.6f})"]
+    if track.stream.kind != VIDEO or track.stream.is_cover:
+        return []
+    scale = _PREROLL_SECONDS / (shown - first)
+    squeezed = "if(lt({0}*TB\\,{1:.6f})\\,({1:.6f}-{2:.9f}*({1:.6f}-{0}*TB))/TB\\,{0})"
+    pts, dts = (squeezed.format(name, shown, scale) for name in ("PTS", "DTS"))
+    return [f"-bsf:{number}", f"setts=pts={pts}:dts={dts}"]
+
+
+def _preroll(media: Recording) -> tuple[float, float] | None:
+    """On the clock of the output, the first packet that an edit list hides, and the first frame shown; None if none."""
+    assert media.audio is not None
+    assert media.video is not None
+    arguments = [
+        *input_arguments(media.path, media.limits), "-map", "0:V:0", "-c", "copy", "-frames:v", "1",
+        "-f", "framecrc", "pipe:1",
+    ]  # fmt: skip
+    facts, _ = run(arguments, media.limits, f"ffmpeg cannot read {media.path}")
+    base = re.search(r"^#tb 0: (\d+)/(\d+)", facts, re.MULTILINE)
+    packet = re.search(r"^0,\s*-?\d+,\s*(-?\d+),.*F=0x([0-9a-fA-F]+)", facts, re.MULTILINE)
+    if base is None or packet is None or not int(packet[2], 16) & 4:
+        return None
+    begin = min(media.audio.start_seconds, media.video.start_seconds)
+    first = int(packet[1]) * int(base[1]) / int(base[2]) - begin
+    shown = media.video.start_seconds - begin
+    return (first, shown) if first < shown - _PREROLL_SECONDS else None
+
+
+def _fits(media: Recording, suffix: str, track: StreamInfo, codec: str) -> bool:
+    """Whether a container can hold a track; the beginning of it is tried, and written nowhere."""
+    arguments = [
+        *input_arguments(media.path, media.limits), "-map", f"0:{track.index}", "-c", codec, "-t", "1",
+        *(_FRAGMENTED if suffix != ".mkv" else ()), "-strict", "unofficial", "-f", MUXERS[suffix], "pipe:1",
+    ]  # fmt: skip
+    try:
+        with stream_output([*arguments, *QUIET], media.limits, "It does not fit") as written:
+            while written.read(1 << 16):
+                pass
+    except MissingError:
+        raise
+    except InputError:
+        return False
+    return True
+
+
+def _notice_losses(media: Recording, output: Path, rejected: list[StreamInfo], tracks: list[OutputTrack]) -> None:
+    """Say what the recording carried and the output, as it was written, does not."""
+    _, words = run(input_arguments(output, media.limits), media.limits, f"ffmpeg cannot read {output}")
+    after = parse_info(words)
+    lost = [describe(stream) for stream in rejected]
+    for kind in (VIDEO, SUBTITLE, ATTACHMENT):
+        expected = [track.stream for track in tracks if track.stream.kind == kind]
+        lost += [describe(stream) for stream in expected[len(after.of_kind(kind)) :]]
+    heard = [track for track in tracks if track.stream.kind == AUDIO]
+    new = [track.is_new_audio for track in heard].index(True)
+    lost += metadata.missing(media.info, after, heard[new].stream, after.of_kind(AUDIO)[new])
+    notice_lost(media, output, lost)

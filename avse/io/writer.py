@@ -1,4 +1,4 @@
-"""The end of the stream: sound into a file, under the copied picture of the recording, into a pipe, or into memory.
+"""Write enhanced audio: into an audio file, under the copied video of the recording, into a pipe, or into memory.
 
 Legend: `C` channels, `N` samples.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -15,73 +14,126 @@ from typing import BinaryIO
 import numpy as np
 import soundfile
 
-from avse.errors import AvseError, InputError
-from avse.io import atomic, reader, remux
-from avse.io.formats import AUDIO_OUTPUTS
+from avse.errors import AvseError, MissingError
+from avse.io import atomic, reader, remux, wav
+from avse.io.encoding import (
+    DEFAULT_SETTINGS,
+    OutputSettings,
+    check_audio_fits,
+    encode_audio,
+    file_tags,
+    notice_lost_tags,
+    stored_subtype,
+)
+from avse.io.ffmpeg_errors import SPACE_HINT, write_error
+from avse.io.formats import VIDEO_OUTPUTS
+from avse.io.wav import WavWriter, wav_header
 
-MAX_CHANNELS = 8
-"""More neither FLAC nor AAC can hold; the first is in .flac and .mkv files, the second in .mp4 and .mov."""
-AAC_RATES = frozenset({
-    7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000
-})  # fmt: skip
-_UNKNOWN_SIZE = 0xFFFFFFFF
-
-
-def check_audio_fits(sound: reader.AudioStream, suffix: str) -> None:
-    """InputError where files of that kind cannot hold such sound as it is."""
-    if suffix != ".wav" and sound.num_channels > MAX_CHANNELS:
-        raise InputError(f"A {suffix} file cannot hold {sound.num_channels} channels.", "Write a .wav file.")
-    if suffix in (".mp4", ".mov") and sound.sample_rate not in AAC_RATES:
-        raise InputError(f"A {suffix} file cannot hold sound of {sound.sample_rate} Hz.", "Write a .mkv or .wav file.")
+__all__ = [
+    "OutputSettings", "check_audio_fits", "open_audio_file", "reraise_write_errors", "wav_header", "write_file",
+    "write_output", "write_stream",
+]  # fmt: skip
 
 
 def write_output(
-    target: Path | BinaryIO | None, recording: reader.Recording, num_samples: int, blocks: Iterator[np.ndarray]
+    target: Path | BinaryIO | None,
+    recording: reader.Recording,
+    num_samples: int,
+    blocks: Iterator[np.ndarray],
+    settings: OutputSettings = DEFAULT_SETTINGS,
 ) -> np.ndarray | None:
     """Hand blocks (N, C) on: into a file that appears when it is whole, as WAV into a stream, or as one array."""
     if target is None:
         return np.concatenate(list(blocks))
     if isinstance(target, Path):
         with atomic.atomic_path(target) as partial:
-            write_file(partial, recording, num_samples, blocks)
+            write_file(partial, recording, num_samples, blocks, settings)
     else:
         write_stream(target, recording, num_samples, blocks)
     return None
 
 
-def write_file(target: Path, recording: reader.Recording, num_samples: int, blocks: Iterator[np.ndarray]) -> None:
-    """Write sound blocks to a sound file, or under the copied picture of the recording. AvseError if that fails."""
+def write_file(
+    target: Path,
+    recording: reader.Recording,
+    num_samples: int,
+    blocks: Iterator[np.ndarray],
+    settings: OutputSettings = DEFAULT_SETTINGS,
+) -> None:
+    """Write blocks (N, C) to an audio file, or under the copied video of the recording.
+
+    A .wav keeps the bit depth and the chunks of the recording; other types go through a .wav beside them.
+
+    Raises:
+        MissingError: the disk is full. InputError: the output cannot hold it.
+    """
     assert recording.audio is not None
-    is_sound = target.suffix.lower() in AUDIO_OUTPUTS
-    sound_file = target if is_sound else target.with_suffix(".wav")
+    suffix = target.suffix.lower()
+    plain = suffix == ".wav" or (suffix == ".flac" and not file_tags(recording) and not recording.info.num_chapters)
+    audio_file = target if plain else target.with_suffix(".wav")
     try:
-        with reraise_write_errors(), open_audio_file(sound_file, recording.audio, num_samples) as file:
+        with (
+            reraise_write_errors(),
+            open_audio_file(audio_file, recording.audio, num_samples, recording, target.suffix) as file,
+        ):
             for block in blocks:
-                file.write(np.clip(block, -1.0, 1.0))
-        if not is_sound:
-            remux.replace_audio(recording, sound_file, target)
+                file.write(block)
+        if suffix == ".wav" and file_tags(recording):
+            notice_lost_tags(recording, target)
+        elif suffix in VIDEO_OUTPUTS:
+            remux.replace_audio(recording, audio_file, target, settings)
+        elif not plain:
+            encode_audio(recording, audio_file, target, settings)
     finally:
-        if not is_sound:
-            sound_file.unlink(missing_ok=True)
+        if not plain:
+            audio_file.unlink(missing_ok=True)
 
 
-def open_audio_file(path: Path, sound: reader.AudioStream, num_samples: int) -> soundfile.SoundFile:
-    """A sound file to write 16 bits to, in the form of ``sound``; a .wav of 4 GB and more is RF64 inside (EBU 3306)."""
-    num_bytes = 2 * sound.num_channels * num_samples
-    is_long = path.suffix.lower() == ".wav" and num_bytes + 4096 > _UNKNOWN_SIZE
+class _ClippedSoundFile(soundfile.SoundFile):
+    """A file of libsndfile, which wraps what is beyond full scale: it is clipped."""
+
+    def write(self, data: np.ndarray) -> None:
+        super().write(np.clip(data, -1.0, 1.0))
+
+
+def open_audio_file(
+    path: Path,
+    audio: reader.AudioStream,
+    num_samples: int,
+    recording: reader.Recording | None = None,
+    suffix: str | None = None,
+) -> WavWriter | _ClippedSoundFile:
+    """Open an audio file of the form of ``audio`` for writing blocks (N, C).
+
+    Args:
+        path: .wav, or .flac. A .wav of 4 GB and more is RF64 inside (EBU 3306).
+        audio: sample rate, channels and bit depth.
+        num_samples: how many will come.
+        recording: whose chunks and tags a .wav takes over.
+        suffix: of the file that it is to become in the end; that of ``path`` by default.
+    """
+    suffix = suffix or path.suffix
+    subtype = stored_subtype(audio, suffix)
+    if path.suffix.lower() == ".wav":
+        is_final = recording is not None and suffix.lower() == ".wav"
+        extra = wav.carried_chunks(recording.path, file_tags(recording)) if is_final and recording else b""
+        return WavWriter(path, audio.sample_rate, audio.num_channels, num_samples, subtype, extra)
     name = os.fsencode(path)  # which may hold any byte
-    return soundfile.SoundFile(
-        name, "w", sound.sample_rate, sound.num_channels, "PCM_16", format="RF64" if is_long else None
-    )
+    return _ClippedSoundFile(name, "w", audio.sample_rate, audio.num_channels, subtype)
 
 
 @contextlib.contextmanager
 def reraise_write_errors() -> Iterator[None]:
-    """AvseError for a sound file that cannot be written."""
+    """AvseError for an audio file that cannot be written: MissingError (exit code 3) where the disk is full."""
     try:
         yield
-    except soundfile.SoundFileError as error:
-        raise AvseError(f"The sound cannot be written: {error}", "See that there is space on the disk.") from error
+    except (soundfile.SoundFileError, OSError) as error:
+        message = f"The audio cannot be written: {error}"
+        if write_error(str(error)):
+            raise MissingError(message, SPACE_HINT) from error
+        if isinstance(error, OSError):
+            raise
+        raise AvseError(message, SPACE_HINT) from error
 
 
 def write_stream(pipe: BinaryIO, recording: reader.Recording, num_samples: int, blocks: Iterator[np.ndarray]) -> None:
@@ -91,11 +143,3 @@ def write_stream(pipe: BinaryIO, recording: reader.Recording, num_samples: int, 
     for block in blocks:
         pipe.write(np.round(np.clip(block, -1.0, 1.0) * 32767).astype("<i2").tobytes())
     pipe.flush()
-
-
-def wav_header(sample_rate: int, num_channels: int, num_samples: int) -> bytes:
-    """The 44 bytes before 16-bit samples; beyond 4 GB the sizes say "until the end", as readers of streams expect."""
-    num_bytes = 2 * num_channels * num_samples
-    data_size, riff_size = (num_bytes, num_bytes + 36) if num_bytes + 36 < _UNKNOWN_SIZE else (_UNKNOWN_SIZE,) * 2
-    form = struct.pack("<HHIIHH", 1, num_channels, sample_rate, 2 * num_channels * sample_rate, 2 * num_channels, 16)
-    return struct.pack("<4sI8sI", b"RIFF", riff_size, b"WAVEfmt ", 16) + form + struct.pack("<4sI", b"data", data_size)

@@ -45,7 +45,7 @@ def make_player_tracks(
     sample_rate: int,
     played_seconds: float,
     num_columns: int,
-    audio_track: int = 1,
+    audio_track: int | None = None,
 ) -> list[PlayerTrack]:
     """Build tracks of related audio files that share one scale: that of the first file that can be read.
 
@@ -53,7 +53,7 @@ def make_player_tracks(
     """
     read: list[tuple[str, Spectrogram, np.ndarray] | PlayerTrack] = []
     for number, (label, path) in enumerate(sounds):
-        blocks = _blocks(Path(path), sample_rate, 1 if number else audio_track)
+        blocks = _blocks(Path(path), sample_rate, None if number else audio_track)
         try:
             read.append((label, *_read(blocks, sample_rate, played_seconds, num_columns)))
         except (AvseError, OSError, soundfile.SoundFileError) as error:
@@ -97,7 +97,7 @@ def _read(
     return drawing.finish(), np.concatenate(kept)
 
 
-def _blocks(path: Path, sample_rate: int, audio_track: int) -> Iterator[np.ndarray]:
+def _blocks(path: Path, sample_rate: int, audio_track: int | None) -> Iterator[np.ndarray]:
     """Yield the mean of the channels in blocks (N,); WAV and FLAC at the right rate need no ffmpeg."""
     if not path.is_file():
         raise InputError(f"There is no file {path}.", "Check the path.")

@@ -29,7 +29,7 @@ def enhancement_report(
     thumbnail: bytes | None = None,
     seen: list[tuple[float, float]] | None = None,
     *,
-    audio_track: int = 1,
+    audio_track: int | None = None,
 ) -> Path:
     """Write a page about one enhanced recording.
 
@@ -38,7 +38,7 @@ def enhancement_report(
         before, after: the recording and its enhanced form, of any length; the page holds their first minute to listen.
         thumbnail: the face that was followed, as PNG.
         seen: when it was seen, as (from, to) in seconds.
-        audio_track: which of several sound tracks of the recording was enhanced, counted from 1.
+        audio_track: which of several audio tracks of the recording was enhanced, counted from 1; None: the default one.
 
     Raises:
         OSError: the page cannot be written. A sound that cannot be read is named in the page.

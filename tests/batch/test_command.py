@@ -177,7 +177,7 @@ def test_folders_behind_urls(run: Run, sounds: Path) -> None:
         (["in", "-o", "in"], "input folder itself"),
         (["in", "-o", "out", "--jobs", "0"], "--jobs 0"),
         (["in", "-o", "out", "--jobs", "many"], "--jobs many"),
-        (["in", "-o", "out", "--suffix", ".mp3"], ".mp3"),
+        (["in", "-o", "out", "--suffix", ".avi"], ".avi"),
         (["in", "-o", "out", "--glob", "*.avi"], "No recordings"),
         (["in", "-o", "file"], "file cannot be written to"),
         (["in", "-o", "file:///tmp/out"], "--results"),

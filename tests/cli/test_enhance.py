@@ -83,7 +83,7 @@ def noise_of_bytes(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "word"),
     [
-        (empty, "empty"), (text, "not a recording"), (video_without_sound, "no sound"), (without_index, "moov"),
+        (empty, "empty"), (text, "not a recording"), (video_without_sound, "no audio track"), (without_index, "moov"),
         (noise_of_bytes, "not a recording"),
     ],
 )  # fmt: skip
@@ -106,7 +106,7 @@ def test_bad_recording_is_1(run: Run, tmp_path: Path, make: Callable[[Path], Non
         (["in.wav", "-o", "nowhere/out.wav"], ["nowhere", "mkdir"]),
         (["in.wav", "-o", "."], ["Cannot write"]),
         (["in.wav", "-o", "folder.wav"], ["folder"]),
-        (["in.wav", "-o", "out.mp3"], [".mp3", ".wav"]),
+        (["in.wav", "-o", "out.avi"], [".avi", ".wav"]),
         (["in.wav", "-o", "out"], ["Cannot write"]),
         (["in.wav", "-o", "out.mkv"], ["no picture"]),
         (["in.wav", "-o", "in.wav", "--force"], ["never replaced"]),

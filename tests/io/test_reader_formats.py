@@ -245,7 +245,7 @@ def test_one_of_several_audio_tracks(plain: Plain, keeper: Enhancer, tmp_path: P
     np.testing.assert_allclose(enhanced(path, keeper, audio_track=2)[:, 0], plain.sound, atol=1e-4)
     assert enhanced(path, keeper).shape == (66150, 1)
     for number in (0, 3, -1):
-        with pytest.raises(UsageError, match="no sound track"):
+        with pytest.raises(UsageError, match="no audio track"):
             avse.enhance(path, model=keeper, audio_track=number)
 
 

@@ -128,7 +128,7 @@ def test_a_recording_without_sound_is_an_error(tmp_path: Path) -> None:
     silent = write_recording(tmp_path / "mute.mp4", None, np.zeros((5, 48, 64)))
     done = invoke(silent)
     assert (done.exit_code, done.stdout) == (1, "")
-    assert f"{silent} has no sound." in done.stderr
+    assert f"{silent} has no audio track." in done.stderr
 
 
 @pytest.mark.parametrize("options", [["--seconds", "0"], ["--repeat", "0"], ["--model", "nobody"]])

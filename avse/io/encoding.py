@@ -1,0 +1,152 @@
+"""How audio is encoded in an output: codec, bit depth, bit rate, and the tags of audio files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from avse.errors import InputError, UsageError
+from avse.io import metadata
+from avse.io.ffmpeg import QUIET, input_arguments, run, stream_output
+from avse.io.formats import FILE_TYPES, FileType
+from avse.io.recording import AudioStream, Recording
+from avse.io.stream_info import AUDIO, parse_info
+
+_FULL_BAND = {3: "3.0", 7: "7.0"}
+"""Where ffmpeg would take a layout with a channel for low tones, of which AAC keeps nothing else: one that has none."""
+_COVERS = frozenset({".flac", ".mp3", ".m4a"})
+_CHAPTERS = frozenset({".mp3", ".m4a", ".ogg", ".opus"})
+SETTINGS_HINT = "Leave --bitrate away for one that suits speech."
+
+
+@dataclass(frozen=True)
+class OutputSettings:
+    """How an output is written.
+
+    Attributes:
+        bitrate_kbps: bit rate of a lossy output in kbit/s; None takes one that suits speech.
+        keep_tracks: also copy the other audio tracks into a video.
+        is_lenient: whether what does not go with a type of file is ignored, as for many outputs of several types.
+
+    Raises:
+        UsageError: a bit rate that no encoder has.
+    """
+
+    bitrate_kbps: float | None = None
+    keep_tracks: bool = False
+    is_lenient: bool = False
+
+    def __post_init__(self) -> None:
+        if self.bitrate_kbps is not None and not 6 <= self.bitrate_kbps <= 1024:
+            raise UsageError(f"--bitrate {self.bitrate_kbps:g} is out of range.", "Use 6 to 1024 kbit/s, such as 96.")
+
+    def check(self, suffix: str) -> None:
+        """UsageError for settings that do not go with an output of that suffix."""
+        kind = FILE_TYPES[suffix.lower()]
+        if self.is_lenient:
+            return
+        if self.bitrate_kbps is not None and kind.kbps is None:
+            raise UsageError(
+                f"--bitrate does not go with {kind.suffix}, which is lossless.",
+                "Use it with .mp3, .m4a, .ogg or .opus.",
+            )
+        if self.keep_tracks and not kind.is_video:
+            raise UsageError(
+                f"A {kind.suffix} file holds one audio track.", "Use --keep-tracks with .mp4, .mov or .mkv."
+            )
+
+
+DEFAULT_SETTINGS = OutputSettings()
+
+
+def check_audio_fits(audio: AudioStream, suffix: str) -> None:
+    """InputError where files of that kind cannot hold such audio as it is."""
+    kind = FILE_TYPES[suffix.lower()]
+    lossless = ".mkv" if kind.is_video else ".wav"
+    if audio.num_channels > kind.max_channels:
+        raise InputError(f"A {kind.suffix} file cannot hold {audio.num_channels} channels.", "Write a .wav file.")
+    if kind.sample_rates is not None and audio.sample_rate not in kind.sample_rates:
+        raise InputError(
+            f"A {kind.suffix} file cannot hold audio of {audio.sample_rate} Hz.", f"Write a {lossless} file."
+        )
+
+
+def stored_subtype(audio: AudioStream, suffix: str) -> str:
+    """Return how samples are stored on the way into a file: as in the input, at most 24 bits unless it is .wav."""
+    return audio.subtype if suffix.lower() == ".wav" or audio.subtype == "PCM_16" else "PCM_24"
+
+
+def clips(audio: AudioStream, target: object) -> bool:
+    """Return whether samples beyond full scale are clipped in an output; all but float .wav files clip."""
+    return not (isinstance(target, Path) and stored_subtype(audio, target.suffix) == "FLOAT")
+
+
+def encoder_arguments(media: Recording, suffix: str, settings: OutputSettings, number: int = 0) -> list[str]:
+    """Return ffmpeg's arguments that encode output track ``number``."""
+    assert media.audio is not None
+    kind, num_channels = FILE_TYPES[suffix.lower()], media.audio.num_channels
+    arguments = [f"-c:{number}", kind.encoder]
+    if kind.encoder == "flac" and stored_subtype(media.audio, suffix) == "PCM_24":
+        arguments += [f"-sample_fmt:{number}", "s32", f"-bits_per_raw_sample:{number}", "24"]
+    if (kbps := (kind.kbps and settings.bitrate_kbps) or _default_kbps(kind, num_channels)) is not None:
+        arguments += [f"-b:{number}", f"{kbps:g}k"]
+    if kind.encoder != "flac" and (layout := _FULL_BAND.get(num_channels)):
+        in_order = "|".join(map(str, range(num_channels)))
+        arguments += [f"-filter:{number}", f"channelmap=map={in_order}:channel_layout={layout}"]
+    return arguments
+
+
+def _default_kbps(kind: FileType, num_channels: int) -> int | None:
+    return kind.default_kbps(max(num_channels, 2) if kind.is_video else num_channels)
+
+
+def file_tags(media: Recording) -> dict[str, str]:
+    """Return the tags of a recording and of the audio track that is used, without those that describe its file."""
+    tracks = media.info.of_kind(AUDIO)
+    used = tracks[media.audio_track - 1] if media.audio_track <= len(tracks) else None
+    tags = metadata.content_tags(used.tags) if used else {}
+    if used and used.language:
+        tags["language"] = used.language
+    return tags | metadata.content_tags(media.info.tags)
+
+
+def encode_audio(media: Recording, sound: Path, output: Path, settings: OutputSettings) -> None:
+    """Encode ``sound`` into an audio file, with the tags, cover and chapters of the recording as far as it holds them.
+
+    Raises:
+        InputError: the encoder refuses it. MissingError: the disk is full.
+    """
+    suffix = output.suffix.lower()
+    covers = [stream for stream in media.info.streams if stream.is_cover] if suffix in _COVERS else []
+    arguments = [
+        *input_arguments(media.path, media.limits), "-i", f"file:{sound}", "-map", "1:a:0",
+        *(word for cover in covers for word in ("-map", f"0:{cover.index}")),
+        *encoder_arguments(media, suffix, settings), "-map_metadata", "-1",
+        "-map_chapters", "0" if suffix in _CHAPTERS else "-1",
+        *(word for pair in file_tags(media).items() for word in ("-metadata", "=".join(pair))),
+        *(word for i, _ in enumerate(covers, 1) for word in (f"-c:{i}", "copy", f"-disposition:{i}", "attached_pic")),
+        "-f", FILE_TYPES[suffix].muxer, "-progress", "pipe:1", "-y", *QUIET, f"file:{output}",
+    ]  # fmt: skip
+    media.limits.grant(media.duration_seconds)
+    failure = f"The audio cannot be encoded into a {suffix} file"
+    with stream_output(arguments, media.limits, failure, SETTINGS_HINT) as told:
+        for _ in told:
+            pass
+    notice_lost_tags(media, output)
+
+
+def notice_lost_tags(media: Recording, output: Path) -> None:
+    """Say which tags, chapters and cover of a recording an audio file lacks."""
+    _, words = run(input_arguments(output, media.limits), media.limits, f"ffmpeg cannot read {output}")
+    after = parse_info(words)
+    lost = metadata.missing_tags(file_tags(media), after, media.info.num_chapters)
+    if any(stream.is_cover for stream in media.info.streams) and not any(stream.is_cover for stream in after.streams):
+        lost.append("cover")
+    notice_lost(media, output, lost)
+
+
+def notice_lost(media: Recording, output: Path, lost: list[str]) -> None:
+    """Add the notice that an output lacks what the recording carries."""
+    if lost:
+        text = f"A {output.suffix.lower()} file cannot hold, so left out: {'; '.join(lost)}."
+        media.notice("not_carried", text)

@@ -1,0 +1,69 @@
+"""What ffmpeg says, turned into an error that names the true cause, and a remedy that can work."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+
+from avse.errors import AvseError, InputError, MissingError
+from avse.io.ffmpeg_binary import find_ffmpeg
+
+REPAIR_HINT = "Check that it plays; a broken file can often be repaired with: ffmpeg -i FILE -c copy REPAIRED.mkv"
+"""For a file that ffmpeg opens, but cannot decode to its end."""
+RETRY_HINT = "Check that it plays; convert it first: ffmpeg -i FILE -c:v libx264 -c:a flac CONVERTED.mkv"
+NO_INDEX_HINT = (
+    "It was cut short when it was recorded or copied, or is no video. Copying cannot repair it: fetch it again."
+)
+UNREADABLE_HINT = "Check that it is a video or audio file and plays; if it does not, fetch it again."
+MEMORY_HINT = "Its index or the size of its frames is damaged, or made up. Export it anew with another program."
+SPACE_HINT = "Make space on that disk, or choose another folder."
+
+NOT_STARTED = (126, 127, -4)
+"""What a shell returns for a program that it cannot run, or a processor that lacks instructions."""
+_NO_SPACE = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG))
+_LOADER_WORDS = (
+    "error while loading shared libraries",
+    "cannot execute",
+    "Exec format error",
+    "not found (required by",
+)
+
+
+def error_line(stderr: str | bytes) -> str:
+    """Return the line in which ffmpeg says what was wrong, without its prefix."""
+    text = stderr.decode(errors="replace") if isinstance(stderr, bytes) else stderr
+    lines = [line for line in text.splitlines() if line.strip()]
+    if any("not on whitelist" in line for line in lines):
+        return "a list of other files, or of no kind that recordings have"
+    if any("moov atom not found" in line for line in lines):
+        return "its index (moov) is missing"
+    blamed = [line for line in lines if "Error" in line or "Invalid" in line or "not found" in line]
+    return re.sub(r"^\[[^]]*\]\s*", "", (blamed or lines or ["no reason given"])[0])[:200]
+
+
+def write_error(text: str) -> str | None:
+    """Return the system's words for a disk that takes no more, if they stand in a text."""
+    return next((words for words in _NO_SPACE if words in text), None)
+
+
+def lacks_memory(words: str) -> bool:
+    """Return whether ffmpeg ran out of the memory that it may use."""
+    return os.strerror(errno.ENOMEM) in words or "Failed to allocate" in words
+
+
+def explain(words: str, failure: str, hint: str, returncode: int) -> AvseError:
+    """Return the error for a run that failed: the machine's fault (MissingError) or the recording's (InputError)."""
+    if returncode in NOT_STARTED or any(text in words for text in _LOADER_WORDS):
+        binary = find_ffmpeg()
+        return MissingError(f"ffmpeg does not start ({binary.path}): {error_line(words)}", binary.remedy)
+    if reason := write_error(words):
+        return MissingError(f"{failure}: {reason}", SPACE_HINT)
+    if lacks_memory(words) or returncode == -9:
+        return InputError(f"{failure}: it needs more memory than a recording may", MEMORY_HINT)
+    return InputError(f"{failure}: {error_line(words)}", hint or REPAIR_HINT)
+
+
+def unreadable_hint(words: str) -> str:
+    """Return what to do about a file that ffmpeg cannot even open: it cannot be repaired by copying."""
+    return NO_INDEX_HINT if "moov atom not found" in words else UNREADABLE_HINT

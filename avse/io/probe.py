@@ -1,0 +1,163 @@
+"""Probe a recording by decoding the first frame of its audio and video tracks; no ffprobe is needed.
+
+The options are those that ffmpeg has had since 4.2.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from avse.errors import InputError, UsageError
+from avse.io import wav
+from avse.io.ffmpeg import build_command, open_input, run
+from avse.io.ffmpeg_errors import error_line, unreadable_hint
+from avse.io.limits import DEFAULT_LIMITS, Limits
+from avse.io.recording import AudioStream, Recording, VideoStream
+from avse.io.stream_info import AUDIO, FileInfo, StreamInfo, parse_info
+
+LOWEST_RATE, HIGHEST_RATE = 1000, 1_000_000
+"""Sample rates in Hz that a recording may have; DXD has 352,800."""
+MOST_CHANNELS = 64
+SQUARE_SIZE = "'min(max(trunc(iw*sar),2),16384)':ih"
+"""Size with square pixels, as an argument of `scale`."""
+_SQUARE_GREY = {
+    "vf": f"scale={SQUARE_SIZE},setsar=1", "vcodec": "rawvideo", "pix_fmt": "gray", "enc_time_base": "1:90000",
+}  # fmt: skip
+"""The time base, or times would be rounded to whole frames."""
+
+
+_AHEAD_SECONDS = 100_000
+"""By how much clocks are moved: ffmpeg drops frames before 0, where a clock that wraps (26.5 h in .ts) begins."""
+
+
+def probe(path: str | Path, audio_track: int | None = None, limits: Limits = DEFAULT_LIMITS) -> Recording:
+    """Open a recording and decode the first frame of each track.
+
+    Args:
+        path: the file.
+        audio_track: which audio track, counted from 1; None takes the one flagged as default, else the first.
+        limits: what the recording may ask for; the result's have a time budget of their own.
+
+    Raises:
+        InputError: it is no recording, or beyond the limits. UsageError: it has no such audio track.
+    """
+    path, limits = Path(path), limits.for_recording()
+    if path.is_file():
+        limits.check_size(path, path.stat().st_size)
+    picture, words = _first_frame(path, "V:0", limits, **_SQUARE_GREY)
+    info = parse_info(words)
+    limits.check_seconds(path, info.duration_seconds)
+    video = _video_stream(picture)
+    track = choose_audio_track(path, info.of_kind(AUDIO), audio_track)
+    sound, sound_words = _first_frame(path, f"a:{track - 1}", limits, acodec="pcm_s16le")
+    audio = _audio_stream(path, sound, info, track)
+    recording = Recording(
+        path, info.duration_seconds, audio, video, track,
+        tuple(stream.description for stream in info.of_kind(AUDIO)),
+        limits.for_pixels(video.width * video.height) if video else limits,
+        audio_problem=_problem(sound_words, limits, info.of_kind(AUDIO)) if audio is None else "",
+        video_problem=_problem(words, limits, info.pictures) if video is None else "",
+        info=info,
+    )  # fmt: skip
+    _note_other_tracks(recording)
+    if path.suffix.lower() == ".wav" and wav.is_cut_short(path):
+        recording.notice("cut_short", f"{path.name} ends before its header says: it was cut short.")
+    return recording
+
+
+def choose_audio_track(path: Path, tracks: list[StreamInfo], wanted: int | None) -> int:
+    """Return the number, from 1, of the audio track that is used; UsageError for one that is not there."""
+    if wanted is None:
+        return next((number for number, track in enumerate(tracks, 1) if track.is_default), 1)
+    if tracks and not 1 <= wanted <= len(tracks):
+        listed = "; ".join(f"{number}: {track.description}" for number, track in enumerate(tracks, 1))
+        raise UsageError(f"{path} has no audio track {wanted}.", f"It has {listed}")
+    return wanted
+
+
+def _note_other_tracks(recording: Recording) -> None:
+    tracks = recording.info.of_kind(AUDIO)
+    if recording.audio is None or len(tracks) < 2:
+        return
+    used = tracks[recording.audio_track - 1]
+    name = ", ".join(filter(None, (used.title, used.language)))
+    recording.notice(
+        "other_audio_tracks",
+        f"Audio track {recording.audio_track} of {len(tracks)}{f' ({name})' if name else ''} was used; "
+        "choose another with --audio-track.",
+    )
+
+
+def _first_frame(path: Path, track: str, limits: Limits, **options: object) -> tuple[dict[str, Any] | None, str]:
+    """Facts of a track's first decoded frame (None where there is no such track), and all that ffmpeg said."""
+    import ffmpeg
+
+    frame_option = {"frames:a" if track.startswith("a") else "frames:v": 1}
+    moved = open_input(path, limits, itsoffset=_AHEAD_SECONDS)
+    first = ffmpeg.output(moved[track], "pipe:", format="framecrc", **frame_option, **options)
+    facts, words = run(build_command(first), limits, f"ffmpeg cannot read {path}")
+    if "Input #0" not in words:
+        raise InputError(f"{path} is not a recording that ffmpeg can read: {error_line(words)}", unreadable_hint(words))
+    return _framecrc(facts), words
+
+
+def _framecrc(text: str) -> dict[str, Any] | None:
+    facts: dict[str, Any] = dict(re.findall(r"^#(\w+) 0: (.+)$", text, re.MULTILINE))
+    packet = re.search(r"^0,\s*-?\d+,\s*(-?\d+),\s*(\d+),\s*(\d+)", text, re.MULTILINE)
+    if packet is None:
+        return None
+    pts, facts["duration"], facts["size"] = map(int, packet.groups())
+    numerator, denominator = map(int, facts["tb"].split("/"))
+    return facts | {"start": round(pts * numerator / denominator - _AHEAD_SECONDS, 9)}
+
+
+def _audio_stream(path: Path, facts: dict[str, Any] | None, info: FileInfo, track: int) -> AudioStream | None:
+    """The audio track; InputError for a rate or a number of channels that no recording has."""
+    if facts is None or "sample_rate" not in facts:
+        return None
+    layout = re.fullmatch(r"(?:\d+ channels \()?([\w.+-]+(?:\([\w-]+\))?)\)?", facts.get("channel_layout_name", ""))
+    rate, num_channels = int(facts["sample_rate"]), facts["size"] // (2 * facts["duration"])
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE or num_channels > MOST_CHANNELS:
+        raise InputError(
+            f"The audio of {path} claims {rate} Hz and {num_channels} channels.",
+            f"Give a recording of {LOWEST_RATE} to {HIGHEST_RATE} Hz and at most {MOST_CHANNELS} channels.",
+        )
+    tracks = info.of_kind(AUDIO)
+    subtype = sample_subtype(tracks[track - 1].description) if track <= len(tracks) else "PCM_16"
+    return AudioStream(rate, num_channels, facts["start"], layout[1] if layout else "", subtype)
+
+
+def sample_subtype(description: str) -> str:
+    """Return how a lossless track stores its samples, from ffmpeg's description; PCM_16 for all that is lossy."""
+    if not re.match(r"(pcm_|flac|alac|wavpack|tta|truehd|mlp)", description):
+        return "PCM_16"
+    if re.search(r", (flt|dbl)p?(,| |$)", description):
+        return "FLOAT"
+    bits = re.search(r", s32p? \((\d+) bit\)", description)
+    if bits or re.search(r", s32p?(,| |$)", description):
+        return "PCM_24" if (bits and int(bits[1]) <= 24) or description.startswith("flac") else "PCM_32"
+    return "PCM_16"
+
+
+def _video_stream(facts: dict[str, Any] | None) -> VideoStream | None:
+    if facts is None or "dimensions" not in facts:
+        return None
+    width, height = map(int, facts["dimensions"].split("x"))
+    return VideoStream(width, height, facts["start"])
+
+
+def _problem(words: str, limits: Limits, tracks: list[StreamInfo]) -> str:
+    """Why no frame of a track that is there could be decoded; empty where there is no such track."""
+    if not tracks:
+        return ""
+    if "exceeds specified max pixel count" in words or "Picture size" in words:
+        return f"its frames have more than {limits.max_pixels} pixels"
+    track = tracks[0]
+    if track.codec == "none" or "Decoder not found" in words or "no decoder found" in words:
+        named = track.description.split(",")[0]
+        return f"this ffmpeg has no decoder for it: {named}"
+    said = words.partition("Stream mapping:")[2]
+    blamed = [line for line in said.splitlines() if "Error" in line or "Invalid" in line]
+    return error_line("\n".join(blamed)) if blamed else "it is empty"

@@ -1,0 +1,99 @@
+"""A recording: where it is, its audio and video streams, and what is odd about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from avse.errors import InputError
+from avse.io.limits import DEFAULT_LIMITS, Limits
+from avse.io.stream_info import FileInfo
+
+
+class Notice(NamedTuple):
+    """Something that the user should know about a file: a short code for programs, and a sentence."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True)
+class AudioStream:
+    """An audio track.
+
+    Attributes:
+        sample_rate: in Hz.
+        num_channels: at least 1.
+        start_seconds: when it starts on the file's own clock.
+        layout: ffmpeg's name for the places of its channels, empty where it has none.
+        subtype: how an uncompressed or lossless track stores a sample: PCM_16, PCM_24, PCM_32 or FLOAT.
+    """
+
+    sample_rate: int
+    num_channels: int
+    start_seconds: float
+    layout: str = ""
+    subtype: str = "PCM_16"
+
+
+@dataclass(frozen=True)
+class VideoStream:
+    """The video track that is used, as displayed (rotated, square pixels), and when it starts on the file's clock."""
+
+    width: int
+    height: int
+    start_seconds: float
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording, its two tracks, and how long it claims to be in seconds (0 if it does not say).
+
+    Attributes:
+        audio_track: which of the audio tracks is used, counted from 1; ``audio_tracks`` is how ffmpeg describes them.
+        audio_problem: why there is no ``audio`` although the file has such a track; likewise ``video_problem``.
+        info: all that the file holds.
+        notices: what the user should know, filled as the recording is probed, read and written.
+    """
+
+    path: Path
+    duration_seconds: float
+    audio: AudioStream | None
+    video: VideoStream | None
+    audio_track: int = 1
+    audio_tracks: tuple[str, ...] = ()
+    limits: Limits = DEFAULT_LIMITS
+    audio_problem: str = ""
+    video_problem: str = ""
+    info: FileInfo = field(default_factory=FileInfo, repr=False, compare=False)
+    notices: list[Notice] = field(default_factory=list, repr=False, compare=False)
+
+    @property
+    def sound(self) -> AudioStream:
+        """Return the audio track of a recording that must have one; InputError where it cannot be used."""
+        if self.audio is not None:
+            return self.audio
+        if self.audio_problem:
+            hint = f"Convert it first with another program, or choose another of {len(self.audio_tracks)} tracks."
+            raise InputError(f"The audio of {self.path} cannot be decoded: {self.audio_problem}.", hint)
+        raise InputError(f"{self.path} has no audio track.", "Give a recording with sound.")
+
+    def notice(self, code: str, text: str) -> None:
+        """Add a notice, once."""
+        if Notice(code, text) not in self.notices:
+            self.notices.append(Notice(code, text))
+
+
+@dataclass(frozen=True)
+class InMemoryRecording(Recording):
+    """A recording that is in memory already: sound (N, C), and a picture, grey (V, H, W) or RGB (V, H, W, 3) uint8.
+
+    ``order`` names the frame that is shown in each 25th of a second, from where the sound starts.
+    """
+
+    waveform: np.ndarray = field(default_factory=lambda: np.zeros((0, 1), np.float32))
+    pixels: np.ndarray = field(default_factory=lambda: np.zeros((0, 2, 2), np.uint8))
+    order: np.ndarray = field(default_factory=lambda: np.zeros(0, int))

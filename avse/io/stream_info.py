@@ -1,0 +1,121 @@
+"""What a file holds, as ffmpeg prints it: tags, chapters, and tracks with their languages, flags and side data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+VIDEO, AUDIO, SUBTITLE, DATA, ATTACHMENT = "Video", "Audio", "Subtitle", "Data", "Attachment"
+_STREAM = re.compile(r"^ +Stream #0:(\d+)(?:\[\w+\])?(?:\((.+?)\))?: (Video|Audio|Subtitle|Data|Attachment): (.*)$")
+_TAG = re.compile(r"^ +(\S.*?) *: (.*)$")
+_MORE = re.compile(r"^ +: (.*)$")
+"""A further line of the tag before."""
+_FLAG = re.compile(r"\((default|forced|attached pic|hearing impaired|visual impaired|comment)\)")
+_END = ("Stream mapping:", "Output #0", "At least one output", "Press [q]")
+
+
+@dataclass
+class StreamInfo:
+    """One track: its number among all tracks, kind, ffmpeg's description, language ("" if not known), flags, tags."""
+
+    index: int
+    kind: str
+    description: str
+    language: str = ""
+    flags: frozenset[str] = frozenset()
+    tags: dict[str, str] = field(default_factory=dict)
+    side_data: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def codec(self) -> str:
+        """Name of the codec, such as h264, or none where ffmpeg does not know it."""
+        return re.split(r"[ ,]", self.description, maxsplit=1)[0]
+
+    @property
+    def is_cover(self) -> bool:
+        """Whether this is a still picture that goes with the file, such as the cover of a record."""
+        return "attached pic" in self.flags
+
+    @property
+    def is_default(self) -> bool:
+        """Whether players choose this track among those of its kind."""
+        return "default" in self.flags
+
+    @property
+    def title(self) -> str:
+        """Name of the track as an editor shows it."""
+        return next((self.tags[key] for key in ("title", "name") if self.tags.get(key)), "")
+
+
+@dataclass
+class FileInfo:
+    """A file: claimed length in seconds (0 if it does not say), whether that is a guess, tags, chapters and tracks."""
+
+    duration_seconds: float = 0.0
+    duration_is_estimated: bool = False
+    tags: dict[str, str] = field(default_factory=dict)
+    num_chapters: int = 0
+    streams: list[StreamInfo] = field(default_factory=list)
+
+    def of_kind(self, kind: str) -> list[StreamInfo]:
+        """Return the tracks of one kind, in order."""
+        return [stream for stream in self.streams if stream.kind == kind]
+
+    @property
+    def pictures(self) -> list[StreamInfo]:
+        """Tracks of moving pictures, without covers."""
+        return [stream for stream in self.of_kind(VIDEO) if not stream.is_cover]
+
+
+def parse_info(words: str) -> FileInfo:
+    """Return what ffmpeg's messages about its first input say; keys of tags are in lower case."""
+    info = FileInfo(duration_is_estimated="Estimating duration from bitrate" in words)
+    tags: dict[str, str] | None = None
+    for line in _input_lines(words):
+        if found := _STREAM.match(line):
+            info.streams.append(_stream(*found.groups()))
+            tags = info.streams[-1].tags
+        elif line.lstrip().startswith("Chapter #0:"):
+            info.num_chapters, tags = info.num_chapters + 1, {}
+        elif duration := re.match(r"  Duration: (\d+):(\d+):(\d+\.\d+)", line):
+            hours, minutes, seconds = map(float, duration.groups())
+            info.duration_seconds, tags = 3600 * hours + 60 * minutes + seconds, None
+        elif line.startswith("  Metadata:"):
+            tags = info.tags
+        elif line.strip() == "Side data:" and info.streams:
+            tags = info.streams[-1].side_data
+        elif tags and (found := _MORE.match(line)):
+            tags[next(reversed(tags))] += "\n" + found[1]
+        elif (found := _TAG.match(line)) and tags is not None:
+            tags.setdefault(_key(found[1], tags, info), found[2])
+    info.streams.sort(key=lambda stream: stream.index)
+    return info
+
+
+def _key(name: str, tags: dict[str, str], info: FileInfo) -> str:
+    """A tag in lower case; side data without spaces, as older versions of ffmpeg write them."""
+    is_side_data = info.streams and tags is info.streams[-1].side_data
+    return name.lower().replace(" ", "") if is_side_data else name.lower()
+
+
+def _input_lines(words: str) -> Iterator[str]:
+    """The lines about the first input."""
+    started = False
+    for line in words.splitlines():
+        if line.startswith(_END):
+            return
+        if started:
+            yield line
+        started = started or line.startswith("Input #0")
+
+
+def _stream(index: str, language: str | None, kind: str, description: str) -> StreamInfo:
+    flags = frozenset(_FLAG.findall(description))
+    known = "" if language in (None, "und") else str(language)
+    return StreamInfo(int(index), kind, description, known, flags)
+
+
+def tag(tags: Mapping[str, str], *names: str) -> str:
+    """Return the first of several tags that is there, or an empty text."""
+    return next((tags[name] for name in names if tags.get(name)), "")

@@ -1,0 +1,205 @@
+"""What a recording carries besides its audio survives in an enhanced copy, or a notice says that it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from recordings import click_sample, coloured_noise, ffmpeg, flash_frame, picture_packets, turned, write_recording
+
+from avse.io import reader, remux
+from avse.io.encoding import OutputSettings
+from avse.io.ffmpeg import input_arguments, run
+from avse.io.limits import DEFAULT_LIMITS
+from avse.io.stream_info import ATTACHMENT, AUDIO, SUBTITLE, FileInfo, parse_info
+
+HUM = coloured_noise(16000)
+RAMP = np.broadcast_to(np.arange(64, dtype=np.uint8) * 3 + 30, (25, 48, 64))
+VIDEOS = (".mp4", ".mov", ".mkv")
+Copy = Callable[..., tuple[FileInfo, reader.Recording]]
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Copy:
+    """Replace the audio of a recording; what the output holds, and the recording with its notices."""
+
+    def run_it(source: Path, suffix: str, **settings: object) -> tuple[FileInfo, reader.Recording]:
+        recording = reader.probe(source)
+        assert recording.audio is not None
+        sound, output = tmp_path / "new.wav", tmp_path / f"out{suffix}"
+        rate, channels = recording.audio.sample_rate, recording.audio.num_channels
+        soundfile.write(sound, 0.5 * reader.load_audio(recording, rate, channels), rate)
+        remux.replace_audio(recording, sound, output, OutputSettings(**settings))  # type: ignore[arg-type]
+        return look_into(output), recording
+
+    return run_it
+
+
+def look_into(path: Path) -> FileInfo:
+    return parse_info(run(input_arguments(path, DEFAULT_LIMITS), DEFAULT_LIMITS, "It failed")[1])
+
+
+def rotation(info: FileInfo) -> str:
+    return info.pictures[0].side_data.get("displaymatrix", "")
+
+
+def notices(recording: reader.Recording) -> str:
+    return " ".join(notice.text for notice in recording.notices)
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_recording(tmp_path_factory.mktemp("plain") / "plain.mkv", HUM, RAMP, "-g", "10")
+
+
+@pytest.mark.parametrize("suffix", VIDEOS)
+def test_plain_recording_loses_nothing(plain: Path, copy: Copy, suffix: str) -> None:
+    info, recording = copy(plain, suffix)
+    assert recording.notices == []
+    assert [stream.kind for stream in info.streams] == ["Video", "Audio"]
+
+
+@pytest.mark.parametrize("degrees", [90, 180, -90])
+@pytest.mark.parametrize("suffix", VIDEOS)
+def test_rotation_is_kept_or_missed(plain: Path, copy: Copy, tmp_path: Path, suffix: str, degrees: int) -> None:
+    ffmpeg("-i", plain, "-c:v", "copy", "-c:a", "aac", tmp_path / "flat.mp4")
+    source = turned(tmp_path / "flat.mp4", tmp_path / "in.mp4", degrees)
+    info, recording = copy(source, suffix)
+    assert rotation(look_into(source))
+    assert rotation(info) == rotation(look_into(source)) or "rotation" in notices(recording)
+
+
+@pytest.mark.parametrize("suffix", VIDEOS)
+def test_date_title_and_language_are_kept(plain: Path, copy: Copy, tmp_path: Path, suffix: str) -> None:
+    tags = [
+        "-metadata", "creation_time=2024-05-06T07:08:09Z", "-metadata", "title=Interview", "-metadata:s:a:0",
+        "language=deu", "-metadata:s:a:0", "title=Microphone", "-metadata:s:v:0", "language=fra",
+    ]  # fmt: skip
+    for source in (tmp_path / "in.mkv", tmp_path / "in.mp4"):
+        ffmpeg("-i", plain, "-c:v", "copy", "-c:a", "aac", *tags, source)
+        info, recording = copy(source, suffix)
+        assert info.tags["creation_time"].startswith("2024-05-06T07:08:09")
+        assert info.tags["title"] == "Interview"
+        (audio,) = info.of_kind(AUDIO)
+        assert (audio.language, info.pictures[0].language) in (("deu", "fra"), ("ger", "fra"))
+        assert audio.title == look_into(source).of_kind(AUDIO)[0].title or "title of the audio" in notices(recording)
+
+
+@pytest.mark.parametrize("suffix", VIDEOS)
+def test_place_and_device_of_a_phone_are_kept(plain: Path, copy: Copy, tmp_path: Path, suffix: str) -> None:
+    tags = ["-metadata", "location=+48.8577+002.295/", "-metadata", "com.apple.quicktime.make=Apple"]
+    source = tmp_path / "in.mov"
+    ffmpeg("-i", plain, "-c:v", "copy", "-c:a", "aac", *tags, "-movflags", "use_metadata_tags", source)
+    info, recording = copy(source, suffix)
+    assert info.tags["location"].startswith("+48.85")
+    assert info.tags["com.apple.quicktime.make"] == "Apple"
+    assert recording.notices == []
+
+
+@pytest.mark.parametrize("suffix", VIDEOS)
+def test_chapters_and_timecode_are_kept(plain: Path, copy: Copy, tmp_path: Path, suffix: str) -> None:
+    chapters = tmp_path / "chapters.txt"
+    marks = "".join(f"[CHAPTER]\nTIMEBASE=1/1000\nSTART={s}\nEND={s + 500}\ntitle=Part {s}\n" for s in (0, 500))
+    chapters.write_text(f";FFMETADATA1\n{marks}")
+    source = tmp_path / "in.mov"
+    ffmpeg(
+        "-i", plain, "-i", chapters, "-map", "0", "-map_chapters", "1", "-c:v", "copy", "-c:a", "aac",
+        "-metadata:s:v:0", "timecode=01:02:03:04", source,
+    )  # fmt: skip
+    info, recording = copy(source, suffix)
+    assert info.num_chapters == 2
+    assert info.pictures[0].tags["timecode"] == "01:02:03:04"
+    assert recording.notices == []
+
+
+@pytest.mark.parametrize(
+    ("suffix", "kept", "missed"), [(".mkv", 2, ""), (".mp4", 1, "attachment (font.ttf"), (".mov", 1, "attachment")]
+)
+def test_subtitles_and_attachments_are_kept_where_they_fit(
+    plain: Path, copy: Copy, tmp_path: Path, suffix: str, kept: int, missed: str
+) -> None:
+    subtitles, font = tmp_path / "a.srt", tmp_path / "font.ttf"
+    subtitles.write_text("1\n00:00:00,100 --> 00:00:00,900\nHello\n\n")
+    font.write_bytes(b"font")
+    source = tmp_path / "in.mkv"
+    ffmpeg(
+        "-i", plain, "-i", subtitles, "-map", "0", "-map", "1", "-c", "copy", "-attach", font, "-metadata:s:t:0",
+        "mimetype=font/ttf", "-metadata:s:s:0", "language=eng", source,
+    )  # fmt: skip
+    info, recording = copy(source, suffix)
+    assert [stream.language for stream in info.of_kind(SUBTITLE)] == ["eng"]
+    assert len(info.of_kind(SUBTITLE)) + len(info.of_kind(ATTACHMENT)) == kept
+    assert missed in notices(recording)
+    assert bool(missed) == bool(recording.notices)
+
+
+@pytest.mark.parametrize("suffix", VIDEOS)
+def test_further_pictures_are_kept(plain: Path, copy: Copy, tmp_path: Path, suffix: str) -> None:
+    source = tmp_path / "in.mkv"
+    ffmpeg("-i", plain, "-i", plain, "-map", "0:v", "-map", "1:v", "-map", "0:a", "-c", "copy", source)
+    info, recording = copy(source, suffix)
+    assert len(info.pictures) == 2
+    assert recording.notices == []
+
+
+@pytest.mark.parametrize("suffix", VIDEOS)
+def test_other_audio_tracks_are_said_and_kept_on_demand(plain: Path, copy: Copy, tmp_path: Path, suffix: str) -> None:
+    source = tmp_path / "in.mkv"
+    ffmpeg(
+        "-i", plain, "-map", "0:v", "-map", "0:a", "-map", "0:a", "-map", "0:a", "-c:v", "copy", "-c:a", "aac",
+        "-disposition:a:0", "0", "-disposition:a:1", "default", "-metadata:s:a:1", "title=Lavalier", source,
+    )  # fmt: skip
+    info, recording = copy(source, suffix)
+    assert recording.audio_track == 2
+    assert "Audio track 2 of 3 (Lavalier) was used" in notices(recording)
+    assert len(info.of_kind(AUDIO)) == 1
+    info, recording = copy(source, suffix, keep_tracks=True)
+    assert len(info.of_kind(AUDIO)) == 3
+    levels = [
+        float(np.abs(reader.load_audio(reader.probe(tmp_path / f"out{suffix}", number))).max()) for number in (1, 2, 3)
+    ]
+    assert levels[1] < 0.7 * levels[0]
+    assert levels[2] == pytest.approx(levels[0], rel=0.01)
+
+
+@pytest.mark.parametrize("suffix", VIDEOS)
+def test_what_was_trimmed_away_does_not_come_back(copy: Copy, tmp_path: Path, suffix: str) -> None:
+    """An edit list hides what is before the cut; .mkv has none."""
+    frames, sound = np.zeros((50, 48, 64), np.uint8), np.zeros(32000, np.float32)
+    frames[35], sound[round(35 / 25 * 16000)] = 255, 0.9
+    whole = write_recording(tmp_path / "whole.mp4", sound, frames, "-g", "50", "-c:a", "aac")
+    source = tmp_path / "in.mp4"
+    ffmpeg("-ss", "1.0", "-i", whole, "-c", "copy", source)
+    assert flash_frame(source) == pytest.approx(10, abs=1)
+    info, _ = copy(source, suffix)
+    assert info.duration_seconds == pytest.approx(look_into(source).duration_seconds, abs=0.13)
+    assert picture_packets(tmp_path / f"out{suffix}") == picture_packets(source)
+    assert flash_frame(tmp_path / f"out{suffix}") == flash_frame(source)
+    assert click_sample(tmp_path / f"out{suffix}") == pytest.approx(click_sample(source), abs=40)
+
+
+@pytest.mark.parametrize(("suffix", "tag"), [(".mp4", "hvc1"), (".mov", "hvc1"), (".mkv", "hevc")])
+def test_hevc_bears_the_tag_that_players_take(copy: Copy, tmp_path: Path, suffix: str, tag: str) -> None:
+    quiet = ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none", "-pix_fmt", "yuv420p")
+    source = write_recording(tmp_path / "in.mkv", HUM, RAMP, *quiet)
+    info, _ = copy(source, suffix)
+    assert tag in info.pictures[0].description
+
+
+@pytest.mark.parametrize("suffix", VIDEOS)
+def test_colours_are_kept(plain: Path, copy: Copy, tmp_path: Path, suffix: str) -> None:
+    colours = "setparams=color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc"
+    source = tmp_path / "in.mkv"
+    ffmpeg("-i", plain, "-vf", colours, "-c:v", "libx264", "-preset", "ultrafast", "-c:a", "copy", source)
+    info, _ = copy(source, suffix)
+    assert "bt2020nc/bt2020/smpte2084" in info.pictures[0].description
+
+
+def test_check_of_a_container_writes_no_file(plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "full"))
+    for suffix in VIDEOS:
+        remux.check_video_fits(reader.probe(plain), suffix)
+    assert list(tmp_path.iterdir()) == []

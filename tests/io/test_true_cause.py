@@ -1,0 +1,152 @@
+"""What cannot be used is told from what is not there; clocks that wrap, frames that change size, absurd claims."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from recordings import click_sample, coloured_noise, ffmpeg, flash_and_click, flash_frame, write_recording
+
+import avse
+from avse.errors import InputError
+from avse.io import reader
+from avse.io.limits import Limits
+
+HUM = coloured_noise(16000)
+RAMP = np.broadcast_to(np.arange(64, dtype=np.uint8) * 3 + 30, (25, 48, 64))
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    return write_recording(tmp_path / "film.mp4", HUM, RAMP, "-c:a", "aac")
+
+
+def rename_codec(path: Path, old: bytes, new: bytes) -> Path:
+    """Give a track a codec that nobody knows."""
+    data = path.read_bytes()
+    place = data.index(old, data.index(b"stsd"))
+    path.write_bytes(data[:place] + new + data[place + 4 :])
+    return path
+
+
+def test_picture_without_a_decoder_is_no_absent_picture(film: Path, tmp_path: Path, see_through: Path) -> None:
+    path = rename_codec(film, b"avc1", b"xvc1")
+    recording = reader.probe(path)
+    assert recording.video is None
+    assert "xvc1" in recording.video_problem
+    result = avse.enhance(path, model=str(see_through))
+    assert "The picture cannot be decoded" in result.note
+    assert "no picture" not in result.note
+    assert "picture_not_decoded" in [code for code, _ in result.warnings]
+    with pytest.raises(InputError, match=r"picture of .* cannot be decoded") as error:
+        avse.enhance(path, tmp_path / "out.mp4", model=str(see_through))
+    assert "audio file" in error.value.hint
+
+
+def test_audio_without_a_decoder_is_no_absent_audio(tmp_path: Path) -> None:
+    path = write_recording(tmp_path / "a.wav", HUM)
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<H", data, data.index(b"fmt ") + 8, 0x9999)
+    path.write_bytes(data)
+    recording = reader.probe(path)
+    assert recording.audio is None
+    with pytest.raises(InputError, match=r"audio of .* cannot be decoded: .*no decoder"):
+        reader.load_audio(recording)
+
+
+def test_picture_beyond_the_limit_is_no_absent_picture(film: Path) -> None:
+    recording = reader.probe(film, limits=Limits(max_pixels=1000))
+    assert recording.video is None
+    assert "more than 1000 pixels" in recording.video_problem
+
+
+def test_absent_tracks_have_no_problem(tmp_path: Path) -> None:
+    sound = reader.probe(write_recording(tmp_path / "a.wav", HUM))
+    silent = reader.probe(write_recording(tmp_path / "b.mp4", None, RAMP))
+    assert (sound.video, sound.video_problem) == (None, "")
+    assert (silent.audio, silent.audio_problem) == (None, "")
+    with pytest.raises(InputError, match="has no audio track"):
+        reader.load_audio(silent)
+
+
+def test_audio_file_that_was_cut_short_is_told(tmp_path: Path, see_through: Path) -> None:
+    for name, word in (("whole.wav", "cut short"), ("whole.flac", "is it whole?")):
+        soundfile.write(tmp_path / name, coloured_noise(80000), 16000)
+        data = (tmp_path / name).read_bytes()
+        cut = tmp_path / f"cut{Path(name).suffix}"
+        cut.write_bytes(data[: len(data) // 2])
+        assert word in avse.enhance(cut, model=str(see_through)).note, name
+        assert word not in avse.enhance(tmp_path / name, model=str(see_through)).note
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(2_000_000_000, 1), (10, 1), (48000, 200)])
+def test_absurd_rates_and_channels_are_refused(tmp_path: Path, rate: int, channels: int) -> None:
+    path = write_recording(tmp_path / "a.wav", HUM)
+    data = bytearray(path.read_bytes())
+    place = data.index(b"fmt ") + 8
+    struct.pack_into("<HHIIH", data, place, 3, channels, rate, min(4 * channels * rate, 2**32 - 1), 4 * channels)
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"claims|cannot be decoded"):
+        reader.load_audio(reader.probe(path))
+
+
+def test_length_counts_as_it_comes_out(film: Path) -> None:
+    """Whatever the file claims."""
+    recording = replace(reader.probe(film), limits=Limits(max_seconds=0.5))
+    with pytest.raises(InputError, match=r"longer than 0\.5 s"):
+        reader.load_audio(recording)
+    with pytest.raises(InputError, match=r"longer than 0\.5 s"):
+        list(reader.read_frames(recording))
+
+
+@pytest.mark.parametrize("offset", [95442.5, 95443.5])
+def test_clock_that_wraps_shifts_nothing(tmp_path: Path, offset: float) -> None:
+    """The clock of .ts has 33 bits at 90 kHz: 95443.7 s."""
+    codecs = ("-c:v", "mpeg2video", "-c:a", "mp2", "-ar", "48000", "-muxdelay", "0", "-muxpreload", "0")
+    source = flash_and_click(tmp_path / "a.mkv", seconds=2.0, start=1.0)
+    for name, shift in (("plain.ts", 10.0), ("wraps.ts", offset)):
+        ffmpeg("-i", source, *codecs, "-output_ts_offset", str(shift), tmp_path / name)
+    plain, wraps = reader.probe(tmp_path / "plain.ts"), reader.probe(tmp_path / "wraps.ts")
+    assert plain.audio
+    assert plain.video
+    assert wraps.audio
+    assert wraps.video
+    delays = [recording.video.start_seconds - recording.audio.start_seconds for recording in (plain, wraps)]  # type: ignore[union-attr]
+    assert delays[0] == pytest.approx(delays[1], abs=2e-3)
+    assert flash_frame(wraps.path) == flash_frame(plain.path)
+    assert click_sample(wraps.path) == click_sample(plain.path)
+
+
+def joined(folder: Path, second: np.ndarray) -> Path:
+    """One second of a ramp, and then other frames in the same track."""
+    for name, frames in (("1.h264", RAMP), ("2.h264", second)):
+        write_recording(folder / name, None, frames, "-c:v", "libx264", "-preset", "ultrafast", "-qp", "1")
+    (folder / "both.h264").write_bytes((folder / "1.h264").read_bytes() + (folder / "2.h264").read_bytes())
+    ffmpeg("-framerate", "25", "-i", folder / "both.h264", "-c", "copy", folder / "both.mkv")
+    return folder / "both.mkv"
+
+
+def test_frames_that_change_their_size_keep_their_shape_and_time(tmp_path: Path) -> None:
+    """A tall picture in a wide one has borders, and is not squeezed."""
+    second = np.full((25, 96, 48), 200, np.uint8)
+    second[10] = 90
+    recording = reader.probe(joined(tmp_path, second))
+    frames = list(reader.read_frames(recording))
+    assert len(frames) == 50
+    assert {frame.shape for frame in frames} == {(48, 64)}
+    assert frames[40][:, :15].max() < 40
+    assert frames[40][:, 25:40].min() > 180
+    dark = [number for number, frame in enumerate(frames[25:], 25) if frame[:, 25:40].mean() < 120]
+    assert dark == [35]
+    assert [notice.code for notice in recording.notices] == ["video_changes_size"]
+
+
+def test_frames_of_one_size_have_no_notice(tmp_path: Path) -> None:
+    recording = reader.probe(joined(tmp_path, RAMP))
+    frames = list(reader.read_frames(recording))
+    assert recording.notices == []
+    np.testing.assert_allclose(frames[30].astype(int), frames[5].astype(int), atol=6)

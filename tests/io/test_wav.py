@@ -1,0 +1,130 @@
+"""WAV files: the same samples as libsndfile writes, bit depths, RF64, and the chunks of the recording."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from recordings import coloured_noise
+
+from avse.io.wav import NUM_BYTES, WavWriter, carried_chunks, wav_header
+
+
+def write(path: Path, samples: np.ndarray, subtype: str = "PCM_16", extra: bytes = b"", rate: int = 48000) -> Path:
+    with WavWriter(path, rate, samples.shape[1], len(samples), subtype, extra) as file:
+        for start in range(0, len(samples), 100):
+            file.write(samples[start : start + 100])
+    return path
+
+
+def chunk(name: bytes, content: bytes) -> bytes:
+    return name + struct.pack("<I", len(content)) + content + b"\0" * (len(content) % 2)
+
+
+def riff(*chunks: bytes) -> bytes:
+    content = b"WAVE" + b"".join(chunks)
+    return b"RIFF" + struct.pack("<I", len(content)) + content
+
+
+@pytest.mark.parametrize("num_channels", [1, 2, 5])
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "PCM_32"])
+def test_samples_are_those_of_libsndfile_to_the_bit(tmp_path: Path, num_channels: int, subtype: str) -> None:
+    samples = 8 * coloured_noise(4001, num_channels)
+    write(tmp_path / "own.wav", samples, subtype)
+    soundfile.write(tmp_path / "theirs.wav", samples, 48000, subtype=subtype)
+    own, theirs = ((tmp_path / f"{name}.wav").read_bytes() for name in ("own", "theirs"))
+    assert own == theirs
+
+
+@pytest.mark.parametrize(
+    ("subtype", "step"), [("PCM_16", 2**-15), ("PCM_24", 2**-23), ("PCM_32", 2**-25), ("FLOAT", 0)]
+)
+def test_every_bit_depth_comes_back(tmp_path: Path, subtype: str, step: float) -> None:
+    samples = coloured_noise(1001, 3)
+    path = write(tmp_path / "a.wav", samples, subtype)
+    assert soundfile.info(path).subtype == subtype
+    np.testing.assert_allclose(soundfile.read(path, dtype="float64")[0], samples, atol=step)
+
+
+@pytest.mark.parametrize("subtype", NUM_BYTES)
+def test_beyond_full_scale_is_clipped_and_float_is_kept(tmp_path: Path, subtype: str) -> None:
+    path = write(tmp_path / "a.wav", np.array([[1.5], [-1.5], [1.0], [-1.0]], np.float32), subtype)
+    peak = 1.5 if subtype == "FLOAT" else 1.0
+    np.testing.assert_allclose(soundfile.read(path)[0], [peak, -peak, 1.0, -1.0], atol=1e-4)
+
+
+@pytest.mark.parametrize("announced", [0, 100, 2000, 1 << 30])
+def test_header_says_what_was_written(tmp_path: Path, announced: int) -> None:
+    with WavWriter(tmp_path / "a.wav", 48000, 2, announced) as file:
+        file.write(np.zeros((500, 2)))
+    assert (tmp_path / "a.wav").read_bytes()[:4] == (b"RF64" if announced == 1 << 30 else b"RIFF")
+    assert soundfile.info(tmp_path / "a.wav").frames == 500
+
+
+def test_long_stream_says_until_the_end() -> None:
+    header = wav_header(48000, 2, 2**31)
+    assert header[:8] == b"RIFF\xff\xff\xff\xff"
+    assert header[-4:] == b"\xff\xff\xff\xff"
+
+
+def test_chunks_of_a_broadcast_wav_are_carried_over(tmp_path: Path) -> None:
+    bext = bytearray(602)
+    struct.pack_into("<Q", bext, 338, 172_800_000)
+    info = chunk(b"LIST", b"INFO" + chunk(b"INAM", b"Interview\0"))
+    source = tmp_path / "in.wav"
+    form = struct.pack("<HHIIHH", 1, 1, 48000, 96000, 2, 16)
+    peak = chunk(b"PEAK", bytes(16))
+    source.write_bytes(
+        riff(
+            chunk(b"bext", bytes(bext)),
+            chunk(b"fmt ", form),
+            peak,
+            chunk(b"data", bytes(201)),
+            chunk(b"iXML", b"<a/>"),
+            info,
+        )
+    )
+    extra = carried_chunks(source, {})
+    assert extra == chunk(b"bext", bytes(bext)) + chunk(b"iXML", b"<a/>") + info
+    path = write(tmp_path / "out.wav", coloured_noise(1001), extra=extra)
+    assert soundfile.info(path).frames == 1001
+    with soundfile.SoundFile(path) as file:
+        assert file.title == "Interview"
+    assert carried_chunks(path, {}) == extra
+
+
+def test_loudness_measured_on_other_samples_is_taken_out(tmp_path: Path) -> None:
+    bext = bytearray(602)
+    struct.pack_into("<H", bext, 346, 2)
+    struct.pack_into("<5h", bext, 412, -2300, 5, -100, -2000, -2100)
+    (tmp_path / "in.wav").write_bytes(riff(chunk(b"bext", bytes(bext)), chunk(b"data", b"")))
+    extra = carried_chunks(tmp_path / "in.wav", {})
+    assert struct.unpack_from("<5h", extra, 8 + 412) == (0x7FFF,) * 5
+
+
+def test_tags_of_other_files_become_info_and_bext(tmp_path: Path) -> None:
+    source = tmp_path / "in.mp4"
+    source.write_bytes(b"no RIFF file")
+    extra = carried_chunks(source, {"title": "Gespräch", "time_reference": "4800", "originator": "Recorder", "x": "y"})
+    assert b"INAM" in extra
+    assert "Gespräch".encode() in extra
+    assert struct.unpack_from("<Q", extra, 8 + 338) == (4800,)
+    assert carried_chunks(source, {"x": "y"}) == b""
+    path = write(tmp_path / "out.wav", coloured_noise(10), extra=extra)
+    with soundfile.SoundFile(path) as file:
+        assert file.title == "Gespräch"
+
+
+@pytest.mark.parametrize("content", [b"", b"RIFF", b"RIFF\0\0\0\0WAVE", b"RIFF\0\0\0\0WAVEbext\xff\xff\xff\xffab"])
+def test_damaged_files_carry_nothing_and_do_no_harm(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "in.wav").write_bytes(content)
+    assert carried_chunks(tmp_path / "in.wav", {}) == b""
+    assert carried_chunks(tmp_path / "missing.wav", {}) == b""
+
+
+def test_huge_chunks_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "in.wav").write_bytes(riff(chunk(b"huge", bytes(1 << 25)), chunk(b"tiny", b"abcd")))
+    assert carried_chunks(tmp_path / "in.wav", {}) == chunk(b"tiny", b"abcd")
