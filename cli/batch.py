@@ -107,10 +107,10 @@ def batch(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Enhance every recording in a folder and mirror its structure in the output.
+    """Enhance every recording in a folder.
 
-    Run the same command again to resume: finished files are skipped. Failed files are listed at the end and set the
-    exit code to 1.
+    The output mirrors the structure of the folder. Run the same command again to resume: finished files are skipped.
+    Failed files are listed at the end and set the exit code to 1.
 
     Example:
     avse batch recordings/ -o cleaned/

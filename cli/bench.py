@@ -26,7 +26,7 @@ def bench(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the real-time factor and errors.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Measure how long each stage of avse enhance takes on this machine.
+    """Measure how long each stage of avse enhance takes.
 
     "s per s" are seconds of processing per second of recording: below 1 is faster than real time. "of the whole" is the
     share of the total time. "floor" is the theoretical minimum on this machine, "times" the ratio to it: for networks,

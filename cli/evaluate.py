@@ -44,7 +44,9 @@ def evaluate(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Score systems on a folder of mixtures: PESQ, STOI, ESTOI, SI-SDR and the improvement over the mixture.
+    """Score systems on a folder of mixtures.
+
+    The scores are PESQ, STOI, ESTOI and SI-SDR, and their improvement over the mixture.
 
     METHOD is a model name (avse models list) or PATH.safetensors, followed by :no-video to ignore the video; or
     external:"COMMAND {in} {out}", where {in} is the video with the mixture as audio, {wav} the mixture and {out} the

@@ -28,11 +28,11 @@ def faces(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """List the faces in a recording, numbered for avse enhance --speaker, largest first.
+    """List the faces in a recording and number them for --speaker.
 
-    "seen" is the share of the recording in which a face is visible; "mouth moves" the share of that time in which the
-    mouth moves as in speech; "with the sound" the correlation of the lips with the audio: below 0.05 hardly any, above
-    0.15 clear. A star marks the active speaker.
+    Faces are numbered by size, the largest first. A star marks the active speaker. "seen" is the share of the recording
+    in which a face is visible; "mouth moves" the share of that time in which the mouth moves as in speech; "with the
+    sound" the correlation of the lips with the audio: below 0.05 hardly any, above 0.15 clear.
 
     Example:
     avse faces panel.mp4 -o sheet.png

@@ -34,7 +34,7 @@ def default(ctx: typer.Context, as_json: Json = False) -> None:
 
 @models.command("list")
 def list_models(as_json: Json = False) -> None:
-    """List the installed models with size, parameters, fusion and scores.
+    """List the installed models with size and scores.
 
     Example: avse models list
     """
@@ -78,7 +78,7 @@ def show(name: Name, as_json: Json = False) -> None:
 def verify(
     name: Annotated[str | None, typer.Argument(help="Model name or checkpoint; default: all shipped models.")] = None,
 ) -> None:
-    """Verify that a model is complete and loads, and that a shipped model has its published SHA-256.
+    """Verify that models are complete and unchanged (SHA-256).
 
     Example: avse models verify
     """
@@ -99,7 +99,9 @@ def convert(
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Check everything without writing.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Convert a training checkpoint to a model: half precision, with data and licence in its metadata.
+    """Convert a training checkpoint to a model for use.
+
+    The model is stored in half precision, with data and licence in its metadata.
 
     Example: avse models convert runs/mmtm/best.safetensors -o mine.safetensors --name mine --data "VoxCeleb2 dev" --licence "CC BY 4.0"
     avse enhance input.mp4 -o clean.wav --model mine.safetensors
@@ -129,7 +131,9 @@ def narrow(
     force: Annotated[bool, typer.Option("--force", "-f", help="Overwrite the output.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Prune a trained MMTM network to its most important channels, as the start of a smaller one.
+    """Prune a trained MMTM network, as the start of a smaller one.
+
+    The most important channels are kept; train the result further.
 
     Example: avse models narrow runs/mmtm/best.safetensors -o start.safetensors --audio-channels 8,16,24,32,48,64 --lip-width 8
     avse train --config configs/small.yaml --start-from start.safetensors --data cache/faces --val-speakers id1,id2 --run runs/small
@@ -158,9 +162,10 @@ def mean(
     force: Annotated[bool, typer.Option("--force", "-f", help="Overwrite the output.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Average the weights of models that share their start, such as a run and its starting point.
+    """Average the weights of models that share their start.
 
-    The metadata of the result contains the SHA-256 and share of each model, and the settings of the first.
+    Suitable models are a run and its starting point, or two runs with the same start. The metadata of the result
+    contains the SHA-256 and share of each model, and the settings of the first.
 
     Example: avse models mean runs/a/best.safetensors runs/b/best.safetensors -o mean.safetensors --shares 0.4,0.6
     """

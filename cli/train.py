@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import Quiet
+from .options import Quiet, complete
 from .progress import progress
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from avse.training.recipe import Stage
 
 DATA, RUN, SETTINGS = "Data", "Run", "Settings"
+FUSIONS = ("none", "cwc", "mmtm", "mmtm-global", "mmtm-audio", "msaf", "asym")
+STAGES = ("lips", "speech", "smil")
 
 
 def train(
@@ -47,7 +49,7 @@ def train(
     ] = "",
     recipe: Annotated[
         str | None,
-        typer.Option(help="All stages of a net: avse, or a YAML file.", rich_help_panel=SETTINGS),
+        typer.Option(help="All stages of a model: avse, or a YAML file.", rich_help_panel=SETTINGS),
     ] = None,
     config: Annotated[
         str | None,
@@ -64,11 +66,21 @@ def train(
     ] = None,
     preset: Annotated[
         str | None,
-        typer.Option(help="Fusion: none, cwc, mmtm, mmtm-global, mmtm-audio, msaf or asym.", rich_help_panel=SETTINGS),
+        typer.Option(
+            metavar="|".join(FUSIONS),
+            autocompletion=complete(*FUSIONS),
+            help="Fusion method.",
+            rich_help_panel=SETTINGS,
+        ),
     ] = None,
     stage: Annotated[
         str | None,
-        typer.Option(help="lips: the lip stream alone; speech: the whole net; smil.", rich_help_panel=SETTINGS),
+        typer.Option(
+            metavar="|".join(STAGES),
+            autocompletion=complete(*STAGES),
+            help="Part to train: the lip stream, the whole network, or SMIL meta-training.",
+            rich_help_panel=SETTINGS,
+        ),
     ] = None,
     smil: Annotated[
         bool,
