@@ -6,6 +6,7 @@ Legend: `C` channels, `N` samples, `V` video frames, `H W` pixels.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -104,7 +105,7 @@ def _frames_of_items(audio: AudioArray, frames: Any) -> Sequence[Any]:
     return list(frames)
 
 
-def load_model(name: str = pretrained.DEFAULT, device: str = "auto") -> Enhancer:
+def load_model(name: str | Path = pretrained.DEFAULT, device: str = "auto") -> Enhancer:
     """Load a model by name or path, ready for use on ``device``: auto, cpu or cuda."""
     checkpoint = pretrained.load_model(name, device)
     return Enhancer(**vars(checkpoint))

@@ -11,6 +11,7 @@ import ffmpeg
 import numpy as np
 
 from avse.dsp.levels import db_to_gain, gain_to_db
+from avse.enhancement.arguments import check_number
 from avse.enhancement.spooling import spooled
 from avse.errors import UsageError
 from avse.io.ffmpeg import DEFAULT_LIMITS, build_command, file_url, stream_output
@@ -40,6 +41,8 @@ class Levels:
 
 def check_loudness(target_lufs: float | None) -> None:
     """Raise UsageError for a target loudness outside -70 to 0 LUFS; None asks for no normalisation."""
+    if target_lufs is not None:
+        check_number(target_lufs, "loudness_lufs")
     if target_lufs is not None and not -70 < target_lufs < 0:
         raise UsageError(
             f"--loudness {target_lufs:g} is out of range.",

@@ -18,6 +18,7 @@ import numpy as np
 from avse.active_speaker.selection import Selection, check_speaker, parse_speaker, select_targets
 from avse.dsp.levels import AudioStats, compute_audio_stats
 from avse.dsp.windowing import BLOCK_SECONDS
+from avse.enhancement.arguments import as_output, as_path, as_source, check_audio_track, check_helpers
 from avse.enhancement.background import with_background
 from avse.enhancement.loudness import Levels, check_loudness, normalised
 from avse.enhancement.result import Message, Result, build_result
@@ -218,11 +219,13 @@ def enhance(
         MissingError: the device is missing.
     """
     started = time.perf_counter()
-    target = Path(output) if isinstance(output, str | Path) else output
-    removed = Path(background) if isinstance(background, str | Path) else None
+    given, target = as_source(recording), as_output(output)
+    removed = as_path(background, "background") if background and background is not True else None
+    check_audio_track(audio_track)
+    check_helpers(limits, on_progress)
     options = Options(use_video, parse_speaker(speaker), strength, loudness_lufs, bool(background), settings=settings)
     options.check()
-    with local_file(recording, limits) as source, atomic.never_replacing([target, removed], force):
+    with local_file(given, limits) as source, atomic.never_replacing([target, removed], force):
         check_paths(source, target, force)
         check_background(source, target, removed, force)
         checkpoint = model if isinstance(model, Checkpoint) else load_model(str(model), device)
@@ -234,7 +237,7 @@ def enhance(
     is_clipped = target is not None and voice.levels is None and clips(opened.sound, target)
     result = pipeline.result(voice.levels, is_clipped)
     return result.replace(
-        input=source if isinstance(recording, str | Path) else Path("-"),
+        input=source if isinstance(given, Path) else Path("-"),
         output=target if isinstance(target, Path) else None,
         model=result.model or ("" if isinstance(model, Checkpoint) else str(model)),
         waveform=voice.waveform,

@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from avse.enhancement.arguments import check_number
 from avse.errors import InputError, UsageError
 from avse.io import atomic, reader, remux
 from avse.io.encoding import DEFAULT_SETTINGS, OutputSettings, check_audio_fits
@@ -56,7 +57,8 @@ def check_recording(source: Path) -> None:
 
 
 def check_strength(strength: float) -> None:
-    """UsageError for a strength that is none."""
+    """Raise UsageError for a strength that is none."""
+    check_number(strength, "strength")
     if not 0 <= strength <= 1:
         raise UsageError(f"A strength of {strength:g} makes no sense.", "Give a number from 0 (nothing) to 1 (all).")
 

@@ -27,8 +27,11 @@ def names() -> list[str]:
     return sorted(path.stem for path in _shipped())
 
 
-def find(name: str) -> Path:
-    """Path of a shipped net by its name, or of a checkpoint file by its path."""
+def find(name: str | Path) -> Path:
+    """Return the path of a shipped net by its name, or of a checkpoint file by its path. UsageError for any other."""
+    if not isinstance(name, str | Path):
+        raise UsageError(f"{str(name)[:80]!r} is no name of a model.", f"There are: {_known()}.")
+    name = str(name)
     if name.endswith(".safetensors"):
         if not Path(name).is_file():
             raise UsageError(f"There is no checkpoint {name}.", f"Check the path, or name a model: {_known()}.")
@@ -71,7 +74,7 @@ def shipped_sums() -> dict[str, str]:
     return {name.strip().lstrip("*"): value for value, _, name in (line.partition(" ") for line in lines)}
 
 
-def load_model(name: str = DEFAULT, device: str = "auto") -> Checkpoint:
+def load_model(name: str | Path = DEFAULT, device: str = "auto") -> Checkpoint:
     """Load a net by name or path, ready for use on ``device``: auto, cpu or cuda."""
     from avse.weights.checkpoint import load_checkpoint
 

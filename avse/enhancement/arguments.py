@@ -1,0 +1,66 @@
+"""Take the arguments of the Python interface in the forms that callers have; any other is a UsageError at once."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from avse.errors import UsageError, printable
+from avse.io.ffmpeg import Limits
+
+
+def as_path(value: Any, what: str) -> Path:
+    """Return a path of text, bytes or a path; ``what`` names the argument in the error."""
+    if not isinstance(value, str | bytes | os.PathLike):
+        raise UsageError(f"{what} is {_short(value)}.", "Give a path.")
+    path = Path(os.fsdecode(value))
+    if "\0" in str(path):
+        raise UsageError(f"{what} is {_short(str(path))}.", "A path holds no null character.")
+    return path
+
+
+def as_source(value: Any) -> Path | BinaryIO:
+    """Return the path or the binary stream of a recording."""
+    return _path_or_stream(value, "recording", "read")
+
+
+def as_output(value: Any, what: str = "output") -> Path | BinaryIO | None:
+    """Return the path or the binary stream of an output, or None."""
+    return None if value is None else _path_or_stream(value, what, "write")
+
+
+def _path_or_stream(value: Any, what: str, method: str) -> Any:
+    if isinstance(value, io.TextIOBase):
+        raise UsageError(f"{what} is a text stream.", f"Open it in binary mode, to {method} bytes.")
+    return value if callable(getattr(value, method, None)) and not isinstance(value, Path) else as_path(value, what)
+
+
+def check_audio_track(value: Any) -> None:
+    """Raise UsageError unless a value is the number of an audio track, or None."""
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        raise UsageError(f"audio_track is {_short(value)}.", "Give a whole number, 1 for the first.")
+
+
+def check_number(value: Any, what: str) -> None:
+    """Raise UsageError unless a value is a finite number."""
+    try:
+        is_fine = not isinstance(value, str | bytes | bool) and math.isfinite(float(value))
+    except (TypeError, ValueError, OverflowError):
+        is_fine = False
+    if not is_fine:
+        raise UsageError(f"{what} is {_short(value)}.", "Give a number.")
+
+
+def check_helpers(limits: Any, on_progress: Any) -> None:
+    """Raise UsageError unless limits are `Limits` and the progress is a function."""
+    if not isinstance(limits, Limits):
+        raise UsageError(f"limits is {_short(limits)}.", "Give avse.io.ffmpeg.Limits(max_seconds=...).")
+    if not callable(on_progress):
+        raise UsageError(f"on_progress is {_short(on_progress)}.", "Give a function of stage, seconds done and in all.")
+
+
+def _short(value: Any) -> str:
+    return printable(repr(value))[:80]
