@@ -36,8 +36,8 @@ LISTS = (
     "to the target. The recordings cannot be distributed; for your own, use LIST/mix/ITEM.mkv and LIST/s1/ITEM.flac."
 )
 WILD_LISTS = (
-    "Lists of people off the web, pictures as they were found, with whatever offset between picture and sound: "
-    "`wild-two-talkers-0db`: a second talker as loud as the target; `wild-three-talkers-6db`: two more talkers, -6 dB "
+    "Web videos as they were found, including their AV offsets: "
+    "`wild-two-talkers-0db`: a second talker at 0 dB; `wild-three-talkers-6db`: two more talkers at -6 dB "
     "each; `wild-noise-5db`: noise at -5 dB; `wild-talker-and-noise`: a second talker at 0 dB and noise at -10 dB. "
     "The other talkers are other people of the same lists. The recordings may not be passed on."
 )
@@ -108,7 +108,7 @@ def page(summary: Mapping[str, Any], options: argparse.Namespace) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in summary["versions"].items())
     made = f"Made by `{command}` on {summary['date']}; {weights}; {summary['num_failed']} rows failed; {versions}."
     is_wild = all(line["subset"].startswith("wild-") for line in summary["scores"])
-    title, lists = ("Scores on people off the web", WILD_LISTS) if is_wild else ("Scores on mixtures", LISTS)
+    title, lists = ("Scores on web videos", WILD_LISTS) if is_wild else ("Scores on mixtures", LISTS)
     return f"# {title}\n\n{made}\n\n{summary['protocol']}\n\n{lists}\n\n{table(summary)}\n"
 
 
