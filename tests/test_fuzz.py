@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,12 +20,20 @@ from recordings import coloured_noise, ffmpeg, write_recording
 from typer.testing import CliRunner
 
 from avse import enhance
+from avse.batch.discovery import read_list
+from avse.batch.journal import Journal
+from avse.data.mixtures.generate import COLUMNS, _rows_so_far
 from avse.data.synthetic.clips import make_clip
-from avse.errors import InputError
+from avse.errors import AvseError, InputError
+from avse.evaluation import results
+from avse.evaluation.corpora.layouts import muse as muse_items
 from avse.faces.detection import Detector
 from avse.io import ffmpeg as io_ffmpeg
 from avse.io import reader
 from avse.io.ffmpeg import Limits
+from avse.training.config import read_config
+from avse.training.run_state import read_state
+from avse.weights.checkpoint import load_checkpoint
 from avse_cli.main import app
 
 NUM_MUTANTS = 500
@@ -36,7 +47,24 @@ KINDS = {
     "flv": ("-c:v", "flv", "-c:a", "libmp3lame", "-ar", "22050"),
     "ts": ("-c:v", "mpeg2video", "-c:a", "mp2", "-ar", "48000"),
     "mpg": ("-c:v", "mpeg2video", "-c:a", "ac3", "-ar", "48000"),
-    "wav": ("-vn",),
+    "mov": (  # an edit list, and tags of the file and of a track
+        "-ss",
+        "0.04",
+        "-c",
+        "copy",
+        "-movflags",
+        "+faststart",
+        "-metadata",
+        "title=A",
+        "-metadata",
+        "comment=B",
+        "-metadata",
+        "creation_time=2020-01-01T00:00:00Z",
+        "-metadata:s:a:0",
+        "language=fra",
+    ),
+    "m4a": ("-vn", "-c:a", "aac", "-movflags", "+faststart", "-metadata", "title=A", "-metadata", "artist=B"),
+    "wav": ("-vn", "-metadata", "title=A", "-write_bext", "1", "-metadata", "time_reference=48000"),
     "flac": ("-vn",),
     "mp3": ("-vn",),
     "ogg": ("-vn", "-c:a", "libvorbis"),
@@ -54,10 +82,11 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return {suffix: (folder / f"a.{suffix}").read_bytes() for suffix in KINDS}
 
 
-def mutate(whole: dict[str, bytes], seed: int) -> tuple[str, bytes]:
-    """The name's ending and the bytes of one broken recording."""
+def mutate(whole: dict[str, bytes], seed: int, suffix: str = "") -> tuple[str, bytes]:
+    """The name's ending and the bytes of one broken file, of those with a suffix or of any."""
     rng = np.random.default_rng(seed)
-    suffix, other = rng.choice(list(whole), 2)
+    drawn, other = rng.choice(list(whole), 2)
+    suffix = suffix or str(drawn)
     data = np.frombuffer(whole[suffix], np.uint8).copy()
     match seed % 5:
         case 0:  # a few bits anywhere
@@ -109,6 +138,77 @@ def test_broken_recordings(
         for name in expected:
             os.unlink(name)
     assert min(outcomes[0], outcomes[1]) > 5
+
+
+# Damaged files of avse itself ---------------------------------------------------------------------------------------
+
+
+def damaged(data: bytes, seed: int) -> bytes:
+    """The bytes of a file of state, broken in the ways of `mutate`."""
+    return mutate({"own": data, "other": b'{"item": [1, 2], "x": NaN}\n,,"\0' * 20}, seed, suffix="own")[1]
+
+
+def write_state(folder: Path) -> dict[str, tuple[bytes, Callable[[Path], object]]]:
+    """Files of state by name: their bytes, and what reads them."""
+    row = {"subset": "", "item": "a", "method": "mixed", "status": "ok", "reason": None, "picture": None}
+    row |= {"seconds": 1.0, "elapsed_seconds": 1.0, "scores": {"stoi": 0.5}}
+    values = b'{"item": "a.mp4", "status": "done", "output": "a.wav", "scores": {"before": {"stoi": 0.5}}}\n'
+    torch.save({"net": {}, "average": {}, "optimiser": {}, "step": 1, "best": 0.5, "settings": {}}, folder / "s.pt")
+    part = "00000-a-b,target,a,a/1.mp4,0.0,0.0,1.0,0.0\n"
+    muse = "test,test,a,v/1,0,test,b,v/2,-3.0,1.5\n"
+    settings = {"methods": {}}
+    return {
+        "results.jsonl": (values * 3, lambda path: Journal(path.parent)),
+        "settings.json": (json.dumps(settings).encode(), lambda path: open_results(path.parent, settings)),
+        "rows.jsonl": (json.dumps(row).encode() + b"\n", lambda path: open_results(path.parent, settings)),
+        "last.pt": ((folder / "s.pt").read_bytes(), read_state),
+        "mixtures.csv": ((",".join(COLUMNS) + "\n" + part * 2).encode(), lambda path: _rows_so_far(path.parent)),
+        "mixture_data_list_2mix.csv": (muse.encode() * 2, lambda path: muse_items(path.parent)),
+        "settings.yaml": ((Path(__file__).parents[1] / "configs" / "base.yaml").read_bytes(), read_config),
+        "list.txt": (b"a.wav\nb/c.mp4\n", lambda path: read_list(path, str(path.parent))),
+    }
+
+
+def open_results(folder: Path, settings: dict[str, Any]) -> None:
+    if (folder / "rows.jsonl").exists():
+        (folder / "rows.jsonl").rename(folder / "results.jsonl")
+    (folder / "results.jsonl").touch()
+    with results.opened(folder, settings, force=False) as (rows, _):
+        results.write_table(folder / "scores.csv", rows)
+
+
+NUM_STATES = 60
+
+
+def test_damaged_state_is_read_or_refused_in_two_lines(tmp_path: Path) -> None:
+    for number, (name, (data, read)) in enumerate(write_state(tmp_path).items()):
+        refused = 0
+        for seed in range(NUM_STATES):
+            folder = tmp_path / f"{number}-{seed}"
+            folder.mkdir()
+            (folder / name).write_bytes(damaged(data, seed))
+            try:
+                read(folder / name)
+            except AvseError as error:
+                assert len(str(error).splitlines()) == 2, (name, seed)  # noqa: PT017
+                assert error.exit_code == 2, (name, seed)  # noqa: PT017
+                refused += 1
+        assert refused, name
+
+
+def test_damaged_weights_are_a_net_or_two_lines(tiny_model: Path, tmp_path: Path) -> None:
+    data, path = tiny_model.read_bytes(), tmp_path / "damaged.safetensors"
+    refused = 0
+    for seed in range(NUM_STATES):
+        path.write_bytes(damaged(data, seed))
+        try:
+            checkpoint = load_checkpoint(path)
+        except InputError as error:
+            assert len(str(error).splitlines()) == 2, seed  # noqa: PT017
+            refused += 1
+        else:
+            assert all(bool(value.isfinite().all()) for value in checkpoint.net.state_dict().values())
+    assert refused > NUM_STATES // 3
 
 
 # Files that ask for others, or for too much -------------------------------------------------------------------------

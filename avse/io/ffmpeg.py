@@ -15,7 +15,6 @@ import select
 import shlex
 import signal
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 from avse.errors import InputError, MissingError
+from avse.io import atomic
 from avse.io.ffmpeg_binary import find_ffmpeg
 from avse.io.ffmpeg_errors import NOT_STARTED, REPAIR_HINT, RETRY_HINT, error_line, explain, lacks_memory
 from avse.io.limits import DEFAULT_LIMITS, MEGABYTE, Limits
@@ -61,8 +61,8 @@ def local_file(recording: str | Path | BinaryIO, limits: Limits) -> Iterator[Pat
     if isinstance(recording, str | Path):
         yield Path(recording)
         return
-    with tempfile.TemporaryDirectory(prefix="avse-") as folder:
-        path = Path(folder, "standard-input")
+    with atomic.scratch_folder() as folder:
+        path = folder / "standard-input"
         _store(recording, path, limits)
         yield path
 
