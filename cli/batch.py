@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -35,6 +36,7 @@ from .options import (
     complete,
     lufs,
 )
+from .progress import say
 
 if TYPE_CHECKING:
     from avse.batch.discovery import Item
@@ -62,7 +64,12 @@ Listed = Annotated[
 ]
 Number = Annotated[str, typer.Option("--jobs", "-j", metavar="NUMBER|auto", help="Recordings processed in parallel.")]
 Speaker = Annotated[
-    str, typer.Option(metavar="|".join(SPEAKERS), autocompletion=complete(*SPEAKERS), help="Target speaker.")
+    str,
+    typer.Option(
+        metavar="|".join((*SPEAKERS, "all", "NUMBER")),
+        autocompletion=complete(*SPEAKERS, "all"),
+        help="Target speaker; everyone: all people together; all: a folder with one file per person.",
+    ),
 ]
 References = Annotated[
     Path | None, typer.Option(help="Folder of clean recordings with the same structure: compute scores.")
@@ -124,7 +131,11 @@ def batch(
     if engine is Engines.ray:  # other machines stand in other folders
         folder, output = map(_everywhere, (folder, output))
         model = _everywhere(model) if model.endswith(".safetensors") else model
-    found = library.survey(folder, output, suffix=suffix, pattern=pattern, recursive=recursive, listed=listed)
+    each_person = speaker.strip().lower() == "all"
+    _check(recordings, folder, each_person, no_video, reference_dir)
+    found = library.survey(
+        folder, output, suffix=suffix, pattern=pattern, recursive=recursive, listed=listed, each_person=each_person
+    )
     items = found.items
     tell_passed_over(folder, found.passed_over, quiet)
     options = {
@@ -158,6 +169,20 @@ def batch(
     raise typer.Exit(1 if summary["failed"] else 0)
 
 
+def _check(recordings: str, folder: str, each_person: bool, no_video: bool, reference_dir: Path | None) -> None:
+    """Raise UsageError for a file in place of a folder, and for what files of each person cannot have."""
+    from avse.errors import UsageError
+
+    if os.path.isfile(folder):
+        name = shlex.quote(recordings)
+        raise UsageError(f"{recordings} is a file, not a folder.", f"Use: avse enhance {name}")
+    if each_person and (no_video or reference_dir):
+        raise UsageError(
+            "--speaker all finds the people in the video, and has no single score for a recording.",
+            "Leave out --no-video and --reference-dir.",
+        )
+
+
 def _run(job: EnhanceJob, items: list[Item], settings: Settings, quiet: bool) -> dict[str, Any]:
     """Run the batch under its bars; a line on standard error for every failure."""
     from avse import batch as library
@@ -171,7 +196,7 @@ def _run(job: EnhanceJob, items: list[Item], settings: Settings, quiet: bool) ->
         def on_row(row: Mapping[str, Any]) -> None:
             shown.ended(with_work=row["attempts"] > 0)
             if row["status"] == "failed":
-                typer.echo(f"avse: {row['error']}\n      {row['hint']}", err=True)
+                say(f"avse: {row['error']}\n      {row['hint']}")
 
         return library.run(job, items, settings, on_progress, on_row)
 

@@ -1,12 +1,13 @@
-"""The bars of a batch, on standard error and on a terminal only: one for all recordings, one for each job's own."""
+"""The progress bars of a batch: one for all recordings, and one for the recording of each job."""
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from .progress import show_bars
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -15,7 +16,7 @@ NAME_WIDTH = 36
 
 
 class Bars:
-    """What there is to show; without a terminal, nothing."""
+    """Show how far the batch is; without a terminal, nothing."""
 
     def __init__(self, shown: Progress | None, num_items: int) -> None:
         self._shown, self._num_items = shown, num_items
@@ -25,7 +26,7 @@ class Bars:
         self._all = shown.add_task("all", total=num_items, what=f"0 of {num_items}") if shown else None
 
     def ended(self, with_work: bool) -> None:
-        """One more recording has come to its end, with a worker's work or without."""
+        """Count one more finished recording, whether a worker had to work on it or not."""
         self._num_ended += 1
         self._num_worked += with_work
         if self._shown and self._all is not None:
@@ -33,7 +34,7 @@ class Bars:
             self._shown.update(self._all, completed=self._num_ended, what=what)
 
     def working(self, job: int, name: str, stage: str, done: float, total: float) -> None:
-        """How far a job's recording is, in the stage that it is in."""
+        """Show how far the recording of a job is, in its current stage."""
         self._started = self._started or time.time()
         if self._shown is None:
             return
@@ -43,7 +44,7 @@ class Bars:
         self._shown.update(self._jobs[job], completed=done, total=max(done, total, 1e-9), what=f"{short}: {stage}")
 
     def _expected_end(self) -> str:
-        """When all will be done, if it goes on as it went since the first recording was begun."""
+        """Return when all will be done, at the mean speed since the first recording was started."""
         left = self._num_items - self._num_ended
         if not self._num_worked or self._started is None or not left:
             return ""
@@ -54,13 +55,6 @@ class Bars:
 
 @contextmanager
 def bars(quiet: bool, num_items: int) -> Iterator[Bars]:
-    """Bars for a batch; what goes to standard error meanwhile appears above them."""
-    if quiet or not sys.stderr.isatty():
-        yield Bars(None, num_items)
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn
-
-    columns = TextColumn("{task.description:<7}"), BarColumn(24), TextColumn("{task.fields[what]}", markup=False)
-    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as shown:
+    """Yield the bars of a batch; messages by `avse_cli.progress.say` appear above them."""
+    with show_bars(quiet, "{task.description:<7}", "{task.fields[what]}", width=24) as shown:
         yield Bars(shown, num_items)

@@ -1,4 +1,4 @@
-"""``avse enhance --speaker all``: a sound of every face."""
+"""``avse enhance --speaker all``: a file of each person."""
 
 from __future__ import annotations
 
@@ -9,46 +9,118 @@ import typer
 
 from .pipes import PIPE
 from .progress import progress
+from .reports import check_report, is_page
 
 
-def each_folder(speaker: str, output: Path | None) -> Path | None:
-    """Where the sounds of all faces go: ``all`` with -o, or ``each:FOLDER``; None if one face is asked for."""
-    if speaker.startswith("each:"):
-        if output or speaker == "each:":
-            raise typer.BadParameter("each:FOLDER names the output folder; omit -o.", param_hint="--speaker")
-        return Path(speaker.removeprefix("each:"))
-    if output is None:
-        raise typer.BadParameter("Missing output file, e.g. -o clean.wav.", param_hint="'--output' / '-o'")
-    return output if speaker == "all" else None
+def split_speaker(speaker: str, output: Path | None) -> tuple[str, Path | None]:
+    """Return speaker and output; ``each:FOLDER`` is an earlier way to say ``--speaker all -o FOLDER``."""
+    if not speaker.startswith("each:"):
+        return speaker, output
+    if output or speaker == "each:":
+        raise typer.BadParameter("each:FOLDER names the output folder; omit -o.", param_hint="--speaker")
+    return "all", Path(speaker.removeprefix("each:"))
 
 
-def check_each(recording: Path, folder: Path, asks_for_more: object) -> None:
-    """UsageError, before any work, for what sounds of all faces do not have."""
-    from avse.errors import UsageError
-
-    if asks_for_more or PIPE in (recording, folder):
-        raise UsageError(
-            "--speaker all reads a file and writes a folder; scores, reports, loudness and --no-video do not apply.",
-            "Omit --reference, --report, --loudness and --no-video, or select one speaker.",
-        )
-
-
-def enhance_all(recording: Path, folder: Path, quiet: bool, as_json: bool, **settings: Any) -> None:
-    """Write every face's sound, and say which is whom."""
+def enhance_each(
+    recording: Path, folder: Path, suffix: str | None, no_video: bool, reference: Path | None, report: Path | None,
+    quiet: bool, as_json: bool, **settings: Any,
+) -> None:  # fmt: skip
+    """Write a file of each person; score each against ``reference``/face-1.wav and so on; report on all of them."""
     from avse.enhancement.all_speakers import FACES_JSON, enhance_all
-    from avse.errors import printable
-    from avse.faces.contact_sheet import clock
+    from avse.io import atomic, jsonl
+
+    _check(recording, folder, no_video, reference, report, settings["force"])
+    audio_track, limits = settings["audio_track"], settings["limits"]
+    clean = _references(reference, recording, audio_track, limits) if reference else {}
+    with progress(quiet) as show:
+        summary = enhance_all(recording, folder, suffix=suffix or ".wav", on_progress=show, **settings)
+        if clean:
+            _score(summary, clean, recording, folder, audio_track, limits)
+            jsonl.write_json(folder / FACES_JSON, summary)
+    if report:
+        with atomic.never_replacing([report], settings["force"]):
+            _write_report(summary, recording, folder, report, audio_track)
+    _tell(summary, folder, quiet, as_json)
+
+
+def _write_report(
+    summary: dict[str, Any], recording: Path, folder: Path, report: Path, audio_track: int | None
+) -> None:
     from avse.io import jsonl
 
-    with progress(quiet) as show:
-        summary = enhance_all(recording, folder, on_progress=show, **settings)
+    if not is_page(report):
+        jsonl.write_json(report, summary)
+        return
+    from avse.reports.all_speakers import all_speakers_report
+
+    all_speakers_report(summary, recording, folder, report, audio_track=audio_track)
+
+
+def _check(
+    recording: Path, folder: Path, no_video: bool, reference: Path | None, report: Path | None, force: bool
+) -> None:
+    """Raise UsageError, before any work, for what files of each person cannot have."""
+    from avse.errors import UsageError
+    from avse.io import atomic
+
+    if no_video:
+        raise UsageError("--speaker all finds the people in the video.", "Leave out --no-video, or --speaker.")
+    if PIPE in (recording, folder):
+        raise UsageError("--speaker all reads a file and writes a folder.", "Name both: IN.mp4 --speaker all -o DIR")
+    if reference and not reference.is_dir():
+        raise UsageError(
+            f"With --speaker all the reference is a folder, and {reference} is none.",
+            "Name a folder with face-1.wav, face-2.wav, ... as avse faces numbers them.",
+        )
+    if report:
+        atomic.check_output(report, force, [recording])
+        check_report(report, folder)
+
+
+def _references(folder: Path, recording: Path, audio_track: int | None, limits: Any) -> dict[int, Any]:
+    """Read the clean voice of each face, by its number. UsageError if the folder has none."""
+    from avse.errors import UsageError
+    from avse.evaluation.reference import read_reference
+    from avse.io.formats import is_audio
+
+    paths = {path.stem: path for path in sorted(folder.glob("face-*")) if is_audio(path)}
+    found = {int(name[5:]): path for name, path in paths.items() if name[5:].isdecimal()}
+    if not found:
+        raise UsageError(f"There is no reference in {folder}.", "Name the files face-1.wav, face-2.wav, ...")
+    return {number: read_reference(path, recording, audio_track, limits) for number, path in found.items()}
+
+
+def _score(
+    summary: dict[str, Any], clean: dict[int, Any], recording: Path, folder: Path, audio_track: int | None, limits: Any
+) -> None:
+    """Add scores to each face that has a voice and a reference."""
+    from avse.evaluation.reference import compare_files
+
+    for face in summary["faces"]:
+        if face["sound"] and face["number"] in clean:
+            output = folder / face["sound"]
+            face["scores"] = compare_files(clean[face["number"]], recording, output, audio_track, limits)
+
+
+def _tell(summary: dict[str, Any], folder: Path, quiet: bool, as_json: bool) -> None:
+    from avse.enhancement.all_speakers import FACES_JSON
+    from avse.enhancement.result import format_intervals
+    from avse.errors import printable
+    from avse.evaluation.reference import table
+    from avse.io import jsonl
+
     if as_json:
         typer.echo(jsonl.to_json(summary))
     elif not quiet:
         for face in summary["faces"]:
-            times = f"{clock(face['intervals_seconds'][0][0])} to {clock(face['intervals_seconds'][-1][1])}"
-            about = f"face {face['number']} ({face['position']}, {times}, seen {face['seen_share']:.0%} of the time)"
-            typer.echo(f"{printable(str(folder / face['sound']))}  {about}")
+            speech = format_intervals(face.get("speech_intervals_seconds", [])) or "at no time"
+            about = f"face {face['number']} ({face['position']}), seen {face['seen_share']:.0%} of the time"
+            if face["sound"]:
+                typer.echo(f"{printable(str(folder / face['sound']))}  {about}; speaks {speech}")
+            else:
+                typer.echo(f"{about}: {face['reason']}")
+            if "scores" in face:
+                typer.echo(table(face["scores"]))
         typer.echo(printable(str(folder / FACES_JSON)))
         for note in summary["notes"]:
             typer.echo(note)

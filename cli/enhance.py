@@ -1,7 +1,8 @@
-"""``avse enhance``: one recording."""
+"""``avse enhance``: one recording, or several."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +10,7 @@ import typer
 
 from avse.io.ffmpeg import DEFAULT_LIMITS, Limits
 
-from .each import check_each, each_folder, enhance_all
+from .each import enhance_each, split_speaker
 from .options import (
     SPEAKERS,
     AudioTrack,
@@ -26,40 +27,56 @@ from .options import (
     Strength,
     complete,
     lufs,
+    output_suffix,
 )
+from .outputs import plan_outputs
 from .pipes import PIPE, open_ends
-from .progress import progress
+from .progress import progress, say
 from .reports import check_report, is_page, write_report
 
 if TYPE_CHECKING:
     from avse.enhancement.result import Result
 
 
-Recording = Annotated[Path, typer.Argument(help="Video or audio file in any common format; - for standard input.")]
-OUTPUT_HELP = (
-    "File to write: .wav, .flac, .mp3, .m4a, .ogg, .opus; .mp4, .mkv or .mov keep the video; - for WAV on stdout."
-)
+Recordings = Annotated[
+    list[Path],
+    typer.Argument(metavar="RECORDING...", help="Video or audio files in any common format; - for standard input."),
+]
 Output = Annotated[
     Path | None,
-    typer.Option("--output", "-o", help=OUTPUT_HELP),
+    typer.Option(
+        "--output",
+        "-o",
+        help="File to write: .wav, .flac, .mp3, .m4a, .ogg, .opus; .mp4, .mkv or .mov keep the video; - for WAV on "
+        "stdout. By default NAME.enhanced.EXT beside the recording. A folder for several recordings or --speaker all.",
+    ),
 ]
+Suffix = Annotated[str | None, typer.Option(metavar="EXT", help="File type of outputs without -o, or in a folder.")]
 Speaker = Annotated[
     str,
     typer.Option(
         metavar="|".join((*SPEAKERS, "all", "NUMBER")),
         autocompletion=complete(*SPEAKERS, "all"),
-        help="Target speaker; a number is one of avse faces; all writes one file per face into the folder -o.",
+        help="Target speaker; a number is one of avse faces; everyone: all people in one file; all: one file per "
+        "person, in the folder -o.",
     ),
 ]
+Background = Annotated[
+    Path | None, typer.Option(help="Also write what was removed (.wav, .flac): output + background = recording.")
+]
 Reference = Annotated[
-    Path | None, typer.Option(help="Clean recording of the same voice: print PESQ, STOI, ESTOI, SI-SDR.")
+    Path | None,
+    typer.Option(
+        help="Clean recording of the same voice: print PESQ, STOI, ESTOI, SI-SDR. With --speaker all a folder of "
+        "face-1.wav, face-2.wav, ..."
+    ),
 ]
 Report = Annotated[Path | None, typer.Option(help="Write a report: .html with audio players, or .json.")]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite output and report.")]
 
 
 def enhance(
-    recording: Recording,
+    recordings: Recordings,
     output: Output = None,
     model: Model = "avse",
     device: Device = "auto",
@@ -68,6 +85,8 @@ def enhance(
     strength: Strength = 1.0,
     loudness: Loudness = "keep",
     audio_track: AudioTrack = None,
+    suffix: Suffix = None,
+    background: Background = None,
     reference: Reference = None,
     report: Report = None,
     max_seconds: MaxSeconds = DEFAULT_LIMITS.max_seconds,
@@ -78,48 +97,94 @@ def enhance(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Extract one person's speech from a recording.
+    """Extract one person's speech from a recording, or that of everyone who is seen.
 
-    The output keeps the sample rate, the channels and the length of the recording.
+    The output keeps the sample rate, the channels and the length of the recording. Of several people the active speaker
+    is kept, and it is said who else spoke.
 
-    Example: avse enhance interview.mp4 -o clean.mp4
+    Example:
+    avse enhance interview.mp4
+    avse enhance interview.mp4 --speaker everyone -o clean.mp4
+    avse enhance interview.mp4 --speaker all -o people
     """
     from avse.active_speaker import selection
-    from avse.enhancement.pipeline import enhance as run
-    from avse.enhancement.validation import check_paths
-    from avse.evaluation.reference import compare_files, read_reference
-    from avse.io import atomic
     from avse.io.encoding import OutputSettings
 
     settings: dict[str, Any] = {
-        "model": model, "device": device, "strength": strength, "audio_track": audio_track,
-        "limits": Limits(max_seconds, max_megabytes), "force": force,
+        "device": device, "strength": strength, "loudness_lufs": lufs(loudness), "audio_track": audio_track,
+        "limits": Limits(max_seconds, max_megabytes), "force": force, "background": background,
+        "settings": OutputSettings(bitrate, keep_tracks),
     }  # fmt: skip
-    if folder := each_folder(speaker, output):
-        check_each(recording, folder, no_video or reference or report or loudness != "keep" or bitrate or keep_tracks)
-        return enhance_all(recording, folder, quiet, as_json, **settings)
-    assert output
+    speaker, output = split_speaker(speaker, output)
     selection.parse_speaker(speaker, "all")
+    kind = output_suffix(suffix)
+    if kind and output and speaker != "all" and len(recordings) == 1:
+        raise typer.BadParameter("The type follows from -o; leave --suffix out.", param_hint="--suffix")
+    outputs = plan_outputs(recordings, output, speaker == "all", kind)
+    _check_single(recordings, reference=reference, report=report, background=background)
+    if speaker == "all":
+
+        def work(recording: Path, target: Path, net: Any) -> None:
+            enhance_each(recording, target, kind, no_video, reference, report, quiet, as_json, model=net, **settings)
+
+    else:
+        for recording, target in zip(recordings, outputs, strict=True):
+            _check(recording, target, reference, report, background, force)
+
+        def work(recording: Path, target: Path, net: Any) -> None:
+            options = settings | {"model": net, "use_video": not no_video, "speaker": speaker}
+            _enhance_one(recording, target, reference, report, quiet, as_json, options)
+
+    _enhance_many(recordings, outputs, model, device, work)
+
+
+def _enhance_many(recordings: Sequence[Path], outputs: Sequence[Path], model: str, device: str, work: Any) -> None:
+    """Enhance one recording after the other with one loaded model; a failure stops nothing, and sets the exit code."""
+    from avse.errors import AvseError, printable
+    from avse.weights.pretrained import load_model
+
+    if len(recordings) == 1:
+        work(recordings[0], outputs[0], model)
+        return
+    checkpoint, exit_code = load_model(model, device), 0
+    for recording, target in zip(recordings, outputs, strict=True):
+        try:
+            work(recording, target, checkpoint)
+        except AvseError as error:
+            say(f"avse: {printable(error.message)}\n      {printable(error.hint)}")
+            exit_code = exit_code or error.exit_code
+    if exit_code:
+        raise typer.Exit(exit_code)
+
+
+def _enhance_one(
+    recording: Path, output: Path, reference: Path | None, report: Path | None, quiet: bool, as_json: bool,
+    options: dict[str, Any],
+) -> None:  # fmt: skip
+    """Enhance a recording into one output, score it, report on it."""
+    from avse.enhancement.pipeline import enhance as run
+    from avse.evaluation.reference import compare_files, read_reference
+    from avse.io import atomic
+
     source, target = open_ends(recording, output)
-    check_paths(source, target, force)
-    _check_extras(recording, output, reference, report, force)
-    clean = read_reference(reference, recording, audio_track, settings["limits"]) if reference else None
+    audio_track, limits = options["audio_track"], options["limits"]
+    options["background"] = options["background"] or False
+    clean = read_reference(reference, recording, audio_track, limits) if reference else None
     with progress(quiet) as show:
-        result = run(
-            source, target, use_video=not no_video, speaker=speaker, loudness_lufs=lufs(loudness), on_progress=show,
-            with_thumbnail=is_page(report), settings=OutputSettings(bitrate, keep_tracks), **settings,
-        )  # fmt: skip
+        result = run(source, target, on_progress=show, with_thumbnail=is_page(report), **options)
         summary = result.as_dict()
         if clean is not None:
-            summary["scores"] = compare_files(clean, recording, output, audio_track, settings["limits"])
+            summary["scores"] = compare_files(clean, recording, output, audio_track, limits)
     if report:
-        with atomic.never_replacing([report], force):
+        with atomic.never_replacing([report], options["force"]):
             write_report(report, result, summary, recording, output, audio_track)
     _tell(result, summary, recording, output, quiet, as_json)
 
 
-def _tell(result: Result, summary: dict[str, Any], recording: Path, output: Path, quiet: bool, as_json: bool) -> None:
-    """What was done; on standard error where standard output is for the sound."""
+def _tell(
+    result: Result, summary: Mapping[str, Any], recording: Path, output: Path, quiet: bool, as_json: bool
+) -> None:
+    """Print what was done; on standard error where standard output is for the audio."""
     from avse.errors import printable
     from avse.evaluation.reference import table
     from avse.io import jsonl
@@ -129,16 +194,37 @@ def _tell(result: Result, summary: dict[str, Any], recording: Path, output: Path
     elif not quiet:
         speed = f"{summary['elapsed_seconds']:.1f} s for {result.duration_seconds:.1f} s"
         done = f"{printable(f'{recording} -> {output}')}  ({speed}; {result.num_channels} x {result.sample_rate} Hz)"
-        typer.echo(f"{done}\n{result.note}", err=output == PIPE)
+        typer.echo("\n".join([done, *_lines(result)]), err=output == PIPE)
         if summary["scores"]:
             typer.echo(table(summary["scores"]))
 
 
-def _check_extras(recording: Path, output: Path, reference: Path | None, report: Path | None, force: bool) -> None:
-    """UsageError, before any work, for a reference or a report that do not go with recording and output."""
+def _lines(result: Result) -> list[str]:
+    """Return the note, with a line of its own for each person who was removed."""
+    removed = [warning.text for warning in result.warnings if warning.code == "speaker_removed"]
+    return [" ".join(result.note.replace(" ".join(removed), "").split()), *removed]
+
+
+def _check_single(recordings: Sequence[Path], **options: Path | None) -> None:
+    """Raise UsageError for options that name one file, if there are several recordings."""
+    from avse.errors import UsageError
+
+    named = [f"--{name}" for name, value in options.items() if value]
+    if len(recordings) > 1 and named:
+        raise UsageError(f"{', '.join(named)} cannot serve several recordings.", "Enhance them one by one.")
+
+
+def _check(
+    recording: Path, output: Path, reference: Path | None, report: Path | None, background: Path | None, force: bool
+) -> None:
+    """Raise UsageError, before any work, for inputs and outputs that do not go together."""
+    from avse.enhancement.validation import check_background, check_paths
     from avse.errors import UsageError
     from avse.io import atomic
 
+    source, target = open_ends(recording, output)
+    check_paths(source, target, force)
+    check_background(source, target, background, force)
     read = [path for path in (recording, reference) if path and path != PIPE]
     through_pipe = PIPE in (recording, output)
     if output != PIPE:

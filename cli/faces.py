@@ -13,32 +13,35 @@ from .options import AudioTrack, Device, Json, MaxMegabytes, MaxSeconds, Model, 
 from .progress import progress
 from .tables import write_table
 
-HEADER = ("face", "where", "from", "to", "seen", "size", "mouth moves", "with the sound")
+HEADER = ("face", "where", "from", "to", "seen", "size", "speaks", "mouth moves", "with the sound")
 
 
 def faces(
     recording: Annotated[Path, typer.Argument(help="Video file in any common format.")],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Contact sheet to write (.png).")] = None,
+    rttm: Annotated[Path | None, typer.Option(help="Write who speaks when as NIST RTTM, .rttm.")] = None,
     model: Model = "avse",
     device: Device = "auto",
     audio_track: AudioTrack = None,
     max_seconds: MaxSeconds = DEFAULT_LIMITS.max_seconds,
     max_megabytes: MaxMegabytes = DEFAULT_LIMITS.max_megabytes,
-    force: Annotated[bool, typer.Option("--force", "-f", help="Overwrite the contact sheet.")] = False,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Overwrite contact sheet and RTTM.")] = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """List the faces in a recording and number them for --speaker.
 
     Faces are numbered by size, the largest first. A star marks the active speaker. "seen" is the share of the recording
-    in which a face is visible; "mouth moves" the share of that time in which the mouth moves as in speech; "with the
-    sound" the correlation of the lips with the audio: below 0.05 hardly any, above 0.15 clear.
+    in which a face is visible; "speaks" the time in which it speaks; "mouth moves" the share of the visible time in
+    which the mouth moves as in speech; "with the sound" the correlation of the lips with the audio: below 0.05 hardly
+    any, above 0.15 clear.
 
     Example:
-    avse faces panel.mp4 -o sheet.png
+    avse faces panel.mp4 -o sheet.png --rttm panel.rttm
     avse enhance panel.mp4 --speaker 2 -o clean.wav
     """
     from avse.active_speaker import selection
+    from avse.active_speaker.rttm import write_rttm
     from avse.enhancement.all_speakers import analyse_recording
     from avse.errors import UsageError
     from avse.faces.contact_sheet import write_contact_sheet
@@ -49,15 +52,19 @@ def faces(
         atomic.check_output(output, force, [recording])
         if output.suffix.lower() != ".png":
             raise UsageError(f"Cannot write a contact sheet as '{output.suffix}'.", "Use a name that ends in .png.")
+    if rttm:
+        atomic.check_output(rttm, force, [recording])
     with progress(quiet) as show:
         limits = Limits(max_seconds, max_megabytes)
         look = analyse_recording(recording, load_model(model, device), show, audio_track=audio_track, limits=limits)
         scene = look.selection.scene
         facts = [scene.facts(k, look.stats.num_frames) for k in range(len(scene.tracks))]
-        if output and facts:
-            with atomic.never_replacing([output], force):
-                write_contact_sheet(output, look.recording, scene.tracks, facts)
-    active = selection.select_face(scene, "active")
+        active = selection.select_face(scene, "active")
+        with atomic.never_replacing([output, rttm], force):
+            if output and facts:
+                write_contact_sheet(output, look.recording, scene.tracks, facts, active)
+            if rttm:
+                write_rttm(rttm, recording.stem, facts)
     if as_json:
         number = None if active is None else active + 1
         typer.echo(jsonl.to_json({"recording": str(recording), "active": number, "faces": facts}))
@@ -68,7 +75,7 @@ def faces(
 
 
 def row(values: dict[str, Any], is_active: bool) -> list[str]:
-    """One face as a line of the table."""
+    """Return one face as a row of the table."""
     from avse.faces.contact_sheet import clock
 
     left, top, right, bottom = values["box_pixels"]
@@ -76,6 +83,6 @@ def row(values: dict[str, Any], is_active: bool) -> list[str]:
     return [
         f"{values['number']}{'*' if is_active else ''}", values["position"],
         clock(values["intervals_seconds"][0][0]), clock(values["intervals_seconds"][-1][1]),
-        f"{values['seen_share']:.0%}", f"{right - left}x{bottom - top}",
+        f"{values['seen_share']:.0%}", f"{right - left}x{bottom - top}", f"{values['speech_seconds']:.1f} s",
         "-" if moves is None else f"{moves:.0%}", "-" if fits is None else f"{fits:.2f}",
     ]  # fmt: skip

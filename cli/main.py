@@ -10,6 +10,7 @@ import typer
 
 from .batch import batch
 from .bench import bench
+from .demo import demo
 from .doctor import doctor
 from .enhance import enhance
 from .evaluate import evaluate
@@ -65,6 +66,7 @@ MEASURING = "Evaluation"
 TRAINING = "Training"
 INSTALLATION = "Installation"
 
+app.command(rich_help_panel=RECORDINGS)(demo)
 app.command(rich_help_panel=RECORDINGS)(enhance)
 app.command(rich_help_panel=RECORDINGS)(faces)
 app.command(rich_help_panel=RECORDINGS)(batch)

@@ -9,7 +9,7 @@ import typer
 
 from avse.errors import UsageError
 
-SPEAKERS = ("active", "largest", "left", "right")
+SPEAKERS = ("active", "largest", "left", "right", "everyone")
 DEVICES = ("auto", "cpu", "cuda")
 
 
@@ -64,3 +64,16 @@ def lufs(text: str) -> float | None:
         return float(text)
     except ValueError:
         raise UsageError(f"--loudness {text} is not a number.", "Use LUFS, e.g. --loudness -16, or keep.") from None
+
+
+def output_suffix(text: str | None) -> str | None:
+    """Return what ``--suffix`` asks for, with its dot; None if it is left out. UsageError for an unknown type."""
+    from avse.io.formats import AUDIO_OUTPUTS, VIDEO_OUTPUTS
+
+    if text is None:
+        return None
+    suffix = f".{text.lower().removeprefix('.')}"
+    if suffix not in AUDIO_OUTPUTS | VIDEO_OUTPUTS:
+        known = ", ".join(sorted(AUDIO_OUTPUTS | VIDEO_OUTPUTS))
+        raise UsageError(f"--suffix {text} cannot be written.", f"Use one of: {known}")
+    return suffix

@@ -6,6 +6,7 @@ import functools
 import inspect
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -13,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from avse.errors import AvseError, printable
+from avse.errors import AvseError, UsageError, printable
 
 from .pipes import replace_closed_streams
 from .signals import stopping_cleanly
@@ -112,6 +113,15 @@ class Group(TyperGroup):
                 err=True,
             )
             sys.exit(1)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command. UsageError that names the right one, if a file or folder was typed in its place."""
+        name = args[0] if args else ""
+        if name not in self.commands and os.path.exists(name):
+            place = shlex.quote(name)
+            line = f"avse batch {place} -o enhanced" if os.path.isdir(name) else f"avse enhance {place}"
+            raise UsageError(f"{name} is no command.", f"Use: {line}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """List the commands under the names of their panels, in the order in which they were registered."""

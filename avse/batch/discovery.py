@@ -21,6 +21,7 @@ from avse.io.formats import AUDIO_OUTPUTS, VIDEO_OUTPUTS, is_video
 from avse.io.listing import Listing, describe_passed_over
 
 KEPT = AUDIO_OUTPUTS | VIDEO_OUTPUTS
+FACES_JSON = "faces.json"
 SUFFIXES = (*sorted(KEPT), "keep")
 
 
@@ -28,13 +29,15 @@ SUFFIXES = (*sorted(KEPT), "keep")
 class Item:
     """One recording: its name below the input folder, where it is, and where its output belongs (paths or URLs).
 
-    ``may_replace`` tells whether an output that is there is replaced.
+    ``may_replace`` tells whether an output that is there is replaced. With a folder of one file for each person,
+    ``output`` is its faces.json, and ``suffix`` the type of the files; else ``suffix`` is empty.
     """
 
     name: str
     source: str
     output: str
     may_replace: bool = True
+    suffix: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ def survey(
     pattern: str | None = None,
     recursive: bool = True,
     listed: Path | None = None,
+    each_person: bool = False,
 ) -> Found:
     """Find every recording below ``folder`` in a fixed order, or those that the lines of the file ``listed`` name.
 
@@ -66,6 +70,7 @@ def survey(
         output: folder or URL of the mirrored tree; what lies in it is no input.
         suffix: of the outputs: .wav, .flac, .mp4, .mkv or .mov; or "keep", each recording's own where it can be
             written, else .mkv for pictures and .wav for sound.
+        each_person: each recording becomes a folder with a file for each person.
         pattern: only names, or whole paths below the folder, that match it (``*.mp4``, ``monday/*``).
 
     Raises:
@@ -89,6 +94,11 @@ def survey(
         told = describe_passed_over(passed_over)
         hint = f"{told}. " if told else ""
         raise UsageError(f"No recordings in {listed or folder}.", f"{hint}Check folder, --glob and --recursive.")
+    if each_person:
+        if storage.is_url(output):
+            raise UsageError("--speaker all writes to local folders only.", "Name a local folder: -o DIR")
+        made = mirrored(names, "").items()
+        return Found([_folder_item(folder, output, name, place, suffix) for name, place in made], passed_over)
     outputs = mirrored(names, suffix)
     items = [Item(name, storage.join(folder, name), storage.join(output, outputs[name])) for name in names]
     return Found(items, passed_over)
@@ -138,6 +148,11 @@ def mirrored(names: Iterable[str], suffix: str) -> dict[str, str]:
         if (other := owners.setdefault(made, name)) != name:
             raise UsageError(f"{other} and {name} would both become {made}.", "Rename one, or take one out by --glob.")
     return outputs
+
+
+def _folder_item(folder: str, output: str, name: str, made: str, suffix: str) -> Item:
+    place = storage.join(output, f"{made}/{FACES_JSON}")
+    return Item(name, storage.join(folder, name), place, suffix=_suffix_for(name, suffix))
 
 
 def _suffix_for(name: str, suffix: str) -> str:

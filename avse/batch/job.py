@@ -30,7 +30,7 @@ class EnhanceJob:
     tell, else as a worker starts.
 
     Attributes:
-        options: passed on to `avse.enhancement.pipeline.enhance` as they are.
+        options: passed on to `avse.enhancement.pipeline.enhance`, or, where an item has a suffix, to `enhance_all`.
         reference_dir: the clean voices, in the tree of the recordings under any sound suffix; each row then has scores.
     """
 
@@ -52,10 +52,12 @@ class EnhanceJob:
 
         check_strength(self.options.get("strength", 1.0))
         checkpoint = load_model(self.model, self.device)
-        check_speaker(checkpoint.net, self.options.get("speaker", "active"))
+        check_speaker(checkpoint.net, self.options.get("speaker", "active"), "all")
         return functools.partial(self._enhance, checkpoint)
 
     def _enhance(self, checkpoint: Any, item: Item, report: Report) -> Values:
+        if item.suffix:
+            return self._enhance_each(checkpoint, item, report)
         from avse.enhancement.pipeline import enhance
 
         with (
@@ -71,6 +73,21 @@ class EnhanceJob:
             if self.reference_dir:
                 values["scores"] = scores(self.reference_dir, item.name, source, target, self.options)
         return values
+
+    def _enhance_each(self, checkpoint: Any, item: Item, report: Report) -> Values:
+        """Write a folder with a file for each person; it is whole when its faces.json is there."""
+        from avse.enhancement.all_speakers import enhance_all
+
+        folder = Path(item.output).parent
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        options = {name: value for name, value in self.options.items() if name not in ("speaker", "use_video")}
+        with stop_when_full(item.output), storage.readable(item.source) as source:
+            force = item.may_replace or not Path(item.output).exists()
+            summary = enhance_all(
+                source, folder, suffix=item.suffix, model=checkpoint, device=self.device, force=force,
+                on_progress=report, **options,
+            )  # fmt: skip
+        return summary | {"host": socket.gethostname()}
 
 
 def scores(reference_dir: str, name: str, recording: Path, output: Path, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from avse.errors import InputError, UsageError
 from avse.faces.thumbnail import face_thumbnail
 from avse.faces.tracking import Track
 from avse.io import atomic, jsonl, reader
-from avse.io.encoding import clips
+from avse.io.encoding import DEFAULT_SETTINGS, OutputSettings, clips
 from avse.io.ffmpeg import DEFAULT_LIMITS, Limits
 from avse.io.formats import AUDIO_OUTPUTS, VIDEO_OUTPUTS
 from avse.progress import Report, silent
@@ -41,6 +41,7 @@ def enhance_all(
     background: str | Path | None = None,
     audio_track: int | None = None,
     limits: Limits = DEFAULT_LIMITS,
+    settings: OutputSettings = DEFAULT_SETTINGS,
     force: bool = False,
     on_progress: Report = silent,
 ) -> dict[str, Any]:
@@ -50,7 +51,7 @@ def enhance_all(
     photograph, gets a thumbnail and a line in ``faces.json``, but no voice.
 
     Args:
-        suffix: .wav or .flac; or .mp4, .mkv or .mov for a video of each person.
+        suffix: of the files: of audio, or .mp4, .mkv or .mov for a video of each person.
         background: a file for what belongs to none of the faces; all voices and it add up to the recording.
         The others are those of `avse.enhancement.pipeline.enhance`.
 
@@ -68,7 +69,7 @@ def enhance_all(
     check_helpers(limits, on_progress)
     options = Options(
         speaker="all", strength=strength, loudness_lufs=loudness_lufs, with_background=removed is not None,
-        measure_all=True,
+        measure_all=True, settings=settings,
     )  # fmt: skip
     options.check()
     check_suffix(suffix)
@@ -76,7 +77,7 @@ def enhance_all(
     check_output_folder(folder, force)
     check_background(source, None, removed, force)
     checkpoint = model if isinstance(model, Checkpoint) else load_model(str(model), device)
-    opened = open_video(source, audio_track, limits, folder / f"face-1{suffix}")
+    opened = open_video(source, audio_track, limits, folder / f"face-1{suffix}", settings)
     pipeline = Pipeline(checkpoint, opened, options, on_progress)
     selection = pipeline.selection
     if not selection.targets:
@@ -160,7 +161,14 @@ def analyse_recording(
 ) -> Pipeline:  # fmt: skip
     """Find the faces of a recording and measure their activity, also that of a single one.
 
-    Returns the pipeline before it enhances anything: its ``selection.scene`` holds the faces.
+    Returns the pipeline before it enhances anything. Its ``selection.scene`` holds the faces, for example to let a user
+    choose one, and to enhance it without looking for the faces again::
+
+        found = analyse_recording(path, checkpoint)
+        scene = found.selection.scene
+        facts = [scene.facts(k, found.stats.num_frames) for k in range(len(scene.tracks))]  # number, speech_share, ...
+        pictures = [face_thumbnail(found.recording, track) for track in scene.tracks]  # PNG, or None
+        avse.enhance(path, output, model=checkpoint, speaker=facts[0]["number"], tracks=scene.tracks)
 
     Raises:
         UsageError: there is no such file. InputError: it cannot be read, has no audio or no video.
@@ -170,9 +178,15 @@ def analyse_recording(
     return Pipeline(checkpoint, open_video(path, audio_track, limits), options, on_progress)
 
 
-def open_video(path: Path, audio_track: int | None, limits: Limits, output: Path | None = None) -> reader.Recording:
+def open_video(
+    path: Path,
+    audio_track: int | None,
+    limits: Limits,
+    output: Path | None = None,
+    settings: OutputSettings = DEFAULT_SETTINGS,
+) -> reader.Recording:
     """Open a recording that has audio and video, and check that ``output`` can hold it. InputError if not."""
-    recording = open_recording(path, audio_track, limits, output)
+    recording = open_recording(path, audio_track, limits, output, settings)
     if recording.video is None:
         raise InputError(f"{path} has no picture.", "Give a video.")
     return recording

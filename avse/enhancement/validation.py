@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import BinaryIO
 
@@ -47,7 +48,9 @@ def check_background(
 def check_recording(source: Path) -> None:
     """UsageError for a path that names no file, InputError for an empty one."""
     if source.is_dir():
-        raise UsageError(f"{source} is a folder.", "Name one recording in it.")
+        folder = str(source).rstrip("/") or "/"
+        hint = f"Use: avse batch {shlex.quote(folder)} -o enhanced"
+        raise UsageError(f"{source} is a folder, not a recording.", hint)
     if not source.exists():
         raise UsageError(f"There is no file {source}.", "Check the path.")
     if not source.is_file():

@@ -25,15 +25,24 @@ Moment = tuple[int, Face]
 
 
 def write_contact_sheet(
-    path: Path, recording: reader.Recording, tracks: Sequence[Track], facts: Sequence[dict[str, Any]]
+    path: Path,
+    recording: reader.Recording,
+    tracks: Sequence[Track],
+    facts: Sequence[dict[str, Any]],
+    active: int | None = None,
 ) -> None:
-    """Write the contact sheet as PNG in one pass over the video; ``facts`` come from `avse.active_speaker.scene`."""
+    """Write the contact sheet as PNG in one pass over the video, in colour where the video has colour.
+
+    Args:
+        facts: those of `avse.active_speaker.scene.Scene.facts` for each track.
+        active: index of the active speaker, who is marked with a star.
+    """
     moments = [spread(track) for track in tracks]
     crowded = _most_faces(tracks)
     wanted = {index for row in moments for index, _ in row} | {crowded}
     pictures = {
         index: _keep(frame, index, crowded, moments)
-        for index, frame in zip(range(max(wanted) + 1), reader.read_frames(recording), strict=False)
+        for index, frame in zip(range(max(wanted) + 1), reader.read_colour_frames(recording), strict=False)
         if index in wanted
     }
     everybody = _everybody(pictures.get(crowded, ({}, None))[1], crowded, tracks)
@@ -42,7 +51,8 @@ def write_contact_sheet(
     sheet.paste(everybody, (0, 0))
     for number, (row, values) in enumerate(zip(moments, facts, strict=True)):
         top = everybody.height + MARGIN + number * (THUMBNAIL + MARGIN)
-        _draw_row(sheet, top, number, values, [(i, pictures.get(i, ({}, None))[0].get(number)) for i, _ in row])
+        shown = [(i, pictures.get(i, ({}, None))[0].get(number)) for i, _ in row]
+        _draw_row(sheet, top, number, values, shown, number == active)
     with atomic.atomic_path(path) as partial:
         sheet.save(partial, "PNG")
 
@@ -102,13 +112,20 @@ def _everybody(picture: Image.Image | None, index: int, tracks: Sequence[Track])
 
 
 def _draw_row(
-    sheet: Image.Image, top: int, number: int, facts: dict[str, Any], pictures: Sequence[tuple[int, Image.Image | None]]
+    sheet: Image.Image,
+    top: int,
+    number: int,
+    facts: dict[str, Any],
+    pictures: Sequence[tuple[int, Image.Image | None]],
+    is_active: bool,
 ) -> None:
     draw = ImageDraw.Draw(sheet)
     colour = COLOURS[number % len(COLOURS)]
-    draw.text((MARGIN + 8, top), str(facts["number"]), colour, ImageFont.load_default(56))
+    draw.text((MARGIN + 8, top), f"{facts['number']}{'*' if is_active else ''}", colour, ImageFont.load_default(56))
     first, last = facts["intervals_seconds"][0][0], facts["intervals_seconds"][-1][1]
     lines = f"{facts['position']}\n{clock(first)} to {clock(last)}\nseen {facts['seen_share']:.0%} of the time"
+    if "speech_share" in facts:
+        lines += f"\nspeaks {facts['speech_share']:.0%} of the time"
     draw.multiline_text((MARGIN + 8, top + 70), lines, "black", ImageFont.load_default(16))
     for column, (index, picture) in enumerate(pictures):
         left = LABEL + column * (THUMBNAIL + MARGIN)

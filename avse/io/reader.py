@@ -102,6 +102,20 @@ def read_frames(
             yield np.frombuffer(data, np.uint8).reshape(height, width)
 
 
+def read_colour_frames(media: Recording) -> Iterator[np.ndarray]:
+    """Yield the video as RGB uint8 (H, W, 3), of the size and at the times of `read_frames`."""
+    if media.video is None:
+        return
+    if isinstance(media, InMemoryRecording):
+        yield from (np.asarray(Image.fromarray(media.pixels[index]).convert("RGB")) for index in media.order)
+        return
+    shape = media.video.height, media.video.width, 3
+    command = _decode_video(media, pix_fmt="rgb24", container="rawvideo")
+    with stream_output(command, media.limits, f"ffmpeg cannot read {media.path}") as pipe:
+        while len(data := pipe.read(shape[0] * shape[1] * 3)) == shape[0] * shape[1] * 3:
+            yield np.frombuffer(data, np.uint8).reshape(shape)
+
+
 def first_video_frame(media: Recording) -> int:
     """Return the frame in which the video begins; in those before it `read_frames` repeats what is shown then."""
     if media.audio is None or media.video is None:
@@ -128,7 +142,13 @@ def _decode_audio(media: Recording, block_seconds: float) -> Iterator[np.ndarray
         yield from resampling.regroup(fill_gaps(pipe, rate, num_channels), round(block_seconds * rate))
 
 
-def _decode_video(media: Recording, crop: tuple[int, int, int, int] | None, max_side: int | None) -> list[str]:
+def _decode_video(
+    media: Recording,
+    crop: tuple[int, int, int, int] | None = None,
+    max_side: int | None = None,
+    pix_fmt: str = "gray",
+    container: str = "yuv4mpegpipe",
+) -> list[str]:
     """Frames get one size, are made whole where they say that they are interlaced, put on the grid of 25 fps, then cut.
 
     Where the size changes midway, ffmpeg would set up the chain once more, which loses its place in time: so it is told
@@ -152,7 +172,7 @@ def _decode_video(media: Recording, crop: tuple[int, int, int, int] | None, max_
     once = {} if is_rotated else {"reinit_filter": 0}
     track = open_input(media.path, media.limits, **once)["V:0"]
     grey = ffmpeg.output(
-        track, "pipe:", vf=",".join(chain), pix_fmt="gray", format="yuv4mpegpipe",
+        track, "pipe:", vf=",".join(chain), pix_fmt=pix_fmt, format=container,
         strict=-1,
     )  # fmt: skip
     return build_command(grey, "-loglevel", "info", "-nostats")  # it then says that the size changes

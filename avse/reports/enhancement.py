@@ -62,10 +62,10 @@ def enhancement_report(
         colours=COLOURS,
         ticks=time_ticks(seconds, 10),
         thumbnail=data_uri("image/png", thumbnail) if thumbnail else "",
-        seen=_timeline(intervals, seconds) if seen is not None and seconds > 0 else "",
-        intervals=_words(intervals),
-        scores=_scores(result.get("scores") or {}),
-        reasons=_reasons(result.get("scores") or {}),
+        seen=draw_timeline(intervals, seconds, "When the face was seen") if seen is not None and seconds > 0 else "",
+        intervals=intervals_as_text(intervals),
+        scores=score_rows(result.get("scores") or {}),
+        reasons=score_reasons(result.get("scores") or {}),
         facts=_facts(result, before, after),
     )
 
@@ -86,25 +86,26 @@ def _tiles(result: Mapping[str, Any], seconds: float) -> list[tuple[str, str, st
     return tiles
 
 
-def _timeline(seen: Intervals, seconds: float) -> Markup:
-    """Draw the intervals as bars over the length of the recording."""
+def draw_timeline(intervals: Intervals, seconds: float, label: str) -> Markup:
+    """Draw intervals in seconds as bars over the length of the recording."""
     bars = [
         tag("rect", x=f"{1000 * start / seconds:.2f}", y=0, width=f"{1000 * (end - start) / seconds:.2f}", height=1)
-        for start, end in seen
+        for start, end in intervals
     ]
     return tag(
         "svg", *bars, class_="seen", viewBox="0 0 1000 1", preserveAspectRatio="none", role="img",
-        aria_label="When the face was seen",
+        aria_label=label,
     )  # fmt: skip
 
 
-def _words(seen: Intervals, most: int = 12) -> str:
-    words = [f"{span(start)} to {span(end)}" for start, end in seen[:most]]
-    more = [f"and {len(seen) - most} times more"] if len(seen) > most else []
+def intervals_as_text(intervals: Intervals, most: int = 12) -> str:
+    """Return intervals in seconds as text, the first ``most`` of them."""
+    words = [f"{span(start)} to {span(end)}" for start, end in intervals[:most]]
+    more = [f"and {len(intervals) - most} times more"] if len(intervals) > most else []
     return ", ".join([*words, *more])
 
 
-def _scores(scores: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+def score_rows(scores: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     """Return metric, before, after and gain as text; empty where nothing was scored."""
     lines = []
     for metric in METRICS.values():
@@ -115,7 +116,7 @@ def _scores(scores: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     return lines
 
 
-def _reasons(scores: Mapping[str, Any]) -> list[str]:
+def score_reasons(scores: Mapping[str, Any]) -> list[str]:
     """Return why scores are missing, one sentence each."""
     return [
         f"{name}, {time}: {reason}"

@@ -49,7 +49,7 @@ def test_installed_command_tells_its_version() -> None:
     assert Path(told["ffmpeg"].split("(")[1].rstrip(")")).is_file()
 
 
-@pytest.mark.parametrize("arguments", [["--bogus"], ["bogus"], ["enhance"], ["enhance", "in.mp4"]])
+@pytest.mark.parametrize("arguments", [["--bogus"], ["bogus"], ["enhance"], ["enhance", "in.mp4", "--bogus"]])
 def test_wrong_usage_is_2(arguments: list[str]) -> None:
     shown = CliRunner().invoke(main.app, arguments)
     assert shown.exit_code == 2

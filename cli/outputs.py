@@ -1,0 +1,77 @@
+"""Where the outputs of ``avse enhance`` go: as named with ``-o``, or beside each recording."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from avse.errors import UsageError
+
+from .pipes import PIPE
+
+
+def plan_outputs(recordings: Sequence[Path], output: Path | None, to_folders: bool, suffix: str | None) -> list[Path]:
+    """Return the output of each recording: a file, or a folder with a file of each person.
+
+    Without ``output`` it is beside the recording, as NAME.enhanced.EXT or NAME.faces. Several recordings need a folder
+    as ``output``; it is made.
+
+    Raises:
+        UsageError: the recordings cannot share this output.
+    """
+    if to_folders and output is not None:
+        check_folder(output)
+    if len(recordings) == 1 and output is not None:
+        return [output]
+    if PIPE in recordings or output == PIPE:
+        raise UsageError("Standard input and output need a name for each.", "Example: avse enhance - -o clean.wav")
+    if output is not None:
+        _make_folder(output)
+    planned = [_beside(recording, output or recording.parent, to_folders, suffix) for recording in recordings]
+    for number, path in enumerate(planned):
+        if path in planned[:number]:
+            first = recordings[planned.index(path)]
+            raise UsageError(
+                f"{first} and {recordings[number]} would both become {path}.", "Enhance them one by one, each with -o."
+            )
+    return planned
+
+
+def enhanced_suffix(recording: Path) -> str:
+    """Return the type of the output beside a recording: its own where avse can write it, else .mkv or .wav."""
+    from avse.io.formats import AUDIO_OUTPUTS, VIDEO_OUTPUTS, is_video
+
+    suffix = recording.suffix.lower()
+    if suffix in AUDIO_OUTPUTS | VIDEO_OUTPUTS:
+        return suffix
+    return ".mkv" if is_video(recording) else ".wav"
+
+
+def check_folder(output: Path) -> None:
+    """Raise UsageError for a folder that is named like a file."""
+    from avse.io.formats import FILE_TYPES
+
+    suffix = output.suffix.lower()
+    if suffix in FILE_TYPES and not output.is_dir():
+        folder = shlex.quote(str(output.with_suffix("")))
+        raise UsageError(
+            f"--speaker all writes a folder with a file of each person, and {output} is the name of a file.",
+            f"Use: --speaker all -o {folder} --suffix {suffix.removeprefix('.')}",
+        )
+
+
+def _beside(recording: Path, folder: Path, to_folders: bool, suffix: str | None) -> Path:
+    name = recording.stem or recording.name
+    if to_folders:
+        return folder / f"{name}.faces"
+    return folder / f"{name}.enhanced{suffix or enhanced_suffix(recording)}"
+
+
+def _make_folder(output: Path) -> None:
+    from avse.io.formats import FILE_TYPES
+
+    if output.is_file() or output.suffix.lower() in FILE_TYPES:
+        hint = "Name a folder: -o enhanced/, or leave out -o."
+        raise UsageError(f"Several recordings cannot all become {output}.", hint)
+    output.mkdir(exist_ok=True)

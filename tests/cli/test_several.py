@@ -1,0 +1,227 @@
+"""Outputs beside the recordings, several recordings in one call, everyone and all people as typed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from panels import make_lips_readable, write_panel
+from recordings import coloured_noise, write_recording
+from typer.testing import CliRunner
+
+from avse.io import reader
+from avse_cli.main import app
+from avse_cli.outputs import enhanced_suffix
+from avse_cli.progress import progress, say
+
+
+@pytest.fixture(scope="module")
+def panel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The left one speaks for 3 s, then the right one."""
+    path = tmp_path_factory.mktemp("panel") / "panel.mp4"
+    write_panel(path, np.arange(150) < 75, np.arange(150) >= 75)
+    return path
+
+
+@pytest.fixture
+def run(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Type a command in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    make_lips_readable(monkeypatch)
+    monkeypatch.setattr("avse.weights.pretrained.find", lambda name: tiny_model)
+    return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def assert_refused(shown: Any, *words: str) -> None:
+    assert (shown.exit_code, shown.stdout, len(shown.stderr.splitlines())) == (2, "", 2), shown.output
+    for word in words:
+        assert word in shown.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "suffix"),
+    [
+        ("a.MP4", ".mp4"),
+        ("a.mkv", ".mkv"),
+        ("a.wav", ".wav"),
+        ("a.flac", ".flac"),
+        ("a.avi", ".mkv"),
+        ("a.amr", ".wav"),
+    ],
+)
+def test_output_is_of_the_kind_of_the_recording(name: str, suffix: str) -> None:
+    assert enhanced_suffix(Path(name)) == suffix
+
+
+def test_without_a_name_the_output_is_beside_the_recording(run: Any, clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "films").mkdir()
+    shutil.copy(clip, tmp_path / "films/talk.mp4")
+    assert run("enhance", "films/talk.mp4").exit_code == 0
+    assert files(tmp_path) == {"films/talk.mp4", "films/talk.enhanced.mp4"}
+    assert reader.probe(tmp_path / "films/talk.enhanced.mp4").video is not None
+    assert_refused(run("enhance", "films/talk.mp4"), "exists already", "--force")
+    assert run("enhance", "films/talk.mp4", "--force").exit_code == 0
+    assert run("enhance", "films/talk.mp4", "--suffix", "wav").exit_code == 0
+    assert "films/talk.enhanced.wav" in files(tmp_path)
+
+
+def test_several_recordings_in_one_call(run: Any, tmp_path: Path) -> None:
+    for name in ("a.wav", "b.flac"):
+        write_recording(tmp_path / name, coloured_noise(8000))
+    (tmp_path / "broken.wav").write_text("no recording")
+    shown = run("enhance", "a.wav", "broken.wav", "b.flac", "--json")
+    assert shown.exit_code == 1
+    assert [json.loads(line)["output"] for line in shown.stdout.splitlines()] == ["a.enhanced.wav", "b.enhanced.flac"]
+    assert "broken.wav" in shown.stderr
+    assert run("enhance", "a.wav", "b.flac", "-o", "out", "-q").exit_code == 0
+    assert {"out/a.enhanced.wav", "out/b.enhanced.flac"} <= files(tmp_path)
+
+
+def test_what_several_recordings_cannot_share_is_refused_before_any_work(run: Any, tmp_path: Path) -> None:
+    for name in ("a.wav", "b.wav", "sub/a.wav"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write_recording(tmp_path / name, coloured_noise(8000))
+    before = files(tmp_path)
+    assert_refused(run("enhance", "a.wav", "b.wav", "-o", "c.wav"), "c.wav", "folder")
+    assert_refused(run("enhance", "a.wav", "sub/a.wav", "-o", "out"), "both become out/a.enhanced.wav")
+    assert_refused(run("enhance", "a.wav", "b.wav", "--report", "page.html"), "--report")
+    assert_refused(run("enhance", "a.wav", "-", "-q"), "-o")
+    assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["enhance", "films"], "avse batch films -o enhanced"),
+        (["batch", "talk.wav", "-o", "out"], "avse enhance talk.wav"),
+        (["talk.wav"], "avse enhance talk.wav"),
+        (["films"], "avse batch films -o enhanced"),
+        (["enhance", "talk.wav", "--speaker", "all", "-o", "x.mp4"], "--speaker all -o x --suffix mp4"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_command_names_the_right_one(run: Any, tmp_path: Path, arguments: list[str], line: str) -> None:
+    (tmp_path / "films").mkdir()
+    write_recording(tmp_path / "films/a.wav", coloured_noise(8000))
+    write_recording(tmp_path / "talk.wav", coloured_noise(8000))
+    assert_refused(run(*arguments), line)
+    if line.startswith("avse "):
+        done = run(*line.split()[1:], "-q")
+        assert done.exit_code == 0, done.output
+
+
+def test_who_was_removed_is_a_line_for_each(run: Any, panel: Path, tmp_path: Path) -> None:
+    lines = run("enhance", panel, "-o", "left.wav", "--speaker", "left").stdout.splitlines()
+    assert lines[1].endswith("seen 100% of the time.")
+    assert "(right) also speaks 0:0" in lines[2]
+    shown = run("enhance", panel, "-o", "both.wav", "--speaker", "everyone", "--background", "rest.wav", "--json")
+    summary = json.loads(shown.stdout)
+    assert summary["speakers"] == [1, 2]
+    assert all(face["speech_seconds"] > 1 for face in summary["faces"])
+    both, rest = (soundfile.read(tmp_path / name)[0] for name in ("both.wav", "rest.wav"))
+    np.testing.assert_allclose(both + rest, reader.load_audio(reader.probe(panel))[:, 0], atol=1e-4)
+
+
+def test_all_people_with_films_scores_loudness_and_a_page(run: Any, panel: Path, tmp_path: Path) -> None:
+    (tmp_path / "clean").mkdir()
+    mixture = reader.load_audio(reader.probe(panel))[:, 0]
+    soundfile.write(tmp_path / "clean/face-1.wav", mixture, 16000)
+    shown = run(
+        "enhance", panel, "--speaker", "all", "-o", "people", "--suffix", "mkv", "--loudness", "-30",
+        "--strength", "0.9",
+        "--report", "page.html", "--reference", "clean", "--background", "rest.wav",
+    )  # fmt: skip
+    assert shown.exit_code == 0, shown.output
+    assert files(tmp_path / "people") == {"face-1.mkv", "face-1.png", "face-2.mkv", "face-2.png", "faces.json"}
+    facts = json.loads((tmp_path / "people/faces.json").read_text())
+    assert [("scores" in face) for face in facts["faces"]] == [True, False]
+    page = (tmp_path / "page.html").read_text()
+    for words in ('id="face-1"', 'id="face-2"', "Face 1 (", "Speaks ", "SI-SDR"):
+        assert words in page
+    assert "SI-SDR" in shown.stdout
+    assert (tmp_path / "rest.wav").is_file()
+
+
+def test_all_people_beside_the_recording(run: Any, panel: Path, tmp_path: Path) -> None:
+    shutil.copy(panel, tmp_path / "talk.mp4")
+    assert run("enhance", "talk.mp4", "--speaker", "all", "-q").exit_code == 0
+    assert {"talk.faces/face-1.wav", "talk.faces/faces.json"} <= files(tmp_path)
+
+
+def test_people_of_a_whole_folder(run: Any, panel: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a.mp4", "b.mp4"):
+        shutil.copy(panel, tmp_path / "in" / name)
+    options = ("in", "--jobs", "1", "-q")
+    done = run("batch", *options, "-o", "each", "--speaker", "all")
+    assert done.exit_code == 0, done.output
+    expected = {f"{name}/{file}" for name in "ab" for file in ("face-1.wav", "face-2.wav", "faces.json")}
+    assert expected <= files(tmp_path / "each")
+    again = json.loads(run("batch", *options, "-o", "each", "--speaker", "all", "--json").stdout)
+    assert (again["done"], again["skipped"]) == (0, 2)
+    assert run("batch", *options, "-o", "both", "--speaker", "everyone").exit_code == 0
+    assert {"a.wav", "b.wav"} <= files(tmp_path / "both")
+    assert_refused(run("batch", "in", "-o", "x", "--speaker", "all", "--no-video"), "--no-video")
+
+
+def test_who_speaks_when_as_rttm_and_contact_sheet(run: Any, panel: Path, tmp_path: Path) -> None:
+    database = pytest.importorskip("pyannote.database.util")
+    shown = run("faces", panel, "-o", "sheet.png", "--rttm", "who speaks.rttm", "--json")
+    assert shown.exit_code == 0, shown.output
+    facts = json.loads(shown.stdout)["faces"]
+    (annotation,) = database.load_rttm(str(tmp_path / "who speaks.rttm")).values()
+    assert annotation.uri == "panel"
+    for face in facts:
+        timeline = annotation.label_timeline(f"face-{face['number']}")
+        found = [(segment.start, segment.end) for segment in timeline]
+        np.testing.assert_allclose(found, face["speech_intervals_seconds"], atol=1e-3)
+    from PIL import Image
+
+    pixels = np.asarray(Image.open(tmp_path / "sheet.png").convert("RGB")).astype(int)
+    assert np.abs(pixels[:200, :, 0] - pixels[:200, :, 2]).max() > 20  # the heads have colour
+    assert_refused(run("faces", panel, "--rttm", "who speaks.rttm"), "exists")
+
+
+class Terminal:
+    """Standard error as a terminal that keeps what is written."""
+
+    encoding = "utf-8"
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        self.text += text
+        return len(text)
+
+    def flush(self) -> None:
+        pass
+
+
+def test_messages_appear_above_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Terminal()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr(sys, "stderr", screen)
+    with progress(False) as show:
+        show("enhancing", 1.0, 4.0)
+        say("avse: [b]in/broken.mp4[/b] is not a recording\n      Check it.")
+        show("enhancing", 2.0, 4.0)
+    lines = screen.text.replace("\r", "\n").split("\n")
+    assert any(line.endswith("avse: [b]in/broken.mp4[/b] is not a recording") for line in lines)
+    assert not any("enhancing" in line and "avse:" in line for line in lines)
+    assert os.linesep not in screen.text.rsplit("50 %", 1)[0][-1:]
