@@ -184,7 +184,7 @@ def _check(recordings: str, folder: str, each_person: bool, no_video: bool, refe
 
 
 def _run(job: EnhanceJob, items: list[Item], settings: Settings, quiet: bool) -> dict[str, Any]:
-    """Run the batch under its bars; a line on standard error for every failure."""
+    """Run the batch with progress bars; print every failure to standard error."""
     from avse import batch as library
     from avse.errors import printable
 
@@ -203,7 +203,7 @@ def _run(job: EnhanceJob, items: list[Item], settings: Settings, quiet: bool) ->
 
 @contextmanager
 def _engine(engine: Engines, count: int | None, address: str, share: float | None) -> Iterator[tuple[Engine, int]]:
-    """Who does the work, and how many workers it is to have: this machine, or a cluster, connected for as long."""
+    """Give the engine and the number of workers: this machine, or a cluster that is connected meanwhile."""
     from avse import batch as library
 
     if engine is Engines.local:
@@ -228,7 +228,7 @@ def _show_plan(items: list[Item], settings: Settings, as_json: bool) -> None:
 
 
 def _results(results: Path | None, output: str) -> Path:
-    """Where the results belong. UsageError if they have no local folder."""
+    """Return the folder of the results. UsageError if it is not local."""
     from avse.batch import storage
     from avse.errors import UsageError
 
@@ -238,7 +238,7 @@ def _results(results: Path | None, output: str) -> Path:
 
 
 def _number(jobs: str) -> int | None:
-    """How many jobs were asked for, None for auto."""
+    """Return how many jobs were asked for, None for auto."""
     from avse.errors import UsageError
 
     if jobs == "auto":
@@ -249,12 +249,12 @@ def _number(jobs: str) -> int | None:
 
 
 def _everywhere(place: str) -> str:
-    """A path as other machines understand it; URLs as they are."""
+    """Return a path that other machines understand; URLs as they are."""
     return place if "://" in place else os.path.abspath(place)
 
 
 def _tell(summary: Mapping[str, Any], settings: Settings, quiet: bool, as_json: bool) -> None:
-    """What came of the batch."""
+    """Print the outcome of the batch."""
     from avse.io.jsonl import to_json
 
     if as_json:

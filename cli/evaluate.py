@@ -103,7 +103,7 @@ def _tell_failures(rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _show(summary: Mapping[str, Any]) -> None:
-    """Means of each subset and method, the gain over the mixture behind each; how many items were made worse."""
+    """Print means of each subset and system with the gain over the mixture, and how many items were made worse."""
     from avse.evaluation.metrics import METRICS
 
     names = [key for key in METRICS if any(key in line["mean"] for line in summary["scores"])]

@@ -186,7 +186,7 @@ def mean(
 
 
 def _numbers(option: str, words: str, kind: Callable[[str], Number], example: str) -> list[Number]:
-    """Numbers typed with commas between."""
+    """Parse numbers that are separated by commas."""
     from avse.errors import UsageError
 
     try:

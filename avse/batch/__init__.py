@@ -1,4 +1,4 @@
-"""Many recordings: found, given to workers that may die, written down one by one, and gone on with after any stop.
+"""Enhance many recordings: workers may die, each result is recorded at once, and an interrupted batch resumes.
 
     folder -> items -> engine (local processes or a Ray cluster), each worker: job -> results.jsonl -> summary, report
 

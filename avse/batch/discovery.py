@@ -1,4 +1,4 @@
-"""Which recordings, and where each one's output belongs: the tree of the input, mirrored.
+"""Find the recordings of a batch, and name their outputs: the tree of the input, mirrored.
 
 Two recordings of one folder that would share an output (talk.mp4 and talk.mkv) both keep their suffix in its name:
 talk.mp4.wav and talk.mkv.wav.
@@ -139,7 +139,7 @@ def decode_list(data: bytes) -> str:
 
 
 def mirrored(names: Iterable[str], suffix: str) -> dict[str, str]:
-    """The output's name for each recording's name. UsageError if two still share one."""
+    """Return the output's name for each recording's name. UsageError if two still share one."""
     plain = {name: str(PurePosixPath(name).with_suffix(_suffix_for(name, suffix))) for name in names}
     shared = Counter(plain.values())
     outputs = {name: name + _suffix_for(name, suffix) if shared[made] > 1 else made for name, made in plain.items()}

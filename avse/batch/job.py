@@ -1,4 +1,4 @@
-"""The job of a batch: a worker loads the net once, then enhances one recording after the other."""
+"""The job of a batch: a worker loads the model once, then enhances one recording after the other."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class EnhanceJob:
         check_loudness(self.options.get("loudness_lufs"))
 
     def __call__(self) -> Work:
-        """Load the net; the work on one item returns what `enhance` says of it."""
+        """Load the model; return the work on one item, which gives what `enhance` says of it."""
         from avse.active_speaker.selection import check_speaker
         from avse.enhancement.validation import check_strength
         from avse.weights.pretrained import load_model
@@ -91,7 +91,7 @@ class EnhanceJob:
 
 
 def scores(reference_dir: str, name: str, recording: Path, output: Path, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Scores before and after against the clean voice of that name, or the reason why there are none."""
+    """Compute scores before and after against the reference of that name, or return the reason why there are none."""
     from avse.evaluation.reference import compare_files, read_reference
 
     stem = Path(reference_dir, PurePosixPath(name).with_suffix(""))

@@ -25,7 +25,7 @@ OTHERS = {
 
 
 class Journal:
-    """The rows of a results folder. A last line torn by a crash is dropped; UsageError for any other that is no row."""
+    """Read and append the rows of a results folder. A torn last line is dropped; other damage is a UsageError."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / NAME

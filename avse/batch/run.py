@@ -32,7 +32,7 @@ FACTS = ("duration_seconds", "num_faces", "seen_share", "note", "model", "host",
 
 @dataclass(frozen=True)
 class Settings:
-    """How a batch runs.
+    """Hold the settings of a batch.
 
     Attributes:
         output: folder or URL of the mirrored tree.
@@ -139,7 +139,7 @@ def _to_do(items: Sequence[Item], state: Mapping[str, State], settings: Settings
 
 @contextmanager
 def _alone(settings: Settings) -> Iterator[None]:
-    """This batch alone may write to its local folders; MissingError where they cannot be written to any more."""
+    """Lock the local folders of a batch. MissingError where they cannot be written to any more."""
     output = set() if storage.is_url(settings.output) else {Path(settings.output).resolve()}
     with ExitStack() as locks:
         for folder in sorted(output | {settings.results.resolve()}):
@@ -152,7 +152,7 @@ def _alone(settings: Settings) -> Iterator[None]:
 
 
 def _shown(item: Item, settings: Settings) -> str:
-    """The output as rows name it: below the results folder where it lies there, so that the folder can be moved."""
+    """Return the output as rows name it: relative to the results folder where it lies there."""
     below = None if storage.is_url(item.output) else storage.relative(item.output, str(settings.results))
     return printable(below or item.output)
 
@@ -175,7 +175,7 @@ def _row(outcome: Outcome, settings: Settings) -> dict[str, Any]:
 
 
 def _reason(item: Item, error: AvseError) -> str:
-    """What went wrong; an error that the work did not foresee does not name the recording."""
+    """Return what went wrong; the recording is named where the error itself does not name it."""
     return f"{item.name}: {error.message}" if isinstance(error, tasks.LostError) else error.message
 
 
@@ -185,7 +185,7 @@ def _without_work(
     settings: Settings,
     before: Mapping[str, Mapping[str, Any]],
 ) -> Iterator[tuple[dict[str, Any], bool]]:
-    """Rows of the items that need no worker, and whether they tell something new."""
+    """Yield the rows of items that need no worker, and whether each is new."""
     for item in items:
         if state[item.name] == "taken":
             message = f"{item.output} was made of another recording."
@@ -200,7 +200,7 @@ def _without_work(
 
 
 class _Summary:
-    """Counts while a batch runs."""
+    """Count results while a batch runs."""
 
     def __init__(self, settings: Settings, num_items: int) -> None:
         self.stopped: str | None = "interrupted"
@@ -233,7 +233,7 @@ class _Summary:
 
 
 def _write_report(journal: Journal, items: Sequence[Item], summary: dict[str, Any], settings: Settings) -> None:
-    """The rows of this batch's items, each with the latest that is known of it."""
+    """Write the report: the latest row of each item of this batch."""
     from avse.reports.batch import batch_report
 
     latest = journal.last()

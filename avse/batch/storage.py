@@ -20,7 +20,7 @@ from avse.io.listing import Listing, list_recordings, problem_of_name
 
 
 def is_url(place: str) -> bool:
-    """Whether a place is reached through fsspec."""
+    """Tell whether a place is reached through fsspec."""
     return re.match(r"[a-z][a-z0-9+.-]+://", place) is not None
 
 
@@ -29,12 +29,12 @@ def is_absolute(place: str) -> bool:
 
 
 def join(folder: str, name: str) -> str:
-    """A name below a folder or URL."""
+    """Return the place of a name below a folder or URL."""
     return posixpath.join(folder, name) if is_url(folder) else str(Path(folder, name))
 
 
 def relative(place: str, folder: str) -> str | None:
-    """The name of a place below a folder, "." for the folder itself, None where it lies elsewhere."""
+    """Return the name of a place below a folder: "." for the folder itself, None for a place elsewhere."""
     if is_url(place) != is_url(folder):
         return None
     ends = (place.rstrip("/"), folder.rstrip("/")) if is_url(place) else map(os.path.realpath, (place, folder))
@@ -64,7 +64,7 @@ def recordings(folder: str, recursive: bool = True) -> Listing:
 
 
 def existing(folder: str, places: Iterable[str]) -> set[str]:
-    """Those of the places below a folder that exist."""
+    """Return those of the places below a folder that exist."""
     if is_url(folder):
         there = {join(folder, name) for name in names(folder)}
         return {place for place in places if place in there}
@@ -73,7 +73,7 @@ def existing(folder: str, places: Iterable[str]) -> set[str]:
 
 @contextlib.contextmanager
 def readable(place: str) -> Iterator[Path]:
-    """A local file with what is at a place, under the place's own name."""
+    """Give a local file with the contents of a place, under the same name."""
     if not is_url(place):
         yield Path(place)
         return
@@ -89,7 +89,7 @@ def readable(place: str) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def writable(place: str) -> Iterator[Path]:
-    """A local path that, once written, is what lies at the place. Its folder is made."""
+    """Give a local path whose file is put at the place at the end. Its folder is made."""
     if not is_url(place):
         Path(place).parent.mkdir(parents=True, exist_ok=True)
         yield Path(place)

@@ -14,7 +14,7 @@ ROOTS = ("dev/mp4", "mp4")
 
 @dataclass(frozen=True)
 class Corpus:
-    """The recordings of a tree, each with the place of its prepared clip; and why other files were passed over."""
+    """Hold the recordings of a tree, each with the path of its prepared clip, and why other files were passed over."""
 
     pairs: list[tuple[Path, Path]]
     passed_over: dict[str, str]

@@ -27,7 +27,7 @@ MIN_SEEN_SHARE = 0.5
 
 @dataclass(frozen=True)
 class Clip:
-    """One prepared clip: sound float32 (N,), lips uint8 (V, 88, 88) or None, seen bool (V,)."""
+    """Hold one prepared clip: sound float32 (N,), lips uint8 (V, 88, 88) or None, seen bool (V,)."""
 
     sound: np.ndarray
     lips: np.ndarray | None
@@ -36,7 +36,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one recording; ``problem`` is empty where all went well."""
+    """Hold the outcome of one recording; ``problem`` is empty if it was prepared."""
 
     source: Path
     problem: str
@@ -53,7 +53,7 @@ def load_clip(path: Path) -> Clip:
 
 
 def find_clips(cache: Path) -> dict[str, list[Path]]:
-    """Prepared clips by speaker, in a fixed order."""
+    """Find prepared clips by speaker, in a fixed order."""
     clips: dict[str, list[Path]] = {}
     for path in sorted(cache.glob("*/[!.]*.npz")):
         clips.setdefault(path.parent.name, []).append(path)
@@ -86,7 +86,7 @@ def prepare(tree: Path, cache: Path, num_jobs: int | None = None) -> Iterator[Ou
 
 
 def prepare_clip(path: Path, detect: detection.Detector) -> dict[str, Any]:
-    """Sound and lips of one recording, cut to a whole number of video frames that both cover."""
+    """Return audio and mouth crops of one recording, cut to a whole number of video frames that both cover."""
     recording = reader.probe(path)
     if recording.audio is None:
         raise InputError(f"{path} has no sound.", "Leave it out.")
@@ -107,7 +107,7 @@ def prepare_clip(path: Path, detect: detection.Detector) -> dict[str, Any]:
 
 
 class _Preparer:
-    """One process: finds faces, and writes prepared clips."""
+    """Detect faces and write prepared clips, in one process."""
 
     def __init__(self) -> None:
         self._detector = detection.Detector(num_threads=1)

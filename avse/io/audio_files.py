@@ -19,7 +19,7 @@ from avse.io import atomic, formats, reader
 
 
 def read_audio_file(path: Path) -> np.ndarray:
-    """Sound float32 (N,) at 16 kHz; InputError, also for a file that is not there.
+    """Read audio as float32 (N,) at 16 kHz. InputError, also for a file that is not there.
 
     Plain sound files are read without ffmpeg, which takes longer to start than they take to read.
     """

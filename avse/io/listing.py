@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Listing:
-    """Names below a folder, in a fixed order, and why each other file or folder in it was passed over."""
+    """Hold names below a folder, in a fixed order, and why each other file or folder in it was passed over."""
 
     names: list[str] = field(default_factory=list)
     passed_over: dict[str, str] = field(default_factory=dict)

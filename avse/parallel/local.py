@@ -103,7 +103,7 @@ class _Worker(Generic[Item]):
 
 
 class _Crew(Generic[Item]):
-    """The workers at present; each has the number of its place, which a successor takes over."""
+    """Hold the running workers; a worker that replaces another takes over its number."""
 
     def __init__(self, job: bytes, num_threads: int) -> None:
         self.members: list[_Worker[Item]] = []
@@ -120,14 +120,14 @@ class _Crew(Generic[Item]):
         self.members.append(_Worker(number, process, ours))
 
     def listen(self) -> Iterator[tuple[_Worker[Item], Answer]]:
-        """What workers say, from those that have something to say."""
+        """Yield the next message of each worker that has sent one."""
         by_pipe = {worker.pipe: worker for worker in self.members}
         for pipe in wait(list(by_pipe)):
             worker = by_pipe[pipe]  # type: ignore[index]
             yield worker, worker.answer()
 
     def go_on(self, worker: _Worker[Item], todo: Todo[Item, Result], alive: bool) -> None:
-        """The next task for a worker, a successor for a dead one, the end for one without anything to do."""
+        """Give a worker its next task; replace one that died; end one for which nothing is left."""
         if alive and todo:
             worker.give(todo.next())
             return
@@ -137,7 +137,7 @@ class _Crew(Generic[Item]):
             self.hire()
 
     def dismiss(self) -> None:
-        """End everyone, all at the same time."""
+        """End all workers at the same time."""
         for worker in self.members:
             worker.process.terminate()
         for worker in self.members:
@@ -147,7 +147,7 @@ class _Crew(Generic[Item]):
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Ctrl-C waits until the end of the block, and is never heard by processes that start in it."""
+    """Block SIGINT until the end of the block, and for ever in processes that start in it."""
     usual = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -156,7 +156,7 @@ def _interrupts_held() -> Iterator[None]:
 
 
 def _serve(pipe: Connection, job: bytes, num_threads: int) -> None:
-    """The program of a worker, in a session of its own: what it starts can be ended with it."""
+    """Run a worker, in a process group of its own, so that what it starts can be ended with it."""
     os.setsid()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_die_with_parent, daemon=True).start()
@@ -174,13 +174,13 @@ def _serve(pipe: Connection, job: bytes, num_threads: int) -> None:
 
 
 def _give_up(number: int, frame: FrameType | None) -> None:
-    """Leave the item by an exception, so that what is half-written is removed; nobody listens to complaints now."""
+    """Abandon the item by an exception, so that partial files are removed; messages go nowhere."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     raise KeyboardInterrupt
 
 
 def _reporter(pipe: Connection) -> Report:
-    """A function that passes on the work's progress, not more often than an eye can follow."""
+    """Return a function that sends progress to the parent, at most ten times a second."""
     last_stage, last_time = "", 0.0
 
     def report(stage: str, done: float, total: float) -> None:

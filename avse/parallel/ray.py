@@ -21,7 +21,7 @@ GPU_SHARE = 0.25
 
 @contextmanager
 def connected(address: str = "auto") -> Iterator[None]:
-    """Be connected to a cluster: "auto" is the one on this machine, "local" starts one for the time being.
+    """Connect to a cluster for the block: "auto" is the one on this machine, "local" starts one for that time.
 
     Raises MissingError without Ray, or without a cluster at that address.
     """
@@ -47,14 +47,14 @@ def connected(address: str = "auto") -> Iterator[None]:
 
 
 def gpu_share() -> float:
-    """The share of a GPU for each worker: a quarter where the cluster has any, else none."""
+    """Return the share of a GPU for each worker: a quarter where the cluster has any, else 0."""
     import ray
 
     return GPU_SHARE if ray.cluster_resources().get("GPU", 0) else 0.0
 
 
 def capacity(num_gpus: float) -> int:
-    """How many workers fit on the cluster: one for each core, as far as the GPUs go round."""
+    """Return how many workers fit on the cluster: one per core, limited by the GPUs."""
     import ray
 
     there = ray.cluster_resources()
@@ -70,7 +70,7 @@ def run_many(
     *,
     num_gpus: float = 0.0,
 ) -> Outcomes[Item, Result]:
-    """As `avse.parallel.local.run_many`, with workers of one core and ``num_gpus`` GPUs wherever the cluster has room.
+    """Run as `avse.parallel.local.run_many`, with workers of one core and ``num_gpus`` GPUs in the cluster.
 
     A worker takes an item only once it has started, so workers for which there is no room (yet) hold nothing up.
     Progress is told by item, not within it. Needs `connected`.
@@ -96,7 +96,7 @@ def run_many(
 
 
 class _Actor:
-    """A worker as it runs on the cluster."""
+    """Run one worker on the cluster."""
 
     def start(self, job: Job[Any, Any]) -> Answer:
         kind, value = start(job)
@@ -117,7 +117,7 @@ class _Worker(Generic[Item]):
 
 
 class _Crew(Generic[Item, Result]):
-    """Workers by what they are expected to answer."""
+    """Hold the workers by the answer that is expected of each."""
 
     def __init__(self, job: Job[Item, Result], num_gpus: float) -> None:
         import ray
@@ -136,7 +136,7 @@ class _Crew(Generic[Item, Result]):
     def go_on(
         self, worker: _Worker[Item], todo: Todo[Item, Result], on_progress: OnProgress[Item], alive: bool
     ) -> None:
-        """The next task for a worker, a successor for a dead one, the end for one without anything to do."""
+        """Give a worker its next task; replace one that died; end one for which nothing is left."""
         if alive and todo:
             worker.task = todo.next()
             on_progress(worker.number, worker.task.item, "on the cluster", 0.0, 1.0)

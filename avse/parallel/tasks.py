@@ -19,24 +19,24 @@ Result = TypeVar("Result")
 
 Work = Callable[[Item, Report], Result]
 Job = Callable[[], Work[Item, Result]]
-"""Picklable; called once in each worker, which then does its work on one item after the other."""
+"""A picklable function, called once in each worker; it returns the function that works on one item."""
 OnProgress = Callable[[int, Item, str, float, float], None]
 """Takes the number of the worker, its item, and what the work reports."""
 Kind = Literal["ready", "progress", "done", "failed", "stop", "died"]
 Answer = tuple[Kind, Any]
-"""What a worker says."""
+"""A message of a worker."""
 
 MAX_ATTEMPTS = 2
 MAX_FAILED_STARTS = 3
 
 
 class LostError(AvseError):
-    """No result, and no reason that the work foresaw: its worker died, or any error came out of it."""
+    """Report an item whose worker died, or whose work raised an unexpected error."""
 
 
 @dataclass(frozen=True)
 class Outcome(Generic[Item, Result]):
-    """What became of one item: ``answer`` is what the work returned, or why there is nothing."""
+    """Hold the outcome of one item: ``answer`` is the result of the work, or the error."""
 
     item: Item
     answer: Result | AvseError
@@ -44,7 +44,7 @@ class Outcome(Generic[Item, Result]):
 
     @property
     def error(self) -> AvseError | None:
-        """Why there is nothing; None if there is something."""
+        """Return the error; None if there is a result."""
         return self.answer if isinstance(self.answer, AvseError) else None
 
 
@@ -53,14 +53,14 @@ Outcomes = Generator[Outcome[Item, Result], None, None]
 
 @dataclass
 class Task(Generic[Item]):
-    """An item on its way, and how often it was begun."""
+    """Hold an item and the number of its attempts."""
 
     item: Item
     num_attempts: int = 0
 
 
 class Todo(Generic[Item, Result]):
-    """The items still to be given out, and what follows from an answer."""
+    """Hold the items that wait, and decide what follows from an answer."""
 
     def __init__(self, items: Iterable[Item]) -> None:
         self._waiting = deque(Task(item) for item in items)
@@ -70,13 +70,13 @@ class Todo(Generic[Item, Result]):
         return len(self._waiting)
 
     def next(self) -> Task[Item]:
-        """The next task; it counts as begun."""
+        """Return the next task, and count the attempt."""
         task = self._waiting.popleft()
         task.num_attempts += 1
         return task
 
     def settle(self, task: Task[Item] | None, kind: Kind, value: Any) -> Outcome[Item, Result] | None:
-        """The outcome of a task, if this answer is its end; ``task`` is None for a worker that was starting."""
+        """Return the outcome of a task if this answer ends it; ``task`` is None for a worker that was starting."""
         if kind == "stop":
             raise value
         if task is None:
@@ -94,7 +94,7 @@ class Todo(Generic[Item, Result]):
 
 
 def start(job: Job[Item, Result]) -> Answer:
-    """In a worker: the work, or why no worker can start."""
+    """Start a worker: return its work, or why no worker can start."""
     try:
         return "ready", job()
     except AvseError as error:
@@ -104,7 +104,7 @@ def start(job: Job[Item, Result]) -> Answer:
 
 
 def attempt(work: Work[Item, Result], item: Item, report: Report) -> Answer:
-    """In a worker: the answer for one item. Never raises, whatever the item is."""
+    """Work on one item and return the answer. Never raises, whatever the item is."""
     try:
         return "done", work(item, report)
     except MissingError as error:

@@ -23,7 +23,7 @@ from avse.weights.metadata import FORMAT, HINT, Metadata, Provenance, read_metad
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A net ready for use (eval mode, float32, on the CPU), and all that its file says about it."""
+    """Hold a network ready for use (eval mode, float32, on the CPU), and all that its file says about it."""
 
     net: SpeechNet
     about: Mapping[str, Any]
@@ -35,7 +35,7 @@ class Checkpoint:
 
     @property
     def provenance(self) -> Provenance:
-        """Where the weights come from."""
+        """Return where the weights come from."""
         return Provenance.from_mapping(self.about)
 
 

@@ -26,7 +26,7 @@ _NO_PARAMETERS = ("running_mean", "running_var", "num_batches_tracked", "imputer
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where weights come from: all that the metadata of a checkpoint hold besides its format and its model.
+    """Hold where weights come from: all that a checkpoint's metadata say besides its format and its model.
 
     Attributes:
         name: of the model.
@@ -86,7 +86,7 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Metadata:
-    """A checkpoint file: its size, the number of its parameters, the shape and type of each tensor, and its header."""
+    """Hold what is known of a checkpoint file: its size, number of parameters, tensors and metadata."""
 
     path: Path
     num_bytes: int
@@ -97,22 +97,22 @@ class Metadata:
 
     @cached_property
     def provenance(self) -> Provenance:
-        """Where the weights come from."""
+        """Return where the weights come from."""
         return Provenance.from_mapping(self.about)
 
     @cached_property
     def config(self) -> ModelConfig:
-        """The settings of the net. UsageError where they make no sense."""
+        """Return the settings of the network. UsageError where they cannot be used."""
         return from_mapping(ModelConfig, self.about["model"])
 
     @property
     def fusion(self) -> str:
-        """How the net joins sound and picture."""
+        """Return the name of the fusion."""
         return self.config.fusion
 
     @property
     def scores(self) -> str:
-        """The gain on the validation speakers in a few words; empty where the file does not tell."""
+        """Return the gain on the validation speakers in a few words; empty where the file does not say."""
         found = self.provenance.validation
         words = {"unseen": "by sound alone"} if self.fusion == "none" else {"seen": "with picture", "unseen": "without"}
         gains = {word: found.get(f"validation/improvement_db/{kind}") for kind, word in words.items()}

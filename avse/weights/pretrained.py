@@ -1,4 +1,4 @@
-"""Trained nets by name. An unknown name never becomes random weights. Only loading a net loads torch."""
+"""Find trained models by name. An unknown name never becomes random weights. Only loading a model loads torch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 
 def names() -> list[str]:
-    """The nets that came with this installation."""
+    """Return the names of the models that come with this installation."""
     return sorted(path.stem for path in _shipped())
 
 
@@ -43,7 +43,7 @@ def find(name: str | Path) -> Path:
 
 
 def card(name: str) -> str:
-    """The model card of a shipped net, as Markdown; UsageError for an unknown name, or a net without a card."""
+    """Read the card of a shipped model, as Markdown. UsageError for an unknown name, or a model without a card."""
     path = find(name).with_suffix(".md")
     if not path.is_file():
         raise UsageError(f"There is no card {path}.", f"What the file says of itself: avse models show {name} --json")
@@ -67,7 +67,7 @@ def verify(name: str) -> Path:
 
 
 def shipped_sums() -> dict[str, str]:
-    """File name to SHA-256 of each shipped net, as ``sha256sum`` writes them."""
+    """Return the SHA-256 of each shipped model by its file name, from the list that ``sha256sum`` wrote."""
     with as_file(files("avse_checkpoints")) as folder:
         listing = folder / SUMS
         lines = listing.read_text(encoding="utf-8").splitlines() if listing.is_file() else []
@@ -99,7 +99,7 @@ def _loaded_once(path: str, device: str) -> Checkpoint:
 
 
 def pick_device(device: str) -> torch.device:
-    """The device that a word means; MissingError for a GPU that is not there."""
+    """Return the device that a word names. MissingError for a GPU that is not there."""
     import torch
 
     from avse.weights.forking import check_fork

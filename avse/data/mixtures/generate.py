@@ -48,7 +48,7 @@ Row = dict[str, str]
 
 @dataclass(frozen=True)
 class MixtureRequest:
-    """What `make_folder` was asked for."""
+    """Hold what `make_folder` is asked for."""
 
     source: Path
     output: Path
@@ -72,7 +72,7 @@ class MixtureRequest:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one mixture; ``problem`` is empty where all went well."""
+    """Hold the outcome of one mixture; ``problem`` is empty if it was made."""
 
     item: str
     problem: str
@@ -123,7 +123,7 @@ def _make_missing(order: MixtureRequest, clips: Clips, noises: Clips, num_jobs: 
 
 
 class _Maker:
-    """One process: makes and writes mixtures by their name."""
+    """Make and write mixtures by their name, in one process."""
 
     def __init__(self, order: MixtureRequest, clips: Clips, noises: Clips, names: dict[str, int]) -> None:
         self._order, self._clips, self._noises, self._names = order, clips, noises, names
@@ -162,7 +162,7 @@ def write_item(folder: Path, name: str, mixture: Mixture) -> None:
 
 
 def _describe(name: str, mixture: Mixture, order: MixtureRequest) -> list[Row]:
-    """Files are named from the folder of the clips, or of the noise."""
+    """Return the rows of a mixture; files are relative to the folder of the clips, or of the noise."""
     rows = []
     for part in mixture.parts:
         file = part.file.relative_to(order.noise if part.role == "noise" and order.noise else order.source)
@@ -233,14 +233,14 @@ def _settings(order: MixtureRequest, clips: Clips, noises: Clips) -> str:
 
 
 def _check_apart(order: MixtureRequest) -> None:
-    """UsageError where starting anew would remove what the mixtures are made of."""
+    """Raise UsageError where starting anew would remove what the mixtures are made of."""
     for folder in (order.source, order.noise):
         if folder and folder.resolve().is_relative_to(order.output.resolve()):
             raise UsageError(f"{folder} is in {order.output}, which would be removed.", "Name another output folder.")
 
 
 def _names_sha256(root: Path, clips: Clips) -> str:
-    """Hash of the names of all clips, from their folder on."""
+    """Return the hash of the names of all clips, relative to their folder."""
     names = "\n".join(path.relative_to(root).as_posix() for paths in clips.values() for path in paths)
     return hashlib.sha256(names.encode(errors="surrogateescape")).hexdigest()
 

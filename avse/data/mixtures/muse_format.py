@@ -20,7 +20,7 @@ SPLIT = "test"
 
 
 def fields(rows: Sequence[Mapping[str, str]]) -> list[str]:
-    """The row of a mixture from its rows in mixtures.csv, the target's first."""
+    """Return the row of a mixture from its rows in mixtures.csv, the target's first."""
     row = [SPLIT]
     for part in rows:
         level = part["level_db"] if float(part["level_db"]) else "0"
@@ -29,13 +29,13 @@ def fields(rows: Sequence[Mapping[str, str]]) -> list[str]:
 
 
 def mixture_path(row: Sequence[str]) -> Path:
-    """Where the mixture of a row lies in the folder."""
+    """Return the path of the mixture of a row in the folder."""
     num_speakers = (len(row) - 2) // 4
     return Path(f"audio_mixture/{num_speakers}_mix_min", row[0], row_name(row) + ".wav")
 
 
 def row_name(row: Sequence[str]) -> str:
-    """A row as the name of a file, as that family has it."""
+    """Return a row as a file name, in the way of that family."""
     return ",".join(row).replace(",", "_").replace("/", "_")
 
 
@@ -67,7 +67,7 @@ def write_list(folder: Path, num_speakers: int, rows: Sequence[Mapping[str, str]
 
 
 def _utterance(file: str, speaker: str) -> str:
-    """The path below the speaker's folder, without suffix: VoxCeleb2's ``video/utterance``."""
+    """Return the path below the speaker's folder, without suffix: VoxCeleb2's ``video/utterance``."""
     return f"/{file}".rpartition(f"/{speaker}/")[2].rpartition(".")[0]
 
 

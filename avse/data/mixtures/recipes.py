@@ -30,7 +30,7 @@ Clips = Mapping[str, Sequence[Path]]
 
 @dataclass(frozen=True)
 class MixtureConfig:
-    """What mixtures are made of. Levels are RMS relative to the target's over the whole mixture, in dB."""
+    """Hold the settings of mixtures. Levels are RMS relative to the target's over the whole mixture, in dB."""
 
     num_speakers: int = 2
     """People in a mixture: the target, and those who talk over it."""
@@ -57,7 +57,7 @@ class MixtureConfig:
 
 @dataclass(frozen=True)
 class Part:
-    """A stretch of a source file and where it lies in the mixture, in samples; the level of its whole role in dB."""
+    """Hold a segment of a source file and its place in the mixture, in samples; the level of its role in dB."""
 
     role: str
     speaker: str
@@ -70,7 +70,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Mixture:
-    """One mixture: every role's sound (N,) as it is inside, "target" first, and the parts that they come from."""
+    """Hold one mixture: the audio (N,) of each role at its level in the mixture, "target" first, and its parts."""
 
     roles: Mapping[str, np.ndarray]
     parts: Sequence[Part]
@@ -78,12 +78,12 @@ class Mixture:
 
     @property
     def sound(self) -> np.ndarray:
-        """The sum (N,)."""
+        """Return the sum (N,)."""
         return np.stack(list(self.roles.values())).sum(0, dtype=np.float32)
 
 
 def clips_by_speaker(tree: Path, output: Path | None = None) -> dict[str, list[Path]]:
-    """Clips of a tree ``SPEAKER/**/CLIP``; ``dev/mp4`` or ``mp4`` inside are found, as VoxCeleb2 comes.
+    """Return the clips of a tree ``SPEAKER/**/CLIP``; ``dev/mp4`` or ``mp4`` inside are found, as VoxCeleb2 comes.
 
     What lies in ``output`` is no clip.
     """
@@ -95,7 +95,7 @@ def clips_by_speaker(tree: Path, output: Path | None = None) -> dict[str, list[P
 
 
 def outside(output: Path, folder: Path, paths: Iterable[Path]) -> list[Path]:
-    """Those of the paths in a folder that do not lie in ``output``. UsageError if that is the folder itself."""
+    """Return the paths in a folder that do not lie in ``output``. UsageError if that is the folder itself."""
     written, root = output.resolve(), folder.resolve()
     if written == root:
         raise UsageError(f"{output} is the input folder itself.", "Name another folder for the mixtures.")
@@ -106,19 +106,19 @@ def outside(output: Path, folder: Path, paths: Iterable[Path]) -> list[Path]:
 
 
 def draw_speakers(config: MixtureConfig, clips: Clips, index: int) -> list[str]:
-    """Who is in a mixture, the target first: all different people."""
+    """Draw the speakers of a mixture, the target first, all different."""
     rng = np.random.default_rng((config.seed, index, 0))
     return [str(name) for name in rng.choice(sorted(clips), config.num_speakers, replace=False)]
 
 
 def item_name(config: MixtureConfig, clips: Clips, index: int) -> str:
-    """Name of a mixture: its number and its people, such as 00007-id00012-id00345."""
+    """Return the name of a mixture: its number and its speakers, such as 00007-id00012-id00345."""
     people = "-".join(draw_speakers(config, clips, index))
     return f"{index:05d}-{re.sub(r'[^A-Za-z0-9-]+', '_', people)}"
 
 
 def make_mixture(config: MixtureConfig, clips: Clips, noises: Clips, index: int) -> Mixture:
-    """The mixture that belongs to (seed, index). InputError if a speaker has no clip that can be used."""
+    """Make the mixture that belongs to (seed, index). InputError if a speaker has no clip that can be used."""
     rng = np.random.default_rng((config.seed, index, 1))
     target, *others = draw_speakers(config, clips, index)
     source = _Source()
@@ -140,7 +140,7 @@ def make_mixture(config: MixtureConfig, clips: Clips, noises: Clips, index: int)
 
 
 def make_muse_mixture(config: MixtureConfig, clips: Clips, index: int) -> Mixture:
-    """A mixture by the recipe of MuSE: whole files, powers of whole files, cut to the shortest, divided by its peak."""
+    """Make a mixture by the recipe of MuSE: levels of whole files, cut to the shortest, divided by its peak."""
     rng = np.random.default_rng((config.seed, index, 1))
     source = _Source()
     drawn, parts = [], []
@@ -159,7 +159,7 @@ def make_muse_mixture(config: MixtureConfig, clips: Clips, index: int) -> Mixtur
 
 
 def muse_sum(drawn: Sequence[np.ndarray], levels_db: Sequence[float]) -> np.ndarray:
-    """Target (N,) plus interferers scaled to their level relative to its power, cut to the shortest."""
+    """Return target (N,) plus interferers scaled to their level relative to its power, cut to the shortest."""
     length = min(len(sound) for sound in drawn)
     loud = rms(drawn[0])
     scaled = [drawn[0], *(_levelled(sound, loud, db) for sound, db in zip(drawn[1:], levels_db[1:], strict=True))]
@@ -175,7 +175,7 @@ class _Source:
     def pick(
         self, clips: Sequence[Path], rng: np.random.Generator, min_seconds: float = 0.0
     ) -> tuple[np.ndarray, Path]:
-        """A clip's sound (N,) and path."""
+        """Draw a clip; return its audio (N,) and path."""
         problem = ""
         for _ in range(MAX_TRIES):
             path = clips[int(rng.integers(len(clips)))]
@@ -195,7 +195,7 @@ class _Source:
     def stretch(
         self, role: str, speaker: str, clips: Sequence[Path], length: int, level_db: float, rng: np.random.Generator
     ) -> tuple[np.ndarray, list[Part]]:
-        """Sound (N,) from a clip that is long enough, at a random place, or from several clips one after the other."""
+        """Draw audio (N,) from a clip that is long enough, at a random place, or from several clips in a row."""
         for _ in range(MAX_TRIES):
             sound, parts = self._join(role, speaker, clips, length, level_db, rng)
             if rms(sound) >= SILENCE:

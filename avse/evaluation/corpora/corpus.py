@@ -23,7 +23,7 @@ TRAINING_SUBSETS = frozenset({"train", "training", "tr", "val", "valid", "cv", "
 
 @dataclass(frozen=True)
 class Recipe:
-    """A mixture that is in no file: sources, and the levels of all but the first relative to its power in dB.
+    """Describe a mixture that is in no file: sources, and their levels in dB relative to the power of the first.
 
     Without levels it is the mean of the sources, as VisualVoice has it. ``seconds`` is the longest that it may be.
     """
@@ -33,7 +33,7 @@ class Recipe:
     seconds: float | None = None
 
     def make(self) -> np.ndarray:
-        """The mixture (N,) at 16 kHz; InputError if a source is missing."""
+        """Make the mixture (N,) at 16 kHz. InputError if a source is missing."""
         drawn = [audio_files.read_audio_file(path) for path in self.sources]
         if self.levels_db:
             mixed = muse_sum(drawn, self.levels_db)
@@ -48,7 +48,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Item:
-    """One thing to measure.
+    """Hold one item to score.
 
     ``mixture`` is a file, or a recipe; ``reference`` the target's clean sound, None where the data set keeps it back;
     ``film`` shows the target. Where ``film`` is the mixture's own file, or ``is_dubbed``, its sound is the mixture.
@@ -69,7 +69,7 @@ Layout = Callable[[Path, "Path | None"], list[Item]]
 
 @dataclass(frozen=True)
 class Found:
-    """A folder's layout by name, its items in order, and the files that belong to none, with the reason for each."""
+    """Hold a folder's layout by name, its items in order, and why each other file belongs to none."""
 
     layout: str
     items: list[Item]
@@ -115,7 +115,7 @@ def unused_files(folder: Path, items: Sequence[Item]) -> dict[str, str]:
 
 
 def choose(items: list[Item], subsets: list[str] | None, limit: int | None) -> list[Item]:
-    """Items of the named subsets, or of all but those for training where others exist; ``limit`` of each."""
+    """Return items of the named subsets, or of all but training subsets where others exist; ``limit`` of each."""
     there = list(dict.fromkeys(item.subset for item in items))
     if unknown := [name for name in subsets or [] if name not in there]:
         raise UsageError(f"There is no subset {unknown[0]!r}.", f"There are: {', '.join(there)}.")

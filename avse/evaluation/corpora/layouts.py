@@ -26,7 +26,7 @@ _CLIP = re.compile(r"(id\d{5})[_#-](.{11})[_#-](\d{5})")
 
 
 def avse(folder: Path, videos: Path | None = None) -> list[Item]:
-    """What `avse mix` writes: mix/, s1/, ..., video/ and mixtures.csv, which names the items."""
+    """List what `avse mix` writes: mix/, s1/, ..., video/ and mixtures.csv, which names the items."""
     listed = folder / "mixtures.csv"
     if not (listed.is_file() and (folder / "mix").is_dir()):
         return []
@@ -39,7 +39,7 @@ def avse(folder: Path, videos: Path | None = None) -> list[Item]:
 
 
 def muse(folder: Path, videos: Path | None = None) -> list[Item]:
-    """MuSE, USEV, ClearVoice: mixture_data_list_{C}mix.csv; a mixture that is in no file is mixed when it is needed."""
+    """List MuSE, USEV, ClearVoice: mixture_data_list_{C}mix.csv; a mixture that is in no file is mixed when needed."""
     lists = _visible(folder.glob("mixture_data_list_*mix.csv"))
     items = []
     for listed in lists:
@@ -101,7 +101,7 @@ def _muse_item(folder: Path, row: list[str], subset: str, made: dict[str, Path],
 
 
 def look2hear(folder: Path, videos: Path | None = None) -> list[Item]:
-    """CTCNet, RTFS-Net, IIANet, Dolphin: {tr,cv,tt}/{mix,s1,s2}/NAME.wav, or mix.json and so on; both are scored."""
+    """List CTCNet, RTFS-Net, IIANet, Dolphin: {tr,cv,tt}/{mix,s1,s2}/NAME.wav, or mix.json; both talkers are scored."""
     root = next((folder / inside for inside in ("wav16k/min", "min") if (folder / inside).is_dir()), folder)
     items = []
     for part in [root / name for name in ("tr", "cv", "tt")] + [root]:
@@ -142,7 +142,7 @@ def _json_list(listed: Path) -> dict[str, Path]:
 
 
 def av_sepformer(folder: Path, videos: Path | None = None) -> list[Item]:
-    """AV-SepFormer: a folder UID#UID for each mixture, with mixture.wav, s0.wav, s1.wav; both talkers are scored."""
+    """List AV-SepFormer: a folder UID#UID per mixture, with mixture.wav, s0.wav, s1.wav; both talkers are scored."""
     items = []
     for mixture in _visible(folder.glob("*#*/mixture.wav")):
         talkers = mixture.parent.name.split("#")
@@ -155,7 +155,7 @@ def av_sepformer(folder: Path, videos: Path | None = None) -> list[Item]:
 
 
 def visualvoice(folder: Path, videos: Path | None = None) -> list[Item]:
-    """VisualVoice: folders with audio_mixed.wav, audio1.wav, audio2.wav; or trees mp4/ and audio/ to mix in pairs."""
+    """List VisualVoice: folders with audio_mixed.wav, audio1.wav, audio2.wav; or trees mp4/, audio/ to mix in pairs."""
     items = []
     for mixture in _visible([*folder.glob("*/audio_mixed.wav"), *folder.glob("*/*/audio_mixed.wav")]):
         name, clips = mixture.parent.relative_to(folder).as_posix(), _CLIP.findall(mixture.parent.name)
@@ -170,7 +170,7 @@ def visualvoice(folder: Path, videos: Path | None = None) -> list[Item]:
 
 
 def _visualvoice_pairs(root: Path, split: Path) -> list[Item]:
-    """Every clip with one of another speaker, always the same."""
+    """Pair every clip with one of another speaker, always the same."""
     clips = _visible(split.glob("*/*/*.wav"))
     rng = np.random.default_rng(0)
     items = []
@@ -186,17 +186,17 @@ def _visualvoice_pairs(root: Path, split: Path) -> list[Item]:
 
 
 def avsec(folder: Path, videos: Path | None = None) -> list[Item]:
-    """AVSEC 1 to 3: SPLIT/scenes/S#####_{mixed,target}.wav and S#####_silent.mp4; the eval split has no target."""
+    """List AVSEC 1 to 3: SPLIT/scenes/S#####_{mixed,target}.wav, S#####_silent.mp4; the eval split has no target."""
     return _scenes(folder, ("mixed",), "target")
 
 
 def avsec4(folder: Path, videos: Path | None = None) -> list[Item]:
-    """AVSEC 4: S#####_{mono_mix,mix,target_anechoic}.wav and S#####_silent.mp4."""
+    """List AVSEC 4: S#####_{mono_mix,mix,target_anechoic}.wav and S#####_silent.mp4."""
     return _scenes(folder, ("mono_mix", "mix"), "target_anechoic")
 
 
 def _scenes(folder: Path, mixtures: tuple[str, ...], target: str) -> list[Item]:
-    """Scenes of each split; of several kinds of mixture, the first that a scene has."""
+    """List the scenes of each split; of several kinds of mixture, the first that a scene has."""
     items: list[Item] = []
     for scenes in [folder, folder / "scenes", *sorted(folder.glob("*/scenes"))]:
         subset = "" if scenes in (folder, folder / "scenes") else scenes.parent.name
@@ -213,7 +213,7 @@ def _scenes(folder: Path, mixtures: tuple[str, ...], target: str) -> list[Item]:
 
 
 def pairs(folder: Path, videos: Path | None = None) -> list[Item]:
-    """Plain pairs: noisy/ and clean/, or mix/ and s1/ (s2/, ...), the same names in all; videos may stand for audio."""
+    """List plain pairs: noisy/ and clean/, or mix/ and s1/ (s2/, ...), same names in all; videos count as audio."""
     for mixed, targets in (("noisy", ("clean",)), ("mix", ("s1", "s2", "s3")), ("mixture", ("clean", "target"))):
         present = [name for name in targets if (folder / name).is_dir()]
         mixtures = _by_stem(folder / mixed)
@@ -223,7 +223,7 @@ def pairs(folder: Path, videos: Path | None = None) -> list[Item]:
 
 
 def _pairs(folder: Path, mixtures: dict[str, Path], targets: list[str]) -> Iterator[Item]:
-    """The first talker always; another one only where it has a video of its own."""
+    """Yield the first talker always; another one only where it has a video of its own."""
     references = {target: _by_stem(folder / target) for target in targets}
     dubbed = _by_stem(folder / "video")
     for name, mixture in mixtures.items():
@@ -238,7 +238,7 @@ def _pairs(folder: Path, mixtures: dict[str, Path], targets: list[str]) -> Itera
 
 
 def voxceleb2(folder: Path, videos: Path | None = None) -> list[Item]:
-    """VoxCeleb2 as released: clips to mix, no mixtures; UsageError says so."""
+    """Refuse VoxCeleb2 as released, which holds clips and no mixtures, by a UsageError."""
     if any(folder.glob("*/mp4/id*")) or any(folder.glob("mp4/id*")) or any(folder.glob("*/aac/id*")):
         raise UsageError(
             f"{folder} is VoxCeleb2 as released: clips, not mixtures.",
@@ -261,7 +261,7 @@ LAYOUTS: dict[str, Layout] = {
 
 
 def _voxceleb2_video(videos: Path | None, *place: str) -> Path | None:
-    """The video of a clip (speaker, video, utterance) below any of the folders that VoxCeleb2 is kept in."""
+    """Find the video of a clip (speaker, video, utterance) below any of the folders that VoxCeleb2 is kept in."""
     if videos is None:
         return None
     roots = ("", "mp4", "test/mp4", "dev/mp4", "mp4/test", "mp4/train", "orig/test", "orig/train")
@@ -269,7 +269,7 @@ def _voxceleb2_video(videos: Path | None, *place: str) -> Path | None:
 
 
 def _video(path: Path) -> Path | None:
-    """The video of that name, whatever its suffix."""
+    """Find the video of that name, whatever its suffix."""
     video_files = (path.with_name(path.name + suffix) for suffix in sorted(VIDEO_FILES))
     return next((video for video in video_files if video.is_file()), None)
 
