@@ -18,10 +18,10 @@ def demo(
     force: Annotated[bool, typer.Option("--force", "-f", help="Overwrite the files of an earlier demo.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Enhance two synthetic sample recordings and print the scores before and after.
+    """Enhance two sample recordings and print their scores.
 
-    A talking head with a second talker, and with noise. Both recordings, the clean references and the results stay in
-    the folder to listen to.
+    A synthetic talking head with a second talker, and with noise; scores before and after. The recordings, the clean
+    references and the results stay in the folder to listen to.
 
     Example: avse demo
     """

@@ -97,10 +97,10 @@ def enhance(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Extract one person's speech from a recording, or that of everyone who is seen.
+    """Extract one person's speech from a recording.
 
     The output keeps the sample rate, the channels and the length of the recording. Of several people the active speaker
-    is kept, and it is said who else spoke.
+    is kept, and the others who speak are named; --speaker everyone keeps all of them.
 
     Example:
     avse enhance interview.mp4
