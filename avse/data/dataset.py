@@ -1,4 +1,4 @@
-"""Mixtures as batches for a training loop: example i of a run is always the same one."""
+"""Batches of mixtures for training: example i of a seed is always the same."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Batch:
     seen: Tensor
 
     def to(self, device: torch.device) -> Batch:
-        """The same batch on another device."""
+        """Return the batch on another device."""
         return Batch(*(value.to(device) for value in (self.mixture, self.target, self.crops, self.seen)))
 
 

@@ -1,4 +1,4 @@
-"""Mixtures made on the fly, each from nothing but a seed: a talker one sees, other talkers, noise.
+"""Training mixtures made on the fly, each determined by a seed: a target, interfering talkers, noise.
 
 Legend: `N` samples, `V` video frames, `H W` pixels.
 """
@@ -43,8 +43,8 @@ class Example:
     seen: np.ndarray
 
 
-class Talking(NamedTuple):
-    """Who talks: the first one's name, the clip of each, and what is heard of each (N,), at its level."""
+class MixedTalkers(NamedTuple):
+    """The talkers of a mixture: the first one's name, and the clip and the voice (N,) of each, at its level."""
 
     speaker: str
     clips: list[Clip]
@@ -53,7 +53,7 @@ class Talking(NamedTuple):
 
 
 class Mixer:
-    """Draws examples: talkers that one sees, voices and noise to lay over them. Nobody interferes with themselves."""
+    """Draw examples from talking faces, audio-only voices and noises. Nobody interferes with themselves."""
 
     def __init__(
         self,
@@ -77,76 +77,76 @@ class Mixer:
         self._weights = counts / counts.sum()
 
     def example(self, seed: int, index: int) -> Example:
-        """The example that belongs to (seed, index)."""
+        """Return the example that belongs to (seed, index)."""
         if self.config.swap_target and index % 2:
             rng = np.random.default_rng((seed, index - 1))
-            talking = self._talking(rng)
+            talking = self._draw_talkers(rng)
             if len(talking.clips) > 1 and talking.clips[1].lips is not None and not talking.faint:
-                return self._mixed(talking, 1, rng)
+                return self._mix(talking, 1, rng)
         rng = np.random.default_rng((seed, index))
-        return self._mixed(self._talking(rng), 0, rng)
+        return self._mix(self._draw_talkers(rng), 0, rng)
 
-    def _talking(self, rng: np.random.Generator) -> Talking:
-        """Somebody, and who talks over them."""
+    def _draw_talkers(self, rng: np.random.Generator) -> MixedTalkers:
+        """Draw a target and interfering talkers."""
         config = self.config
-        speaker, clip = self._target(rng)
-        clips = [self._recorded(clip, rng)]
+        speaker, clip = self._draw_target(rng)
+        clips = [self._add_acoustics(clip, rng)]
         for _ in range(int(rng.choice(len(config.num_talkers), p=config.num_talkers))):
-            clips.append(self._recorded(self._voice(speaker, rng), rng))
+            clips.append(self._add_acoustics(self._draw_interferer(speaker, rng), rng))
         if config.turn_taking_probability and len(clips) > 1 and rng.random() < config.turn_taking_probability:
             clips[:2] = take_turns(clips[:2], rng, config.listener_motion_probability)
         faint = bool(config.quiet_interferers_probability) and rng.random() < config.quiet_interferers_probability
         levels = [0.0, *(rng.uniform(*(config.quiet_interferers_db if faint else config.talker_db)) for _ in clips[1:])]
         voices = [scale_to(clip.sound, level) for clip, level in zip(clips, levels, strict=True)]
-        return Talking(speaker, clips, voices, faint)
+        return MixedTalkers(speaker, clips, voices, faint)
 
-    def _mixed(self, talking: Talking, index: int, rng: np.random.Generator) -> Example:
-        """All who talk, with noise, one of them being seen and the target."""
+    def _mix(self, talking: MixedTalkers, index: int, rng: np.random.Generator) -> Example:
+        """Mix all talkers and noise; the talker ``index`` is the target."""
         config = self.config
         speaker, voices = talking.speaker, talking.voices
         mixture = np.stack(voices).sum(0)
         if len(voices) == 1 or rng.random() < config.noise_probability:
-            mixture = mixture + scale_to(self._noise(speaker, len(mixture), rng), rng.uniform(*config.noise_db))
+            mixture = mixture + scale_to(self._draw_noise(speaker, len(mixture), rng), rng.uniform(*config.noise_db))
         highest_hz = rng.uniform(3400.0, 7000.0) if rng.random() < config.band_limit_probability else None
         gain = np.float32(0.1 * db_to_gain(rng.uniform(*config.gain_db)))
-        clip, tells = self._shown(talking, index, rng)
-        lips, seen = self._picture(clip, rng)
-        target = voices[index] if tells and seen.any() else self._kept(voices, index)
+        clip, tells = self._shown_clip(talking, index, rng)
+        lips, seen = self._lips(clip, rng)
+        target = voices[index] if tells and seen.any() else self._ambiguous_target(voices, index)
         if highest_hz is not None:
             mixture, target = limit_bandwidth(mixture, highest_hz), limit_bandwidth(target, highest_hz)
         return Example(mixture * gain, target * gain, lips, seen)
 
-    def _kept(self, voices: Sequence[np.ndarray], index: int) -> np.ndarray:
-        """What is wanted where no picture tells whom to keep: the target (N,), with who is nearly as loud or louder."""
+    def _ambiguous_target(self, voices: Sequence[np.ndarray], index: int) -> np.ndarray:
+        """Return the target (N,) where the video tells nothing, with the talkers that are about as loud."""
         if not self.config.ambiguous_target_db:
             return voices[index]
         least = np.square(voices[index]).mean() * 10 ** (-self.config.ambiguous_target_db / 10)
         return np.stack([voice for voice in voices if np.square(voice).mean() >= 0.999 * least]).sum(0)
 
-    def _target(self, rng: np.random.Generator) -> tuple[str, Clip]:
-        """Somebody one sees, or somebody one only hears."""
+    def _draw_target(self, rng: np.random.Generator) -> tuple[str, Clip]:
+        """Draw the target: a talking face, or an audio-only voice."""
         config = self.config
         if self.voices and rng.random() < config.audio_only_target_probability:
             speaker = list(self.voices)[rng.integers(len(self.voices))]
-            return speaker, self._stretch(self.voices[speaker], rng)
+            return speaker, self._draw_segment(self.voices[speaker], rng)
         speaker = list(self.seen)[rng.choice(len(self.seen), p=self._weights)]
-        clip = self._stretch(self.seen[speaker], rng)
+        clip = self._draw_segment(self.seen[speaker], rng)
         if clip.lips is not None and rng.random() < config.silent_face_probability:
             length = int(rng.integers(config.silent_face_frames[0], config.silent_face_frames[1] + 1))
             first = int(rng.integers(1 - length // 2, len(clip.seen) - length // 2))
             clip = with_pause(clip, first, first + length, rng, config.listener_motion_probability)
         return speaker, clip
 
-    def _shown(self, talking: Talking, index: int, rng: np.random.Generator) -> tuple[Clip, bool]:
-        """Whose picture is given, the target's or somebody else's, and whether it tells whom to keep."""
+    def _shown_clip(self, talking: MixedTalkers, index: int, rng: np.random.Generator) -> tuple[Clip, bool]:
+        """Return the clip whose video is shown, the target's or another, and whether it tells who is meant."""
         config, clip = self.config, talking.clips[index]
         if clip.lips is None or len(self.seen) < 2:
             return clip, True
         alone = len(talking.voices) == 1 or talking.faint
         if config.mismatched_video_probability and alone and rng.random() < config.mismatched_video_probability:
-            return self._someone(talking.speaker, (self.seen,), rng), True
+            return self._other_speaker(talking.speaker, (self.seen,), rng), True
         if config.unrelated_video_probability and rng.random() < config.unrelated_video_probability:
-            return self._someone(talking.speaker, (self.seen,), rng), False
+            return self._other_speaker(talking.speaker, (self.seen,), rng), False
         if config.frozen_video_probability and rng.random() < config.frozen_video_probability:
             still = clip.lips[int(rng.integers(len(clip.lips)))]
             return Clip(
@@ -154,8 +154,8 @@ class Mixer:
             ), False
         return clip, True
 
-    def _picture(self, clip: Clip, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Lips (V, 88, 88) and whether they are seen (V,): all, all but a stretch, or none."""
+    def _lips(self, clip: Clip, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Return lips (V, 88, 88) and whether they are visible (V,), with gaps and degradations."""
         config = self.config
         if clip.lips is None or rng.random() < config.missing_video_probability:
             return np.zeros((config.num_frames, CROP_SIZE, CROP_SIZE), np.uint8), np.zeros(config.num_frames, bool)
@@ -170,49 +170,49 @@ class Mixer:
             lips, kept = delay_picture(lips, kept, draw_offset(config.av_offset_frames, rng))
         return lips * kept[:, None, None], kept
 
-    def _recorded(self, clip: Clip, rng: np.random.Generator) -> Clip:
-        """The clip with its voice in a room, by a microphone."""
+    def _add_acoustics(self, clip: Clip, rng: np.random.Generator) -> Clip:
+        """Add reverberation and equalisation to a clip's voice."""
         voice = clip.sound
         if rng.random() < self.config.reverb_probability:
             measured = self.rooms and rng.random() < self.config.measured_room_probability
-            voice = convolve_room(voice, self._response(rng)) if measured else reverberate(voice, rng)
+            voice = convolve_room(voice, self._draw_response(rng)) if measured else reverberate(voice, rng)
         if self.config.eq_db:
             voice = random_eq(voice, self.config.eq_db, rng)
         return Clip(voice, clip.lips, clip.seen)
 
-    def _response(self, rng: np.random.Generator) -> np.ndarray:
-        """An impulse response, of any room as often as of any other."""
+    def _draw_response(self, rng: np.random.Generator) -> np.ndarray:
+        """Draw an impulse response; all rooms are equally likely."""
         room = self.rooms[int(rng.integers(len(self.rooms)))]
         return room[int(rng.integers(len(room)))]
 
-    def _voice(self, but: str, rng: np.random.Generator) -> Clip:
-        """Someone else."""
+    def _draw_interferer(self, but: str, rng: np.random.Generator) -> Clip:
+        """Draw an interfering talker."""
         if self.config.same_collection_probability and rng.random() < self.config.same_collection_probability:
             pool = self.seen if but in self.seen else self.voices
             family = {name: pool[name] for name in pool if collection(name) == collection(but)}
             if len(family) > 1:
-                return self._someone(but, (family,), rng, self.config.swap_target)
+                return self._other_speaker(but, (family,), rng, self.config.swap_target)
         heard_first = bool(self.voices) and rng.random() < self.config.audio_only_interferer_probability
         pools = (self.voices, self.seen) if heard_first else (self.seen, self.voices)
-        return self._someone(but, pools, rng, self.config.swap_target)
+        return self._other_speaker(but, pools, rng, self.config.swap_target)
 
-    def _someone(
+    def _other_speaker(
         self, but: str, pools: Sequence[SpeakerClips], rng: np.random.Generator, with_lips: bool = True
     ) -> Clip:
-        """A stretch of someone else, out of the first pool that holds anyone."""
+        """Draw a segment of another speaker, from the first pool that has one."""
         others = next(found for pool in pools if (found := [clips for name, clips in pool.items() if name != but]))
-        return self._stretch(others[int(rng.integers(len(others)))], rng, with_lips)
+        return self._draw_segment(others[int(rng.integers(len(others)))], rng, with_lips)
 
-    def _stretch(self, clips: Sequence[Path], rng: np.random.Generator, with_lips: bool = True) -> Clip:
-        """A random stretch of somebody, as fast as it may be."""
+    def _draw_segment(self, clips: Sequence[Path], rng: np.random.Generator, with_lips: bool = True) -> Clip:
+        """Draw a segment of one speaker, at a random speed."""
         (slowest, fastest), num_frames = self.config.speed, self.config.num_frames
         speed = rng.uniform(slowest, fastest) if slowest < fastest else slowest
         return change_speed(random_segment(clips, max(1, round(num_frames * speed)), rng, with_lips), num_frames)
 
-    def _noise(self, but: str, num_samples: int, rng: np.random.Generator) -> np.ndarray:
-        """Babble, recorded noise where there is any, else, and one time in four, noise of a random colour."""
+    def _draw_noise(self, but: str, num_samples: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw babble or recorded noise; without any, and one time in four, coloured noise."""
         if rng.random() < self.config.babble_probability and self._has_others:
-            babble = [self._voice(but, rng).sound for _ in range(rng.integers(4, 7))]
+            babble = [self._draw_interferer(but, rng).sound for _ in range(rng.integers(4, 7))]
             return np.stack([scale_to(voice, rng.uniform(-6.0, 0.0)) for voice in babble]).sum(0, dtype=np.float32)
         if not self.noises or rng.random() < 0.25:
             return coloured_noise(num_samples, rng)
@@ -223,12 +223,12 @@ class Mixer:
 
 
 def collection(speaker: str) -> str:
-    """The letters that a speaker's name begins with: those of one collection of recordings share them."""
+    """Return the collection of a speaker: the letters with which the name begins."""
     return speaker[: next((index for index, sign in enumerate(speaker) if not sign.isalpha()), len(speaker))]
 
 
 def coloured_noise(num_samples: int, rng: np.random.Generator) -> np.ndarray:
-    """Gaussian noise whose spectrum falls by 0 to 9 dB an octave."""
+    """Return Gaussian noise (N,) whose spectrum falls by 0 to 9 dB per octave."""
     spectrum = np.fft.rfft(rng.standard_normal(num_samples))
     slope = rng.uniform(0.0, 1.5)
     spectrum *= np.maximum(np.arange(len(spectrum)), 4.0) ** -slope

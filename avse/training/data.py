@@ -1,4 +1,4 @@
-"""What a run learns from: folders of prepared clips, speakers kept apart for validation, and batches made of them."""
+"""The data of a run: folders of prepared clips, speakers kept for validation, and batches made of them."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class TrainingData:
     rooms: Path | None = None
 
     def mixer(self, config: TrainConfig, validation: bool) -> Mixer:
-        """Training mixtures, or validation mixtures of other speakers."""
+        """Return what makes training mixtures, or validation mixtures of other speakers."""
         talkers = self.talkers(validation)
         return Mixer(talkers, *self._interference(validation), config.mix, self._rooms())
 
     def audio_only_mixer(self, config: TrainConfig) -> Mixer:
-        """Training mixtures without picture: of speech that has none, or else of talking faces; pictures are hidden."""
+        """Return what makes SMIL's mixtures without video: of audio-only speech or, without any, of talking faces."""
         # Without lips nothing tells which talker is meant, so targets are not swapped.
         hidden = replace(config.mix, missing_video_probability=1.0, swap_target=False)
         voices, noises = self._interference(False)
@@ -51,23 +51,23 @@ class TrainingData:
         return replace(self, audio_only=None)
 
     def talkers(self, validation: bool) -> dict[str, list[Path]]:
-        """Clips of the talking faces to train on, or to validate on."""
+        """Return the clips of talking faces to train or to validate on; UsageError for unknown validation speakers."""
         talkers = find_clips(self.faces)
         if missing := sorted(set(self.validation_speakers) - set(talkers)):
             raise UsageError(f"No prepared clips of {', '.join(missing)} in {self.faces}.", _nearest(missing, talkers))
         return {name: clips for name, clips in talkers.items() if (name in self.validation_speakers) == validation}
 
     def _rooms(self) -> Rooms | None:
-        """Measured impulse responses by room, where there are any."""
+        """Read measured impulse responses by room, where there are any."""
         return read_rooms(self.rooms) if self.rooms else None
 
     def _interference(self, validation: bool) -> tuple[SpeakerClips, SpeakerClips]:
-        """Voices and noises."""
+        """Return voices and noises."""
         voices = self._share(self.voices, validation) if self.voices else {}
         return voices, find_clips(self.noises) if self.noises else {}
 
     def _share(self, folder: Path, validation: bool) -> dict[str, list[Path]]:
-        """Every tenth speaker without picture is kept for validation; nobody who is validated on is trained on."""
+        """Return audio-only clips; every tenth speaker is for validation, and no validation speaker is trained on."""
         clips = find_clips(folder)
         share = {name: clips[name] for index, name in enumerate(clips) if (index % 10 == 0) == validation}
         return share if validation else {name: share[name] for name in share if name not in self.validation_speakers}
@@ -83,7 +83,7 @@ def _nearest(missing: Sequence[str], known: Iterable[str]) -> str:
 
 
 def training_mixers(config: TrainConfig, folders: TrainingData) -> dict[int, Mixer]:
-    """What makes the examples, by seed: one mixer, or for SMIL one with pictures and one without."""
+    """Return the mixers by their seed: one, or for SMIL one with video and one without."""
     mixers = {config.seed: folders.mixer(config, False)}
     if config.stage == "smil":
         mixers[config.seed + AUDIO_ONLY_SEED] = folders.audio_only_mixer(config)
@@ -93,6 +93,6 @@ def training_mixers(config: TrainConfig, folders: TrainingData) -> dict[int, Mix
 
 
 def training_rows(config: TrainConfig, mixers: Mapping[int, Mixer], first: int = 0, rank: int = 0) -> Rows:
-    """Batches of all mixers from step ``first`` on, or the share of them that belongs to one of several devices."""
+    """Return the batches of all mixers from step ``first`` on, or the share of one of several devices."""
     part = config.batch_size, first, config.num_steps, rank, config.num_devices
     return Rows(*(Batches(mixer, seed, *part) for seed, mixer in mixers.items()))

@@ -1,4 +1,4 @@
-"""A narrower net out of a trained one: of each layer the channels that count most, as a start for training.
+"""Prune a trained net: keep the most important channels of each layer, as a start for training.
 
 A channel counts by how loud its norm makes it (Liu et al., "Network slimming", ICCV 2017), times how much is made of it
 by those who read it (Li et al., "Pruning filters for efficient ConvNets", ICLR 2017).
@@ -21,7 +21,7 @@ FUSIONS = ("none", "mmtm", "mmtm-global", "mmtm-audio")
 
 
 def prune_channels(net: SpeechNet, audio_channels: Sequence[int], lip_width: int) -> SpeechNet:
-    """A net with fewer channels that starts from the most important ones of ``net``, to be trained further.
+    """Return a net with fewer channels, the most important ones of ``net``, to be trained further.
 
     SMIL's imputer and regulariser are left out: a run of stage smil makes them anew.
 
@@ -62,28 +62,28 @@ class _Channels:
         self._norms: dict[str, Tensor] = {}
 
     def has(self, weight: str) -> bool:
-        """Whether the net has this weight at all."""
+        """Tell whether the net has this weight."""
         return weight in self._big
 
     def group(self, weight: str, parts: int = 1) -> Tensor:
-        """New numbers for the outputs of a weight, or for one of several equal parts of them."""
+        """Return new numbers for the outputs of a weight, or for one of several equal parts of them."""
         first = sum(len(numbers) for numbers, _ in self._groups)
         numbers = torch.arange(first, first + len(self._big[weight]) // parts)
         self._groups.append((numbers, len(self._small[weight]) // parts))
         return numbers
 
     def layer(self, weight: str, outputs: Tensor | None, inputs: Tensor | None) -> None:
-        """A convolution or a linear map; None for what keeps its size."""
+        """Register a convolution or a linear map; None for an axis that keeps its size."""
         self._layers[weight] = self._axes[weight] = outputs, inputs
         self._axes[weight.removesuffix("weight") + "bias"] = (outputs,)
 
     def norm(self, name: str, numbers: Tensor) -> None:
-        """A batch norm or a layer norm."""
+        """Register a batch norm or a layer norm."""
         self._axes |= {f"{name}.{part}": (numbers,) for part in ("weight", "bias", "running_mean", "running_var")}
         self._norms[name] = numbers
 
     def kept(self) -> dict[str, Tensor]:
-        """Weights of the smaller net."""
+        """Return the weights of the smaller net."""
         scores = self._scores()
         chosen = torch.zeros(len(scores), dtype=torch.bool)
         for numbers, count in self._groups:
@@ -91,7 +91,7 @@ class _Channels:
         return {name: self._part(name, chosen) for name in self._small}
 
     def _part(self, name: str, chosen: Tensor) -> Tensor:
-        """What is left of one weight."""
+        """Return what is left of one weight."""
         value = self._big[name]
         for axis, numbers in enumerate(self._axes.get(name, ())):
             if numbers is not None:
@@ -99,7 +99,7 @@ class _Channels:
         return value
 
     def _scores(self) -> Tensor:
-        """How much every channel counts."""
+        """Return the importance of every channel."""
         normed, written, read = torch.zeros(3, sum(len(numbers) for numbers, _ in self._groups))
         has_norm = torch.zeros(len(normed), dtype=torch.bool)
         for name, own in self._norms.items():
@@ -113,7 +113,7 @@ class _Channels:
 
 
 def _audio(channels: _Channels, net: AudioUNet) -> list[Tensor]:
-    """The audio stream; returns the numbers of the encoder's stages."""
+    """Register the audio stream; return the numbers of the encoder's stages."""
     stages = [channels.group(f"audio.encoder.{index}.0.weight") for index in range(len(net.encoder))]
     lowest = channels.group("audio.decoder.0.norm.weight")
     for index, stage in enumerate(stages):
@@ -130,7 +130,7 @@ def _audio(channels: _Channels, net: AudioUNet) -> list[Tensor]:
 
 
 def _bottleneck(channels: _Channels, bottleneck: Bottleneck, deepest: Tensor) -> None:
-    """The audio stream's bottleneck, its attention included."""
+    """Register the audio stream's bottleneck, with its attention."""
     name = "audio.bottleneck"
     wide = channels.group(f"{name}.gather.weight")
     every_bin = deepest.repeat_interleave(bottleneck.gather.in_channels // len(deepest))
@@ -143,7 +143,7 @@ def _bottleneck(channels: _Channels, bottleneck: Bottleneck, deepest: Tensor) ->
 
 
 def _attention(channels: _Channels, name: str, wide: Tensor, num_heads: int) -> None:
-    """Attention over time; what its heads compare and tell stays within each."""
+    """Register attention over time; queries, keys and values stay within their head."""
     channels.norm(f"{name}.norm", wide)
     compared, told = (
         torch.cat([channels.group(f"{name}.attention.out_proj.weight", num_heads) for _ in range(num_heads)])
@@ -154,14 +154,14 @@ def _attention(channels: _Channels, name: str, wide: Tensor, num_heads: int) -> 
 
 
 def _context(channels: _Channels, name: str, numbers: Tensor, num_layers: int) -> None:
-    """Dilated convolutions in time."""
+    """Register dilated convolutions in time."""
     for index in range(num_layers):
         channels.layer(f"{name}.layers.{index}.0.weight", numbers, numbers)
         channels.norm(f"{name}.layers.{index}.1", numbers)
 
 
 def _lips(channels: _Channels, net: LipStream) -> list[Tensor]:
-    """The lip stream; returns the numbers of ResNet-18's stages."""
+    """Register the lip stream; return the numbers of ResNet-18's stages."""
     stages = [channels.group(f"lips.resnet.layer{index + 1}.0.conv2.weight") for index in range(4)]
     channels.layer("lips.resnet.conv1.weight", stages[0], None)
     channels.norm("lips.resnet.bn1", stages[0])
@@ -183,7 +183,7 @@ def _lips(channels: _Channels, net: LipStream) -> list[Tensor]:
 
 
 def _fusions(channels: _Channels, audio: Sequence[Tensor], lips: Sequence[Tensor]) -> None:
-    """MMTM, at the depths that have one."""
+    """Register MMTM, at the depths that have one."""
     pairs = [*zip(audio[-4:], lips, strict=True), (audio[-1], lips[-1])]
     for depth, (sound, picture) in enumerate(pairs):
         name = f"fusions.{depth}"

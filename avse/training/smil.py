@@ -55,7 +55,7 @@ class MetaLosses(NamedTuple):
 
 
 def meta_losses(weights: Weights, inner: Loss, outer: Loss, config: SmilConfig) -> MetaLosses:
-    """The inner step, and an objective whose gradient by theta and psi is that of
+    """Take the inner step; return an objective whose gradient by theta and psi is that of
 
         outer(theta*, psi) + audio_only_weight * inner(theta, psi).
 
@@ -85,7 +85,7 @@ def meta_losses(weights: Weights, inner: Loss, outer: Loss, config: SmilConfig) 
 def smil_step(
     net: SpeechNet, faces: Batch, voices: Batch, loss_weights: Mapping[str, float], config: SmilConfig
 ) -> MetaLosses:
-    """One meta step of the speech net: D^m are ``voices`` without picture, D^f talking ``faces``.
+    """Take one meta step of the speech net: D^m are ``voices`` without video, D^f talking ``faces``.
 
     A batch in which every mouth is made up has hardly any spread: its own statistics would blow it up, and would creep
     into those in use. So the lip stream's batch norms take D^m as they do in use (ours); from a copy of what they
@@ -106,7 +106,7 @@ def smil_step(
 
 @contextmanager
 def norms_as_in_use(*parts: nn.Module | None) -> Iterator[None]:
-    """Let the batch norms of some parts of a net in training use, and leave alone, what they have gathered."""
+    """Let the batch norms of some parts of a net in training use their running statistics, unchanged."""
     modules = [module for part in parts if part is not None for module in part.modules()]
     norms = [module for module in modules if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)) and module.training]
     for norm in norms:

@@ -36,7 +36,7 @@ def set_priors(net: SpeechNet, speakers: Collection[Sequence[Path]], seed: int) 
 
 
 def choose_clips(speakers: Collection[Sequence[Path]], rng: np.random.Generator) -> list[Path]:
-    """At most `MAX_CLIPS` clips, about as many of each speaker."""
+    """Choose at most `MAX_CLIPS` clips, about as many of each speaker."""
     share = -(-MAX_CLIPS // max(len(speakers), 1))
     chosen = [clips[index] for clips in speakers for index in rng.permutation(len(clips))[:share]]
     return [chosen[index] for index in rng.permutation(len(chosen))[:MAX_CLIPS]]
@@ -44,7 +44,7 @@ def choose_clips(speakers: Collection[Sequence[Path]], rng: np.random.Generator)
 
 @torch.no_grad()
 def stem_features(net: SpeechNet, path: Path, count: int, rng: np.random.Generator) -> Tensor:
-    """The stem's maps (N, C, H, W) of up to ``count`` frames of a clip; none if a frame of it is not seen."""
+    """Compute the stem's maps (N, C, H, W) of up to ``count`` frames; none if the mouth is not always visible."""
     assert net.lips is not None
     clip = load_clip(path)
     if clip.lips is None or not clip.seen.all():
@@ -57,7 +57,7 @@ def stem_features(net: SpeechNet, path: Path, count: int, rng: np.random.Generat
 
 
 def centres(features: Tensor, count: int, seed: int) -> Tensor:
-    """K-means centres (count, ...) of features (N, ...); UsageError if there are fewer features than centres."""
+    """Compute K-means centres (count, ...) of features (N, ...); UsageError for fewer features than centres."""
     from sklearn.cluster import MiniBatchKMeans
 
     if len(features) < count:

@@ -1,4 +1,4 @@
-"""What one batch teaches: named losses of the lip stream alone, or of the whole net."""
+"""The losses of one batch by name, of the lip stream alone or of the whole net, and validation scores."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ Losses = dict[str, Tensor]
 
 
 def lips_step(net: SpeechNet, batch: Batch) -> Losses:
-    """Let the lips alone tell the band energies of the clean sound; needs no labels and no mixture."""
+    """Compute the loss of the lip stream, which predicts the band energies of the clean sound; it needs no labels."""
     inputs = prepare_batch(net, batch)
     return {"lips/energy": _energy_loss(net.predict_energies(inputs.lips), batch)}
 
 
 def speech_step(net: SpeechNet, batch: Batch) -> Losses:
-    """All losses of the whole net on mixtures."""
+    """Compute all losses of the whole net on mixtures."""
     output = net(prepare_batch(net, batch))
     losses = speech_losses(output, batch, net.config)
     if torch.distributed.is_initialized() and output.energies is not None and "lips/energy" not in losses:
@@ -43,7 +43,7 @@ def speech_step(net: SpeechNet, batch: Batch) -> Losses:
 
 
 def speech_losses(output: Output, batch: Batch, config: ModelConfig) -> Losses:
-    """What the whole net's output is worth on a batch of mixtures."""
+    """Compute the losses of the whole net's output for a batch of mixtures."""
     hop, power = config.hop, config.compression
     reference = batch.target * (LEVEL / rms(batch.mixture).clamp_min(SILENT_RMS))[:, None]
     clean = stft(reference, WINDOW, hop)
@@ -64,7 +64,7 @@ def speech_losses(output: Output, batch: Batch, config: ModelConfig) -> Losses:
 
 
 def total_loss(losses: Losses, weights: Mapping[str, float]) -> Tensor:
-    """The weighted sum of named losses (a scalar)."""
+    """Return the weighted sum of named losses (a scalar)."""
     return torch.stack([weights[name] * value for name, value in losses.items()]).sum()
 
 
@@ -72,18 +72,18 @@ STEPS: Mapping[str, Callable[[SpeechNet, Batch], Losses]] = {"lips": lips_step, 
 
 
 def prepare_batch(net: SpeechNet, batch: Batch) -> Inputs:
-    """Inputs of a batch, through the same door as in use."""
+    """Return the net's inputs for a batch, prepared as for enhancement."""
     return prepare(batch.mixture, batch.crops, batch.seen, rms(batch.mixture), net.config)
 
 
 def rms(waveform: Tensor) -> Tensor:
-    """Root mean square of (B, N): (B,)."""
+    """Compute the root mean square of (B, N): (B,)."""
     return waveform.square().mean(-1).sqrt()
 
 
 @torch.no_grad()
 def scores(net: SpeechNet, batch: Batch) -> dict[str, Tensor]:
-    """What validation looks at: SI-SDR gained in dB with the picture and without, and lips against true energies."""
+    """Compute validation scores: SI-SDR gain in dB with and without video, correlation of predicted band energies."""
     inputs = prepare_batch(net, batch)
     blank = Inputs(inputs.spectrum, torch.zeros_like(inputs.lips), torch.zeros_like(inputs.seen))
     found = {}
@@ -99,7 +99,7 @@ def scores(net: SpeechNet, batch: Batch) -> dict[str, Tensor]:
 
 
 def _energy_loss(energies: Tensor, batch: Batch) -> Tensor:
-    """Smooth L1 distance from the true energies, over the frames that were seen."""
+    """Compute the smooth L1 distance from the true energies, over visible frames."""
     truth = energy_targets(band_energies(batch.target, NUM_BANDS, SAMPLES_PER_FRAME))
     distance = torch.nn.functional.smooth_l1_loss(energies, truth, reduction="none").mean(1)
     return (distance * batch.seen).sum() / batch.seen.sum().clamp_min(1)

@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a run: curves, and a few validation mixtures to listen to."""
+"""Write curves and a few validation mixtures for TensorBoard."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class TensorBoardLog:
         self._has_sounds = False
 
     def write(self, values: Mapping[str, float], step: int) -> None:
-        """Points of curves."""
+        """Write points of curves."""
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
 
     def write_sounds(self, net: SpeechNet, batch: Batch, step: int) -> None:
-        """The first examples of a batch: what the net makes of them and, the first time, mixture and target."""
+        """Write the estimates of the first examples of a batch and, the first time, mixtures and targets."""
         for kind, sounds in examples(net, batch).items():
             if kind == "estimate" or not self._has_sounds:
                 for number, sound in enumerate(sounds, 1):
@@ -46,7 +46,7 @@ class TensorBoardLog:
 
 @torch.no_grad()
 def examples(net: SpeechNet, batch: Batch) -> dict[str, Tensor]:
-    """Mixture, estimate and target of the first examples, (B, N) each on the CPU, as loud as each other.
+    """Return mixture, estimate and target of the first examples, (B, N) each on the CPU, with one gain.
 
     The mixture's largest sample becomes 0.9, and the others get the same gain; what goes beyond 1 is clipped.
     """

@@ -218,13 +218,13 @@ class Trainer:
         self.step, self.best, self.start = state["step"], state["best"], state.get("start")
 
     def _seed_step(self) -> None:
-        """Augmentation and dropout depend on the step alone, so that a resumed run draws what it would have drawn."""
+        """Seed augmentation and dropout by the step, so that a resumed run draws what it would have drawn."""
         seed = self.config.seed * 1_000_003 + self.step + RANK_SEED * self.fabric.global_rank
         self.generator.manual_seed(seed)
         torch.manual_seed(seed)
 
     def _rate(self) -> float:
-        """Linear warm-up, then half a cosine down to 0."""
+        """Return the share of the peak learning rate: linear warm-up, then half a cosine down to 0."""
         if self.step < self.config.warmup_steps:
             return (self.step + 1) / self.config.warmup_steps
         return 0.5 + 0.5 * math.cos(math.pi * self.step / self.config.num_steps)

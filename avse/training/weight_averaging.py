@@ -5,22 +5,19 @@ After Wortsman et al., "Model soups" (ICML 2022).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from avse.errors import UsageError
+from avse.models.blocks import TemporalContext, TimeAttention
 from avse.models.net import SpeechNet
-
-SAYS = re.compile(r"\.further\.\d+\.(context\.layers\.\d+\.1|recall\.attention\.out_proj)\.(weight|bias)$")
-"""What a further round of the bottleneck says: nothing, where these are 0."""
 
 
 def average_weights(nets: Sequence[SpeechNet], shares: Sequence[float]) -> SpeechNet:
-    """The weighted mean of nets of one shape; one with fewer rounds in its bottleneck is as if the others said nothing.
+    """Return the weighted mean of nets of one shape; context blocks that one lacks count as blocks without effect.
 
     Raises UsageError for shares that do not go with the nets or do not add up to 1, or nets of other shapes.
     """
@@ -37,14 +34,27 @@ def average_weights(nets: Sequence[SpeechNet], shares: Sequence[float]) -> Speec
 
 
 def _deepened(net: SpeechNet, deepest: SpeechNet) -> dict[str, Tensor]:
-    """Weights of a net, with rounds added that say nothing."""
+    """Return the weights of a net, with more blocks in the bottleneck that change nothing."""
     own = net.state_dict()
     added = {name: value for name, value in deepest.state_dict().items() if name not in own}
-    return own | {name: torch.zeros_like(value) if SAYS.search(name) else value for name, value in added.items()}
+    silenced = _output_weights(deepest)
+    return own | {name: torch.zeros_like(value) if name in silenced else value for name, value in added.items()}
+
+
+def _output_weights(net: SpeechNet) -> set[str]:
+    """Return the names of the weights that scale what context blocks add: with zeros, the blocks change nothing."""
+    names = {id(weight): name for name, weight in net.named_parameters()}
+    layers: list[nn.Module] = []
+    for module in net.modules():
+        if isinstance(module, TemporalContext):
+            layers += [norm for norm in module.modules() if isinstance(norm, nn.BatchNorm1d)]
+        elif isinstance(module, TimeAttention):
+            layers.append(module.attention.out_proj)
+    return {names[id(weight)] for layer in layers for weight in layer.parameters()}
 
 
 def _mean(values: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
-    """The weighted mean; of counters the first."""
+    """Return the weighted mean; of counters the first."""
     if not values[0].is_floating_point():
         return values[0]
     return torch.stack([share * value for share, value in zip(shares, values, strict=True)]).sum(0)

@@ -137,8 +137,8 @@ def test_how_often_another_talker_is_a_stranger(
     make: Make, monkeypatch: pytest.MonkeyPatch, probability: float
 ) -> None:
     mixer, drawn = make(voices=True, num_talkers=(0.0, 1.0), audio_only_interferer_probability=probability), []
-    original = mixer._voice
-    monkeypatch.setattr(mixer, "_voice", lambda but, rng: drawn.append(original(but, rng)) or drawn[-1])
+    original = mixer._draw_interferer
+    monkeypatch.setattr(mixer, "_draw_interferer", lambda but, rng: drawn.append(original(but, rng)) or drawn[-1])
     examples(mixer, 200)
     reader = load_clip(mixer.voices["reader"][0]).sound.tobytes()
     strange = np.mean([voice.sound[:640].tobytes() in reader for voice in drawn])
@@ -235,8 +235,8 @@ def test_numbers_of_talkers_and_noises_come_as_often_as_asked(make: Make, monkey
 
         return call
 
-    monkeypatch.setattr(mixer, "_voice", counted("talkers", mixer._voice))
-    monkeypatch.setattr(mixer, "_noise", counted("noises", mixer._noise))
+    monkeypatch.setattr(mixer, "_draw_interferer", counted("talkers", mixer._draw_interferer))
+    monkeypatch.setattr(mixer, "_draw_noise", counted("noises", mixer._draw_noise))
     examples(mixer, 400)
     assert counts["talkers"] / 400 == pytest.approx(0.75, abs=0.12)
     assert counts["noises"] / 400 == pytest.approx(0.5 + 0.5 * 0.4, abs=0.07)
@@ -357,13 +357,13 @@ def test_how_often_a_silent_face_listens(make: Make) -> None:
 def test_babble_is_four_to_six_other_voices(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     mixer = make(voices=True, num_talkers=(1.0,), babble_probability=1.0, noise_db=(-5.0, -5.0))
     heard: list[str] = []
-    original = mixer._voice
+    original = mixer._draw_interferer
 
     def counted(but: str, rng: np.random.Generator) -> Clip:
         heard.append(but)
         return original(but, rng)
 
-    monkeypatch.setattr(mixer, "_voice", counted)
+    monkeypatch.setattr(mixer, "_draw_interferer", counted)
     counts = []
     for index in range(40):
         heard.clear()

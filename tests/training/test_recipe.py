@@ -51,7 +51,7 @@ def written(folder: Path, stages: object, **more: object) -> Path:
 
 def test_the_shipped_recipe_trains_the_net_that_ships() -> None:
     stages = read_recipe("avse")
-    assert [stage.name for stage in stages] == ["lips", "whole-net", "long", "swap-target", "smil", "mean"]
+    assert [stage.name for stage in stages] == ["lips", "whole-net", "long", "swap-target", "smil", "web", "mean"]
     shipped = read_metadata(find("avse")).about["model"]
     for stage in stages[2:-1]:
         assert stage.config is not None

@@ -1,4 +1,4 @@
-"""What lies between a mouth and a file: a room's reverberation, a microphone's colour, a line's narrow band.
+"""Acoustic augmentation: simulated reverberation, a random equaliser, a band limit.
 
 Legend: `N` samples at 16 kHz.
 """
@@ -14,7 +14,7 @@ TAIL_SECONDS = 0.3
 
 
 def reverberate(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Sound (N,) in a made-up room: after the direct sound, noise that decays by 60 dB in 0.15 to 0.5 s.
+    """Add simulated reverberation to sound (N,): noise that decays by 60 dB in 0.15 to 0.5 s.
 
     The direct sound stays where it is, so that lips and sound remain together; it is 2 to 15 dB above the tail.
     """
@@ -29,7 +29,7 @@ def reverberate(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def random_eq(sound: np.ndarray, range_db: float, rng: np.random.Generator) -> np.ndarray:
-    """Sound (N,) through a made-up microphone: gains within +-``range_db`` at every octave from 62 Hz to 8 kHz."""
+    """Apply a random equaliser to sound (N,): gains within +-``range_db`` at every octave from 62 Hz to 8 kHz."""
     spectrum = np.fft.rfft(sound)
     octaves = np.log2(np.linspace(0, SAMPLE_RATE / 2, len(spectrum)).clip(62.5) / 62.5)
     gains_db = np.interp(octaves, np.arange(8), rng.uniform(-range_db, range_db, 8))
@@ -37,7 +37,7 @@ def random_eq(sound: np.ndarray, range_db: float, rng: np.random.Generator) -> n
 
 
 def limit_bandwidth(sound: np.ndarray, highest_hz: float) -> np.ndarray:
-    """Sound (N,) without what lies above a frequency, as a telephone or a strong compression leaves it."""
+    """Low-pass filter sound (N,), as a telephone or strong compression does."""
     spectrum = np.fft.rfft(sound)
     frequencies = np.linspace(0, SAMPLE_RATE / 2, len(spectrum))
     spectrum *= 1 / (1 + (frequencies / highest_hz) ** 24)

@@ -46,5 +46,5 @@ def direct_first(response: np.ndarray) -> np.ndarray:
 
 
 def convolve_room(sound: np.ndarray, response: np.ndarray) -> np.ndarray:
-    """Sound (N,) as it is heard in a room, as long as it was."""
+    """Convolve sound (N,) with a room impulse response; the length stays."""
     return np.asarray(fftconvolve(sound, response)[: len(sound)], np.float32)

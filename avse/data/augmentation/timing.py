@@ -1,4 +1,4 @@
-"""What is done to talkers before they are mixed: cut and joined, played faster or slower, made to pause.
+"""Cut and join clips of talkers, change their speed, make them pause or take turns.
 
 Legend: `N` samples, `V` video frames.
 """
@@ -6,23 +6,25 @@ Legend: `N` samples, `V` video frames.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import soxr
 
 from avse.config import SAMPLES_PER_FRAME
-from avse.data.prepared_clips import Clip, load_clip
+from avse.data.clip_cache import ClipCache
+from avse.data.prepared_clips import Clip
 from avse.faces.mouth_roi import CROP_SIZE
+
+CLIPS = ClipCache()
 
 
 def random_segment(clips: Sequence[Path], num_frames: int, rng: np.random.Generator, with_lips: bool = True) -> Clip:
-    """A random stretch of ``num_frames`` out of one speaker's clips, joined where one is too short."""
+    """Return a random segment of ``num_frames`` from one speaker's clips, joined where one is too short."""
     parts: list[Clip] = []
     missing = num_frames
     while missing > 0:
-        clip = _load(clips[int(rng.integers(len(clips)))])
+        clip = CLIPS.load(clips[int(rng.integers(len(clips)))])
         length = len(clip.seen)
         first = int(rng.integers(length - missing + 1)) if length > missing else 0
         part = slice(first, first + missing)
@@ -34,7 +36,7 @@ def random_segment(clips: Sequence[Path], num_frames: int, rng: np.random.Genera
 
 
 def change_speed(clip: Clip, num_frames: int) -> Clip:
-    """The whole clip in ``num_frames`` frames, faster or slower: its pitch changes, and neighbouring pictures blend."""
+    """Resample a clip to ``num_frames`` frames: its pitch changes, and neighbouring frames are blended."""
     length = len(clip.seen)
     if length == num_frames:
         return clip
@@ -45,7 +47,7 @@ def change_speed(clip: Clip, num_frames: int) -> Clip:
 
 
 def take_turns(clips: Sequence[Clip], rng: np.random.Generator, listening: float = 0.0) -> list[Clip]:
-    """Two talkers, one after the other, with half a second in common or less; ``listening`` as in `with_pause`."""
+    """Let two talkers take turns, overlapping by at most half a second; ``listening`` as in `with_pause`."""
     num_frames = len(clips[0].seen)
     change, overlap = int(rng.uniform(0.25, 0.75) * num_frames), int(rng.integers(0, 7))
     pauses = [(0, change - overlap), (change + overlap, num_frames)]
@@ -54,7 +56,7 @@ def take_turns(clips: Sequence[Clip], rng: np.random.Generator, listening: float
 
 
 def with_pause(clip: Clip, first: int, last: int, rng: np.random.Generator, listening: float = 0.0) -> Clip:
-    """The clip, silent from frame ``first`` to before ``last``, its mouth at rest or, so often, that of a listener."""
+    """Silence a clip from frame ``first`` to before ``last``; its mouth rests or, at times, moves slowly."""
     pause = np.zeros(len(clip.seen), bool)
     pause[max(first, 0) : max(last, 0)] = True
     switched = np.pad(np.repeat(~pause, SAMPLES_PER_FRAME), 80, "edge")
@@ -80,7 +82,7 @@ def delay_picture(lips: np.ndarray, seen: np.ndarray, num_frames: int) -> tuple[
 
 
 def _listening(clip: Clip, pause: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Lips (V, 88, 88) that move in a pause (V,), but more slowly than a talker's: a stretch of the clip, drawn out.
+    """Return lips (V, 88, 88) that move slowly in a pause (V,), as a listener's: a segment of the clip, slowed down.
 
     They rest where the stretch is too short to move in, or is not seen throughout.
     """
@@ -97,7 +99,7 @@ def _listening(clip: Clip, pause: np.ndarray, rng: np.random.Generator) -> np.nd
 
 
 def _at_rest(clip: Clip, pause: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Lips (V, 88, 88) that stay as in the clip's quietest frame, and sway, in a pause (V,)."""
+    """Return lips (V, 88, 88) that rest in a pause (V,): the clip's quietest frame, swaying slightly."""
     assert clip.lips is not None
     loudness = np.where(clip.seen, np.square(clip.sound.reshape(len(pause), -1)).mean(1), np.inf)
     rest = clip.lips[int(np.argmin(loudness))].astype(np.int16)
@@ -110,29 +112,23 @@ def _at_rest(clip: Clip, pause: np.ndarray, rng: np.random.Generator) -> np.ndar
 
 
 def _blended(lips: np.ndarray, before: np.ndarray, after: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """Lips (V, 88, 88) at places between two frames each, as `_neighbours` tells them."""
+    """Interpolate lips (V, 88, 88) between the two frames that `_neighbours` gives for each."""
     share = share[:, None, None]
     return np.rint(lips[before] * (1 - share) + lips[after] * share).astype(np.uint8)
 
 
 def _neighbours(length: int, num_frames: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Between which two of ``length`` frames each of ``num_frames`` lies, and how near to the second (0 to 1)."""
+    """Return for each of ``num_frames`` the two of ``length`` frames around it, and the second one's weight."""
     places = ((np.arange(num_frames) + 0.5) * length / num_frames - 0.5).clip(0, length - 1)
     before = places.astype(int)
     return before, np.minimum(before + 1, length - 1), (places - before).astype(np.float32)
 
 
 def _join_lips(parts: Sequence[Clip]) -> np.ndarray | None:
-    """Lips of all parts, black where one has none; None where none has any."""
+    """Join the lips of all parts, black where one has none; None where none has any."""
     if all(part.lips is None for part in parts):
         return None
     sizes = [(len(part.seen), CROP_SIZE, CROP_SIZE) for part in parts]
     return np.concatenate(
         [np.zeros(size, np.uint8) if part.lips is None else part.lips for part, size in zip(parts, sizes, strict=True)]
     )
-
-
-@lru_cache(maxsize=2048)
-def _load(path: Path) -> Clip:
-    """Clips stay in memory once read: about 9 kB for every video frame."""
-    return load_clip(path)

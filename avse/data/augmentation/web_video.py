@@ -1,4 +1,4 @@
-"""What the web does to the picture of a mouth: few pixels, compression in blocks, noise, a shaky crop, lost frames.
+"""Degrade mouth crops as webcams and video platforms do: resolution, block compression, noise, shake, lost frames.
 
 Legend: `V` video frames, `H W` pixels.
 """
@@ -15,7 +15,7 @@ PIXELS = (14, 64)
 
 
 def degrade(mouths: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Mouths uint8 (V, H, W) as a cheap camera and a video platform would hand them on; black frames stay black."""
+    """Degrade mouth crops uint8 (V, H, W) as a webcam and a video platform do; black frames stay black."""
     seen = np.asarray(mouths.any(axis=(1, 2)))
     if not seen.any():
         return mouths

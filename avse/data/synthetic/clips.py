@@ -64,7 +64,7 @@ def mix(target: _Waveform, background: _Waveform, background_db: float) -> tuple
 
 
 def street_noise(seconds: float, seed: int = 0) -> _Waveform:
-    """Four talkers far away, rumble and an electric hum at 16 kHz, `(N,)`."""
+    """Synthesise four talkers far away, rumble and an electric hum at 16 kHz, `(N,)`."""
     rng = np.random.default_rng(seed)
     num_samples = round(seconds * SAMPLE_RATE)
     babble = np.zeros(num_samples)
@@ -79,7 +79,7 @@ def street_noise(seconds: float, seed: int = 0) -> _Waveform:
 
 
 def _pink_noise(num_samples: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Power falls with 3 dB per octave from 80 Hz on; nothing below, where it would only use up the level."""
+    """Synthesise noise whose power falls by 3 dB per octave from 80 Hz on, with nothing below."""
     spectrum = np.fft.rfft(rng.standard_normal(num_samples))
     frequency_hz = np.fft.rfftfreq(num_samples, 1 / SAMPLE_RATE)
     spectrum *= np.where(frequency_hz >= 80, 1 / np.sqrt(np.maximum(frequency_hz, 1)), 0)

@@ -83,7 +83,7 @@ def _frame(degree: float, pose: _Pose, height: int, width: int) -> _Array:
 
 
 def _jaw(rows: _Array, columns: _Array, degree: float, pixels_per_row: float) -> _Array:
-    """Nose to collar at photograph positions ``rows``, ``columns`` `(h, w)`: moved skin, and the mouth's interior."""
+    """Draw nose to collar at photograph positions ``rows``, ``columns`` `(h, w)`: moved skin, and the open mouth."""
     lips = _move_lips(columns, degree)
     picture = _sample(_unwarp(rows, lips), columns)
     inside = np.minimum(rows - lips.new_upper, lips.new_lower - rows) * pixels_per_row + 0.5
@@ -94,7 +94,7 @@ def _jaw(rows: _Array, columns: _Array, degree: float, pixels_per_row: float) ->
 
 
 def _head_movement(num_frames: int, seed: int) -> Iterator[_Pose]:
-    """Slow sways of a seated talker: each coordinate is the sum of three slow sines with seeded phases."""
+    """Return the slow sways of a seated talker: each coordinate is the sum of three slow sines with seeded phases."""
     rng = np.random.default_rng(seed)
     seconds = np.arange(num_frames)[:, None, None] / VIDEO_FPS
     rates_hz = rng.uniform(0.08, 0.5, (3, 4))
@@ -104,7 +104,7 @@ def _head_movement(num_frames: int, seed: int) -> Iterator[_Pose]:
 
 
 def _camera(pose: _Pose, height: int, width: int) -> tuple[_Array, _Array]:
-    """Matrix `(2, 2)` and origin `(2,)` that map a pixel (row, column) to its place on the photograph at rest."""
+    """Return matrix `(2, 2)` and origin `(2,)` that map a pixel (row, column) to the photograph at rest."""
     scale = _VIEW_HEIGHT / height * pose.zoom
     cosine, sine = scale * np.cos(pose.angle), scale * np.sin(pose.angle)
     matrix = np.array([[cosine, sine], [-sine, cosine]])
@@ -113,7 +113,7 @@ def _camera(pose: _Pose, height: int, width: int) -> tuple[_Array, _Array]:
 
 
 def _background(matrix: _Array, origin: _Array, height: int, width: int) -> Image.Image:
-    """The photograph at rest. Pillow counts from the corner of a pixel and in (x, y), the rest from its middle."""
+    """Warp the photograph at rest. Pillow counts from the corner of a pixel and in (x, y), the rest from its middle."""
     photograph = Image.fromarray(_photograph())
     matrix, origin = matrix * _ENLARGEMENT, (origin - (_PATCH_ROWS[0], _PATCH_COLUMNS[0])) * _ENLARGEMENT
     origin = origin + 0.5 - matrix @ (0.5, 0.5)
@@ -123,7 +123,7 @@ def _background(matrix: _Array, origin: _Array, height: int, width: int) -> Imag
 
 
 def _jaw_window(matrix: _Array, origin: _Array, height: int, width: int) -> tuple[slice, slice]:
-    """The part of the frame in which the mouth moves anything."""
+    """Return the part of the frame in which the mouth moves anything."""
     middle = (_LIP_COLUMNS[0] + _LIP_COLUMNS[-1]) / 2
     reach = (middle - _JAW_HALF_WIDTH, middle + _JAW_HALF_WIDTH)
     corners = np.array([(row, column) for row in (_NOSE_ROW, _COLLAR_ROW) for column in reach])
@@ -148,7 +148,7 @@ def _move_lips(columns: _Array, degree: float) -> _Lips:
 
 
 def _unwarp(rows: _Array, lips: _Lips) -> _Array:
-    """Photograph row whose skin is seen at ``rows``: linear between nose, lips, chin and collar."""
+    """Return the photograph row whose skin is seen at ``rows``: linear between nose, lips, chin and collar."""
 
     def stretch(start: _Array | float, end: _Array | float, to_start: _Array | float, to_end: _Array | float) -> _Array:
         return to_start + (rows - start) / (end - start) * (to_end - to_start)
@@ -168,7 +168,7 @@ def _unwarp(rows: _Array, lips: _Lips) -> _Array:
 
 
 def _interior(rows: _Array, columns: _Array, lips: _Lips, mouth: _Array, degree: float) -> _Array:
-    """Colours `(pixels, 3)` between the lips: the upper teeth hang from the upper lip, dark and tongue below."""
+    """Return colours `(pixels, 3)` between the lips: the upper teeth hang from the upper lip, dark and tongue below."""
     depth = rows - lips.new_upper[mouth]
     teeth_length = (lips.lower - lips.upper)[mouth]
     behind = np.clip(depth - teeth_length + 1.2, 0, 1)[:, None]
@@ -183,7 +183,7 @@ def _interior(rows: _Array, columns: _Array, lips: _Lips, mouth: _Array, degree:
 
 @lru_cache(maxsize=1)
 def _photograph() -> _Array:
-    """The part of the photograph that frames can show, `(H, W, 3)`, enlarged so that linear sampling stays sharp."""
+    """Return the part of the photograph that frames can show, `(H, W, 3)`, enlarged for sharp linear sampling."""
     try:
         from skimage.data import astronaut
     except ImportError as error:
@@ -197,7 +197,7 @@ def _photograph() -> _Array:
 
 
 def _sample(rows: _Array, columns: _Array) -> _Array:
-    """Colours `(..., 3)` of the photograph at fractional positions."""
+    """Sample colours `(..., 3)` of the photograph at fractional positions."""
     places = np.stack([(rows - _PATCH_ROWS[0]) * _ENLARGEMENT, (columns - _PATCH_COLUMNS[0]) * _ENLARGEMENT])
     photograph = _photograph()
     channels = [

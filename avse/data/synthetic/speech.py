@@ -93,7 +93,7 @@ _CONSONANTS = (
 def speak(
     seconds: float, sample_rate: int = 16000, seed: int = 0, pitch_hz: float = 120.0, tract_scale: float = 1.0
 ) -> Utterance:
-    """Babble of one talker: syllables at about 4 a second in phrases with pauses; the same seed, the same samples.
+    """Synthesise babble of one talker: about 4 syllables a second in phrases with pauses, determined by the seed.
 
     ``pitch_hz`` is the talker's mean pitch; ``tract_scale`` multiplies all formants (1.0 a man, 1.15 a woman).
     UsageError for less than 0.2 s or a sample rate under 8 kHz or not a multiple of 200 Hz.
@@ -115,7 +115,7 @@ def speak(
 
 
 def _babble(num_steps: int, rng: np.random.Generator) -> list[_Segment]:
-    """Phrases of 4 to 9 syllables, whose pitch sinks towards the end, with pauses between."""
+    """Draw phrases of 4 to 9 syllables, whose pitch sinks towards the end, with pauses between."""
     pause_at_start = rng.uniform(0.08, 0.2)
     segments = [_Segment(pause_at_start, _NEUTRAL, lips=0.02)]
     while sum(segment.seconds for segment in segments) * CONTROLS_PER_SECOND < num_steps:
@@ -129,7 +129,7 @@ def _babble(num_steps: int, rng: np.random.Generator) -> list[_Segment]:
 
 
 def _syllable(pitch: float, slowness: float, rng: np.random.Generator) -> list[_Segment]:
-    """Onset, vowel and sometimes a coda; every third syllable or so is stressed: longer, louder, higher, wider."""
+    """Draw onset, vowel and sometimes a coda; about every third syllable is stressed: longer, louder, higher, wider."""
     stress = rng.choice([0.85, 1.0, 1.2], p=[0.4, 0.3, 0.3])
     onset = _CONSONANTS[rng.integers(len(_CONSONANTS))] if rng.random() < 0.92 else ()
     vowel = _VOWELS[rng.integers(len(_VOWELS))]
@@ -201,7 +201,7 @@ def _set_level(waveform: _Array, rms: float = 0.07, peak: float = 0.7) -> _Array
 
 
 def _glottal_pulses(pitch_hz: _Array, sample_rate: int, rng: np.random.Generator) -> _Array:
-    """Flow derivative of the glottis, Klatt's polynomial pulse: open for 60 % of the period, then shut at once."""
+    """Compute the flow derivative of the glottis, Klatt's polynomial pulse: open for 60 % of the period."""
     wobble = gaussian_filter1d(rng.standard_normal(len(pitch_hz)), 0.01 * sample_rate)
     pitch_hz = pitch_hz * (1 + 0.012 * wobble / wobble.std())
     phase = np.cumsum(pitch_hz / sample_rate) % 1.0
@@ -210,7 +210,7 @@ def _glottal_pulses(pitch_hz: _Array, sample_rate: int, rng: np.random.Generator
 
 
 def _formant_sections(formants_hz: _Array, sample_rate: int) -> _Array:
-    """Cascade of resonators with unit gain at 0 Hz, `(T, S, 6)`: three that move and two that stay."""
+    """Return a cascade of resonators with unit gain at 0 Hz, `(T, S, 6)`: three that move and two that stay."""
     scale = formants_hz.mean() / np.mean(_NEUTRAL)
     fixed_hz = np.broadcast_to(np.array([3500.0, 4500.0]) * scale, (len(formants_hz), 2))
     frequencies_hz = np.concatenate([formants_hz, fixed_hz], axis=1)
@@ -226,7 +226,7 @@ def _formant_sections(formants_hz: _Array, sample_rate: int) -> _Array:
 
 
 def _hiss_section(centre_hz: _Array, sample_rate: int) -> _Array:
-    """One broad resonator with unit gain at its centre and none at 0 Hz, `(T, 1, 6)`."""
+    """Return one broad resonator with unit gain at its centre and none at 0 Hz, `(T, 1, 6)`."""
     radius = np.exp(-np.pi * (400.0 + 0.2 * centre_hz) / sample_rate)
     sections = np.zeros((len(centre_hz), 1, 6))
     sections[:, 0, 0] = (1 - radius**2) / 2
