@@ -1,4 +1,4 @@
-"""Is this machine fit for avse? What is there, what is missing, and what to type for it."""
+"""Check whether this machine can run avse: what is installed, what is missing, and what to type for it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NEEDED_DECODERS = frozenset({"h264", "aac", "pcm_s16le", "rawvideo"})
 USUAL_DECODERS = NEEDED_DECODERS | {"hevc", "vp8", "vp9", "av1", "mpeg2video", "mpeg4", "mjpeg", "prores"}
 USUAL_DECODERS |= {"mp3", "opus", "vorbis", "ac3", "eac3", "flac"}
 SOFTWARE_AV1 = frozenset({"libdav1d", "libaom-av1"})
-NEEDED_ENCODERS = frozenset({"aac", "flac"})
+NEEDED_ENCODERS = frozenset({"aac", "flac", "libmp3lame", "libopus", "libvorbis"})
 EXTRAS = {
     "train": ("avse train", ("lightning", "tensorboard", "yaml", "sklearn", "matplotlib")),
     "ray": ("avse batch --engine ray", ("ray", "fsspec")),
@@ -36,7 +36,7 @@ EXTRAS = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at: ``state`` is ok, absent (optional), warning, or missing (needed); ``hint``: what to type."""
+    """Hold one result: ``state`` is ok, absent (optional), warning, or missing (needed); ``hint`` is what to type."""
 
     name: str
     state: str
@@ -45,7 +45,7 @@ class Finding:
 
 
 def versions() -> dict[str, str]:
-    """What a bug report should name. Loads neither torch nor onnxruntime."""
+    """Return the versions that a bug report should name. Loads neither torch nor onnxruntime."""
     packages = ("torch", "torchaudio", "onnxruntime", "numpy")
     return {
         "avse": __version__,
@@ -57,7 +57,7 @@ def versions() -> dict[str, str]:
 
 
 def examine() -> list[Finding]:
-    """Look at everything; a look that fails is itself a finding."""
+    """Run all checks; one that fails is itself a finding."""
     checks: list[Callable[[], Iterator[Finding]]] = [
         _python, _torch, _torchaudio, _gpu, _ffmpeg, _codecs, _detector, _models, _memory, _disk, _extras,
     ]  # fmt: skip
@@ -65,7 +65,7 @@ def examine() -> list[Finding]:
 
 
 def is_fit(findings: list[Finding]) -> bool:
-    """Whether nothing that is needed is missing."""
+    """Return whether nothing that is needed is missing."""
     return all(finding.state != MISSING for finding in findings)
 
 
@@ -97,7 +97,7 @@ def _torch() -> Iterator[Finding]:
 
 
 def _torchaudio() -> Iterator[Finding]:
-    """Without torchaudio lips cannot be compared with the sound; one of another version may do, if it loads."""
+    """Check torchaudio, which AV correlation needs; another version than that of torch may do, if it loads."""
     ours, wanted = _installed("torchaudio"), _installed("torch")
     if ours is None or wanted is None:
         yield Finding("torchaudio", MISSING, "not installed", "Type: pip install torchaudio")
@@ -128,7 +128,7 @@ def _gpu() -> Iterator[Finding]:
 
 
 def _why_no_gpu(cuda: str | None) -> tuple[str, str]:
-    """Reason and hint, from the likeliest cause to the least."""
+    """Return reason and hint, from the likeliest cause to the least."""
     if not Path("/proc/driver/nvidia/version").exists():
         return "no NVIDIA driver is loaded; the CPU is used", ""
     if cuda is None:
@@ -140,7 +140,7 @@ def _why_no_gpu(cuda: str | None) -> tuple[str, str]:
 
 
 def _ffmpeg() -> Iterator[Finding]:
-    """Which ffmpeg is used, why, and which one on the PATH is not."""
+    """Check which ffmpeg is used, and say why, and which one on the PATH is not."""
     from avse.io.ffmpeg_binary import REINSTALL, find_ffmpeg
 
     binary, version = find_ffmpeg(), _ffmpeg_version()
@@ -230,7 +230,7 @@ def _plain(version: str) -> str:
 
 
 def _ffmpeg_version() -> str | None:
-    """Version and path; None if there is none that runs."""
+    """Return version and path; None if there is none that runs."""
     from avse.io.ffmpeg import ffmpeg_exe
 
     try:
@@ -243,7 +243,7 @@ def _ffmpeg_version() -> str | None:
 
 
 def _listed(kind: str) -> set[str]:
-    """Names of the decoders or encoders that this ffmpeg has."""
+    """Return the names of the decoders or encoders that this ffmpeg has."""
     from avse.io.ffmpeg import ffmpeg_exe
 
     command = [ffmpeg_exe(), "-hide_banner", kind]
@@ -252,7 +252,7 @@ def _listed(kind: str) -> set[str]:
 
 
 def _available_memory() -> float | None:
-    """Bytes that the machine has free, within the limit of the container; None where Linux does not say."""
+    """Return the bytes of free memory, within the limit of the container; None where Linux does not say."""
     told = Path("/proc/meminfo").read_text(encoding="ascii") if Path("/proc/meminfo").exists() else ""
     found = re.search(r"MemAvailable:\s+(\d+) kB", told)
     limit = Path("/sys/fs/cgroup/memory.max")

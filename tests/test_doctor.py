@@ -158,9 +158,9 @@ def test_gpu_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_ffmpeg_that_lacks_decoders(tmp_path: Path, use_ffmpeg: Callable[[Path], None]) -> None:
     every = " ".join(doctor.USUAL_DECODERS)
-    use_ffmpeg(fake_ffmpeg(tmp_path / "whole", f"{every} libdav1d", "aac flac"))
+    use_ffmpeg(fake_ffmpeg(tmp_path / "whole", f"{every} libdav1d", "aac flac libmp3lame libopus libvorbis"))
     assert only(doctor._codecs).state == OK
-    use_ffmpeg(fake_ffmpeg(tmp_path / "lesser", every.replace("hevc", ""), "aac flac"))
+    use_ffmpeg(fake_ffmpeg(tmp_path / "lesser", every.replace("hevc", ""), "aac flac libmp3lame libopus libvorbis"))
     finding = only(doctor._codecs)
     assert (finding.state, finding.detail) == (WARNING, "missing: av1 hevc")
     use_ffmpeg(fake_ffmpeg(tmp_path / "empty"))

@@ -68,7 +68,7 @@ def survey(
     Args:
         folder: a folder or an fsspec URL; names in a list are relative to it.
         output: folder or URL of the mirrored tree; what lies in it is no input.
-        suffix: of the outputs: .wav, .flac, .mp4, .mkv or .mov; or "keep", each recording's own where it can be
+        suffix: of the outputs, one that avse can write; or "keep", each recording's own where it can be
             written, else .mkv for pictures and .wav for sound.
         each_person: each recording becomes a folder with a file for each person.
         pattern: only names, or whole paths below the folder, that match it (``*.mp4``, ``monday/*``).

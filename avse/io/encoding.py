@@ -21,7 +21,7 @@ SETTINGS_HINT = "Leave --bitrate away for one that suits speech."
 
 @dataclass(frozen=True)
 class OutputSettings:
-    """How an output is written.
+    """Hold how an output is written.
 
     Attributes:
         bitrate_kbps: bit rate of a lossy output in kbit/s; None takes one that suits speech.
@@ -41,7 +41,7 @@ class OutputSettings:
             raise UsageError(f"--bitrate {self.bitrate_kbps:g} is out of range.", "Use 6 to 1024 kbit/s, such as 96.")
 
     def check(self, suffix: str) -> None:
-        """UsageError for settings that do not go with an output of that suffix."""
+        """Raise UsageError for settings that do not go with an output of that suffix."""
         kind = FILE_TYPES[suffix.lower()]
         if self.is_lenient:
             return
@@ -60,7 +60,7 @@ DEFAULT_SETTINGS = OutputSettings()
 
 
 def check_audio_fits(audio: AudioStream, suffix: str) -> None:
-    """InputError where files of that kind cannot hold such audio as it is."""
+    """Raise InputError where files of that kind cannot hold such audio as it is."""
     kind = FILE_TYPES[suffix.lower()]
     lossless = ".mkv" if kind.is_video else ".wav"
     if audio.num_channels > kind.max_channels:

@@ -16,14 +16,14 @@ REINSTALL = "Type: pip install --force-reinstall imageio-ffmpeg"
 
 @dataclass(frozen=True)
 class Binary:
-    """An ffmpeg executable, and why it is the one: ``AVSE_FFMPEG``, ``bundled`` or ``PATH``."""
+    """Hold the path of an ffmpeg executable, and why it is the one: ``AVSE_FFMPEG``, ``bundled`` or ``PATH``."""
 
     path: str
     source: str
 
     @property
     def remedy(self) -> str:
-        """What to type if it does not start."""
+        """Return what to type if it does not start."""
         return f"Type: unset {VARIABLE}; the bundled ffmpeg is then used." if self.source == VARIABLE else REINSTALL
 
 

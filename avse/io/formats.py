@@ -15,7 +15,7 @@ _MP3_RATES = frozenset({8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 4
 
 @dataclass(frozen=True)
 class FileType:
-    """What a suffix stands for.
+    """Hold what a suffix stands for.
 
     Attributes:
         suffix: in lower case, with its dot.

@@ -35,13 +35,13 @@ class TimeBudget:
 
     @property
     def is_exceeded(self) -> bool:
-        """Whether more time was spent than is allowed."""
+        """Return whether more time was spent than is allowed."""
         return self.spent > self.seconds
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a recording may ask for.
+    """Hold what a recording may ask for.
 
     Attributes:
         max_seconds: length, claimed or decoded, in seconds.
@@ -85,14 +85,14 @@ class Limits:
         return replace(self, max_memory_megabytes=min(wanted, most))
 
     def check_seconds(self, path: Path, seconds: float) -> None:
-        """InputError for a recording of that length, or one that has gone on for so long."""
+        """Raise InputError for a recording of that length, or one that has gone on for so long."""
         if seconds > self.max_seconds:
             raise InputError(
                 f"{path} is longer than {self.max_seconds:g} s.", "Allow more with --max-seconds, or cut it first."
             )
 
     def check_size(self, path: Path, num_bytes: int) -> None:
-        """InputError for a file of that size, or a stream of which so much has come."""
+        """Raise InputError for a file of that size, or a stream of which so much has come."""
         if num_bytes > self.max_megabytes * MEGABYTE:
             raise InputError(f"{path} is larger than {self.max_megabytes:g} MB.", "Allow more with --max-megabytes.")
 

@@ -1,4 +1,4 @@
-"""Sound from ffmpeg whose packets bear their time, in Matroska (RFC 8794, RFC 9559): where some are missing, silence.
+"""Demux audio from ffmpeg whose packets bear their time, in Matroska (RFC 8794, RFC 9559), and fill gaps with silence.
 
 Legend: `C` channels, `N` samples.
 """
@@ -13,19 +13,19 @@ import numpy as np
 from avse.errors import InputError
 
 LEAST_GAP_SECONDS = 0.1
-"""Clocks of recorders are no finer than that; what is missing counts together until it is as much."""
+"""Timestamps of recorders are no finer than that; what is missing adds up until it is as much."""
 
 MOST_BACK_SECONDS, MOST_AHEAD_SECONDS = 5.0, 3600.0
-"""A clock that jumps further is wrong."""
+"""Timestamps that jump further are wrong."""
 MOST_DRIFT = 0.01
-"""By how much a clock that is no more than inexact may lag behind the samples, per sample."""
+"""By how much timestamps that are merely inexact may lag behind the samples, per sample."""
 MEND = "Parts of it were joined byte by byte, or are missing. Mend it first: ffmpeg -i FILE -c copy MENDED.mkv"
 
 _SEGMENT, _CLUSTER, _TIMESTAMP, _SIMPLE_BLOCK = 0x18538067, 0x1F43B675, 0xE7, 0xA3
 
 
 def fill_gaps(pipe: IO[bytes], sample_rate: int, num_channels: int) -> Iterator[np.ndarray]:
-    """Blocks (N, C) of a sound of 32-bit floats, as it was decoded: nothing is dropped, and only silence is put in.
+    """Yield decoded audio in blocks (N, C) of 32-bit floats: nothing is dropped, and only silence is inserted.
 
     What is no number counts as silence too. InputError where the clock jumps by more than a recorder would miss.
     """
@@ -50,7 +50,7 @@ def fill_gaps(pipe: IO[bytes], sample_rate: int, num_channels: int) -> Iterator[
 
 
 def _packets(pipe: IO[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Time in milliseconds, and content, of every packet of a file of one track."""
+    """Yield time in milliseconds, and content, of every packet of a file of one track."""
     cluster_begins = 0
     while (name := _number(pipe, keep_marker=True)) is not None:
         size = _number(pipe)
@@ -66,7 +66,7 @@ def _packets(pipe: IO[bytes]) -> Iterator[tuple[int, bytes]]:
 
 
 def _number(pipe: IO[bytes], keep_marker: bool = False) -> int | None:
-    """A number of variable length, whose first bit that is set says how long it is; None at the end."""
+    """Read a number of variable length, whose first bit that is set says how long it is; None at the end."""
     first = pipe.read(1)
     if not first:
         return None

@@ -14,7 +14,7 @@ from avse.io.stream_info import FileInfo
 
 
 class Notice(NamedTuple):
-    """Something that the user should know about a file: a short code for programs, and a sentence."""
+    """Hold what the user should know about a file: a short code for programs, and a sentence."""
 
     code: str
     text: str
@@ -22,7 +22,7 @@ class Notice(NamedTuple):
 
 @dataclass(frozen=True)
 class AudioStream:
-    """An audio track.
+    """Describe an audio track.
 
     Attributes:
         sample_rate: in Hz.
@@ -41,7 +41,7 @@ class AudioStream:
 
 @dataclass(frozen=True)
 class VideoStream:
-    """The video track that is used, as displayed (rotated, square pixels), and when it starts on the file's clock."""
+    """Describe the video track in use, as displayed (rotated, square pixels), and its start on the file's clock."""
 
     width: int
     height: int
@@ -50,7 +50,7 @@ class VideoStream:
 
 @dataclass(frozen=True)
 class Recording:
-    """A recording, its two tracks, and how long it claims to be in seconds (0 if it does not say).
+    """Hold a recording, its two tracks, and how long it claims to be in seconds (0 if it does not say).
 
     Attributes:
         audio_track: which of the audio tracks is used, counted from 1; ``audio_tracks`` is how ffmpeg describes them.
@@ -89,7 +89,7 @@ class Recording:
 
 @dataclass(frozen=True)
 class InMemoryRecording(Recording):
-    """A recording that is in memory already: sound (N, C), and a picture, grey (V, H, W) or RGB (V, H, W, 3) uint8.
+    """Hold a recording that is in memory: audio (N, C), and a picture, grey (V, H, W) or RGB (V, H, W, 3) uint8.
 
     ``order`` names the frame that is shown in each 25th of a second, from where the sound starts.
     """

@@ -77,7 +77,7 @@ def replace_audio(media: Recording, sound: Path, output: Path, settings: OutputS
 
 
 def check_video_fits(media: Recording, suffix: str) -> None:
-    """InputError where files of that kind cannot hold that picture: a frame of it is tried, and written nowhere."""
+    """Raise InputError where files of that kind cannot hold that picture; a frame is tried, and written nowhere."""
     suffix = suffix.lower()
     arguments = [
         *input_arguments(media.path, media.limits), "-map", "0:V:0", "-c", "copy", "-frames:v", "1",

@@ -17,7 +17,7 @@ _END = ("Stream mapping:", "Output #0", "At least one output", "Press [q]")
 
 @dataclass
 class StreamInfo:
-    """One track: its number among all tracks, kind, ffmpeg's description, language ("" if not known), flags, tags."""
+    """Describe a track: its number among all, kind, ffmpeg's description, language ("" if not known), flags, tags."""
 
     index: int
     kind: str
@@ -29,28 +29,28 @@ class StreamInfo:
 
     @property
     def codec(self) -> str:
-        """Name of the codec, such as h264, or none where ffmpeg does not know it."""
+        """Return the name of the codec, such as h264, or none where ffmpeg does not know it."""
         return re.split(r"[ ,]", self.description, maxsplit=1)[0]
 
     @property
     def is_cover(self) -> bool:
-        """Whether this is a still picture that goes with the file, such as the cover of a record."""
+        """Return whether this is a still picture that goes with the file, such as the cover of a record."""
         return "attached pic" in self.flags
 
     @property
     def is_default(self) -> bool:
-        """Whether players choose this track among those of its kind."""
+        """Return whether players choose this track among those of its kind."""
         return "default" in self.flags
 
     @property
     def title(self) -> str:
-        """Name of the track as an editor shows it."""
+        """Return the name of the track as an editor shows it."""
         return next((self.tags[key] for key in ("title", "name") if self.tags.get(key)), "")
 
 
 @dataclass
 class FileInfo:
-    """A file: claimed length in seconds (0 if it does not say), whether that is a guess, tags, chapters and tracks."""
+    """Describe a file: claimed length in seconds (0 if unknown), whether that is a guess, tags, chapters and tracks."""
 
     duration_seconds: float = 0.0
     duration_is_estimated: bool = False
@@ -64,7 +64,7 @@ class FileInfo:
 
     @property
     def pictures(self) -> list[StreamInfo]:
-        """Tracks of moving pictures, without covers."""
+        """Return the tracks of moving pictures, without covers."""
         return [stream for stream in self.of_kind(VIDEO) if not stream.is_cover]
 
 

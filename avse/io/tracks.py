@@ -15,7 +15,7 @@ _MADE_ANEW = ("tmcd", "(text /", "(chap")
 
 @dataclass(frozen=True)
 class OutputTrack:
-    """A track of the output: the one of the input that it comes from, its codec, and whether it is the new audio."""
+    """Describe a track of the output: the track of the input, its codec, and whether it is the new audio."""
 
     stream: StreamInfo
     codec: str = "copy"

@@ -79,7 +79,7 @@ def to_bytes(block: np.ndarray, subtype: str) -> bytes:
 
 
 class WavWriter:
-    """A WAV file of known length that is being written; a context manager.
+    """Write a WAV file of known length; a context manager.
 
     Raises:
         OSError: the disk is full, or the like.

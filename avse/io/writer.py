@@ -124,7 +124,7 @@ def open_audio_file(
 
 @contextlib.contextmanager
 def reraise_write_errors() -> Iterator[None]:
-    """AvseError for an audio file that cannot be written: MissingError (exit code 3) where the disk is full."""
+    """Raise AvseError for an audio file that cannot be written: MissingError (exit code 3) where the disk is full."""
     try:
         yield
     except (soundfile.SoundFileError, OSError) as error:
