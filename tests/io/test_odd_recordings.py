@@ -72,8 +72,8 @@ def test_channels_stay_apart_under_a_picture(see_through: Path, tmp_path: Path, 
     ("suffix", "sample_rate", "num_channels", "said"),
     [
         (".mkv", 16000, 10, "cannot hold 10 channels"),
-        (".mp4", 192000, 1, "cannot hold sound of 192000 Hz"),
-        (".mov", 37800, 1, "cannot hold sound of 37800 Hz"),
+        (".mp4", 192000, 1, "cannot hold audio of 192000 Hz"),
+        (".mov", 37800, 1, "cannot hold audio of 37800 Hz"),
     ],
 )
 def test_what_would_not_fit_under_the_picture_is_said_first(
@@ -104,7 +104,7 @@ def test_sound_beyond_full_scale_is_told(see_through: Path, tmp_path: Path) -> N
     sound = coloured_noise(16000)
     soundfile.write(tmp_path / "hot.wav", sound * 4 / np.abs(sound).max(), 16000, "FLOAT")
     soundfile.write(tmp_path / "full.wav", sound / np.abs(sound).max(), 16000, "FLOAT")
-    output = tmp_path / "out.wav"
+    output = tmp_path / "out.flac"  # a .wav would keep the floats
     assert "12 dB beyond full scale" in avse.enhance(tmp_path / "hot.wav", output, model=see_through).note
     unclipped = [
         avse.enhance(tmp_path / "hot.wav", model=see_through),
