@@ -21,6 +21,7 @@ from .prepare import prepare
 from .samples import samples
 from .style import App, Group
 from .train import train
+from .ui import ui
 
 app = App(
     cls=Group,
@@ -70,6 +71,7 @@ app.command(rich_help_panel=RECORDINGS)(demo)
 app.command(rich_help_panel=RECORDINGS)(enhance)
 app.command(rich_help_panel=RECORDINGS)(faces)
 app.command(rich_help_panel=RECORDINGS)(batch)
+app.command(rich_help_panel=RECORDINGS)(ui)
 app.command(rich_help_panel=MEASURING)(mix)
 app.command(rich_help_panel=MEASURING)(evaluate)
 app.command(rich_help_panel=MEASURING)(bench)

@@ -1,0 +1,95 @@
+"""Files of an enhanced voice: for the players of the page, and to download. Nothing is computed by the network again.
+
+Legend: `C` channels, `N` samples.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from avse.dsp.windowing import BLOCK_SECONDS
+from avse.enhancement.loudness import check_loudness, normalised
+from avse.enhancement.validation import check_strength, check_tracks
+from avse.errors import UsageError
+from avse.io import reader
+from avse.io.formats import AUDIO_OUTPUTS, VIDEO_OUTPUTS
+from avse.io.writer import write_output
+from avse.reports.enhancement import enhancement_report
+from avse.ui.session import Enhanced
+
+PAGE = ".html"
+
+
+def choices(has_video: bool) -> list[str]:
+    """Return the suffixes that a result can be downloaded as."""
+    return [".wav", *sorted((AUDIO_OUTPUTS | (VIDEO_OUTPUTS if has_video else set())) - {".wav"}), PAGE]
+
+
+def export(
+    enhanced: Enhanced, folder: Path, suffix: str, strength: float = 1.0, loudness_lufs: float | None = None
+) -> Path:
+    """Write ``NAME.enhanced.SUFFIX`` as ``avse enhance`` writes it with the same options, and return its path.
+
+    Args:
+        suffix: one of `choices`; .html is the report.
+        strength: as `avse.enhance` takes it; below 1 the original is mixed in, to the rounding of 32-bit floats.
+        loudness_lufs: target integrated loudness, or None.
+
+    Raises:
+        UsageError: an option cannot be used. InputError: the format cannot hold the audio or the video.
+    """
+    check_strength(strength)
+    check_loudness(loudness_lufs)
+    recording = enhanced.pipeline.recording
+    if suffix not in choices(recording.video is not None):
+        raise UsageError(f"{recording.path.name} cannot become a '{suffix}' file.", "Choose another format.")
+    if suffix == PAGE:
+        return _write_report(enhanced, folder, strength, loudness_lufs)
+    target = folder / f"{recording.path.stem}.enhanced{suffix}"
+    check_tracks(recording, target)
+    sound = recording.sound
+    blocks = mixed(enhanced, strength)
+    with normalised(blocks, sound.sample_rate, sound.num_channels, loudness_lufs, folder) as (loud, _):
+        write_output(target, recording, enhanced.pipeline.stats.num_samples, loud)
+    return target
+
+
+def mixed(enhanced: Enhanced, strength: float) -> Iterator[np.ndarray]:
+    """Yield blocks (N, C) of the voice with (1 - strength) of the background: what was taken away."""
+    for original, voice in pairs(enhanced):
+        yield voice if strength == 1 else original + np.float32(strength) * (voice - original)
+
+
+def pairs(enhanced: Enhanced) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield blocks (N, C) of the recording and of the voice at the same time."""
+    recording = enhanced.pipeline.recording
+    sound = recording.sound
+    with soundfile.SoundFile(os.fsencode(enhanced.voice)) as file:
+        for block in reader.read_audio(recording, BLOCK_SECONDS, sound.sample_rate, sound.num_channels):
+            voice = file.read(len(block), dtype="float32", always_2d=True)
+            yield block[: len(voice)], voice
+
+
+def write_pair(enhanced: Enhanced, path: Path) -> None:
+    """Write the mean of the channels before (left) and after (right) as one WAV file of 16 bits.
+
+    A player that mixes its two channels hears any strength at once, and both never drift apart.
+    """
+    rate = enhanced.pipeline.recording.sound.sample_rate
+    with soundfile.SoundFile(os.fsencode(path), "w", rate, 2, "PCM_16", format="WAV") as file:
+        for original, voice in pairs(enhanced):
+            both = np.stack([original.mean(1), voice.mean(1)], axis=1)
+            file.write(np.clip(both, -1.0, 1.0))
+
+
+def _write_report(enhanced: Enhanced, folder: Path, strength: float, loudness_lufs: float | None) -> Path:
+    recording, result = enhanced.pipeline.recording, enhanced.result
+    after = export(enhanced, folder, ".wav", strength, loudness_lufs)
+    facts = result.as_dict() | {"input": recording.path.name, "output": after.name}
+    page = folder / f"{recording.path.stem}.report{PAGE}"
+    return enhancement_report(facts, recording.path, after, page, result.thumbnail, result.seen_seconds)

@@ -1,0 +1,93 @@
+"""The faces of a recording as the page shows them: numbered boxes over a frame, and a picture of each."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from avse.active_speaker.selection import select_face
+from avse.enhancement.pipeline import Pipeline
+from avse.faces.thumbnail import face_thumbnail
+from avse.faces.tracking import Track
+from avse.io import reader
+from avse.reports.page import data_uri
+
+FRAME_WIDTH = 960
+
+
+@dataclass(frozen=True)
+class FaceCard:
+    """Hold what is shown of a face; ``box`` is (left, top, width, height) in percent of the frame, if it is in it."""
+
+    number: int
+    about: str
+    picture: str
+    box: tuple[float, ...] | None
+
+
+@dataclass(frozen=True)
+class FacePicture:
+    """Hold the frame with the most faces as a data URI, a card for each face, and the number of the active one."""
+
+    frame: str
+    cards: list[FaceCard]
+    active: int
+
+
+def picture_faces(pipeline: Pipeline) -> FacePicture | None:
+    """Return pictures of the faces that a pipeline has found; None where there is none."""
+    scene = pipeline.selection.scene
+    if not scene.tracks:
+        return None
+    index = _fullest_frame(scene.tracks)
+    frame = next(islice(reader.read_frames(pipeline.recording), index, None), None)
+    cards = [
+        FaceCard(
+            k + 1, describe(scene.facts(k, pipeline.stats.num_frames)), _thumbnail(pipeline, track),
+            None if frame is None else _box(track, index, frame.shape),
+        )
+        for k, track in enumerate(scene.tracks)
+    ]  # fmt: skip
+    active = select_face(scene, "active")
+    return FacePicture("" if frame is None else _encode(frame), cards, 1 if active is None else active + 1)
+
+
+def describe(facts: dict[str, Any]) -> str:
+    """Say in a few words where a face is, and how much of the time it speaks."""
+    share = facts.get("mouth_moves_share")
+    speaks = "" if share is None else f", mouth moves {share:.0%} of the time"
+    return f"{facts['position']}, seen {facts['seen_share']:.0%}{speaks}"
+
+
+def _fullest_frame(tracks: list[Track]) -> int:
+    indices, counts = np.unique(np.concatenate([track.frames for track in tracks]), return_counts=True)
+    return int(indices[np.argmax(counts)])
+
+
+def _box(track: Track, index: int, shape: tuple[int, ...]) -> tuple[float, ...] | None:
+    if index not in track.frames:
+        return None
+    left, top, right, bottom = track.faces[track.frames.index(index)].box
+    height, width = shape[:2]
+    return tuple(
+        round(100 * float(value), 2)
+        for value in (left / width, top / height, (right - left) / width, (bottom - top) / height)
+    )
+
+
+def _encode(frame: np.ndarray) -> str:
+    picture = Image.fromarray(np.ascontiguousarray(frame))
+    picture.thumbnail((FRAME_WIDTH, FRAME_WIDTH))
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=85)
+    return data_uri("image/jpeg", file.getvalue())
+
+
+def _thumbnail(pipeline: Pipeline, track: Track) -> str:
+    picture = face_thumbnail(pipeline.recording, track)
+    return data_uri("image/png", picture) if picture else ""

@@ -1,0 +1,199 @@
+"""The page: its components, and what happens when one of them is used."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from avse.errors import AvseError, InputError, UsageError, one_line
+from avse.io.formats import FILE_TYPES
+from avse.progress import Report
+from avse.ui import export, faces, render
+from avse.ui.progress import Work
+from avse.ui.session import CancelledError, Session, Studio
+
+TITLE = "avse: the voice of the face you choose"
+QUEUE = "work"
+LOUDNESS = [("As it is", 0), ("-14 LUFS, streaming", -14), ("-16 LUFS, podcasts", -16), ("-23 LUFS, broadcast", -23)]
+CANCELLED = "Cancelled; nothing was kept."
+Updates = dict[Any, Any]
+
+
+class Page:
+    """Lay out the page for one server; every visitor has a `Session`."""
+
+    def __init__(self, studio: Studio, recording: Path | None = None) -> None:
+        self.studio, self.recording = studio, recording
+        with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(600, 3600)) as self.blocks:
+            self.session = gr.State(None, delete_callback=_close)
+            gr.HTML("<h1>The voice of the face you choose</h1>")
+            self._lay_out_recording()
+            self._lay_out_faces()
+            self._lay_out_result()
+        with self.blocks:
+            self._connect()
+
+    def _lay_out_recording(self) -> None:
+        kinds = sorted(FILE_TYPES)
+        label = "Film or sound recording: drop it here, or choose it"
+        self.upload = gr.File(label=label, file_types=kinds, height=140, visible=self.recording is None)
+        self.status = gr.HTML()
+
+    def _lay_out_faces(self) -> None:
+        with gr.Column(visible=False) as self.people:
+            gr.HTML("<h2>Whose voice?</h2>")
+            self.pictures = gr.HTML()
+            self.choice = gr.CheckboxGroup(label="Faces whose voice is kept", elem_id="avse-choice")
+        with gr.Row():
+            self.start = gr.Button("Enhance", variant="primary", visible=False)
+            self.stop = gr.Button("Cancel", variant="stop", visible=False)
+        self.progress = gr.HTML()
+
+    def _lay_out_result(self) -> None:
+        with gr.Column(visible=False) as self.result:
+            gr.HTML("<h2>Before and after</h2>")
+            self.player = gr.HTML()
+            self.strength = gr.Slider(
+                0, 1, 1, step=0.01, elem_id="avse-strength", interactive=True, label="Strength",
+                info="1 keeps the voice alone; less keeps some of the rest. Heard at once.",
+            )  # fmt: skip
+            gr.HTML("<h2>Save</h2>")
+            with gr.Row():
+                self.suffix = gr.Dropdown([], label="Format", interactive=True)
+                self.loudness = gr.Dropdown(LOUDNESS, value=0, label="Loudness", interactive=True)
+                self.save = gr.Button("Make the file")
+            self.download = gr.HTML()
+
+    def _connect(self) -> None:
+        quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+        queued: dict[str, Any] = {
+            "concurrency_id": QUEUE, "concurrency_limit": 1, "show_progress": "hidden", "api_visibility": "private"
+        }  # fmt: skip
+        opened = [self.status, self.people, self.pictures, self.choice, self.start, self.stop, self.progress]
+        opened += [self.result, self.suffix]
+        enhanced = [self.status, self.start, self.stop, self.progress, self.result, self.player, self.download]
+        ready = self.blocks.load(lambda: Session(self.studio), None, self.session, **quick)
+        if self.recording:
+            ready.then(self.wait, self.session, opened, **quick).then(self.open_given, self.session, opened, **queued)
+        self.upload.upload(self.wait, self.session, opened, **quick).then(
+            self.open_upload, [self.session, self.upload], opened, **queued
+        )
+        self.upload.clear(self.forget, self.session, opened, **quick)
+        self.start.click(self.wait, self.session, opened, **quick).then(
+            self.enhance, [self.session, self.choice], enhanced, **queued
+        )
+        self.stop.click(Session.cancel, self.session, None, **quick)
+        settings = [self.session, self.suffix, self.strength, self.loudness]
+        self.save.click(self.make_file, settings, self.download, **(queued | {"show_progress": "minimal"}))
+
+    def wait(self, session: Session) -> Updates:
+        """Say that the work waits for its turn; only then it is queued."""
+        session.prepare()
+        return {
+            self.status: "", self.start: gr.update(visible=False), self.stop: gr.update(visible=True),
+            self.result: gr.update(visible=False), self.progress: render.note("Waiting for its turn."),
+        }  # fmt: skip
+
+    def forget(self, session: Session) -> Updates:
+        """Show no recording."""
+        session.cancel()
+        hidden = gr.update(visible=False)
+        return {self.status: "", self.progress: "", self.people: hidden, self.start: hidden, self.result: hidden}
+
+    def open_given(self, session: Session) -> Iterator[Updates]:
+        """Open the recording that the command named."""
+        assert self.recording is not None
+        yield from self._open(session, self.recording)
+
+    def open_upload(self, session: Session, upload: str) -> Iterator[Updates]:
+        """Open an uploaded recording."""
+        yield from self._open(session, session.keep_upload(Path(upload)))
+
+    def _open(self, session: Session, path: Path) -> Iterator[Updates]:
+        def work(report: Report) -> faces.FacePicture | None:
+            return faces.picture_faces(session.open(path, report))
+
+        found: Work[faces.FacePicture | None] = Work(work)
+        yield {self.people: gr.update(visible=False)}
+        if (yield from self._follow(found, path)):
+            yield self._show_recording(session, found.outcome)
+
+    def _show_recording(self, session: Session, picture: faces.FacePicture | None) -> Updates:
+        assert session.analysis is not None
+        has_video = session.analysis.recording.video is not None
+        common = {
+            self.start: gr.update(visible=True),
+            self.suffix: gr.update(choices=export.choices(has_video), value=".wav"),
+        }
+        if picture is None:
+            told = session.analysis.result().note
+            return common | {self.status: render.note(told), self.people: gr.update(visible=False)}
+        numbers = [(f"Face {card.number}: {card.about}", card.number) for card in picture.cards]
+        return common | {
+            self.status: "", self.people: gr.update(visible=True), self.pictures: render.faces(picture),
+            self.choice: gr.update(choices=numbers, value=[picture.active]),
+        }  # fmt: skip
+
+    def enhance(self, session: Session, chosen: list[int]) -> Iterator[Updates]:
+        """Enhance the chosen voice, and show the player."""
+
+        def work(report: Report) -> str:
+            return _player(session, speaker_of(session, chosen), report)
+
+        done: Work[str] = Work(work)
+        assert session.analysis is not None
+        if (yield from self._follow(done, session.analysis.recording.path)):
+            yield {self.player: done.outcome, self.result: gr.update(visible=True), self.download: ""}
+        yield {self.start: gr.update(visible=True)}
+
+    def _follow(self, work: Work[Any], path: Path) -> Generator[Updates, None, bool]:
+        """Show the progress of work to its end, or why it failed; return whether it was done."""
+        status = ""
+        try:
+            for state in work.follow():
+                yield {self.progress: render.progress(state)}
+        except AvseError as error:
+            status = render.failure(error, path)
+        except CancelledError:
+            status = render.note(CANCELLED)
+        except OSError as error:
+            status = render.failure(InputError(one_line(error), "See to names, rights and space on the disk."))
+        yield {self.progress: "", self.stop: gr.update(visible=False), self.status: status}
+        return not status
+
+    def make_file(self, session: Session, suffix: str, strength: float, loudness: float) -> str:
+        """Write the file to download, and link to it."""
+        assert session.enhanced is not None
+        folder = Path(tempfile.mkdtemp(prefix="download-", dir=session.served))
+        try:
+            return render.link(export.export(session.enhanced, folder, suffix, strength, loudness or None))
+        except AvseError as error:
+            return render.failure(error, session.enhanced.pipeline.recording.path)
+
+
+def speaker_of(session: Session, chosen: list[int]) -> str | int:
+    """Return the speaker that chosen faces stand for. UsageError if none is chosen."""
+    assert session.analysis is not None
+    if not session.analysis.selection.scene.tracks:
+        return "active"
+    if not chosen:
+        raise UsageError("No face is chosen.", "Choose the face whose voice is wanted.")
+    return chosen[0]
+
+
+def _player(session: Session, speaker: str | int, report: Report) -> str:
+    enhanced = session.enhance(speaker, report)
+    report("drawing", 0.0, 0.0)
+    pair = Path(tempfile.mkdtemp(prefix="player-", dir=session.served)) / "before-after.wav"
+    export.write_pair(enhanced, pair)
+    film = session.serve_film()
+    return render.player(enhanced, enhanced.voice, render.file_url(pair), render.file_url(film))
+
+
+def _close(session: Session | None) -> None:
+    if session:
+        session.close()

@@ -1,0 +1,97 @@
+"""The HTML parts of the page; every value is escaped."""
+
+from __future__ import annotations
+
+import functools
+from importlib import resources
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from markupsafe import escape
+
+from avse.errors import AvseError
+from avse.reports.audio_player import make_player_tracks, time_ticks
+from avse.ui.faces import FacePicture
+from avse.ui.progress import Progress
+from avse.ui.session import Enhanced
+
+NUM_COLUMNS = 900
+SAMPLE_SECONDS = 0.1
+
+
+def part(name: str) -> str:
+    """Return a style sheet or script of the page."""
+    return resources.files("avse.ui").joinpath("templates").joinpath(name).read_text(encoding="utf-8")
+
+
+def render(template: str, **values: Any) -> str:
+    """Fill a template."""
+    return _environment().get_template(template).render(values)
+
+
+def faces(picture: FacePicture) -> str:
+    """Return the frame with a button on every face, and a picture of each."""
+    return render("faces.html.j2", picture=picture)
+
+
+def player(enhanced: Enhanced, after: Path, pair_url: str, film_url: str) -> str:
+    """Return the player: film, waveforms and spectrograms before and after.
+
+    Args:
+        after: the enhanced audio as a file of its own.
+        pair_url: where the page finds what `avse.ui.export.write_pair` wrote.
+        film_url: where it finds the film; empty for none.
+    """
+    recording, result = enhanced.pipeline.recording, enhanced.result
+    tracks = make_player_tracks(
+        [("Before", recording.path), ("After", after)], sample_rate=16000, played_seconds=SAMPLE_SECONDS,
+        num_columns=NUM_COLUMNS,
+    )  # fmt: skip
+    starts = [stream.start_seconds for stream in (recording.audio, recording.video) if stream]
+    return render(
+        "player.html.j2", name=recording.path.name, note=result.note, tracks=tracks,
+        film=film_url, sound=pair_url,
+        delay=round(recording.sound.start_seconds - min(starts), 6), ticks=time_ticks(result.duration_seconds, 8),
+        has_channels=recording.sound.num_channels > 1,
+    )  # fmt: skip
+
+
+def progress(state: Progress) -> str:
+    """Return a bar with the stage, the share done, and the time left."""
+    return render("progress.html.j2", state=state)
+
+
+def file_url(path: Path | None) -> str:
+    """Return the address of a served file, relative to the page."""
+    return f"gradio_api/file={quote(str(path))}" if path else ""
+
+
+def link(path: Path) -> str:
+    """Return a link to download a served file."""
+    megabytes = path.stat().st_size / 1e6
+    return render("link.html.j2", name=path.name, url=file_url(path), megabytes=megabytes)
+
+
+def note(text: str) -> str:
+    """Return a message that screen readers say when they have time."""
+    return f'<p role="status" class="avse-note">{escape(text)}</p>' if text else ""
+
+
+def failure(error: AvseError, path: Path | None = None) -> str:
+    """Return the two lines of an error; a path inside the temporary folder is shown by its name alone."""
+    lines = [line.replace(str(path), path.name) if path else line for line in (error.message, error.hint)]
+    return f'<p role="alert" class="avse-failure"><b>{escape(lines[0])}</b><br>{escape(lines[1])}</p>'
+
+
+@functools.cache
+def _environment() -> Any:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        loader=PackageLoader("avse.ui"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

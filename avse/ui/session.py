@@ -1,0 +1,166 @@
+"""One visitor: a recording, its faces, and the enhanced voice, in a folder of their own.
+
+Legend: `C` channels, `N` samples.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from avse.enhancement.pipeline import Options, Pipeline, open_recording
+from avse.enhancement.result import Result
+from avse.enhancement.spooling import Spool
+from avse.enhancement.validation import check_recording
+from avse.faces.thumbnail import face_thumbnail
+from avse.io import atomic
+from avse.io.ffmpeg import DEFAULT_LIMITS, Limits
+from avse.io.formats import is_video
+from avse.io.writer import reraise_write_errors
+from avse.progress import Report
+from avse.weights.checkpoint import Checkpoint
+
+
+class CancelledError(Exception):
+    """Raised by a progress report after the visitor has cancelled, or has left."""
+
+
+@dataclass(frozen=True)
+class Studio:
+    """Hold what all visitors share: the model, the limits on recordings, and the folder for temporary files."""
+
+    checkpoint: Checkpoint
+    folder: Path
+    limits: Limits = DEFAULT_LIMITS
+
+    @property
+    def served(self) -> Path:
+        """Return the folder of the files that the page may load; it holds no upload under its own name."""
+        path = self.folder / "served"
+        path.mkdir(exist_ok=True)
+        return path
+
+
+@dataclass(frozen=True)
+class Enhanced:
+    """Hold an enhanced voice: the pipeline that made it, its result, and the audio as 32-bit floats on disk."""
+
+    pipeline: Pipeline
+    result: Result
+    voice: Path
+
+
+class Session:
+    """Hold the work of one visitor."""
+
+    def __init__(self, studio: Studio) -> None:
+        self.studio = studio
+        self.folder = Path(tempfile.mkdtemp(prefix="session-", dir=studio.folder))
+        self.served = Path(tempfile.mkdtemp(prefix="session-", dir=studio.served))
+        self.analysis: Pipeline | None = None
+        self.enhanced: Enhanced | None = None
+        self._stop, self._busy, self._closed = threading.Event(), threading.Lock(), False
+
+    def keep_upload(self, upload: Path) -> Path:
+        """Return a path of an uploaded recording that lasts as long as the session."""
+        kept = Path(tempfile.mkdtemp(prefix="recording-", dir=self.folder)) / upload.name
+        try:
+            os.link(upload, kept)
+        except OSError:
+            shutil.copyfile(upload, kept)
+        return kept
+
+    def serve_film(self) -> Path | None:
+        """Return a path of the film that the page may load; None for what no browser takes for one."""
+        assert self.analysis is not None
+        recording = self.analysis.recording
+        if recording.video is None or not is_video(recording.path):
+            return None
+        film = self.served / f"film{recording.path.suffix.lower()}"
+        film.unlink(missing_ok=True)
+        film.symlink_to(recording.path.resolve())
+        return film
+
+    def open(self, path: Path, report: Report) -> Pipeline:
+        """Open a recording and find its faces.
+
+        Raises:
+            AvseError: it cannot be used. CancelledError: the visitor has cancelled.
+        """
+        with self._working(report) as told:
+            self.analysis = self.enhanced = None
+            check_recording(path)
+            sees = self.studio.checkpoint.net.lips is not None
+            options = Options(speaker="all" if sees else "active", measure_all=True)
+            recording = open_recording(path, 1, self.studio.limits)
+            self.analysis = Pipeline(self.studio.checkpoint, recording, options, told)
+        return self.analysis
+
+    def enhance(self, speaker: str | int, report: Report) -> Enhanced:
+        """Enhance the voice of ``speaker``, as `avse.enhance` takes it, at full strength, and keep it on disk.
+
+        Raises:
+            AvseError: the work failed. CancelledError: the visitor has cancelled.
+        """
+        assert self.analysis is not None
+        started = time.perf_counter()
+        with self._working(report) as told:
+            self.enhanced = None
+            tracks = self.analysis.selection.scene.tracks
+            pipeline = Pipeline(self.studio.checkpoint, self.analysis.recording, Options(speaker=speaker), told, tracks)
+            voice = self.folder / "voice.w64"
+            spool(pipeline, voice)
+            track = pipeline.selection.track
+            result = pipeline.result(is_clipped=True).replace(
+                thumbnail=face_thumbnail(pipeline.recording, track) if track else None,
+                elapsed_seconds=time.perf_counter() - started,
+            )
+            self.enhanced = Enhanced(pipeline, result, voice)
+        return self.enhanced
+
+    def prepare(self) -> None:
+        """Forget an earlier `cancel`: new work is going to be queued."""
+        self._stop.clear()
+
+    def cancel(self) -> None:
+        """Stop the work that runs or waits."""
+        self._stop.set()
+
+    def close(self) -> None:
+        """Stop the work and remove all files of the session."""
+        self._closed = True
+        with self._busy:
+            for folder in (self.folder, self.served):
+                shutil.rmtree(folder, ignore_errors=True)
+
+    @contextmanager
+    def _working(self, report: Report) -> Iterator[Report]:
+        """Yield a report that raises `CancelledError` once the work is to stop; one work at a time."""
+
+        def told(stage: str, done: float, total: float) -> None:
+            if self._closed or self._stop.is_set():
+                raise CancelledError
+            report(stage, done, total)
+
+        with self._busy:
+            told("waiting", 0.0, 0.0)
+            yield told
+
+
+def spool(pipeline: Pipeline, path: Path) -> None:
+    """Write the only voice (N, C) of a pipeline as 32-bit floats; the file appears when it is whole."""
+    sound = pipeline.recording.sound
+    with (
+        atomic.atomic_path(path) as partial,
+        reraise_write_errors(),
+        closing(Spool(partial, sound.sample_rate, sound.num_channels)) as file,
+    ):
+        for (block,) in pipeline.stream():
+            file.write(block)

@@ -1,0 +1,43 @@
+"""``avse ui``: a page in the browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from avse.io.ffmpeg import DEFAULT_LIMITS, Limits
+
+from .options import Device, MaxMegabytes, MaxSeconds, Model, Quiet
+
+
+def ui(
+    recording: Annotated[Path | None, typer.Argument(help="Video or sound file to begin with.")] = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the page.")] = 7860,
+    host: Annotated[str, typer.Option(help="Address to listen at; any but 127.0.0.1 lets others in.")] = "127.0.0.1",
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open the browser.")] = False,
+    model: Model = "avse",
+    device: Device = "auto",
+    max_seconds: MaxSeconds = DEFAULT_LIMITS.max_seconds,
+    max_megabytes: MaxMegabytes = DEFAULT_LIMITS.max_megabytes,
+    quiet: Quiet = False,
+) -> None:
+    """Open a page on this machine: choose a film, click the face, compare before and after, save.
+
+    Nothing leaves the machine. Uploads and results are removed when the command ends. Example: avse ui interview.mp4
+    """
+    from avse.ui.server import LOCAL, serve
+
+    if host not in (LOCAL, "localhost", "::1"):
+        warning = f"avse: at {host} everyone who reaches this machine can use the page; it asks for no password."
+        typer.echo(warning, err=True)
+
+    def say(url: str) -> None:
+        if not quiet:
+            typer.echo(f"{url}  (Ctrl-C ends it)")
+
+    serve(
+        recording, model=model, device=device, host=host, port=port, limits=Limits(max_seconds, max_megabytes),
+        open_browser=not no_browser, on_ready=say,
+    )  # fmt: skip
