@@ -33,6 +33,7 @@ MAY_USE = {
     "evaluation": {*BASE, "dsp", "io", "faces", "weights", "enhancement", "parallel", "data"},
     "reports": {*BASE, "io", "evaluation"},
     "batch": {*BASE, "io", "weights", "active_speaker", "enhancement", "parallel", "evaluation", "reports"},
+    "ui": {*BASE, "dsp", "io", "faces", "weights", "active_speaker", "enhancement", "reports"},
     "profiling": {*BASE, "dsp", "io", "faces", "models", "weights", "active_speaker", "enhancement"},
     "doctor": {*BASE, "io", "faces", "weights"},
 }

@@ -51,9 +51,10 @@ class Work(Generic[Outcome]):
         """Start, yield the progress a few times a second until the end, and raise what went wrong."""
         thread = threading.Thread(target=self._run, daemon=True)
         thread.start()
+        yield self.progress
         while thread.is_alive():
-            yield self.progress
             thread.join(EVERY_SECONDS)
+            yield self.progress
         if self.error is not None:
             raise self.error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event
@@ -30,9 +31,8 @@ def serve(
     limits: Limits = DEFAULT_LIMITS,
     open_browser: bool = True,
     on_ready: Callable[[str], None] = lambda url: None,
-    until: Event | None = None,
 ) -> None:
-    """Serve the page until Ctrl-C, or until ``until`` is set; uploads and results are then removed.
+    """Serve the page until Ctrl-C; uploads and results are then removed.
 
     Args:
         recording: shown at once; None asks for an upload.
@@ -45,6 +45,7 @@ def serve(
     given = Path(recording).absolute() if recording else None
     if given:
         check_recording(given)
+    check_port(host, port)
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     with temporary_workspace() as folder:
         os.environ["GRADIO_TEMP_DIR"] = str(folder / "uploads")
@@ -53,29 +54,56 @@ def serve(
         except ImportError as error:
             raise MissingError(f"The page needs Gradio: {error}", "Type: pip install 'avse[ui]'") from error
         page = Page(Studio(load_model(model, device), folder, limits), given)
-        url = _launch(page.blocks, host, port, limits, folder / "served", open_browser)
+        served = [str(path) for path in (folder / "served", given) if path]
+        url = _launch(page.blocks, host, port, limits, served, open_browser)
         on_ready(url)
         try:
-            (until or Event()).wait()
+            Event().wait()
         finally:
             page.blocks.close(verbose=False)
 
 
-def _launch(blocks: Any, host: str, port: int, limits: Limits, served: Path, open_browser: bool) -> str:
-    """Start the server in a thread and return the address of the page."""
+def _theme() -> Any:
+    """Return a theme with the system's own fonts, and with contrast enough for small text."""
     import gradio as gr
-
-    from avse.ui.render import part
 
     system = ["system-ui", "sans-serif"]
     theme = gr.themes.Default(primary_hue="teal", font=system, font_mono=["ui-monospace", "monospace"])
+    dark_teal, darker_teal, grey, light_grey = "#0b6e78", "#095a62", "#52525b", "#b4b4bd"
+    return theme.set(
+        button_primary_background_fill=dark_teal, button_primary_background_fill_dark=dark_teal,
+        button_primary_background_fill_hover=darker_teal, button_primary_background_fill_hover_dark=darker_teal,
+        body_text_color_subdued=grey, body_text_color_subdued_dark=light_grey,
+        block_label_text_color=grey, block_label_text_color_dark=light_grey,
+        block_title_text_color=grey, block_title_text_color_dark=light_grey,
+        block_info_text_color=grey, block_info_text_color_dark=light_grey,
+        slider_color=dark_teal, slider_color_dark=dark_teal,
+        checkbox_background_color_selected=dark_teal, checkbox_background_color_selected_dark=dark_teal,
+        link_text_color=dark_teal, link_text_color_dark="#55c5cd",
+    )  # fmt: skip
+
+
+def check_port(host: str, port: int) -> None:
+    """Raise UsageError for an address that this machine cannot listen at."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        _, url, _ = blocks.queue(max_size=MAX_WAITING).launch(
-            server_name=host, server_port=port, inbrowser=open_browser, share=False, quiet=True,
-            prevent_thread_lock=True, allowed_paths=[str(served)], max_file_size=int(limits.max_megabytes * 1e6),
-            footer_links=[], run_history=False, enable_monitoring=False, ssr_mode=False, pwa=False, mcp_server=False, theme=theme,
-            css=part("ui.css"), head=f"<script>{part('ui.js')}</script>",
-        )  # fmt: skip
+        with socket.socket(family) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((host, port))
     except OSError as error:
-        raise UsageError(f"The page cannot be served at {host}, port {port}.", "Give another --port.") from error
+        raise UsageError(
+            f"The page cannot be served at {host}, port {port}: {error.strerror}.", "Give another --port or --host."
+        ) from error
+
+
+def _launch(blocks: Any, host: str, port: int, limits: Limits, served: list[str], open_browser: bool) -> str:
+    """Start the server in a thread and return the address of the page."""
+    from avse.ui.render import part
+
+    _, url, _ = blocks.queue(max_size=MAX_WAITING).launch(
+        server_name=host, server_port=port, inbrowser=open_browser, share=False, quiet=True, prevent_thread_lock=True,
+        allowed_paths=served, max_file_size=int(limits.max_megabytes * 1e6), footer_links=[], run_history=False,
+        enable_monitoring=False, ssr_mode=False, pwa=False, mcp_server=False, theme=_theme(), css=part("ui.css"),
+        head=f"<script>{part('ui.js')}</script>",
+    )  # fmt: skip
     return str(url)

@@ -85,7 +85,10 @@ class Session:
             return None
         film = self.served / f"film{recording.path.suffix.lower()}"
         film.unlink(missing_ok=True)
-        film.symlink_to(recording.path.resolve())
+        try:
+            os.link(recording.path.resolve(), film)
+        except OSError:  # another disk: only the recording that the command named can be there
+            return recording.path
         return film
 
     def open(self, path: Path, report: Report) -> Pipeline:

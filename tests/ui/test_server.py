@@ -1,0 +1,94 @@
+"""The server: what it listens to, what it hands out, what it refuses; nothing is asked of another machine."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import signal
+import socket
+import sys
+from contextlib import closing
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from typer.testing import CliRunner
+from ui_server import free_port, serving
+
+from avse.errors import MissingError, UsageError
+from avse.ui import server
+from avse_cli.main import app
+
+needs_gradio = pytest.mark.skipif(find_spec("gradio") is None, reason="gradio is not installed")
+
+
+def get(url: str, path: str) -> tuple[int, str]:
+    with closing(http.client.HTTPConnection(url.split("/")[2], timeout=30)) as connection:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode(errors="replace")
+
+
+@needs_gradio
+def test_page_is_served_on_this_machine_alone_and_names_no_other(tiny_model: Path, clip: Path, tmp_path: Path) -> None:
+    with serving(tmp_path, "--model", tiny_model) as running:
+        assert running.url.startswith("http://127.0.0.1:")
+        status, page = get(running.url, "/")
+        assert status == 200
+        assert re.findall(r"<(?:script|link|img|iframe)[^>]+(?:src|href)=[\"']((?:https?:)?//[^\"']+)", page) == []
+        assert "fonts.googleapis" not in page
+        for path in (clip, Path("/etc/passwd"), tmp_path):
+            assert get(running.url, f"/gradio_api/file={quote(str(path))}")[0] in (403, 404)
+        assert [path.name.startswith("avse-ui-") for path in running.folder.iterdir()] == [True]
+        assert set(running.asked()) <= {"127.0.0.1", "localhost", "::1"}
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(30) == 143
+    assert list(running.folder.iterdir()) == []
+    assert running.errors() == "avse: interrupted; nothing was left half-written.\n"
+
+
+def test_taken_port_is_said_before_any_work() -> None:
+    with socket.socket() as listener:
+        listener.bind((server.LOCAL, 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        with pytest.raises(UsageError, match=rf"127\.0\.0\.1, port {port}: Address already in use"):
+            server.serve(model="no such model", port=port)
+
+
+def test_missing_recording_is_said_before_any_work(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="There is no file"):
+        server.serve(tmp_path / "none.mp4", model="no such model")
+
+
+def test_missing_gradio_is_said(monkeypatch: pytest.MonkeyPatch, tiny_model: Path) -> None:
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    monkeypatch.delitem(sys.modules, "avse.ui.page", raising=False)
+    with pytest.raises(MissingError, match="Gradio"):
+        server.serve(model=str(tiny_model))
+
+
+def test_command_passes_its_options_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: dict[str, Any] = {}
+
+    def serve(recording: Path | None, **settings: Any) -> None:
+        called.update(settings, recording=recording)
+        settings["on_ready"]("http://there/")
+
+    monkeypatch.setattr(server, "serve", serve)
+    port = free_port()
+    done = CliRunner().invoke(app, ["ui", "film.mp4", "--port", str(port), "--max-seconds", "5", "--no-browser"])
+    assert done.exit_code == 0
+    assert done.stdout == "http://there/  (Ctrl-C ends it)\n"
+    assert (called["recording"], called["port"], called["host"]) == (Path("film.mp4"), port, "127.0.0.1")
+    assert called["limits"].max_seconds == 5
+    assert called["open_browser"] is False
+    assert done.stderr == ""
+
+
+def test_other_host_warns_and_share_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "serve", lambda recording, **settings: None)
+    assert "no password" in CliRunner().invoke(app, ["ui", "--host", "0.0.0.0"]).stderr
+    assert CliRunner().invoke(app, ["ui", "--share"]).exit_code == 2

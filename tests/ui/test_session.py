@@ -1,0 +1,269 @@
+"""What the page does with a recording is what the command line does: bit for bit at full strength."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from report_world import HOSTILE, Page
+
+import avse
+from avse.errors import AvseError, InputError, UsageError
+from avse.io import reader
+from avse.io.ffmpeg import Limits
+from avse.progress import silent
+from avse.ui import export, faces, render
+from avse.ui.progress import Progress, Work
+from avse.ui.session import CancelledError, Session, Studio
+from avse.weights.checkpoint import load_checkpoint
+
+
+@pytest.fixture
+def studio(tiny_model: Path, tmp_path: Path) -> Studio:
+    folder = tmp_path / "workspace"
+    folder.mkdir()
+    return Studio(load_checkpoint(tiny_model), folder)
+
+
+@pytest.fixture
+def session(studio: Studio) -> Iterator[Session]:
+    session = Session(studio)
+    yield session
+    session.close()
+
+
+@pytest.fixture
+def ready(session: Session, clip: Path) -> Session:
+    """A session whose only face has been enhanced."""
+    session.open(clip, silent)
+    session.enhance(1, silent)
+    return session
+
+
+def samples(path: Path) -> np.ndarray:
+    return reader.load_audio(reader.probe(path))
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".mkv"])
+@pytest.mark.parametrize("lufs", [None, -16.0])
+def test_download_is_the_output_of_the_command(
+    ready: Session, clip: Path, tiny_model: Path, tmp_path: Path, suffix: str, lufs: float | None
+) -> None:
+    assert ready.enhanced is not None
+    expected = tmp_path / f"expected{suffix}"
+    avse.enhance(clip, expected, model=str(tiny_model), speaker=1, loudness_lufs=lufs)
+    made = export.export(ready.enhanced, tmp_path, suffix, loudness_lufs=lufs)
+    assert made.name == f"talking head.enhanced{suffix}"
+    np.testing.assert_array_equal(samples(made), samples(expected))
+    if suffix != ".mkv":
+        assert made.read_bytes() == expected.read_bytes()
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.3, 0.9])
+def test_strength_mixes_what_is_there_as_the_command_computes_it(
+    ready: Session, clip: Path, tiny_model: Path, tmp_path: Path, strength: float
+) -> None:
+    assert ready.enhanced is not None
+    avse.enhance(clip, tmp_path / "expected.wav", model=str(tiny_model), speaker=1, strength=strength)
+    made = export.export(ready.enhanced, tmp_path, ".wav", strength)
+    difference = samples(made) - samples(tmp_path / "expected.wav")
+    assert np.abs(difference).max() <= 1.01 / 32768
+    full = export.export(ready.enhanced, tmp_path, ".wav")
+    assert np.abs(samples(full) - samples(tmp_path / "expected.wav")).max() > 100 / 32768
+
+
+def test_player_hears_before_left_and_after_right(ready: Session, clip: Path, tmp_path: Path) -> None:
+    assert ready.enhanced is not None
+    export.write_pair(ready.enhanced, tmp_path / "pair.wav")
+    pair, rate = soundfile.read(tmp_path / "pair.wav", always_2d=True)
+    assert rate == 16000
+    np.testing.assert_allclose(pair[:, 0], samples(clip).mean(1), atol=1 / 32768)
+    after = samples(export.export(ready.enhanced, tmp_path, ".wav")).mean(1)
+    np.testing.assert_allclose(pair[:, 1], after, atol=2 / 32768)
+
+
+def test_report_names_recording_and_output(ready: Session, tmp_path: Path) -> None:
+    assert ready.enhanced is not None
+    page = Page(export.export(ready.enhanced, tmp_path, ".html", 0.5))
+    assert "talking head.mp4, enhanced" in page.text
+    assert "talking head.enhanced.wav" in page.text
+    assert str(ready.folder) not in page.source
+
+
+@pytest.mark.parametrize(("suffix", "strength", "lufs"), [(".exe", 1, None), (".wav", 1.5, None), (".wav", 1, 3)])
+def test_wrong_export_is_refused(ready: Session, tmp_path: Path, suffix: str, strength: float, lufs: float) -> None:
+    assert ready.enhanced is not None
+    with pytest.raises(UsageError):
+        export.export(ready.enhanced, tmp_path, suffix, strength, lufs)
+    assert files(tmp_path / "workspace") == ["voice.w64"]
+
+
+def test_faces_have_a_number_a_place_and_a_picture(session: Session, clip: Path) -> None:
+    picture = faces.picture_faces(session.open(clip, silent))
+    assert picture is not None
+    (card,) = picture.cards
+    assert (card.number, picture.active) == (1, 1)
+    assert card.about.startswith("centre, seen 100%")
+    assert card.box is not None
+    left, top, width, height = card.box
+    assert 20 < left < 60 > top > 5
+    assert 15 < width < 60
+    assert 15 < height < 90
+    html = render.faces(picture)
+    assert html.count('data-face="1"') == 2
+    assert html.count("data:image/") == 2
+
+
+def test_recording_without_picture_works_and_says_so(session: Session, clip: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "voice.wav", samples(clip), 16000)
+    pipeline = session.open(tmp_path / "voice.wav", silent)
+    assert faces.picture_faces(pipeline) is None
+    assert "no picture" in pipeline.result().note
+    enhanced = session.enhance("active", silent)
+    assert session.serve_film() is None
+    assert ".mp4" not in export.choices(has_video=False)
+    assert export.export(enhanced, tmp_path, ".wav").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"This is no film."])
+def test_broken_upload_gives_two_lines_and_shows_its_name_alone(
+    session: Session, tmp_path: Path, content: bytes
+) -> None:
+    upload = tmp_path / "<img onerror=alert(1)>.mp4"
+    upload.write_bytes(content)
+    kept = session.keep_upload(upload)
+    with pytest.raises(InputError) as caught:
+        session.open(kept, silent)
+    html = render.failure(caught.value, kept)
+    assert "<img" not in html
+    assert "&lt;img onerror=alert(1)&gt;.mp4" in html
+    assert str(session.folder) not in html
+    assert html.count("<br>") == 1
+
+
+def test_limits_are_those_of_the_command(studio: Studio, clip: Path) -> None:
+    short = Session(Studio(studio.checkpoint, studio.folder, Limits(max_seconds=1)))
+    with pytest.raises(InputError, match="longer than 1 s"):
+        short.open(clip, silent)
+    with pytest.raises(InputError, match=r"larger than 0\.001 MB"):
+        Session(Studio(studio.checkpoint, studio.folder, Limits(max_megabytes=0.001))).open(clip, silent)
+
+
+@pytest.mark.parametrize("stage", ["listening", "looking for faces"])
+def test_cancelled_analysis_leaves_nothing(session: Session, clip: Path, stage: str) -> None:
+    def report(at: str, done: float, total: float) -> None:
+        if at == stage:
+            session.cancel()
+
+    with pytest.raises(CancelledError):
+        session.open(clip, report)
+    assert session.analysis is None
+    assert files(session.folder) == []
+
+
+def test_cancelled_enhancement_leaves_nothing_and_can_be_repeated(session: Session, clip: Path) -> None:
+    session.open(clip, silent)
+
+    def report(stage: str, done: float, total: float) -> None:
+        if stage == "enhancing":
+            session.cancel()
+
+    with pytest.raises(CancelledError):
+        session.enhance(1, report)
+    assert session.enhanced is None
+    assert files(session.folder) == []
+    session.prepare()
+    session.enhance(1, silent)
+    assert files(session.folder) == ["voice.w64"]
+
+
+def test_cancelled_while_it_waits_never_begins(session: Session, clip: Path) -> None:
+    session.prepare()
+    session.cancel()
+    with pytest.raises(CancelledError):
+        session.open(clip, silent)
+
+
+def test_visitor_who_leaves_stops_the_work_and_takes_all_files_along(session: Session, clip: Path) -> None:
+    begun, left = threading.Event(), threading.Event()
+
+    def report(stage: str, done: float, total: float) -> None:
+        if stage == "listening":
+            begun.set()
+            left.wait(20)
+
+    work = Work(lambda told: session.open(session.keep_upload(clip), lambda *now: (report(*now), told(*now))))
+    steps = work.follow()
+    next(steps)
+    assert begun.wait(20)
+    closing = threading.Thread(target=session.close)
+    closing.start()
+    while not session._closed:
+        pass
+    left.set()
+    with pytest.raises(CancelledError):
+        list(steps)
+    closing.join(20)
+    assert not session.folder.exists()
+    assert not session.served.exists()
+
+
+def test_two_visitors_have_folders_of_their_own(studio: Studio, clip: Path) -> None:
+    one, other = Session(studio), Session(studio)
+    for session in (one, other):
+        session.open(session.keep_upload(clip), silent)
+    one.close()
+    assert other.enhance(1, silent).voice.is_file()
+
+
+def test_work_hands_on_outcome_and_error() -> None:
+    def fail(report: object) -> None:
+        raise AvseError("no", "try")
+
+    done: Work[int] = Work(lambda report: 7)
+    first, *_ = done.follow()
+    assert first.text == "Starting"
+    assert done.outcome == 7
+    with pytest.raises(AvseError):
+        list(Work(fail).follow())
+
+
+def test_progress_says_stage_share_and_time_left() -> None:
+    assert Progress("looking for faces", 15, 60, 90).text == "Looking for faces: 25%, about 1 min 30 s left"
+    assert Progress("enhancing", 7, 5).share == 1
+    assert 'value="0.25"' in render.progress(Progress("enhancing", 1, 4))
+    assert "value=" not in render.progress(Progress())
+
+
+def test_names_are_text_wherever_they_are_shown(ready: Session, tmp_path: Path) -> None:
+    assert ready.enhanced is not None
+    hostile = tmp_path / HOSTILE
+    hostile.write_bytes(b"x")
+    for html in (render.link(hostile), render.note(HOSTILE)):
+        (tmp_path / "page.html").write_text(html)
+        assert not Page(tmp_path / "page.html").all("img")
+    assert "%3Cimg" in render.link(hostile)
+
+
+def test_player_has_one_sound_two_pictures_and_the_film(ready: Session, tmp_path: Path) -> None:
+    assert ready.enhanced is not None
+    film = ready.serve_film()
+    assert film is not None
+    assert film.name == "film.mp4"
+    html = render.player(ready.enhanced, ready.enhanced.voice, "pair.wav", render.file_url(film))
+    (tmp_path / "page.html").write_text(html)
+    page = Page(tmp_path / "page.html")
+    assert [media["src"] for tag in ("audio", "video") for media in page.all(tag)] == [
+        "pair.wav",
+        render.file_url(film),
+    ]
+    assert len(page.all("svg")) == len(page.all("img")) == 2
+    assert all(picture["alt"] for picture in page.all("img"))
