@@ -28,8 +28,9 @@ class Page:
 
     def __init__(self, studio: Studio, recording: Path | None = None) -> None:
         self.studio, self.recording = studio, recording
+        self._sessions: dict[str, Session] = {}
         with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(600, 3600)) as self.blocks:
-            self.session = gr.State(None, delete_callback=_close)
+            self.session = gr.State(None)
             gr.HTML("<h1>The voice of the face you choose</h1>")
             self._lay_out_recording()
             self._lay_out_faces()
@@ -39,7 +40,7 @@ class Page:
 
     def _lay_out_recording(self) -> None:
         kinds = sorted(FILE_TYPES)
-        label = "Film or sound recording: drop it here, or choose it"
+        label = "Film or sound recording"
         self.upload = gr.File(label=label, file_types=kinds, height=140, visible=self.recording is None)
         self.status = gr.HTML()
 
@@ -76,7 +77,8 @@ class Page:
         opened = [self.status, self.people, self.pictures, self.choice, self.start, self.stop, self.progress]
         opened += [self.result, self.suffix]
         enhanced = [self.status, self.start, self.stop, self.progress, self.result, self.player, self.download]
-        ready = self.blocks.load(lambda: Session(self.studio), None, self.session, **quick)
+        self.blocks.unload(self.leave)
+        ready = self.blocks.load(self.arrive, None, self.session, **quick)
         if self.recording:
             ready.then(self.wait, self.session, opened, **quick).then(self.open_given, self.session, opened, **queued)
         self.upload.upload(self.wait, self.session, opened, **quick).then(
@@ -89,6 +91,16 @@ class Page:
         self.stop.click(Session.cancel, self.session, None, **quick)
         settings = [self.session, self.suffix, self.strength, self.loudness]
         self.save.click(self.make_file, settings, self.download, **(queued | {"show_progress": "minimal"}))
+
+    def arrive(self, request: gr.Request) -> Session:
+        """Begin the session of a visitor."""
+        session = self._sessions[str(request.session_hash)] = Session(self.studio)
+        return session
+
+    def leave(self, request: gr.Request) -> None:
+        """End the session of a visitor whose page is closed."""
+        if session := self._sessions.pop(str(request.session_hash), None):
+            session.close()
 
     def wait(self, session: Session) -> Updates:
         """Say that the work waits for its turn; only then it is queued."""
@@ -111,15 +123,16 @@ class Page:
 
     def open_upload(self, session: Session, upload: str) -> Iterator[Updates]:
         """Open an uploaded recording."""
-        yield from self._open(session, session.keep_upload(Path(upload)))
+        yield from self._open(session, Path(upload), is_upload=True)
 
-    def _open(self, session: Session, path: Path) -> Iterator[Updates]:
+    def _open(self, session: Session, path: Path, is_upload: bool = False) -> Iterator[Updates]:
         def work(report: Report) -> faces.FacePicture | None:
-            return faces.picture_faces(session.open(path, report))
+            kept = session.keep_upload(path) if is_upload else path
+            return faces.picture_faces(session.open(kept, report))
 
         found: Work[faces.FacePicture | None] = Work(work)
         yield {self.people: gr.update(visible=False)}
-        if (yield from self._follow(found, path)):
+        if (yield from self._follow(found)):
             yield self._show_recording(session, found.outcome)
 
     def _show_recording(self, session: Session, picture: faces.FacePicture | None) -> Updates:
@@ -145,19 +158,18 @@ class Page:
             return _player(session, speaker_of(session, chosen), report)
 
         done: Work[str] = Work(work)
-        assert session.analysis is not None
-        if (yield from self._follow(done, session.analysis.recording.path)):
+        if (yield from self._follow(done)):
             yield {self.player: done.outcome, self.result: gr.update(visible=True), self.download: ""}
         yield {self.start: gr.update(visible=True)}
 
-    def _follow(self, work: Work[Any], path: Path) -> Generator[Updates, None, bool]:
+    def _follow(self, work: Work[Any]) -> Generator[Updates, None, bool]:
         """Show the progress of work to its end, or why it failed; return whether it was done."""
         status = ""
         try:
             for state in work.follow():
                 yield {self.progress: render.progress(state)}
         except AvseError as error:
-            status = render.failure(error, path)
+            status = render.failure(error)
         except CancelledError:
             status = render.note(CANCELLED)
         except OSError as error:
@@ -168,11 +180,12 @@ class Page:
     def make_file(self, session: Session, suffix: str, strength: float, loudness: float) -> str:
         """Write the file to download, and link to it."""
         assert session.enhanced is not None
-        folder = Path(tempfile.mkdtemp(prefix="download-", dir=session.served))
         try:
+            session.check_open()
+            folder = Path(tempfile.mkdtemp(prefix="download-", dir=session.served))
             return render.link(export.export(session.enhanced, folder, suffix, strength, loudness or None))
         except AvseError as error:
-            return render.failure(error, session.enhanced.pipeline.recording.path)
+            return render.failure(error)
 
 
 def speaker_of(session: Session, chosen: list[int]) -> str | int:
@@ -192,8 +205,3 @@ def _player(session: Session, speaker: str | int, report: Report) -> str:
     export.write_pair(enhanced, pair)
     film = session.serve_film()
     return render.player(enhanced, enhanced.voice, render.file_url(pair), render.file_url(film))
-
-
-def _close(session: Session | None) -> None:
-    if session:
-        session.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from avse.ui.session import Enhanced
 
 NUM_COLUMNS = 900
 SAMPLE_SECONDS = 0.1
+_INSIDE = re.compile(r"\S*/session-[^/]+/(?:[^/]+/)?")
+"""The folders of a session, before the name of a file."""
 
 
 def part(name: str) -> str:
@@ -78,10 +81,10 @@ def note(text: str) -> str:
     return f'<p role="status" class="avse-note">{escape(text)}</p>' if text else ""
 
 
-def failure(error: AvseError, path: Path | None = None) -> str:
-    """Return the two lines of an error; a path inside the temporary folder is shown by its name alone."""
-    lines = [line.replace(str(path), path.name) if path else line for line in (error.message, error.hint)]
-    return f'<p role="alert" class="avse-failure"><b>{escape(lines[0])}</b><br>{escape(lines[1])}</p>'
+def failure(error: AvseError) -> str:
+    """Return the two lines of an error; of a path inside the temporary folder only the name is shown."""
+    lines = [escape(re.sub(_INSIDE, "", line)) for line in (error.message, error.hint)]
+    return f'<p role="alert" class="avse-failure"><b>{lines[0]}</b><br>{lines[1]}</p>'
 
 
 @functools.cache

@@ -19,6 +19,7 @@ from avse.enhancement.pipeline import Options, Pipeline, open_recording
 from avse.enhancement.result import Result
 from avse.enhancement.spooling import Spool
 from avse.enhancement.validation import check_recording
+from avse.errors import UsageError
 from avse.faces.thumbnail import face_thumbnail
 from avse.io import atomic
 from avse.io.ffmpeg import DEFAULT_LIMITS, Limits
@@ -70,6 +71,7 @@ class Session:
 
     def keep_upload(self, upload: Path) -> Path:
         """Return a path of an uploaded recording that lasts as long as the session."""
+        self.check_open()
         kept = Path(tempfile.mkdtemp(prefix="recording-", dir=self.folder)) / upload.name
         try:
             os.link(upload, kept)
@@ -136,6 +138,11 @@ class Session:
         """Stop the work that runs or waits."""
         self._stop.set()
 
+    def check_open(self) -> None:
+        """Raise UsageError after `close`: the files are gone."""
+        if self._closed:
+            raise UsageError("The page was left, and its files were removed.", "Load the page again.")
+
     def close(self) -> None:
         """Stop the work and remove all files of the session."""
         self._closed = True
@@ -146,6 +153,8 @@ class Session:
     @contextmanager
     def _working(self, report: Report) -> Iterator[Report]:
         """Yield a report that raises `CancelledError` once the work is to stop; one work at a time."""
+
+        self.check_open()
 
         def told(stage: str, done: float, total: float) -> None:
             if self._closed or self._stop.is_set():

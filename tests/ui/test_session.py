@@ -142,7 +142,7 @@ def test_broken_upload_gives_two_lines_and_shows_its_name_alone(
     kept = session.keep_upload(upload)
     with pytest.raises(InputError) as caught:
         session.open(kept, silent)
-    html = render.failure(caught.value, kept)
+    html = render.failure(caught.value)
     assert "<img" not in html
     assert "&lt;img onerror=alert(1)&gt;.mp4" in html
     assert str(session.folder) not in html
@@ -214,6 +214,8 @@ def test_visitor_who_leaves_stops_the_work_and_takes_all_files_along(session: Se
     closing.join(20)
     assert not session.folder.exists()
     assert not session.served.exists()
+    with pytest.raises(UsageError, match="Load the page|was left"):
+        session.open(clip, silent)
 
 
 def test_two_visitors_have_folders_of_their_own(studio: Studio, clip: Path) -> None:
