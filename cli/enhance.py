@@ -55,7 +55,7 @@ Suffix = Annotated[str | None, typer.Option(metavar="EXT", help="File type of ou
 Speaker = Annotated[
     str,
     typer.Option(
-        metavar="|".join((*SPEAKERS, "all", "NUMBER")),
+        metavar="|".join((*SPEAKERS, "all", "NUMBER[,NUMBER]")),
         autocompletion=complete(*SPEAKERS, "all"),
         help="Target speaker; a number is one of avse faces; everyone: all people in one file; all: one file per "
         "person, in the folder -o.",

@@ -98,10 +98,17 @@ def select_targets(
         return Selection()
     choice = parse_speaker(speaker, "all")
     scene = analyse_faces(recording, stats, net, report, measure_all, tracks)
-    indices = tuple(scene.speaking_faces) if choice in SEVERAL else _one(select_face(scene, choice))
+    indices = _select_indices(scene, choice)
     on_frame = _frame_progress(report, "watching mouths", stats.num_frames)
     targets = (compensate_av_offset(net, recording, stats, scene.target(index), on_frame) for index in indices)
     return Selection(scene, indices, tuple(target for target in targets if target))
+
+
+def _select_indices(scene: Scene, choice: SpeakerChoice) -> tuple[int, ...]:
+    if choice in SEVERAL:
+        return tuple(scene.speaking_faces)
+    numbers = [int(number) for number in str(choice).split(",")] if "," in str(choice) else [choice]
+    return tuple(index for number in numbers for index in _one(select_face(scene, number)))
 
 
 def check_speaker(net: SpeechNet, speaker: str | int, *others: str) -> None:
@@ -139,12 +146,17 @@ def find_faces(recording: reader.Recording, num_frames: int, report: Report) -> 
 
 
 def parse_speaker(speaker: str | int, *others: str) -> SpeakerChoice:
-    """Return a word of ``SPEAKER_WORDS`` or ``others``, or the number of a face. UsageError for anything else."""
+    """Return a word of ``SPEAKER_WORDS`` or ``others``, the number of a face, or several as "1,3".
+
+    UsageError for anything else.
+    """
     text = str(speaker).strip().lower()
     if text in (*SPEAKER_WORDS, *others):
         return text
-    if text.isdecimal() and int(text) > 0:
-        return int(text)
+    numbers = [part.strip() for part in text.split(",")]
+    if all(number.isdecimal() and int(number) > 0 for number in numbers):
+        several = sorted(set(map(int, numbers)))
+        return several[0] if len(several) == 1 else ",".join(map(str, several))
     known = ", ".join((*SPEAKER_WORDS, *others))
     raise UsageError(f"--speaker {speaker!r} is unknown.", f"Use the number of a face (see: avse faces), or: {known}.")
 

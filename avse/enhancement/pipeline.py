@@ -198,7 +198,7 @@ def enhance(
         device: auto, cpu or cuda.
         use_video: False ignores the picture.
         speaker: "active" for the face whose lips go best with the audio; "largest", "left" or "right"; the number of a
-            face; or "everyone" for the voices of all people who are seen, together. For a file of each person see
+            face; several as "1,3", or "everyone" who is seen, for their voices together. For a file of each person see
             `avse.enhancement.all_speakers.enhance_all`.
         strength: 1 keeps the voice alone. Less mixes the original in: nothing is attenuated by more than
             -20 log10(1 - strength) dB.

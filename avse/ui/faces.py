@@ -59,8 +59,8 @@ def picture_faces(pipeline: Pipeline) -> FacePicture | None:
 
 def describe(facts: dict[str, Any]) -> str:
     """Say in a few words where a face is, and how much of the time it speaks."""
-    share = facts.get("mouth_moves_share")
-    speaks = "" if share is None else f", mouth moves {share:.0%} of the time"
+    share = facts.get("speech_share")
+    speaks = "" if share is None else f", speaks {share:.0%} of the time"
     return f"{facts['position']}, seen {facts['seen_share']:.0%}{speaks}"
 
 

@@ -48,6 +48,7 @@ class Page:
         with gr.Column(visible=False) as self.people:
             gr.HTML("<h2>Whose voice?</h2>")
             self.pictures = gr.HTML()
+            self.everyone = gr.Button("Everyone who speaks", size="sm")
             self.choice = gr.CheckboxGroup(label="Faces whose voice is kept", elem_id="avse-choice")
         with gr.Row():
             self.start = gr.Button("Enhance", variant="primary", visible=False)
@@ -88,6 +89,7 @@ class Page:
         self.start.click(self.wait, self.session, opened, **quick).then(
             self.enhance, [self.session, self.choice], enhanced, **queued
         )
+        self.everyone.click(everyone, self.session, self.choice, **quick)
         self.stop.click(Session.cancel, self.session, None, **quick)
         settings = [self.session, self.suffix, self.strength, self.loudness]
         self.save.click(self.make_file, settings, self.download, **(queued | {"show_progress": "minimal"}))
@@ -195,7 +197,16 @@ def speaker_of(session: Session, chosen: list[int]) -> str | int:
         return "active"
     if not chosen:
         raise UsageError("No face is chosen.", "Choose the face whose voice is wanted.")
-    return chosen[0]
+    chosen = sorted(chosen)
+    if len(chosen) > 1 and chosen == everyone(session):
+        return "everyone"
+    return ",".join(map(str, chosen))
+
+
+def everyone(session: Session) -> list[int]:
+    """Return the numbers of all faces that speak."""
+    assert session.analysis is not None
+    return [index + 1 for index in session.analysis.selection.scene.speaking_faces]
 
 
 def _player(session: Session, speaker: str | int, report: Report) -> str:

@@ -18,6 +18,7 @@ import soundfile
 from recordings import ffmpeg
 from ui_server import Running, serving
 
+import avse
 from avse.data.synthetic.clips import make_clip
 
 pytestmark = pytest.mark.browser
@@ -138,8 +139,6 @@ def gain(page: Any) -> dict[str, float]:
 def test_choose_the_second_face_enhance_and_get_what_the_command_writes(
     visit: Any, panel: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
-    import avse
-
     page = visit()
     enhance(page, panel, 2)
     left, right = sorted(page.locator(".frame [data-face]").all(), key=lambda one: one.bounding_box()["x"])
@@ -155,6 +154,17 @@ def test_choose_the_second_face_enhance_and_get_what_the_command_writes(
     )
     report = download(page, tmp_path / "report.html", ".html")
     assert "panel of two.mp4, enhanced" in report.read_text()
+
+
+def test_everyone_is_one_click(visit: Any, panel: Path, tiny_model: Path, tmp_path: Path) -> None:
+    page = visit()
+    upload(page, panel)
+    button(page, "Everyone who speaks").click()
+    page.wait_for_function("() => document.querySelectorAll('.cards [aria-pressed=true]').length == 2")
+    button(page, "Enhance").click()
+    page.locator(".avse-player[data-ready]").wait_for()
+    avse.enhance(panel, tmp_path / "expected.wav", model=str(tiny_model), speaker="everyone")
+    assert download(page, tmp_path / "made.wav").read_bytes() == (tmp_path / "expected.wav").read_bytes()
 
 
 def test_players_switch_at_the_same_moment_and_strength_is_heard_at_once(visit: Any, panel: Path) -> None:

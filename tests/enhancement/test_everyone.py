@@ -51,6 +51,20 @@ def test_everyone_is_the_limited_sum_of_the_masks(panel: Path, see_through: Path
     assert "2 faces were kept" in result.note
 
 
+def test_several_faces_are_kept_by_their_numbers(panel: Path, model: Enhancer) -> None:
+    everyone = avse.enhance(panel, model=model, speaker="everyone")
+    for numbers in ("1,2", " 2 , 1", "2,2,1"):
+        several = avse.enhance(panel, model=model, speaker=numbers)
+        np.testing.assert_array_equal(several.waveform, everyone.waveform)
+        assert several.speakers == [1, 2]
+    np.testing.assert_array_equal(
+        avse.enhance(panel, model=model, speaker="2,2").waveform, avse.enhance(panel, model=model, speaker=2).waveform
+    )
+    for wrong in ("1,3", "1,", "0,1", "1,left"):
+        with pytest.raises(UsageError):
+            avse.enhance(panel, model=model, speaker=wrong)
+
+
 def test_each_person_is_as_loud_with_everyone_as_alone(panel: Path, model: Enhancer, tmp_path: Path) -> None:
     together = avse.enhance(panel, model=model, speaker="everyone").waveform
     summary = avse.enhance_all(panel, tmp_path / "all", model=model)
