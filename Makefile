@@ -29,8 +29,8 @@ demo: setup ## clean the voice in the sample clips; scores before and after
 test: lint ## lint, then run the tests
 	$(BIN)/pytest
 
-test-browser: setup ## look at the reports in a real browser (needs chromium)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[browser]'
+test-browser: setup ## try the reports and the page in a real browser (needs chromium)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[browser,ui]'
 	$(BIN)/pytest -m browser tests/browser
 
 lint: setup ## style and types

@@ -2,7 +2,7 @@
 
 Commands run in a folder that holds ``samples/`` and ``checkpoints/`` of the repository and, under the names that the
 page gives them, copies of a sample (``input.mp4``, ``panel.mp4``...). In ``console`` blocks the lines below a command
-are its output, compared with all numbers masked. What needs data that is not ours to ship (``avse train``...), and what
+are its output, compared with all numbers masked. What needs data that is not ours to ship (``avse train``...), what runs until it is ended (``avse ui``), and what
 installs something, is not run; tests/test_docs.py sees that it can be typed as it stands.
 """
 
@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from avse_cli.main import app
 
 README = ROOT / "README.md"
-ONLY_TYPED = frozenset({"train", "prepare", "mix", "evaluate", "models", "--install-completion", "--version"})
+ONLY_TYPED = frozenset({"train", "prepare", "mix", "evaluate", "models", "ui", "--install-completion", "--version"})
 COMMANDS = [command for command in commands(README) if command.words[:1] == ["avse"]]
 RUN = [command for command in COMMANDS if command.words[1] not in ONLY_TYPED]
 
