@@ -2,8 +2,9 @@
 
 Commands run in a folder that holds ``samples/`` and ``checkpoints/`` of the repository and, under the names that the
 page gives them, copies of a sample (``input.mp4``, ``panel.mp4``...). In ``console`` blocks the lines below a command
-are its output, compared with all numbers masked. What needs data that is not ours to ship (``avse train``...), what runs until it is ended (``avse ui``), and what
-installs something, is not run; tests/test_docs.py sees that it can be typed as it stands.
+are its output, compared with all numbers masked. What needs data that is not ours to ship (``avse train``...), what
+runs until it is ended (``avse ui``), and what installs something, is not run; tests/test_docs.py sees that it can be
+typed as it stands.
 """
 
 from __future__ import annotations
