@@ -26,6 +26,7 @@ RANGES = {
     "lip_width": (1, 256),
     "stem_frames": (1, 25),
     "num_priors": (1, 4096),
+    "regulariser_places": (1, 2),
 }
 """Lowest and highest value of each size, so that no settings ask for a net that fits no machine."""
 MAX_AUDIO_CHANNELS = 2048
@@ -86,6 +87,8 @@ class ModelConfig:
     """Lip features that the imputer mixes, centres of K-means over the training clips."""
     regulariser: str = "none"
     """SMIL's noise on the fused features, in training: "add" or "multiply"; "none"."""
+    regulariser_places: int = 1
+    """Where: 1, after the last fusion; 2, after the bottleneck too. The paper and its code have two places."""
 
     def __post_init__(self) -> None:
         for name in ("fusion_depths", "audio_channels"):

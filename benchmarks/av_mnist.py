@@ -1,146 +1,157 @@
-"""The SMIL paper's own experiment: pictures of digits and spoken digits, four in five sounds missing in training.
+"""SMIL's own experiment, av-MNIST: pictures of digits and spoken digits, most of the sounds missing in training.
 
-Pictures are the 8 x 8 digits that scikit-learn carries (or MNIST's, with --mnist); SOUNDS is a folder of spoken digits
-named DIGIT_SPEAKER_NUMBER.flac. Imputer, regulariser and meta step are the library's. One thread, some minutes.
+MNIST is a folder with t10k-images and t10k-labels, packed or not (with MNIST's training files too, if they are there);
+SOUNDS is a folder of spoken digits, DIGIT_SPEAKER_NUMBER.flac. Imputer, regularisers and meta step are the library's.
+One thread, some minutes a seed. What is done is kept in RESULTS; run it again to go on where it stopped.
 
-    python benchmarks/av_mnist.py SOUNDS --output docs/av-mnist.md
+    python benchmarks/av_mnist.py SOUNDS --mnist MNIST --output docs/av-mnist.md
 """
 
 from __future__ import annotations
 
 import argparse
-import platform
+import json
 import shlex
 import sys
-import time
+from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from digit_nets import METHODS, NUM_STEPS, VARIANTS, Answer, Method, Task
-from digits import Digits, load_pictures, load_sounds, pair
+from digit_training import METHODS, make_start, score
+from digits import load_mnist, load_sounds, make_task
 
-LEARNING_RATES = (1e-3, 3e-3)
-PAPER = {"image only": (92.0, None), "autoencoder": (89.8, 94.0), "SMIL": (94.9, 96.0)}
-
-
-def accuracies(answer: Answer, digits: Digits) -> dict[str, float]:
-    """Accuracy in % with image only, and with both where the method can hear."""
-    found = {}
-    with torch.no_grad():
-        for name, heard in (("image only", 0.0), ("both", 1.0)):
-            logits = answer(digits, heard)
-            if logits is not None:
-                found[name] = float((logits.argmax(1) == digits.labels).float().mean()) * 100
-    return found
+TESTS = {
+    "image only": "image only, 450 pictures",
+    "more pictures": "image only, all pictures of the test writers",
+    "both": "both, 450 pairs",
+}
+PAPER = {"image only": (92.0, None), "autoencoder": (89.8, 94.0), "SMIL, released outer loss": (94.9, 96.0)}
+"""The paper's accuracies with image only and with both, at 20 % of the sounds."""
+SUBJECT = "SMIL, released outer loss"
+Row = dict[str, Any]
 
 
-def trained(method: Method, task: Task, rate: float, seed: int) -> Answer:
-    torch.manual_seed(seed)
-    return method(task, rate, seed)
+def read_rows(path: Path) -> list[Row]:
+    """Read what has been done so far; a line that was not finished is left out."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("}")]
 
 
-def best_rate(method: Method, task: Task, seed: int) -> float:
-    """The learning rate that is best on the validation digits, over both tests."""
-
-    def score(rate: float) -> float:
-        return float(np.mean(list(accuracies(trained(method, task, rate, seed), task.validation).values())))
-
-    return max(LEARNING_RATES, key=score)
-
-
-def experiment(options: argparse.Namespace) -> dict[str, list[dict[str, float]]]:
-    """Test accuracies of every method on every seed; each seed splits, pairs and hides anew.
-
-    Each method's learning rate is chosen once, on the validation digits of the first seed.
-    """
-    clear, labels = load_pictures(options.mnist)
-    pictures = clear + options.noise * np.random.default_rng(0).standard_normal(clear.shape)
-    sounds = load_sounds(options.sounds)
-    methods = METHODS | (VARIANTS if options.variants else {})
-    rates: dict[str, float] = {}
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in methods}
-    for seed in range(options.seeds):
-        parts = pair(pictures, labels, sounds, (options.training, options.validation, options.test), seed)
-        torch.manual_seed(seed)
-        heard = torch.zeros(options.training)
-        heard[torch.randperm(len(heard))[: round(0.2 * len(heard))]] = 1.0
-        task = Task(parts[0], heard, *parts[1:], num_steps=options.steps)
-        for name, method in methods.items():
-            rates[name] = rates.get(name) or best_rate(method, task, seed)
-            result = accuracies(trained(method, task, rates[name], seed), task.test)
-            found[name].append(result | {"rate": rates[name]})
-            print(seed, name, found[name][-1], file=sys.stderr, flush=True)
-    return found
+def experiment(options: argparse.Namespace) -> Iterator[Row]:
+    """Train and score every method on every seed and share of sounds, but what is done already."""
+    done = {(row["heard"], row["seed"], row["steps"], row["method"]) for row in read_rows(options.results)}
+    asked = [(heard, seed) for heard in options.heard for seed in range(options.seeds)]
+    keys = [key for key in asked if any((*key, options.steps, name) not in done for name in options.methods)]
+    if not keys:
+        return
+    pictures, sounds = load_mnist(options.mnist), load_sounds(options.sounds)
+    for heard, seed in keys:
+        start = make_start(make_task(pictures, sounds, heard, seed), seed)
+        for name in options.methods:
+            if (heard, seed, options.steps, name) not in done:
+                found = score(METHODS[name](start, options.steps, seed), start)
+                yield {"heard": heard, "seed": seed, "steps": options.steps, "method": name, "accuracy": found}
 
 
-def row(name: str, results: list[dict[str, float]]) -> str:
-    """One line of the table: mean and standard deviation over the seeds, and the paper's figures."""
-    cells = []
-    for index, test in enumerate(("image only", "both")):
-        values = [result[test] for result in results if test in result]
-        cells.append(f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}" if values else "-")
-        published = PAPER.get(name, (None, None))[index]
-        cells.append("-" if published is None else f"{published:.1f}")
-    return f"| {name} | {' | '.join(cells)} | {results[0]['rate']:g} |"
+def values_of(rows: Sequence[Row], method: str, test: str) -> dict[int, float]:
+    """Accuracies of a method in one test, by seed."""
+    return {row["seed"]: row["accuracy"][test] for row in rows if row["method"] == method and test in row["accuracy"]}
 
 
-def processor() -> str:
-    """The machine's own name for its processor."""
-    listed = Path("/proc/cpuinfo")
-    lines = listed.read_text().splitlines() if listed.exists() else []
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+def spread(values: Sequence[float], sign: str = "") -> str:
+    """Mean and standard deviation over the seeds."""
+    if not values:
+        return "-"
+    deviation = f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
+    return f"{np.mean(values):{sign}.1f}{deviation}"
 
 
-def page(found: dict[str, list[dict[str, float]]], options: argparse.Namespace) -> str:
-    """The whole page, with what was done and where the data differ from the paper's."""
-    source = "MNIST" if options.mnist else "the 8 x 8 digits of scikit-learn"
-    command = shlex.join(["python", "benchmarks/av_mnist.py", "SOUNDS", *sys.argv[2:]])
-    return "\n".join(
-        [
-            "# Pictures of digits and spoken digits",
-            "",
-            f"Made by `{command}` on {date.today()}, torch {torch.__version__}, {processor()}, one thread.",
-            "",
-            "Accuracy in %, mean and standard deviation over "
-            f"{options.seeds} seeds. Every training example has its picture, one in five its sound.",
-            "",
-            "| method | tested with image only | in the paper | tested with both | in the paper | learning rate |",
-            "|---|---|---|---|---|---|",
-            *(row(name, results) for name, results in found.items()),
-            "",
-            Path(__file__)
-            .with_name("av_mnist.txt")
-            .read_text()
-            .format(source=source, **vars(options), heard=round(0.2 * options.training), rates=LEARNING_RATES),
-        ]
-    )
+def accuracy_table(rows: Sequence[Row], with_paper: bool) -> list[str]:
+    """Accuracies of every method, beside the paper's where they go with the share of sounds."""
+    heads = ["method", "seeds", *TESTS.values(), *(["paper: image only", "both"] if with_paper else [])]
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    for name in METHODS:
+        found = [list(values_of(rows, name, test).values()) for test in TESTS]
+        if not found[0]:
+            continue
+        cells = [name, str(len(found[0])), *map(spread, found)]
+        if with_paper:
+            cells += ["-" if value is None else f"{value:.1f}" for value in PAPER.get(name, (None, None))]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
 
 
-def main() -> None:
-    """Read the command line, run, write the page."""
+def difference_table(rows: Sequence[Row]) -> list[str]:
+    """How far SMIL lies above each other method, seed by seed: mean, deviation, and on how many seeds it does."""
+    heads = [f"{SUBJECT} minus", *TESTS.values()]
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    for name in METHODS:
+        cells = []
+        for test in TESTS:
+            own, others = values_of(rows, SUBJECT, test), values_of(rows, name, test)
+            gaps = [own[seed] - others[seed] for seed in own if seed in others]
+            above = f" (above on {sum(gap > 0 for gap in gaps)} of {len(gaps)})" if gaps else ""
+            cells.append(spread(gaps, "+") + above)
+        if name != SUBJECT and cells[0] != "-":
+            lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def page(rows: Sequence[Row], options: argparse.Namespace) -> str:
+    """Return the whole page, with what was done and where it differs from the paper."""
+    command = shlex.join(["python", "benchmarks/av_mnist.py", "SOUNDS", "--mnist", "MNIST", *options.given])
+    lines = [
+        "# Pictures of digits and spoken digits: SMIL's av-MNIST",
+        "",
+        f"Made by `{command}` on {date.today()}, torch {torch.__version__}, one thread.",
+        "",
+        "Accuracy in %, mean and standard deviation over the seeds; each seed draws pictures and takes anew.",
+    ]
+    for heard in options.heard:
+        chosen = [row for row in rows if row["heard"] == heard and row["steps"] == options.steps]
+        if chosen:
+            lines += ["", f"## {heard:.0%} of the sounds".replace("%", " %"), "", *accuracy_table(chosen, heard == 0.2)]
+            lines += ["", *difference_table(chosen)]
+    told = Path(__file__).with_name("av_mnist.txt").read_text().replace("{steps}", str(options.steps))
+    return "\n".join([*lines, "", told])
+
+
+def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sounds", type=Path, help="folder of spoken digits, DIGIT_SPEAKER_NUMBER.flac")
-    parser.add_argument("--mnist", type=Path, help="folder with MNIST's train-images and train-labels (idx, also .gz)")
-    parser.add_argument("--noise", type=float, default=0.2, help="deviation of the noise on pictures (0 to 1)")
-    parser.add_argument("--training", type=int, default=1000, help="training examples")
-    parser.add_argument("--validation", type=int, default=300, help="examples that the learning rate is chosen by")
-    parser.add_argument("--test", type=int, default=450, help="test examples")
-    parser.add_argument("--seeds", type=int, default=5, help="2 or more")
-    parser.add_argument("--steps", type=int, default=NUM_STEPS, help="of every training")
-    parser.add_argument("--variants", action="store_true", help="also SMIL with one thing changed at a time")
-    parser.add_argument("--quick", action="store_true", help="2 seeds and 20 steps, to see that it runs")
+    parser.add_argument("--mnist", type=Path, required=True, help="folder with MNIST's t10k files (idx, also .gz)")
+    parser.add_argument("--heard", type=float, nargs="+", default=[0.2], help="shares of the sounds that are there")
+    parser.add_argument("--seeds", type=int, default=5, help="splits and trainings")
+    parser.add_argument("--steps", type=int, default=250, help="of the method's own training")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS)[:6], help="what to compare")
+    parser.add_argument("--results", type=Path, help="rows so far (default: beside the page, .jsonl)")
     parser.add_argument("--output", type=Path, required=True, help="Markdown page")
-    options = parser.parse_args()
-    if options.quick:
-        options.seeds, options.steps = 2, 20
+    options = parser.parse_args(arguments)
+    options.results = options.results or options.output.with_suffix(".jsonl")
+    typed = list(sys.argv[1:] if arguments is None else arguments)
+    options.given = []
+    for name in ("--heard", "--seeds", "--steps"):
+        if name in typed:
+            value = getattr(options, name[2:])
+            options.given += [name, *map(str, value if isinstance(value, list) else [value])]
+    options.given += ["--output", options.output.name]
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run what is left to run, and write the page."""
+    options = read_options(arguments)
     torch.set_num_threads(1)
-    started = time.perf_counter()
-    text = page(experiment(options), options)
-    options.output.write_text(text)
-    print(text)
-    print(f"{time.perf_counter() - started:.0f} s", file=sys.stderr)
+    for row in experiment(options):
+        with options.results.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        print(row, file=sys.stderr, flush=True)
+    rows = [row for row in read_rows(options.results) if row["method"] in options.methods]
+    options.output.write_text(page(rows, options))
 
 
 if __name__ == "__main__":

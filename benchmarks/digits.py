@@ -1,12 +1,13 @@
-"""Pictures of digits and spoken digits, paired by what they say; for benchmarks/av_mnist.py.
+"""MNIST's pictures and spoken digits, paired by label, in the splits of SMIL's av-MNIST; for benchmarks/av_mnist.py.
 
-Legend: `N` examples, `H W` pixels, or mel bands and time of a spectrogram.
+Legend: `N` examples, `H W` pixels, or MFCCs and time steps.
 """
 
 from __future__ import annotations
 
 import gzip
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import librosa
@@ -16,79 +17,144 @@ import torch
 from torch import Tensor
 
 SIDE = 20
+NUM_DIGITS = 10
+PER_DIGIT = {"training": 105, "test": 45}
+"""Examples of each digit: 1,050 and 450 in all, as in the paper."""
+HALF = 5000
+MARGIN = 10
+"""Pictures left out on either side of the middle of t10k, where its two groups of writers meet."""
+
+Pictures = tuple[np.ndarray, np.ndarray]
+"""Pictures (N, 28, 28), 0 to 1, and labels (N,)."""
+Take = tuple[str, int]
+"""A speaker and the number of a recording: the digits of one take were recorded together."""
 
 
 @dataclass(frozen=True)
 class Digits:
-    """Pictures (N, H, W), log-mel spectrograms (N, 20, 20) and labels (N,)."""
+    """Pictures (N, 1, 28, 28), MFCCs (N, 1, 20, 20) and labels (N,)."""
 
     pictures: Tensor
     sounds: Tensor
     labels: Tensor
 
+    def select(self, chosen: Tensor) -> Digits:
+        """Return the examples of these numbers."""
+        return Digits(self.pictures[chosen], self.sounds[chosen], self.labels[chosen])
 
-def load_pictures(mnist: Path | None) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures (N, H, W), 0 to 1, and labels (N,): scikit-learn's, or those of MNIST's training files in a folder."""
-    if mnist is None:
-        from sklearn.datasets import load_digits
 
-        found = load_digits()
-        return found.images / 16, found.target
-    images, labels = (read_idx(next(mnist.glob(f"train-{kind}*"))) for kind in ("images", "labels"))
-    return images / 255, labels
+@dataclass(frozen=True)
+class Task:
+    """All pictures of training with the numbers of those whose sound is there, test examples, and more test pictures.
+
+    ``more`` holds every picture of the writers of the test; its sounds are empty.
+    """
+
+    training: Digits
+    heard: Tensor
+    test: Digits
+    more: Digits
+
+
+def load_mnist(folder: Path) -> tuple[Pictures, Pictures]:
+    """Read pictures for training and for testing that share no writer.
+
+    MNIST's own parts where both are in the folder; of t10k alone the first half and the second half: the first 5,000
+    pictures are from NIST's special database 3, the last 5,000 from special database 1, which other people wrote.
+
+    Raises:
+        SystemExit: t10k's pictures or labels are not there.
+    """
+    own = _read_part(folder, "t10k")
+    if own is None:
+        raise SystemExit(f"{folder} lacks t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte (.gz).")
+    training = _read_part(folder, "train")
+    if training is not None:
+        return training, own
+    first, second = slice(0, HALF - MARGIN), slice(HALF + MARGIN, None)
+    return (own[0][first], own[1][first]), (own[0][second], own[1][second])
+
+
+def _read_part(folder: Path, name: str) -> Pictures | None:
+    found = [sorted(folder.glob(f"{name}-{kind}*")) for kind in ("images", "labels")]
+    if not all(found):
+        return None
+    return read_idx(found[0][0]).astype(np.float32) / 255, read_idx(found[1][0]).astype(np.int64)
 
 
 def read_idx(path: Path) -> np.ndarray:
-    """An array of bytes in MNIST's own format."""
+    """Read an array of bytes in MNIST's own format, packed or not."""
     data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     num_axes = data[3]
     shape = np.frombuffer(data, ">i4", num_axes, 4)
     return np.frombuffer(data, np.uint8, offset=4 + 4 * num_axes).reshape(shape)
 
 
-def load_sounds(folder: Path) -> dict[int, list[np.ndarray]]:
-    """Spectrograms of every digit, in the order of their numbers, the speakers taking turns."""
-    files = sorted(folder.glob("?_*_*.flac"), key=lambda path: int(path.stem.split("_")[2]))
-    sounds: dict[int, list[np.ndarray]] = {digit: [] for digit in range(10)}
-    for path in files:
-        sounds[int(path.name[0])].append(spectrogram(*soundfile.read(path, dtype="float32")))
-    return sounds
+def load_sounds(folder: Path) -> dict[Take, np.ndarray]:
+    """Read the takes of which every digit is there, as MFCCs (10, 20, 20); files are DIGIT_SPEAKER_NUMBER.flac."""
+    takes: dict[Take, dict[int, Path]] = {}
+    for path in sorted(folder.glob("?_*_*.*")):
+        digit, speaker, number = path.stem.split("_")
+        takes.setdefault((speaker, int(number)), {})[int(digit)] = path
+    whole = {take: paths for take, paths in sorted(takes.items()) if len(paths) == NUM_DIGITS}
+    return {take: np.stack([_read_mfcc(paths[digit]) for digit in range(NUM_DIGITS)]) for take, paths in whole.items()}
 
 
-def spectrogram(sound: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Log-mel spectrogram (20, 20) of a whole word, mean 0 and deviation 1; its time is stretched to 20 steps."""
+def _read_mfcc(path: Path) -> np.ndarray:
+    return mfcc(*soundfile.read(path, dtype="float32"))
+
+
+def mfcc(sound: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Compute the first 20 MFCCs of a word at 20 steps that span all of it: (20, 20)."""
     hop = max(len(sound) // SIDE, 1)
-    power = librosa.feature.melspectrogram(y=sound, sr=sample_rate, n_fft=512, hop_length=hop, n_mels=SIDE)
-    levels = np.log(power[:, :SIDE] + 1e-6)
-    levels = np.pad(levels, ((0, 0), (0, SIDE - levels.shape[1])), "edge")
-    return ((levels - levels.mean()) / (levels.std() + 1e-6)).astype(np.float32)
+    found = librosa.feature.mfcc(y=sound, sr=sample_rate, n_mfcc=SIDE, n_mels=40, n_fft=512, hop_length=hop)
+    found = found[:, :SIDE]
+    return np.pad(found, ((0, 0), (0, SIDE - found.shape[1])), "edge").astype(np.float32)
 
 
-def pair(
-    pictures: np.ndarray,
-    labels: np.ndarray,
-    sounds: dict[int, list[np.ndarray]],
-    counts: tuple[int, int, int],
-    seed: int,
-) -> list[Digits]:
-    """Training, validation and test examples that share no picture and no recording; the same speakers are in all.
+def make_task(
+    pictures: tuple[Pictures, Pictures], sounds: Mapping[Take, np.ndarray], share_heard: float, seed: int
+) -> Task:
+    """Draw one split: as many examples of each digit, no picture, writer or take in both training and test.
 
-    Of each digit's recordings they have 60, 10 and 30 %; pictures of a digit draw from them with replacement.
+    Args:
+        pictures: for training and for testing.
+        sounds: MFCCs of all digits by take.
+        share_heard: share of the training takes whose sounds are there.
+        seed: of the draw.
     """
     rng = np.random.default_rng(seed)
-    order = rng.permutation(len(labels))
-    if sum(counts) > len(order):
-        raise SystemExit(f"There are {len(order)} pictures, fewer than {' + '.join(map(str, counts))}.")
-    shuffled = {digit: rng.permutation(len(own)) for digit, own in sounds.items()}
-    made = []
-    first = 0
-    for count, (begin, end) in zip(counts, ((0.0, 0.6), (0.6, 0.7), (0.7, 1.0)), strict=True):
-        chosen = order[first : first + count]
-        first += count
-        drawn = []
-        for digit in labels[chosen]:
-            own = shuffled[digit]
-            drawn.append(sounds[digit][int(rng.choice(own[round(begin * len(own)) : round(end * len(own))]))])
-        parts = (pictures[chosen].astype(np.float32), np.stack(drawn), labels[chosen].astype(np.int64))
-        made.append(Digits(*(torch.from_numpy(part) for part in parts)))
-    return made
+    takes = list(sounds)
+    order = rng.permutation(len(takes))
+    if len(order) < sum(PER_DIGIT.values()):
+        raise SystemExit(f"There are {len(order)} takes of all ten digits; {sum(PER_DIGIT.values())} are needed.")
+    num_training = PER_DIGIT["training"]
+    parts = {"training": order[:num_training], "test": order[num_training:][: PER_DIGIT["test"]]}
+    drawn = {}
+    for (name, chosen), own in zip(parts.items(), pictures, strict=True):
+        drawn[name] = _pair(own, [sounds[takes[index]] for index in chosen], rng)
+    num_heard = (
+        max(round(share_heard * num_training), 1) * NUM_DIGITS
+    )  # of the first takes; takes come one after another
+    heard = torch.arange(num_heard)
+    level = drawn["training"].sounds[heard]
+    mean, deviation = level.mean((0, 3), keepdim=True), level.std((0, 3), keepdim=True)
+    scaled = {name: replace(part, sounds=(part.sounds - mean) / deviation) for name, part in drawn.items()}
+    return Task(scaled["training"], heard, scaled["test"], _silent(pictures[1]))
+
+
+def _pair(pictures: Pictures, takes: list[np.ndarray], rng: np.random.Generator) -> Digits:
+    """Give each recording of each take a picture of its digit, every picture once."""
+    images, labels = pictures
+    columns = [rng.permutation(np.flatnonzero(labels == digit))[: len(takes)] for digit in range(NUM_DIGITS)]
+    chosen = np.stack(columns, axis=1).ravel()  # take by take, digit by digit
+    return Digits(
+        torch.from_numpy(images[chosen])[:, None],
+        torch.from_numpy(np.concatenate(takes))[:, None],
+        torch.from_numpy(labels[chosen]),
+    )
+
+
+def _silent(pictures: Pictures) -> Digits:
+    images, labels = pictures
+    return Digits(torch.from_numpy(images.copy())[:, None], torch.zeros(0), torch.from_numpy(labels.copy()))

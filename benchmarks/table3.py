@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from fusion_order import CHAIN, section
 
 from avse.errors import AvseError, UsageError
 from avse.evaluation.evaluate import Request, evaluate
@@ -264,8 +265,11 @@ def run(options: argparse.Namespace) -> str:
     request = Request(options.mixtures, options.results, methods, limit=options.limit, seed=options.seed)
     done = evaluate(request, options.jobs)
     text = page(done.rows, done.summary, nets, options)
+    scores = options.output.with_suffix(".csv")
+    shutil.copyfile(options.results / "scores.csv", scores)
+    if set(CHAIN) <= set(nets):
+        text += "\n" + section(scores) + "\n"
     options.output.write_text(text)
-    shutil.copyfile(options.results / "scores.csv", options.output.with_suffix(".csv"))
     return text
 
 

@@ -9,6 +9,8 @@ Legend: `B` batch, `C` channels, `L` time steps, `K` priors.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Literal, get_args
 
 import torch
@@ -44,6 +46,8 @@ class Imputer(nn.Module):
     """
 
     priors: Tensor
+    draws_in_use = False
+    """Whether weights are drawn outside training too (`drawing`)."""
 
     def __init__(
         self,
@@ -95,7 +99,9 @@ class Imputer(nn.Module):
         if self.form != "paper":
             return told / told.sum(1, keepdim=True).clamp_min(1e-8), told.new_zeros(())
         mean = torch.ones_like(told)
-        return _draw(mean, told, self.training) / len(self.priors), gaussian_divergence(mean - 1, told)
+        return _draw(mean, told, self.training or self.draws_in_use) / len(self.priors), gaussian_divergence(
+            mean - 1, told
+        )
 
 
 class FeatureRegulariser(nn.Module):
@@ -113,6 +119,9 @@ class FeatureRegulariser(nn.Module):
         ValueError: an unknown kind.
     """
 
+    draws_in_use = False
+    """Whether r is drawn outside training too (`drawing`)."""
+
     def __init__(self, channels: int, context_channels: int, kind: Kind = "multiply") -> None:
         super().__init__()
         if kind not in get_args(Kind):
@@ -128,10 +137,45 @@ class FeatureRegulariser(nn.Module):
         """Regularise features (B, C', ..., L) by context (B, C, ..., L); also the divergence of r from N(0, 1)."""
         mean, raw = self.predict(context.flatten(2, -2).mean(2) if context.ndim > 3 else context).chunk(2, dim=1)
         deviation = F.softplus(raw)
-        change = F.softplus(_draw(mean, deviation, self.training))  # (B, C', L)
+        change = F.softplus(_draw(mean, deviation, self.training or self.draws_in_use))  # (B, C', L)
         change = change.reshape(*change.shape[:2], *[1] * (features.ndim - 3), -1)
         answer = features + change if self.kind == "add" else features * change
         return answer, gaussian_divergence(mean, deviation)
+
+
+@contextmanager
+def drawing(net: nn.Module) -> Iterator[None]:
+    """Let the imputers and regularisers of a net in use draw as they do in training, for as long as this lasts."""
+    parts = [part for part in net.modules() if isinstance(part, (Imputer, FeatureRegulariser))]
+    for part in parts:
+        part.draws_in_use = True
+    try:
+        yield
+    finally:
+        for part in parts:
+            part.draws_in_use = False
+
+
+def average_samples(net: nn.Module, predict: Callable[[], Tensor], num_samples: int) -> Tensor:
+    """Compute SMIL's prediction: the mean of L predictions, each with its own draw of omega and r.
+
+    Args:
+        net: holds the imputers and regularisers; in evaluation mode.
+        predict: calls the net and returns what is to be averaged, such as probabilities or a mask.
+        num_samples: L; 0 for one prediction from the means of omega and r, nothing drawn.
+
+    Raises:
+        ValueError: fewer than 0 samples.
+    """
+    if num_samples < 0:
+        raise ValueError(f"cannot average {num_samples} samples")
+    if num_samples == 0:
+        return predict()
+    with drawing(net):
+        total = predict()
+        for _ in range(num_samples - 1):
+            total = total + predict()
+    return total / num_samples
 
 
 def gaussian_divergence(mean: Tensor, deviation: Tensor) -> Tensor:

@@ -75,7 +75,8 @@ class SpeechNet(nn.Module):
         )
         self.lips = None if config.fusion == "none" else LipStream(config.lip_width, config.stem_frames)
         self.fusions = nn.ModuleList(self._fusion(depth) for depth in range(5))
-        self.imputer, self.regulariser = self._imputer(), self._regulariser()
+        self.imputer = self._imputer()
+        self.regulariser, self.regulariser_bottleneck = self._regulariser(1), self._regulariser(2)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def predict_energies(self, lips: Tensor) -> Tensor:
@@ -116,7 +117,11 @@ class SpeechNet(nn.Module):
         if self.regulariser is not None:
             x, divergence = self.regulariser(x, before)
             divergences.append(divergence)
-        mask = self.audio.decode(self.audio.bottleneck(x), skips)
+        before, x = x, self.audio.bottleneck(x)
+        if self.regulariser_bottleneck is not None:
+            x, divergence = self.regulariser_bottleneck(x, before)
+            divergences.append(divergence)
+        mask = self.audio.decode(x, skips)
         mask = torch.cat([mask, mask[:, -1:]], dim=1)  # the bin at 8 kHz follows its neighbour
         return Output(inputs.spectrum * mask, mask, energies, sum(divergences) if divergences else None)
 
@@ -136,8 +141,10 @@ class SpeechNet(nn.Module):
         shape = (config.lip_width, config.lip_side // 4, config.lip_side // 4)
         return Imputer(SAMPLES_PER_FRAME // 2, config.num_priors, shape, cast(Form, config.imputer))
 
-    def _regulariser(self) -> FeatureRegulariser | None:
-        """What stirs the sound after the last fusion."""
+    def _regulariser(self, place: int) -> FeatureRegulariser | None:
+        """Build what regularises the sound after the last fusion (place 1) or after the bottleneck (2), if wanted."""
         channels = self.config.audio_channels[-1]
         kind = self.config.regulariser
-        return None if kind == "none" else FeatureRegulariser(channels, channels, cast(Kind, kind))
+        if kind == "none" or place > self.config.regulariser_places:
+            return None
+        return FeatureRegulariser(channels, channels, cast(Kind, kind))

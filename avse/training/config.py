@@ -28,9 +28,10 @@ LOSS_WEIGHTS = {
 }
 STAGES = ("lips", "speech", "smil")
 LOGGERS = ("tensorboard", "csv", "wandb")
-PARTS = ("audio", "lips", "fusions", "imputer", "regulariser")
+PARTS = ("audio", "lips", "fusions", "imputer", "regulariser", "regulariser_bottleneck")
 """Parts of a net: the first words of its weights' names."""
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true")
+RESNET_WIDTH = 64
 SMIL_MODEL = {"imputer": "reference", "regulariser": "multiply"}
 """Defaults of the model in stage smil."""
 
@@ -67,6 +68,9 @@ class TrainConfig:
     precision: str = "32-true"
     start_parts: tuple[str, ...] = ()
     """Parts that a new run copies from the checkpoints it starts from, such as audio and lips; all if empty."""
+    lips_from: str = ""
+    """File with the weights of torchvision's ResNet-18 (.pth) from which a new run's lip stream starts; needs lip_width
+    64. Empty: none."""
     seed: int = 0
     weights: Mapping[str, float] = field(default_factory=lambda: dict(LOSS_WEIGHTS))
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -79,6 +83,11 @@ class TrainConfig:
             raise UsageError(f"Unknown stage {self.stage!r}.", f"Use one of: {', '.join(STAGES)}.")
         if self.stage == "lips" and self.model.fusion == "none":
             raise UsageError("An audio-only net has no lip stream to train.", "Use another fusion.")
+        if self.lips_from and (self.model.fusion == "none" or self.model.lip_width != RESNET_WIDTH):
+            raise UsageError(
+                f"lips_from needs a lip stream of width {RESNET_WIDTH}, that of ResNet-18.",
+                f"Set lip_width: {RESNET_WIDTH} and a fusion other than none, below model.",
+            )
         if self.stage == "smil" and self.model.imputer == "none":
             raise UsageError("Stage smil needs an imputer.", "Set imputer to reference or paper, below model.")
         for name in ("num_steps", "batch_size", "validate_every", "num_validation_batches", "num_devices", "log_every"):

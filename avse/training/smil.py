@@ -1,53 +1,60 @@
-"""SMIL's meta-training (Ma et al., AAAI 2021; arXiv:2103.05677): learn from what lacks the picture to help what has it.
+"""SMIL's meta-training (Ma et al., AAAI 2021; arXiv:2103.05677): learn from examples that lack a modality, too.
 
-    theta* = theta - alpha grad_theta L(D^m; theta, psi)     one inner step on examples that lack a modality
-    theta, psi  by the optimiser on  L(D^f; theta*, psi)     and, as in the released code, on L(D^m; theta, psi) too
+    theta_0 = theta,  theta_k = theta_(k-1) - alpha grad L(D^m; theta_(k-1), psi),  k = 1..K,  theta* = theta_K
+    theta, psi  by the optimiser on  L(D^f; theta*, psi)  and, as in the released code, on L(D^m; theta, psi)
 
-theta are the main network's weights, psi those of the imputer and the regulariser. The step itself knows no network:
-it works on named weights and on losses that are functions of them.
+D^m are examples that lack a modality, D^f examples that have both; theta are the main network's weights, psi those of
+the imputer and the regularisers. This module knows no network: it works on named weights and on losses that are
+functions of them. `avse.training.smil_speech` holds the step of the speech net.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.func import functional_call
+from torch import Tensor
 
-from avse.data.dataset import Batch
 from avse.errors import UsageError
-from avse.models.net import SpeechNet
-from avse.training.steps import prepare_batch, speech_losses, total_loss
 
 Weights = Mapping[str, Tensor]
 Loss = Callable[[Weights], Tensor]
 
-HELPERS = ("imputer.", "regulariser.")
-"""What the names of psi begin with."""
+PSI = ("imputer", "regulariser")
+"""First letters of psi's names."""
+OUTER_LOSSES = ("full", "missing", "both")
 
 
 @dataclass(frozen=True)
 class SmilConfig:
-    """How the meta step is done."""
+    """Settings of the meta step."""
 
     inner_rate: float = 0.01
-    """alpha, the rate of the inner step, which is plain gradient descent."""
+    """alpha, the rate of the inner steps, which are plain gradient descent."""
     second_order: bool = False
-    """Whether the outer loss differentiates through the inner step; first order takes its gradient as a constant."""
+    """True: the outer loss is differentiated through the inner steps; False: their gradients count as constants."""
     audio_only_weight: float = 1.0
-    """Weight of the loss on D^m in the objective: 0 in the paper, 1 in its released code."""
+    """Weight of the loss on D^m at theta in the objective: 0 in the paper, 1 in its released code."""
+    inner_steps: int = 1
+    """K, the number of inner steps (Algorithm 1 of the paper); the released code takes 1."""
+    outer_loss: str = "full"
+    """Loss on D^f at theta*. "full": with both modalities, as in the paper; "missing": with the second one hidden, as
+    in the released code; "both": the sum of the two."""
 
     def __post_init__(self) -> None:
         if self.inner_rate < 0 or self.audio_only_weight < 0:
             raise UsageError("inner_rate and audio_only_weight cannot be negative.", "Use 0 or more.")
+        if self.inner_steps < 1:
+            raise UsageError(f"inner_steps is {self.inner_steps}.", "Use 1 or more.")
+        if self.outer_loss not in OUTER_LOSSES:
+            raise UsageError(f"Unknown outer_loss {self.outer_loss!r}.", f"Use one of: {', '.join(OUTER_LOSSES)}.")
 
 
 class MetaLosses(NamedTuple):
-    """``objective`` is what to call backward on (its value means nothing); the losses that it stands for."""
+    """``objective`` is to be differentiated, its value has no meaning; ``inner`` and ``outer`` are values to report."""
 
     objective: Tensor
     inner: Tensor
@@ -55,64 +62,63 @@ class MetaLosses(NamedTuple):
 
 
 def meta_losses(weights: Weights, inner: Loss, outer: Loss, config: SmilConfig) -> MetaLosses:
-    """Take the inner step; return an objective whose gradient by theta and psi is that of
+    """Take the inner steps, and return an objective whose gradient by theta and psi is that of
 
         outer(theta*, psi) + audio_only_weight * inner(theta, psi).
 
-    The second term is there as a linear function with the gradient that the inner step has needed anyway, so that
+    The second term is a linear function with the gradient that the first inner step has computed anyway, so that
     nothing is differentiated twice for it.
 
     Args:
-        weights: theta and psi by name (psi: `HELPERS`).
-        inner: loss on D^m as a function of all weights.
+        weights: theta and psi by name; names of psi begin with one of `PSI`.
+        inner: loss on D^m as a function of all weights; called once for each inner step, it may take another batch
+            each time.
         outer: loss on D^f as a function of all weights.
-        config: rate, order, weight.
+        config: rate, number and order of the inner steps, and the weight.
     """
-    before = inner(weights)
-    gradients = torch.autograd.grad(
-        before, list(weights.values()), create_graph=config.second_order, materialize_grads=True
-    )
-    slopes = dict(zip(weights, gradients, strict=True))
-    adapted = {
-        name: value if name.startswith(HELPERS) else value - config.inner_rate * slopes[name]
-        for name, value in weights.items()
-    }
+    before, slopes = _slopes(inner, weights, config.second_order)
+    adapted = _descend(weights, slopes, config.inner_rate)
+    for _ in range(config.inner_steps - 1):
+        adapted = _descend(adapted, _slopes(inner, adapted, config.second_order)[1], config.inner_rate)
     after = outer(adapted)
     linear = torch.stack([(value * slopes[name].detach()).sum() for name, value in weights.items()]).sum()
     return MetaLosses(after + config.audio_only_weight * linear, before.detach(), after.detach())
 
 
-def smil_step(
-    net: SpeechNet, faces: Batch, voices: Batch, loss_weights: Mapping[str, float], config: SmilConfig
-) -> MetaLosses:
-    """Take one meta step of the speech net: D^m are ``voices`` without video, D^f talking ``faces``.
+def choose_outer(full: Loss, missing: Loss, config: SmilConfig) -> Loss:
+    """Return the loss on D^f that ``outer_loss`` asks for, from those with and without the second modality."""
+    if config.outer_loss == "both":
+        return lambda weights: full(weights) + missing(weights)
+    return full if config.outer_loss == "full" else missing
 
-    A batch in which every mouth is made up has hardly any spread: its own statistics would blow it up, and would creep
-    into those in use. So the lip stream's batch norms take D^m as they do in use (ours); from a copy of what they
-    have gathered, which D^f changes before second-order gradients need it.
+
+def centres(features: Tensor, count: int, seed: int) -> Tensor:
+    """Compute K-means centres `(count, ...)` of features `(N, ...)`: the imputer's priors.
+
+    Raises:
+        UsageError: fewer features than centres.
     """
+    from sklearn.cluster import MiniBatchKMeans
 
-    def loss(weights: Weights, batch: Batch) -> Tensor:
-        output = functional_call(net, dict(weights), (prepare_batch(net, batch),))
-        return total_loss(speech_losses(output, batch, net.config), loss_weights)
-
-    def loss_unseen(weights: Weights) -> Tensor:
-        norms = {name: value.clone() for name, value in net.named_buffers() if name.startswith(("lips.", "fusions."))}
-        with norms_as_in_use(net.lips, net.fusions):
-            return loss({**weights, **norms}, voices)
-
-    return meta_losses(dict(net.named_parameters()), loss_unseen, lambda weights: loss(weights, faces), config)
+    if len(features) < count:
+        raise UsageError(
+            f"{len(features)} features do not make {count} priors.",
+            "Give more clips, or a smaller num_priors.",
+        )
+    search = MiniBatchKMeans(count, batch_size=max(1024, 4 * count), n_init=3, random_state=seed)
+    found = search.fit(features.flatten(1).cpu().numpy()).cluster_centers_
+    return torch.from_numpy(found.astype(np.float32)).unflatten(1, features.shape[1:])
 
 
-@contextmanager
-def norms_as_in_use(*parts: nn.Module | None) -> Iterator[None]:
-    """Let the batch norms of some parts of a net in training use their running statistics, unchanged."""
-    modules = [module for part in parts if part is not None for module in part.modules()]
-    norms = [module for module in modules if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)) and module.training]
-    for norm in norms:
-        norm.eval()
-    try:
-        yield
-    finally:
-        for norm in norms:
-            norm.train()
+def _slopes(loss: Loss, weights: Weights, second_order: bool) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return a loss and its gradient by every weight, zeros where it does not depend on one."""
+    value = loss(weights)
+    gradients = torch.autograd.grad(
+        value, list(weights.values()), create_graph=second_order, retain_graph=second_order, materialize_grads=True
+    )
+    return value, dict(zip(weights, gradients, strict=True))
+
+
+def _descend(weights: Weights, slopes: Weights, rate: float) -> dict[str, Tensor]:
+    """Return theta one step down its slope, and psi as it is."""
+    return {name: value if name.startswith(PSI) else value - rate * slopes[name] for name, value in weights.items()}

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from avse.data.prepared_clips import load_clip
-from avse.errors import UsageError
 from avse.features import prepare
 from avse.models.net import SpeechNet
+from avse.training.smil import centres
 
 MAX_CLIPS = 2000
 MAX_FRAMES = 8000
@@ -54,17 +54,3 @@ def stem_features(net: SpeechNet, path: Path, count: int, rng: np.random.Generat
     pixels = prepare(sound, crops, seen, torch.ones(1, device=device), net.config).lips
     frames = rng.permutation(len(clip.seen))[:count]
     return net.lips.resnet.stem(pixels)[0].movedim(1, 0)[torch.from_numpy(frames)].cpu()
-
-
-def centres(features: Tensor, count: int, seed: int) -> Tensor:
-    """Compute K-means centres (count, ...) of features (N, ...); UsageError for fewer features than centres."""
-    from sklearn.cluster import MiniBatchKMeans
-
-    if len(features) < count:
-        raise UsageError(
-            f"{len(features)} frames that are seen do not make {count} priors.",
-            "Give more clips, or a smaller num_priors.",
-        )
-    search = MiniBatchKMeans(count, batch_size=max(1024, 4 * count), n_init=3, random_state=seed)
-    found = search.fit(features.flatten(1).cpu().numpy()).cluster_centers_
-    return torch.from_numpy(found.astype(np.float32)).unflatten(1, features.shape[1:])

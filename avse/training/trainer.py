@@ -22,10 +22,11 @@ from avse.models.net import SpeechNet
 from avse.training import distributed, run_folder
 from avse.training.config import TrainConfig, as_mapping
 from avse.training.data import TrainingData
+from avse.training.pretrained_lips import load_pretrained_lips
 from avse.training.run_log import RunLog, describe_scores, describe_step, make_loggers
 from avse.training.run_state import check_moments, refusing_damage
-from avse.training.smil import smil_step
 from avse.training.smil_priors import set_priors
+from avse.training.smil_speech import smil_step
 from avse.training.steps import STEPS, Losses, scores, total_loss
 from avse.weights.checkpoint import load_checkpoint, save_checkpoint
 from avse.weights.metadata import Provenance
@@ -84,6 +85,8 @@ class Trainer:
         self.start: str | None = None
         if is_resumed:
             return net
+        if self.config.lips_from:
+            load_pretrained_lips(net, Path(self.config.lips_from))
         given = [load_checkpoint(path) for path in start_from]
         for checkpoint in given:
             run_folder.load_matching(net, checkpoint.net.state_dict(), self.config.start_parts)

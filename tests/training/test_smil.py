@@ -19,8 +19,9 @@ from avse.training import trainer as training_trainer
 from avse.training.config import LOSS_WEIGHTS, TrainConfig
 from avse.training.data import TrainingData, training_mixers, training_rows
 from avse.training.loop import train
-from avse.training.smil import MetaLosses, SmilConfig, meta_losses, norms_as_in_use, smil_step
-from avse.training.smil_priors import centres, choose_clips, set_priors
+from avse.training.smil import MetaLosses, SmilConfig, centres, meta_losses
+from avse.training.smil_priors import choose_clips, set_priors
+from avse.training.smil_speech import running_statistics, smil_step
 from avse.training.trainer import Trainer
 from avse.weights.checkpoint import load_checkpoint, save_checkpoint
 
@@ -160,7 +161,7 @@ def test_the_inner_step_moves_the_main_net_and_not_its_helpers() -> None:
 def test_faces_alone_set_the_batch_norms_of_the_lips(prepared: TrainingData) -> None:
     net = SpeechNet(settings().model).train()
     before = {name: value.clone() for name, value in net.named_buffers()}
-    with norms_as_in_use(net.lips, None):
+    with running_statistics(net.lips, None):
         net(made_inputs(net.config))
     moved = {name.split(".")[0] for name, value in net.named_buffers() if not torch.equal(value, before[name])}
     assert moved == {"audio", "imputer"}
@@ -256,7 +257,7 @@ def test_too_few_faces_for_the_priors(prepared: TrainingData) -> None:
     with pytest.raises(UsageError, match="do not make 500 priors"):
         set_priors(net, prepared.talkers(False).values(), 0)
     blind = {"reader": [path for paths in TrainingData(prepared.audio_only).talkers(False).values() for path in paths]}
-    with pytest.raises(UsageError, match="0 frames"):
+    with pytest.raises(UsageError, match="0 features"):
         set_priors(net, blind.values(), 0)
 
 

@@ -12,7 +12,14 @@ from typing import Literal
 from torch import nn
 
 from avse.errors import UsageError
-from avse.models.fusion.asym import AsymFusionBlock, AsymSpeechFusion
+from avse.models.fusion.asym import (
+    AsymFusionBlock,
+    AsymSpeechFusion,
+    PrivateBatchNorm,
+    channel_shuffle,
+    pixel_shift,
+)
+from avse.models.fusion.asym_encoder import AsymBasicBlock, Ensemble, SharedEncoder
 from avse.models.fusion.cwc import CWC, NoFusion
 from avse.models.fusion.mmtm import MMTM
 from avse.models.fusion.msaf import MSAF
@@ -23,10 +30,16 @@ __all__ = [
     "MMTM",
     "MSAF",
     "SITES",
+    "AsymBasicBlock",
     "AsymFusionBlock",
     "AsymSpeechFusion",
+    "Ensemble",
     "NoFusion",
+    "PrivateBatchNorm",
+    "SharedEncoder",
     "build_fusion",
+    "channel_shuffle",
+    "pixel_shift",
 ]
 
 

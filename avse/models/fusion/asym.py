@@ -9,6 +9,8 @@ Legend: `B` batch, `C` channels, `H W` rows and columns of a map (for sound: `F`
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -75,46 +77,103 @@ class PrivateBatchNorm(nn.ModuleList):
         return tuple(norm(x) for norm, x in zip(self, features, strict=True))
 
 
+class PrivateShortcut(nn.Module):
+    """The way around a block: a shared 1x1 convolution and private norms where shapes change, nothing elsewhere."""
+
+    def __init__(self, in_channels: int, channels: int, stride: int, num_modalities: int) -> None:
+        super().__init__()
+        self.conv = self.norm = None
+        if stride != 1 or in_channels != channels:
+            self.conv = nn.Conv2d(in_channels, channels, kernel_size=1, stride=stride, bias=False)
+            self.norm = PrivateBatchNorm(channels, num_modalities)
+
+    def forward(self, *features: Tensor) -> tuple[Tensor, ...]:
+        """Return one map per modality, of the shape of the block's output."""
+        if self.conv is None or self.norm is None:
+            return features
+        projected: tuple[Tensor, ...] = self.norm(*map(self.conv, features))
+        return projected
+
+
 class AsymFusionBlock(nn.Module):
-    """The residual bottleneck of AsymFusion, for two maps of equal shape.
+    """The residual bottleneck of AsymFusion, for maps of equal shape.
 
         h_m = ReLU(BN_m(conv1 x_m));  s_m = shift(h_m);  h = shuffle(h)
         h_m = ReLU(BN_m(conv2 h_m));  h_0 += s_1, h_1 += s_0;  h = shuffle(h)
         y_m = ReLU(BN_m(conv3 h_m) + x_m)
 
+    Without exchange there is neither shuffle nor shift: the modalities share the convolutions, and no more. Where the
+    output has another shape than x_m, the way around is BN_m(a 1x1 convolution of x_m). The stride is conv2's.
+
     Args:
-        channels: channels of both maps, 5 or more.
+        channels: channels of the output, 5 or more.
         width: channels inside the bottleneck, 5 or more; by default a quarter, as in ResNet, but never below 5.
+        in_channels: channels of the input; by default those of the output.
+        stride: 1, or more for an output of fewer pixels; a strided block cannot exchange, because its shifted maps are
+            larger than those they are to be added to (the released code exchanges in no strided block either).
+        exchange: whether the two modalities exchange.
+        num_modalities: how many modalities there are; only two can exchange.
 
     Raises:
-        ValueError: fewer than 5 channels outside or inside.
+        ValueError: fewer than 5 channels outside or inside, or an exchange in a strided block or between other than
+            two modalities.
     """
 
-    def __init__(self, channels: int, width: int | None = None) -> None:
+    def __init__(
+        self,
+        channels: int,
+        width: int | None = None,
+        *,
+        in_channels: int | None = None,
+        stride: int = 1,
+        exchange: bool = True,
+        num_modalities: int = 2,
+    ) -> None:
         super().__init__()
         width = max(channels // 4, NUM_GROUPS) if width is None else width
-        _num_kept(min(channels, width))
-        self.conv1 = nn.Conv2d(channels, width, kernel_size=1, bias=False)
-        self.norm1 = PrivateBatchNorm(width)
-        self.conv2 = nn.Conv2d(width, width, kernel_size=3, padding=1, bias=False)
-        self.norm2 = PrivateBatchNorm(width)
+        in_channels = channels if in_channels is None else in_channels
+        check_exchange(exchange, min(channels, width), stride, num_modalities)
+        self.exchange = exchange
+        self.conv1 = nn.Conv2d(in_channels, width, kernel_size=1, bias=False)
+        self.norm1 = PrivateBatchNorm(width, num_modalities)
+        self.conv2 = nn.Conv2d(width, width, kernel_size=3, stride=stride, padding=1, bias=False)
+        self.norm2 = PrivateBatchNorm(width, num_modalities)
         self.conv3 = nn.Conv2d(width, channels, kernel_size=1, bias=False)
-        self.norm3 = PrivateBatchNorm(channels)
+        self.norm3 = PrivateBatchNorm(channels, num_modalities)
+        self.shortcut = PrivateShortcut(in_channels, channels, stride, num_modalities)
 
-    def forward(self, *features: Tensor) -> tuple[Tensor, Tensor]:
-        """Return two maps of the shape `(B, C, H, W)` of the two that come in.
+    def forward(self, *features: Tensor) -> tuple[Tensor, ...]:
+        """Return one map per `(B, C, H, W)` map that comes in, of their shape but for `in_channels` and the stride.
 
         Raises:
-            ValueError: other than two maps, or unequal shapes.
+            ValueError: another number of maps than modalities, or unequal shapes.
         """
-        if len(features) != 2 or features[0].shape != features[1].shape:
-            raise ValueError(f"joins two maps of one shape, not {[tuple(x.shape) for x in features]}")
+        check_maps(features, len(self.norm1))
         inner = [torch.relu(h) for h in self.norm1(*map(self.conv1, features))]
-        from_first, from_second = map(pixel_shift, inner)
-        inner = [torch.relu(h) for h in self.norm2(*map(self.conv2, channel_shuffle(*inner)))]
-        first, second = channel_shuffle(inner[0] + from_second, inner[1] + from_first)
-        outer = self.norm3(self.conv3(first), self.conv3(second))
-        return torch.relu(outer[0] + features[0]), torch.relu(outer[1] + features[1])
+        shifted = [pixel_shift(h) for h in inner] if self.exchange else []
+        inner = list(channel_shuffle(*inner)) if self.exchange else inner
+        inner = [torch.relu(h) for h in self.norm2(*map(self.conv2, inner))]
+        if self.exchange:
+            inner = list(channel_shuffle(inner[0] + shifted[1], inner[1] + shifted[0]))
+        outer = self.norm3(*map(self.conv3, inner))
+        return tuple(torch.relu(y + x) for y, x in zip(outer, self.shortcut(*features), strict=True))
+
+
+def check_exchange(exchange: bool, channels: int, stride: int, num_modalities: int) -> None:
+    """Raise ValueError for a block that cannot exchange and is to."""
+    if not exchange:
+        return
+    _num_kept(channels)
+    if stride != 1 or num_modalities != 2:
+        raise ValueError(f"two modalities exchange at stride 1, not {num_modalities} at stride {stride}")
+
+
+def check_maps(features: Sequence[Tensor], num_modalities: int) -> None:
+    """Raise ValueError unless there are as many maps as modalities, of one shape."""
+    if len(features) != num_modalities or any(x.shape != features[0].shape for x in features):
+        shapes = [tuple(x.shape) for x in features]
+        count = "two" if num_modalities == 2 else num_modalities
+        raise ValueError(f"joins {count} maps of one shape, not {shapes}")
 
 
 class AsymSpeechFusion(nn.Module):

@@ -138,7 +138,7 @@ def run_example(containing: str) -> dict[str, Any]:
 
 
 def test_the_guide_has_no_example_that_no_test_runs() -> None:
-    known = ("build_fusion", "GestureNet", "skeleton_branch", "nn.GRU")
+    known = ("build_fusion", "GestureNet", "skeleton_branch", "nn.GRU", "SharedEncoder", "average_samples")
     assert [[key for key in known if key in example] for example in EXAMPLES] == [[key] for key in known]
 
 
@@ -182,3 +182,19 @@ def test_example_of_three_sequences() -> None:
     difference = (join(sound, face, changed)[0] - join(sound, face, words)[0]).abs()
     assert not difference[..., :100].any()
     assert difference[..., 100:].any()
+
+
+def test_example_of_one_network_for_two_pictures() -> None:
+    names = run_example("SharedEncoder")
+    loss = names["scores"].sum() + sum(maps.square().mean() for maps in names["stages"][-1])
+    loss.backward()
+    assert all(parameter.grad is not None for parameter in names["encoder"].parameters())
+
+
+def test_example_of_a_modality_that_is_mostly_missing() -> None:
+    names = run_example("average_samples")
+    net = names["net"]
+    assert net.imputer.priors.any()
+    assert all(parameter.grad.any() for name, parameter in net.named_parameters() if name.startswith("regulariser"))
+    before, other = net(names["pictures"], None), net(names["pictures"] + 1, None)
+    assert not names["torch"].allclose(before, other)
