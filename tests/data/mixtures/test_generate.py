@@ -213,7 +213,7 @@ def test_short_voice_is_made_long_enough(tmp_path: Path) -> None:
 def test_broken_clip_is_passed_over_and_said(tree: Path, tmp_path: Path) -> None:
     shown = mix(tree, tmp_path / "m", "-n", "8", "--seed", "1")
     assert shown.exit_code == 1
-    assert "passed over" in shown.stdout
+    assert "clips skipped" in shown.stdout
     assert "broken.mp4" in (tmp_path / "m" / "bad.csv").read_text()
     assert len(rows_of(tmp_path / "m")) == 8
 
