@@ -23,7 +23,7 @@ def ui(
     max_megabytes: MaxMegabytes = DEFAULT_LIMITS.max_megabytes,
     quiet: Quiet = False,
 ) -> None:
-    """Open a local page: choose a video, click a face, compare before and after.
+    """Open a local page: choose a face, compare before and after.
 
     Nothing leaves the machine. Uploads and results are removed when the command ends. Example: avse ui interview.mp4
     """
