@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +33,14 @@ def _seed() -> None:
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _quiet_log() -> Iterator[None]:
+    """Undo what ``--verbose`` of a command in this process has set up."""
+    yield
+    logging.getLogger("avse").handlers.clear()
+    logging.getLogger("avse").setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")
