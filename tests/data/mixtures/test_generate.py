@@ -402,6 +402,7 @@ def test_leftovers_of_a_killed_run_are_swept(copied: Path, tree: Path, noise: Pa
 def test_names_that_are_no_text_or_formulas_come_back(tmp_path: Path) -> None:
     odd = os.fsdecode(b"=caf\xe9")
     for speaker, seed in (("A", 1), (odd, 2)):
+        (tmp_path / "clips" / speaker).mkdir(parents=True)
         make_clip(tmp_path / "clips" / speaker / f"{odd}.mp4", 0.7, seed, size=(64, 64))
     for _ in range(2):
         assert mix(tmp_path / "clips", tmp_path / "mixed", "-n", "2", "-q").exit_code == 0
