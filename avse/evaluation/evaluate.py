@@ -31,7 +31,7 @@ class Request:
     layout: str | None = None
     """A name in `LAYOUTS`; None to find out."""
     videos: Path | None = None
-    """VoxCeleb2's own films, for layouts that hold sounds only."""
+    """VoxCeleb2's own videos, for layouts that hold audio only."""
     subsets: Sequence[str] = ()
     """Only these; by default all but those for training."""
     limit: int | None = None

@@ -151,7 +151,7 @@ class _Maker:
 
 
 def write_item(folder: Path, name: str, mixture: Mixture) -> None:
-    """Write one mixture in our own layout; the film last, so that with it the item is whole."""
+    """Write one mixture in our own layout; the video last, so that with it the item is whole."""
     for role, sound in mixture.roles.items():
         audio_files.write_audio_file(folder / FOLDERS[role] / f"{name}.wav", sound)
     mixed = folder / "mix" / f"{name}.wav"

@@ -51,7 +51,7 @@ class Item:
     """Hold one item to score.
 
     ``mixture`` is a file, or a recipe; ``reference`` the target's clean sound, None where the data set keeps it back;
-    ``film`` shows the target. Where ``film`` is the mixture's own file, or ``is_dubbed``, its sound is the mixture.
+    ``video`` shows the target. Where ``video`` is the mixture's own file, or ``is_dubbed``, its sound is the mixture.
     ``cut`` is True where it belongs to the layout that the reference goes on after the mixture.
     """
 
@@ -84,7 +84,7 @@ def recognise(
     Args:
         layouts: what is known, by name, in the order in which it is tried.
         layout: the name of the only one to try.
-        videos: VoxCeleb2's own films, for layouts that hold sounds only but name their clips.
+        videos: VoxCeleb2's own videos, for layouts that hold audio only but name their clips.
 
     Raises:
         UsageError: there is no such folder, or it is laid out in no known way.
