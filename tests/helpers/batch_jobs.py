@@ -15,6 +15,7 @@ from avse.batch.discovery import Item
 from avse.batch.job import Work
 from avse.batch.run import Outcome
 from avse.errors import InputError, MissingError, UsageError
+from avse.progress import Report
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,23 @@ def obey(item: Item, report: Any) -> dict[str, Any]:
     Path(item.output).parent.mkdir(parents=True, exist_ok=True)
     Path(item.output).write_text(" ".join(words))
     return {"pid": os.getpid(), "threads": os.environ["OMP_NUM_THREADS"], "duration_seconds": 1.0}
+
+
+class Sleepy:
+    """Doubles numbers, slowly."""
+
+    def __init__(self, notes: Path, seconds: float) -> None:
+        self.notes, self.seconds = notes, seconds
+
+    def __call__(self, number: int, report: Report) -> int:
+        (self.notes / "pid").write_text(str(os.getpid()))
+        try:
+            time.sleep(self.seconds)
+        finally:
+            (self.notes / "tidied").touch()
+        if number < 0:
+            raise RuntimeError(f"no\nnumber {number}")
+        return 2 * number
 
 
 def _leave_half(item: Item) -> None:

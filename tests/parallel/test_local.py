@@ -7,21 +7,19 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import batch_jobs
 import pytest
-from batch_jobs import Scripted, by_name, is_alive, wait_for, write_items
+from batch_jobs import Scripted, Sleepy, by_name, is_alive, wait_for, write_items
 
 from avse.batch.discovery import Item
 from avse.errors import AvseError, MissingError, UsageError
 from avse.parallel import local
 from avse.parallel.local import run_many
 from avse.parallel.tasks import LostError
-from avse.progress import Report
 
 
 def nothing(worker: int, item: Item, stage: str, done: float, total: float) -> None:
@@ -142,23 +140,6 @@ if __name__ == "__main__":
         ]
         os.kill(parent.pid, signal.SIGKILL)
     wait_for(lambda: not any(map(is_alive, pids)), 10)
-
-
-class Sleepy:
-    """Doubles numbers, slowly."""
-
-    def __init__(self, notes: Path, seconds: float) -> None:
-        self.notes, self.seconds = notes, seconds
-
-    def __call__(self, number: int, report: Report) -> int:
-        (self.notes / "pid").write_text(str(os.getpid()))
-        try:
-            time.sleep(self.seconds)
-        finally:
-            (self.notes / "tidied").touch()
-        if number < 0:
-            raise RuntimeError(f"no\nnumber {number}")
-        return 2 * number
 
 
 def test_items_and_results_may_be_anything(tmp_path: Path) -> None:

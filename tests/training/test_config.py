@@ -78,7 +78,7 @@ def test_the_nets_of_the_table_differ_in_their_fusion_alone() -> None:
 
 
 def test_the_parts_to_start_with_are_those_that_a_net_has() -> None:
-    net = SpeechNet(read_config(None, stage="smil").model)
+    net = SpeechNet(replace(read_config(None, stage="smil").model, regulariser_places=2))
     assert {name for name, _ in net.named_children()} == set(PARTS)
 
 
