@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from avse.errors import AvseError, one_line
+from avse.installation import install_hint, reinstall_hint, restore_hint
 from avse.version import __version__
 
 OK, ABSENT, WARNING, MISSING = "ok", "absent", "warning", "missing"
@@ -30,6 +31,8 @@ EXTRAS = {
     "train": ("avse train", ("lightning", "tensorboard", "yaml", "sklearn", "matplotlib")),
     "ray": ("avse batch --engine ray", ("ray", "fsspec")),
     "dnsmos": ("scores without a reference", ("speechmos",)),
+    "ui": ("avse ui", ("gradio",)),
+    "export": ("avse models export", ("onnxscript",)),
     "browser": ("make test-browser", ("playwright",)),
 }
 
@@ -76,7 +79,7 @@ def _guarded(check: Callable[[], Iterator[Finding]]) -> list[Finding]:
     except AvseError as error:
         return [Finding(name, MISSING, error.message, error.hint)]
     except Exception as error:  # a broken installation can fail in any way
-        return [Finding(name, MISSING, one_line(error), "Type: pip install --force-reinstall avse")]
+        return [Finding(name, MISSING, one_line(error), reinstall_hint())]
 
 
 def _python() -> Iterator[Finding]:
@@ -181,7 +184,7 @@ def _detector() -> Iterator[Finding]:
 def _models() -> Iterator[Finding]:
     from avse.weights import pretrained
 
-    again = "Type: pip install --force-reinstall avse"
+    again = restore_hint()
     for name in sorted({pretrained.DEFAULT, *pretrained.names()}):
         try:
             pretrained.verify(name)
@@ -214,7 +217,7 @@ def _extras() -> Iterator[Finding]:
     for extra, (purpose, modules) in EXTRAS.items():
         lacking = [module for module in modules if find_spec(module) is None]
         detail = f"for {purpose}" + (f"; missing: {' '.join(lacking)}" if lacking else "")
-        hint = f"If you want it: pip install 'avse[{extra}]'" if lacking else ""
+        hint = install_hint(extra).replace("Type", "If you want it") if lacking else ""
         yield Finding(f"extra {extra}", ABSENT if lacking else OK, detail, hint)
 
 

@@ -123,6 +123,7 @@ def train(
     avse train --config long --set learning_rate=3e-4 --print-config
     """  # noqa: E501
     from avse.errors import MissingError, UsageError
+    from avse.installation import install_hint
 
     try:
         from avse.training import recipe as recipes
@@ -130,7 +131,7 @@ def train(
         from avse.training.data import TrainingData
         from avse.training.distributed import is_first
     except ImportError as error:
-        raise MissingError(f"Training needs more packages: {error}", "Type: pip install 'avse[train]'") from error
+        raise MissingError(f"Training needs more packages: {error}", install_hint("train")) from error
 
     for name in ("lightning.fabric", "lightning.pytorch"):
         logging.getLogger(name).setLevel(logging.WARNING)  # it tells of every process that starts

@@ -17,7 +17,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from avse import doctor
+from avse import doctor, installation
 from avse.doctor import ABSENT, MISSING, OK, WARNING, Finding
 from avse.io import ffmpeg, ffmpeg_binary
 from avse.weights import pretrained
@@ -233,7 +233,8 @@ def test_extras_are_those_of_the_project(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(doctor, "find_spec", lambda name: None)
     findings = list(doctor._extras())
     assert {finding.state for finding in findings} == {ABSENT}
-    assert "pip install 'avse[train]'" in findings[0].hint
+    hints = [installation.install_hint(extra).replace("Type", "If you want it") for extra in doctor.EXTRAS]
+    assert [finding.hint for finding in findings] == hints
 
 
 def test_a_look_that_fails_is_a_finding() -> None:

@@ -13,9 +13,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FOLDERS = {"avse": "avse", "avse_cli": "cli"}
 
-BASE = {"errors", "config", "progress", "version"}
+BASE = {"errors", "config", "installation", "progress", "version"}
 MAY_USE = {
     "errors": set(),
+    "installation": set(),
     "progress": set(),
     "version": set(),
     "config": {"errors"},

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from avse.errors import InputError, MissingError, UsageError
+from avse.installation import install_hint
 from avse.io import atomic
 from avse.io.listing import Listing, list_recordings, problem_of_name
 
@@ -121,7 +122,7 @@ def _reach(url: str) -> tuple[Any, str]:
     try:
         from fsspec.core import url_to_fs
     except ImportError as error:
-        raise MissingError("URLs need the package fsspec.", "Type: pip install 'avse[ray]'") from error
+        raise MissingError("URLs need the package fsspec.", install_hint("ray")) from error
     opened: Callable[[str], tuple[Any, str]] = url_to_fs
     try:
         return opened(url)

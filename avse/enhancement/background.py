@@ -10,13 +10,17 @@ from collections.abc import Iterator
 import numpy as np
 
 from avse.dsp.windowing import BLOCK_SECONDS
-from avse.io import reader
+from avse.io import reader, wav
 
 
 def with_background(
-    voices: Iterator[tuple[np.ndarray, ...]], recording: reader.Recording
+    voices: Iterator[tuple[np.ndarray, ...]], recording: reader.Recording, stored_as: str = "FLOAT"
 ) -> Iterator[tuple[np.ndarray, ...]]:
-    """Append to each step of blocks (N, C) the recording less their sum. The audio is decoded once more for it."""
+    """Append to each step of blocks (N, C) the recording less their sum. The audio is decoded once more for it.
+
+    ``stored_as`` is the subtype in which the voices will be stored: their rounding goes into the background, so that
+    the files of any number of voices add up to the recording.
+    """
     audio = recording.sound
     original = reader.read_audio(recording, BLOCK_SECONDS, audio.sample_rate, audio.num_channels)
     held: np.ndarray = np.zeros((0, audio.num_channels), np.float32)
@@ -24,5 +28,5 @@ def with_background(
         num_samples = len(blocks[0])
         while len(held) < num_samples:
             held = np.concatenate([held, next(original)])
-        yield (*blocks, held[:num_samples] - sum(blocks))
+        yield (*blocks, held[:num_samples] - sum(wav.as_stored(block, stored_as) for block in blocks))
         held = held[num_samples:]

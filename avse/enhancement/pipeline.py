@@ -30,7 +30,7 @@ from avse.errors import InputError
 from avse.faces.thumbnail import face_thumbnail
 from avse.faces.tracking import Track
 from avse.io import atomic, reader
-from avse.io.encoding import DEFAULT_SETTINGS, OutputSettings, clips
+from avse.io.encoding import DEFAULT_SETTINGS, OutputSettings, clips, output_subtype
 from avse.io.ffmpeg import DEFAULT_LIMITS, Limits, local_file
 from avse.io.writer import write_file, write_output
 from avse.progress import Report, Stage, silent, span
@@ -104,13 +104,16 @@ class Pipeline:
         """How many blocks `stream` yields at a time, without the background."""
         return max(len(self.selection.targets), 1) if self.options.speaker == "all" else 1
 
-    def stream(self) -> Iterator[tuple[np.ndarray, ...]]:
-        """Yield the enhanced audio in blocks (N, C): one of each output at a time, then one of the background."""
+    def stream(self, stored_as: str = "FLOAT") -> Iterator[tuple[np.ndarray, ...]]:
+        """Yield the enhanced audio in blocks (N, C): one of each output at a time, then one of the background.
+
+        The background takes up the rounding of voices that will be ``stored_as`` PCM_16, for example.
+        """
         voices = enhance_streams(
             self.checkpoint.net, self.recording, self.stats, self.selection.targets, self._report,
             self.options.strength, together=self.num_outputs == 1, reliability=self.reliability,
         )  # fmt: skip
-        return with_background(voices, self.recording) if self.options.with_background else voices
+        return with_background(voices, self.recording, stored_as) if self.options.with_background else voices
 
     def write(self, outputs: Sequence[Output]) -> list[Written]:
         """Write every output to a file or a stream, or keep it as an array; one for each block of `stream`.
@@ -124,7 +127,8 @@ class Pipeline:
             if len(outputs) > 1:
                 sound = self.recording.sound
                 form = len(outputs), sound.sample_rate, sound.num_channels
-                streams = [spool.blocks() for spool in stack.enter_context(spooled(self.stream(), *form, folder))]
+                steps = self.stream(output_subtype(sound, outputs[0]))
+                streams = [spool.blocks() for spool in stack.enter_context(spooled(steps, *form, folder))]
             return [
                 self._write_one(partial, blocks, folder, is_voice=index < self.num_outputs)
                 for index, (partial, blocks) in enumerate(zip(partials, streams, strict=True))

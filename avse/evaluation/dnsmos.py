@@ -11,12 +11,13 @@ import numpy as np
 
 from avse.config import SAMPLE_RATE
 from avse.errors import MissingError
+from avse.installation import install_hint
 
 
 def check_installed() -> None:
     """Raise MissingError if the package `speechmos` is not installed."""
     if importlib.util.find_spec("speechmos") is None:
-        raise MissingError("Scores without a reference need speechmos.", "Type: pip install 'avse[dnsmos]'")
+        raise MissingError("Scores without a reference need speechmos.", install_hint("dnsmos"))
 
 
 def overall(sound: np.ndarray) -> float:

@@ -76,9 +76,16 @@ def stored_subtype(audio: AudioStream, suffix: str) -> str:
     return audio.subtype if suffix.lower() == ".wav" or audio.subtype == "PCM_16" else "PCM_24"
 
 
+def output_subtype(audio: AudioStream, target: object) -> str:
+    """Return how samples are stored in an output: a file by its suffix, a stream in 16 bits, memory in floats."""
+    if isinstance(target, Path):
+        return stored_subtype(audio, target.suffix)
+    return "FLOAT" if target is None else "PCM_16"
+
+
 def clips(audio: AudioStream, target: object) -> bool:
     """Return whether samples beyond full scale are clipped in an output; all but float .wav files clip."""
-    return not (isinstance(target, Path) and stored_subtype(audio, target.suffix) == "FLOAT")
+    return output_subtype(audio, target) != "FLOAT"
 
 
 def encoder_arguments(media: Recording, suffix: str, settings: OutputSettings, number: int = 0) -> list[str]:

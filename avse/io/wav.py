@@ -67,15 +67,26 @@ def wav_header(
     return struct.pack("<4sI4s", name, size, b"WAVE") + chunks + struct.pack("<4sI", b"data", num_bytes)
 
 
-def to_bytes(block: np.ndarray, subtype: str) -> bytes:
-    """Return samples (N, C) as they stand in a file, to the bit as libsndfile writes them: clipped, unless float."""
+def quantise(block: np.ndarray, subtype: str) -> np.ndarray:
+    """Return the nearest values (N, C) that a file can store: int64 of that many bits, clipped; floats as they are."""
     if subtype == "FLOAT":
-        return block.astype("<f4").tobytes()
-    scaled = np.rint(block.astype(np.float32) * np.float32(2**31)).astype(np.int64)
-    values = np.clip(scaled, -(2**31), 2**31 - 1) >> (32 - 8 * NUM_BYTES[subtype])
+        return block.astype(np.float32)
+    scale = 2.0 ** (8 * NUM_BYTES[subtype] - 1)
+    return np.clip(np.rint(block.astype(np.float64) * scale), -scale, scale - 1).astype(np.int64)
+
+
+def as_stored(block: np.ndarray, subtype: str) -> np.ndarray:
+    """Return samples (N, C) as they come back from a file: float32, rounded and clipped, unless it stores floats."""
+    scale = 1.0 if subtype == "FLOAT" else 2.0 ** (8 * NUM_BYTES[subtype] - 1)
+    return (quantise(block, subtype) / scale).astype(np.float32)
+
+
+def to_bytes(block: np.ndarray, subtype: str) -> bytes:
+    """Return samples (N, C) as the bytes of a file, rounded to the nearest value."""
+    values = quantise(block, subtype)
     if subtype == "PCM_24":
         return values.astype("<i4").reshape(-1).view(np.uint8).reshape(-1, 4)[:, :3].tobytes()
-    return values.astype("<i2" if subtype == "PCM_16" else "<i4").tobytes()
+    return values.astype({"PCM_16": "<i2", "PCM_32": "<i4", "FLOAT": "<f4"}[subtype]).tobytes()
 
 
 class WavWriter:

@@ -89,11 +89,13 @@ def write_file(
             audio_file.unlink(missing_ok=True)
 
 
-class _ClippedSoundFile(soundfile.SoundFile):
-    """A file of libsndfile, which wraps what is beyond full scale: it is clipped."""
+class _RoundedSoundFile(soundfile.SoundFile):
+    """A file of libsndfile, which truncates samples and wraps what is beyond full scale: they are rounded, clipped."""
 
     def write(self, data: np.ndarray) -> None:
-        super().write(np.clip(data, -1.0, 1.0))
+        """Write samples (N, C)."""
+        bits = 8 * wav.NUM_BYTES[self.subtype]
+        super().write((wav.quantise(data, self.subtype) << (32 - bits)).astype(np.int32))
 
 
 def open_audio_file(
@@ -102,7 +104,7 @@ def open_audio_file(
     num_samples: int,
     recording: reader.Recording | None = None,
     suffix: str | None = None,
-) -> WavWriter | _ClippedSoundFile:
+) -> WavWriter | _RoundedSoundFile:
     """Open an audio file of the form of ``audio`` for writing blocks (N, C).
 
     Args:
@@ -119,7 +121,7 @@ def open_audio_file(
         extra = wav.carried_chunks(recording.path, file_tags(recording)) if is_final and recording else b""
         return WavWriter(path, audio.sample_rate, audio.num_channels, num_samples, subtype, extra)
     name = os.fsencode(path)  # which may hold any byte
-    return _ClippedSoundFile(name, "w", audio.sample_rate, audio.num_channels, subtype)
+    return _RoundedSoundFile(name, "w", audio.sample_rate, audio.num_channels, subtype)
 
 
 @contextlib.contextmanager
@@ -141,5 +143,5 @@ def write_stream(pipe: BinaryIO, recording: reader.Recording, num_samples: int, 
     assert recording.audio is not None
     pipe.write(wav_header(recording.audio.sample_rate, recording.audio.num_channels, num_samples))
     for block in blocks:
-        pipe.write(np.round(np.clip(block, -1.0, 1.0) * 32767).astype("<i2").tobytes())
+        pipe.write(wav.to_bytes(block, "PCM_16"))
     pipe.flush()

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Generic
 
 from avse.errors import MissingError
+from avse.installation import install_hint
 from avse.parallel.tasks import Answer, Item, Job, OnProgress, Outcomes, Result, Task, Todo, Work, attempt, start
 from avse.progress import silent
 
@@ -28,7 +29,7 @@ def connected(address: str = "auto") -> Iterator[None]:
     try:
         import ray
     except ImportError as error:
-        raise MissingError("Ray is not installed.", "Type: pip install 'avse[ray]'") from error
+        raise MissingError("Ray is not installed.", install_hint("ray")) from error
     if ray.is_initialized():
         yield
         return

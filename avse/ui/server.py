@@ -11,6 +11,7 @@ from typing import Any
 
 from avse.enhancement.validation import check_recording
 from avse.errors import MissingError, UsageError
+from avse.installation import install_hint
 from avse.io.ffmpeg import DEFAULT_LIMITS, Limits
 from avse.ui.session import Studio
 from avse.ui.workspace import temporary_workspace
@@ -52,7 +53,7 @@ def serve(
         try:
             from avse.ui.page import Page
         except ImportError as error:
-            raise MissingError(f"The page needs Gradio: {error}", "Type: pip install 'avse[ui]'") from error
+            raise MissingError(f"The page needs Gradio: {error}", install_hint("ui")) from error
         page = Page(Studio(load_model(model, device), folder, limits), given)
         served = [str(path) for path in (folder / "served", given) if path]
         url = _launch(page.blocks, host, port, limits, served, open_browser)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from avse.config import SAMPLES_PER_FRAME
 from avse.errors import MissingError
+from avse.installation import install_hint
 from avse.io.atomic import atomic_path
 from avse.models.inputs import Inputs
 from avse.models.net import SpeechNet
@@ -79,7 +80,7 @@ def export_onnx(checkpoint: Checkpoint, path: Path) -> None:
     try:
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise MissingError("ONNX export needs the package onnxscript.", "Type: pip install onnxscript") from error
+        raise MissingError("ONNX export needs the package onnxscript.", install_hint("export")) from error
     import onnx
 
     program = export_program(checkpoint)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from avse.errors import InputError, MissingError, UsageError
+from avse.installation import restore_hint
 from avse.weights.metadata import read_metadata, sha256
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def verify(name: str) -> Path:
     read_metadata(path)
     expected = shipped_sums().get(path.name) if path in set(_shipped()) else None
     if expected and sha256(path) != expected:
-        raise InputError(f"{path} is not the file that was shipped.", "Type: pip install --force-reinstall avse")
+        raise InputError(f"{path} is not the file that was shipped.", restore_hint())
     load_checkpoint(path)
     return path
 

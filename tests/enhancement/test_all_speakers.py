@@ -32,7 +32,7 @@ def test_all_appear_when_all_are_whole_whatever_the_folder_is_called(
     folder.mkdir()
     paths = [folder / "face-1.wav", folder / "face-2.wav"]
 
-    def watched() -> Iterator[tuple[np.ndarray, ...]]:
+    def watched(stored_as: str = "FLOAT") -> Iterator[tuple[np.ndarray, ...]]:
         yield from blocks(2)
         assert not any(path.exists() for path in paths)
 
@@ -45,7 +45,7 @@ def test_all_appear_when_all_are_whole_whatever_the_folder_is_called(
 
 
 def test_nothing_is_left_of_a_failure(pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken() -> Iterator[tuple[np.ndarray, ...]]:
+    def broken(stored_as: str = "FLOAT") -> Iterator[tuple[np.ndarray, ...]]:
         yield from blocks(1)
         raise KeyboardInterrupt
 

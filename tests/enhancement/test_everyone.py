@@ -10,10 +10,13 @@ import soundfile
 from panels import make_lips_readable, write_panel
 
 import avse
+from avse.enhancement.background import with_background
 from avse.enhancement.enhancer import Enhancer, load_model
 from avse.enhancement.result import format_intervals
 from avse.errors import UsageError
 from avse.io import reader
+from avse.io.arrays import as_recording
+from avse.io.wav import as_stored
 
 FRAMES = np.arange(250)
 LEFT, RIGHT = (FRAMES < 75) | (FRAMES >= 200), (FRAMES >= 125)
@@ -97,6 +100,18 @@ def test_background_of_all_is_what_belongs_to_nobody(panel: Path, model: Enhance
     total = sum(voices) + written(tmp_path / "rest.flac")
     np.testing.assert_allclose(total, reader.load_audio(reader.probe(panel)), atol=1e-4)
     assert summary["background"] == str(tmp_path / "rest.flac")
+
+
+@pytest.mark.parametrize("num_voices", [1, 5, 12])
+def test_rounded_files_of_any_number_of_voices_add_up(num_voices: int) -> None:
+    rng = np.random.default_rng(0)
+    mixture = 0.1 * rng.standard_normal((20000, 2)).astype(np.float32)
+    voices = [0.05 * rng.standard_normal((20000, 2)).astype(np.float32) for _ in range(num_voices)]
+    steps = (tuple(voice[k : k + 3000] for voice in voices) for k in range(0, 20000, 3000))
+    recording = as_recording(mixture, 16000, None, None, "rgb")
+    files = [np.concatenate(blocks) for blocks in zip(*with_background(steps, recording, "PCM_16"), strict=True)]
+    total = sum(as_stored(file, "PCM_16").astype(np.float64) for file in files)
+    assert np.abs(total - mixture).max() <= 1.01 * 2**-16
 
 
 @pytest.mark.parametrize(("name", "word"), [("voice.wav", "both"), ("rest.mp4", ".mp4"), ("old.wav", "exists")])

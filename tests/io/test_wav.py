@@ -1,4 +1,4 @@
-"""WAV files: the same samples as libsndfile writes, bit depths, RF64, and the chunks of the recording."""
+"""WAV files: the nearest samples, bit depths, RF64, and the chunks of the recording."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import pytest
 import soundfile
 from recordings import coloured_noise
 
-from avse.io.wav import NUM_BYTES, WavWriter, carried_chunks, wav_header
+from avse.io.recording import AudioStream
+from avse.io.wav import NUM_BYTES, WavWriter, as_stored, carried_chunks, wav_header
+from avse.io.writer import open_audio_file
 
 
 def write(path: Path, samples: np.ndarray, subtype: str = "PCM_16", extra: bytes = b"", rate: int = 48000) -> Path:
@@ -31,16 +33,28 @@ def riff(*chunks: bytes) -> bytes:
 
 @pytest.mark.parametrize("num_channels", [1, 2, 5])
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "PCM_32"])
-def test_samples_are_those_of_libsndfile_to_the_bit(tmp_path: Path, num_channels: int, subtype: str) -> None:
-    samples = 8 * coloured_noise(4001, num_channels)
+def test_samples_are_those_of_libsndfile_to_half_a_step(tmp_path: Path, num_channels: int, subtype: str) -> None:
+    """libsndfile itself truncates; it reads what is written here as the nearest values."""
+    samples = coloured_noise(4001, num_channels)
     write(tmp_path / "own.wav", samples, subtype)
-    soundfile.write(tmp_path / "theirs.wav", samples, 48000, subtype=subtype)
-    own, theirs = ((tmp_path / f"{name}.wav").read_bytes() for name in ("own", "theirs"))
-    assert own == theirs
+    bits = 8 * NUM_BYTES[subtype]
+    expected = np.rint(samples.astype(np.float64) * 2 ** (bits - 1)).astype(np.int64) << (32 - bits)
+    np.testing.assert_array_equal(soundfile.read(tmp_path / "own.wav", dtype="int32")[0].reshape(4001, -1), expected)
+    np.testing.assert_array_equal(as_stored(samples, subtype), (expected / 2**31).astype(np.float32))
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac"])
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24"])
+def test_lossless_files_store_the_nearest_values(tmp_path: Path, suffix: str, subtype: str) -> None:
+    samples = np.concatenate([coloured_noise(4001), [[1.5], [-1.5], [1.0], [-1.0]]]).astype(np.float32)
+    with open_audio_file(tmp_path / f"a{suffix}", AudioStream(16000, 1, 0.0, subtype=subtype), len(samples)) as file:
+        file.write(samples)
+    stored = soundfile.read(tmp_path / f"a{suffix}", dtype="float32", always_2d=True)[0]
+    np.testing.assert_array_equal(stored, as_stored(samples, subtype))
 
 
 @pytest.mark.parametrize(
-    ("subtype", "step"), [("PCM_16", 2**-15), ("PCM_24", 2**-23), ("PCM_32", 2**-25), ("FLOAT", 0)]
+    ("subtype", "step"), [("PCM_16", 2**-16), ("PCM_24", 2**-24), ("PCM_32", 2**-25), ("FLOAT", 0)]
 )
 def test_every_bit_depth_comes_back(tmp_path: Path, subtype: str, step: float) -> None:
     samples = coloured_noise(1001, 3)

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from ui_server import free_port, serving
 
 from avse.errors import MissingError, UsageError
+from avse.installation import install_hint
 from avse.ui import server
 from avse_cli.main import app
 
@@ -66,8 +67,9 @@ def test_missing_recording_is_said_before_any_work(tmp_path: Path) -> None:
 def test_missing_gradio_is_said(monkeypatch: pytest.MonkeyPatch, tiny_model: Path) -> None:
     monkeypatch.setitem(sys.modules, "gradio", None)
     monkeypatch.delitem(sys.modules, "avse.ui.page", raising=False)
-    with pytest.raises(MissingError, match="Gradio"):
+    with pytest.raises(MissingError, match="Gradio") as caught:
         server.serve(model=str(tiny_model))
+    assert caught.value.hint == install_hint("ui")
 
 
 def test_command_passes_its_options_on(monkeypatch: pytest.MonkeyPatch) -> None:
