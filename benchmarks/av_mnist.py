@@ -42,18 +42,18 @@ def read_rows(path: Path) -> list[Row]:
 
 def experiment(options: argparse.Namespace) -> Iterator[Row]:
     """Train and score every method on every seed and share of sounds, but what is done already."""
-    done = {(row["heard"], row["seed"], row["steps"], row["method"]) for row in read_rows(options.results)}
-    asked = [(heard, seed) for heard in options.heard for seed in range(options.seeds)]
+    done = {(row["share"], row["seed"], row["steps"], row["method"]) for row in read_rows(options.results)}
+    asked = [(share, seed) for share in options.share for seed in range(options.seeds)]
     keys = [key for key in asked if any((*key, options.steps, name) not in done for name in options.methods)]
     if not keys:
         return
     pictures, sounds = load_mnist(options.mnist), load_sounds(options.sounds)
-    for heard, seed in keys:
-        start = make_start(make_task(pictures, sounds, heard, seed), seed)
+    for share, seed in keys:
+        start = make_start(make_task(pictures, sounds, share, seed), seed)
         for name in options.methods:
-            if (heard, seed, options.steps, name) not in done:
+            if (share, seed, options.steps, name) not in done:
                 found = score(METHODS[name](start, options.steps, seed), start)
-                yield {"heard": heard, "seed": seed, "steps": options.steps, "method": name, "accuracy": found}
+                yield {"share": share, "seed": seed, "steps": options.steps, "method": name, "accuracy": found}
 
 
 def values_of(rows: Sequence[Row], method: str, test: str) -> dict[int, float]:
@@ -110,10 +110,10 @@ def page(rows: Sequence[Row], options: argparse.Namespace) -> str:
         "",
         "Accuracy in %, mean and standard deviation over the seeds; each seed draws pictures and takes anew.",
     ]
-    for heard in options.heard:
-        chosen = [row for row in rows if row["heard"] == heard and row["steps"] == options.steps]
+    for share in options.share:
+        chosen = [row for row in rows if row["share"] == share and row["steps"] == options.steps]
         if chosen:
-            lines += ["", f"## {heard:.0%} of the sounds".replace("%", " %"), "", *accuracy_table(chosen, heard == 0.2)]
+            lines += ["", f"## {share:.0%} of the sounds".replace("%", " %"), "", *accuracy_table(chosen, share == 0.2)]
             lines += ["", *difference_table(chosen)]
     told = Path(__file__).with_name("av_mnist.txt").read_text().replace("{steps}", str(options.steps))
     return "\n".join([*lines, "", told])
@@ -124,17 +124,17 @@ def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sounds", type=Path, help="folder of spoken digits, DIGIT_SPEAKER_NUMBER.flac")
     parser.add_argument("--mnist", type=Path, required=True, help="folder with MNIST's t10k files (idx, also .gz)")
-    parser.add_argument("--heard", type=float, nargs="+", default=[0.2], help="shares of the sounds that are there")
+    parser.add_argument("--share", type=float, nargs="+", default=[0.2], help="shares of the sounds that are there")
     parser.add_argument("--seeds", type=int, default=5, help="splits and trainings")
-    parser.add_argument("--steps", type=int, default=250, help="of the method's own training")
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS)[:6], help="what to compare")
+    parser.add_argument("--steps", type=int, default=1000, help="of the method's own training")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS)[:7], help="what to compare")
     parser.add_argument("--results", type=Path, help="rows so far (default: beside the page, .jsonl)")
     parser.add_argument("--output", type=Path, required=True, help="Markdown page")
     options = parser.parse_args(arguments)
     options.results = options.results or options.output.with_suffix(".jsonl")
     typed = list(sys.argv[1:] if arguments is None else arguments)
     options.given = []
-    for name in ("--heard", "--seeds", "--steps"):
+    for name in ("--share", "--seeds", "--steps"):
         if name in typed:
             value = getattr(options, name[2:])
             options.given += [name, *map(str, value if isinstance(value, list) else [value])]

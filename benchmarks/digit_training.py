@@ -165,10 +165,10 @@ METHODS: dict[str, Method] = {
     "image only": image_only,
     "image only, trained as long": image_only_as_long,
     "zeros": _method("zeros", _plain("full")),
+    "zeros, released outer loss": _method("zeros", _plain("missing")),
     "autoencoder": _method("autoencoder", _plain("full")),
     "SMIL, released outer loss": _method("smil", _paper(outer_loss="missing")),
     "SMIL, the paper's outer loss": _method("smil", _paper()),
-    "zeros, released outer loss": _method("zeros", _plain("missing")),
     "SMIL, both outer losses": _method("smil", _paper(outer_loss="both")),
 }
 

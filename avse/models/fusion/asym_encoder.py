@@ -133,15 +133,31 @@ class SharedEncoder(nn.Module):
         Raises:
             ValueError: another number of maps than modalities, or unequal shapes.
         """
-        check_maps(features, self.num_modalities)
-        stem = [torch.relu(x) for x in self.norm1(*map(self.conv1, features))]
-        maps = tuple(F.max_pool2d(x, 3, stride=2, padding=1) for x in stem)
+        maps = self.stem(*features)
         stages = []
         for stage in range(NUM_STAGES):
-            for block in self.get_submodule(f"layer{stage + 1}").children():
-                maps = block(*maps)
+            maps = self.stage(stage, *maps)
             stages.append(maps)
         return stages
+
+    def stem(self, *features: Tensor) -> tuple[Tensor, ...]:
+        """Encode one `(B, C, H, W)` map per modality up to the first stage: a quarter of the rows and columns.
+
+        Raises:
+            ValueError: another number of maps than modalities, or unequal shapes.
+        """
+        check_maps(features, self.num_modalities)
+        stem = [torch.relu(x) for x in self.norm1(*map(self.conv1, features))]
+        return tuple(F.max_pool2d(x, 3, stride=2, padding=1) for x in stem)
+
+    def stage(self, index: int, *maps: Tensor) -> tuple[Tensor, ...]:
+        """Encode the maps that the stem or the stage before returned by stage ``index``, 0 to 3.
+
+        Together with `stem` it gives what a call gives, with room for other blocks between the stages.
+        """
+        for block in self.get_submodule(f"layer{index + 1}").children():
+            maps = block(*maps)
+        return maps
 
     def load_torchvision(self, state: Mapping[str, Tensor]) -> None:
         """Load a torchvision ResNet of the same layers: shared convolutions, and its norms for every modality.

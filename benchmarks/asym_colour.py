@@ -1,0 +1,218 @@
+"""AsymFusion's two claims on two images of a face: one shared encoder, and the exchange on against off.
+
+Edges and coarse luminance are to give the colours of video frames, of people not seen in training. TRAIN and TEST are
+folders of PERSON/**/CLIP.mp4. What is done is kept in RESULTS; run it again to go on where it stopped.
+
+    python benchmarks/asym_colour.py --train TRAIN... --test TEST... --output docs/experiments/asym-colour.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from colour_frames import Views, load_views
+from colour_nets import Concatenated, Separate, Shared, SharedNorms
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from torch import Tensor, nn
+
+from avse.evaluation.statistics import mean_of
+from avse.io.jsonl import read_jsonl
+
+BATCH_SIZE = 32
+RATE = 2e-3
+EXCHANGE_ON, EXCHANGE_OFF = "shared encoder, private norms, exchange", "shared encoder, private norms"
+METHODS: dict[str, Callable[[], nn.Module]] = {
+    "two encoders": Separate,
+    "shared encoder, shared norms": SharedNorms,
+    EXCHANGE_OFF: partial(Shared, exchange=False),
+    EXCHANGE_ON: partial(Shared, exchange=True),
+    "two encoders, concatenated": Concatenated,
+}
+OUTPUTS = ("ensemble", "from edges", "from luminance")
+SCORES = {"psnr": "PSNR dB", "ssim": "SSIM"}
+Row = dict[str, Any]
+
+
+def train(build: Callable[[], nn.Module], views: Views, steps: int, seed: int) -> nn.Module:
+    """Train one net by the absolute error of every direction and of the ensemble."""
+    torch.manual_seed(seed)
+    net, rng = build(), np.random.default_rng(seed)
+    optimiser = torch.optim.Adam(net.parameters(), RATE)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    for _ in range(steps):
+        edges, luminance, colours = draw(views, rng)
+        joined, directions = net(edges, luminance)
+        loss = torch.stack([F.l1_loss(found, colours) for found in (joined, *directions)]).sum()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+    return net.eval()
+
+
+def draw(views: Views, rng: np.random.Generator) -> list[Tensor]:
+    """Draw a batch of frames, half of them mirrored."""
+    chosen = rng.integers(len(views.people), size=BATCH_SIZE)
+    mirrored = rng.random(BATCH_SIZE) < 0.5
+    images = [part[chosen] for part in (views.edges, views.luminance, views.colours)]
+    return [torch.from_numpy(np.where(mirrored[:, None, None, None], x[..., ::-1], x).copy()) for x in images]
+
+
+@torch.no_grad()
+def predict(net: nn.Module, views: Views) -> dict[str, np.ndarray]:
+    """Return colours (N, 3, H, W) by output: of the ensemble, and of each direction where there are two."""
+    found: list[list[np.ndarray]] = []
+    for begin in range(0, len(views.people), BATCH_SIZE):
+        batch = views.select(np.s_[begin : begin + BATCH_SIZE])
+        joined, directions = net(torch.from_numpy(batch.edges), torch.from_numpy(batch.luminance))
+        outputs = [joined, *directions] if len(directions) > 1 else [joined]
+        found.append([each.numpy() for each in outputs])
+    return dict(zip(OUTPUTS, map(np.concatenate, zip(*found, strict=True)), strict=False))
+
+
+def score(estimates: np.ndarray, views: Views) -> dict[str, dict[str, float]]:
+    """Compute PSNR in dB and SSIM, means over the frames of each person."""
+    pairs = list(zip(views.colours, estimates, strict=True))
+    frames = {
+        "psnr": np.array([peak_signal_noise_ratio(true, found, data_range=1) for true, found in pairs]),
+        "ssim": np.array([structural_similarity(true, found, data_range=1, channel_axis=0) for true, found in pairs]),
+    }
+    people = sorted(set(views.people))
+    return {key: {str(p): float(values[views.people == p].mean()) for p in people} for key, values in frames.items()}
+
+
+def experiment(options: argparse.Namespace, rows: Sequence[Row]) -> Iterator[Row]:
+    """Train and score every method with every seed, but what is done already."""
+    parts = [
+        load_views(options.train, options.cache / "train.npz"),
+        load_views(options.test, options.cache / "test.npz"),
+    ]
+    if shared := set(parts[0].people) & set(parts[1].people):
+        raise SystemExit(f"In training and test: {', '.join(sorted(shared))}.")
+    done = {(row["method"], row["seed"], row["steps"]) for row in rows}
+    for seed in range(options.seeds):
+        for name, build in METHODS.items():
+            if (name, seed, options.steps) not in done:
+                net = train(build, parts[0], options.steps, seed)
+                scores = {output: score(found, parts[1]) for output, found in predict(net, parts[1]).items()}
+                counts = {"frames": [len(part.people) for part in parts]}
+                yield {"method": name, "seed": seed, "steps": options.steps, "scores": scores, **counts}
+
+
+def by_person(rows: Sequence[Row], method: str, output: str, key: str) -> np.ndarray:
+    """Return the scores of a method by seed and person."""
+    return np.array([list(r["scores"][output][key].values()) for r in rows if r["method"] == method])
+
+
+def encoder_size(net: nn.Module) -> int:
+    """Count the parameters before the decoder."""
+    return sum(value.numel() for name, value in net.named_parameters() if name.startswith("encoder"))
+
+
+def method_table(rows: Sequence[Row]) -> list[str]:
+    """Size and scores of each method: mean over people, and the deviation of that mean between seeds."""
+    heads = [
+        "method",
+        "encoder parameters, thousand",
+        *(f"{name}, {output}" for output in OUTPUTS for name in SCORES.values()),
+    ]
+    lines = ["| " + " | ".join(heads) + " |", "|---" + "|---:" * (len(heads) - 1) + "|"]
+    for method, build in METHODS.items():
+        own = [row for row in rows if row["method"] == method]
+        cells = [method, f"{encoder_size(build()) / 1000:.1f}"]
+        for output in OUTPUTS:
+            for key, digits in (("psnr", 2), ("ssim", 3)):
+                has = own and output in own[0]["scores"]
+                means = by_person(own, method, output, key).mean(1) if has else np.empty(0)
+                spread = f" ± {means.std(ddof=1):.{digits}f}" if len(means) > 1 else ""
+                cells.append(f"{means.mean():.{digits}f}{spread}" if len(means) else "-")
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def difference_table(rows: Sequence[Row]) -> list[str]:
+    """How far the exchange lies above every other method: mean over seeds, 95 % interval over people."""
+    lines = ["| exchange on minus | PSNR dB (95 %) | SSIM (95 %) |", "|---|---:|---:|"]
+    for method in METHODS:
+        seeds = {row["seed"] for row in rows if row["method"] == method}
+        pairs = [row for row in rows if row["seed"] in seeds]
+        if method == EXCHANGE_ON or not seeds:
+            continue
+        cells = []
+        for key, digits in (("psnr", 2), ("ssim", 3)):
+            gap = by_person(pairs, EXCHANGE_ON, OUTPUTS[0], key) - by_person(pairs, method, OUTPUTS[0], key)
+            mean = mean_of(gap.mean(0))
+            cells.append(f"{mean.value:+.{digits}f} ({mean.low:+.{digits}f} to {mean.high:+.{digits}f})")
+        lines.append(f"| {method} | {cells[0]} | {cells[1]} |")
+    return lines
+
+
+def page(rows: Sequence[Row], steps: int) -> str:
+    """Return the whole page: tables, then how it was done."""
+    frames, people = rows[0]["frames"], len(rows[0]["scores"][OUTPUTS[0]]["psnr"])
+    seeds = len({row["seed"] for row in rows})
+    told = Path(__file__).with_name("asym_colour.txt").read_text()
+    facts = {"{steps}": str(steps), "{training}": str(frames[0]), "{test}": str(frames[1]), "{people}": str(people)}
+    for name, value in facts.items():
+        told = told.replace(name, value)
+    lines = [
+        "# AsymFusion: colours of a face from edges and luminance",
+        "",
+        "Made by `python benchmarks/asym_colour.py --train TRAIN... --test TEST... --output asym-colour.md` on "
+        f"{date.today()}, torch {torch.__version__}, Python {platform.python_version()}, one thread.",
+        "",
+        f"Means over {people} test people, and standard deviation over {seeds} seeds.",
+        "",
+        *method_table(rows),
+        "",
+        "Ensemble against ensemble, person by person; means over the seeds, 95 % bootstrap intervals over the people.",
+        "",
+        *difference_table(rows),
+        "",
+        told,
+    ]
+    return "\n".join(lines)
+
+
+def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--train", type=Path, nargs="+", required=True, help="folders of PERSON/**/CLIP.mp4")
+    parser.add_argument("--test", type=Path, nargs="+", required=True, help="the same with other people")
+    parser.add_argument("--seeds", type=int, default=3, help="trainings of each method")
+    parser.add_argument("--steps", type=int, default=300, help="batches of 32 frames")
+    parser.add_argument("--results", type=Path, help="rows so far (default: beside the page, .jsonl)")
+    parser.add_argument("--cache", type=Path, help="folder for the frames (default: beside the results)")
+    parser.add_argument("--output", type=Path, required=True, help="Markdown page")
+    options = parser.parse_args(arguments)
+    options.results = options.results or options.output.with_suffix(".jsonl")
+    options.cache = options.cache or options.results.parent
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run what is left to run, and write the page."""
+    options = read_options(arguments)
+    torch.set_num_threads(1)
+    options.cache.mkdir(parents=True, exist_ok=True)
+    for row in experiment(options, read_jsonl(options.results)[1]):
+        with options.results.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        print(row["method"], row["seed"], file=sys.stderr, flush=True)
+    rows = [row for row in read_jsonl(options.results)[1] if row["steps"] == options.steps]
+    options.output.write_text(page(rows, options.steps))
+
+
+if __name__ == "__main__":
+    main()

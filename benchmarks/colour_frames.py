@@ -1,0 +1,84 @@
+"""Frames of talking faces as three images each: edges, coarse luminance, and the colours to tell from both.
+
+For benchmarks/asym_colour.py. Legend: `N` frames, `H W` pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from skimage.color import rgb2gray
+from skimage.filters import sobel
+from skimage.transform import resize
+
+from avse.io import reader
+
+SIDE = 64
+COARSE = 8
+"""Rows and columns of the luminance image before it is brought back to SIDE."""
+CLIPS_PER_PERSON = 4
+FRAME_NUMBERS = (2, 12, 22)
+"""Frames taken of every clip: clips may be as short as a second."""
+
+
+@dataclass(frozen=True)
+class Views:
+    """Edges and luminance (N, 1, H, W), colours (N, 3, H, W), all float32, 0 to 1; and whose face each frame shows."""
+
+    edges: np.ndarray
+    luminance: np.ndarray
+    colours: np.ndarray
+    people: np.ndarray
+
+    def select(self, chosen: np.ndarray) -> Views:
+        """Return the frames of these numbers, or of this mask."""
+        return Views(self.edges[chosen], self.luminance[chosen], self.colours[chosen], self.people[chosen])
+
+
+def split_views(frame: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return edges (1, H, W), coarse luminance (1, H, W) and colours (3, H, W) of one RGB frame uint8 (H, W, 3).
+
+    Edges are Sobel magnitudes of the luminance, the strongest 1. Neither image holds what the other does: one has no
+    levels, the other no detail.
+    """
+    colours = np.asarray(Image.fromarray(frame).resize((SIDE, SIDE), Image.Resampling.BOX), np.float32) / 255
+    grey = rgb2gray(colours)
+    edges = sobel(grey)
+    coarse = resize(resize(grey, (COARSE, COARSE), anti_aliasing=True), (SIDE, SIDE), order=1)
+    return (edges / max(edges.max(), 1e-6))[None], coarse[None], colours.transpose(2, 0, 1)
+
+
+def find_people(folders: Sequence[Path]) -> dict[str, list[Path]]:
+    """Find at most CLIPS_PER_PERSON clips of every person; folders hold PERSON/**/CLIP.mp4."""
+    people: dict[str, list[Path]] = {}
+    for folder in folders:
+        for path in sorted(folder.glob("*/**/*.mp4")):
+            people.setdefault(path.relative_to(folder).parts[0], []).append(path)
+    if not people:
+        raise SystemExit(f"No PERSON/**/CLIP.mp4 in {', '.join(map(str, folders))}.")
+    return {person: paths[:: -(-len(paths) // CLIPS_PER_PERSON)] for person, paths in people.items()}
+
+
+def load_views(folders: Sequence[Path], cache: Path) -> Views:
+    """Read frames of all people in some folders, or what an earlier call stored of them in ``cache``."""
+    if not cache.exists():
+        found = [(*split_views(frame), person) for person, frame in _frames(find_people(folders))]
+        edges, luminance, colours, people = (np.stack(column) for column in zip(*found, strict=True))
+        as_bytes = {"edges": edges, "luminance": luminance, "colours": colours}
+        levels = {name: np.round(values * 255).astype(np.uint8) for name, values in as_bytes.items()}
+        np.savez_compressed(cache, people=people, **levels)
+    with np.load(cache) as stored:
+        images = [stored[name].astype(np.float32) / 255 for name in ("edges", "luminance", "colours")]
+        return Views(images[0], images[1], images[2], stored["people"])
+
+
+def _frames(people: dict[str, list[Path]]) -> Iterator[tuple[str, np.ndarray]]:
+    for person, paths in people.items():
+        for path in paths:
+            frames = list(islice(reader.read_colour_frames(reader.probe(path)), max(FRAME_NUMBERS) + 1))
+            yield from ((person, frames[number]) for number in FRAME_NUMBERS if number < len(frames))

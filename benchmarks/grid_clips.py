@@ -1,0 +1,104 @@
+"""GRID's sentences as lips, optical flow, sound and three words, from prepared clips; for benchmarks/grid_words.py.
+
+Legend: `N` sentences, `V` video frames, `T` steps, `H W` pixels, `F` mel bands.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import librosa
+import numpy as np
+from PIL import Image
+from skimage.registration import optical_flow_ilk
+
+from avse.config import SAMPLE_RATE, SAMPLES_PER_FRAME
+from avse.data.prepared_clips import find_clips, load_clip
+
+SIDE = 32
+MEL_BANDS = 40
+MEL_PER_FRAME = 4
+"""Sound frames in each video frame: 10 ms."""
+SPEECH_DB = -14.0
+"""The sentence is where the sound of three video frames is louder than this, relative to the loudest three."""
+SENTENCE = re.compile(r"(?:^|[-_])[blps]([bgrw])[abiw]([a-z])([1-9z])[anps](?:_|$)")
+"""Command, COLOUR, preposition, LETTER, DIGIT and adverb, by their first letters; zero is z."""
+WORDS = {"colour": "bgrw", "letter": "abcdefghijklmnopqrstuvxyz", "digit": "123456789z"}
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """Lips (V, H, W) and flow (V, 2, H, W) float32, log-mel (F, 4 V) float32, and the frames of its speech.
+
+    ``words`` are the numbers of colour, letter and digit.
+    """
+
+    speaker: str
+    name: str
+    lips: np.ndarray
+    flow: np.ndarray
+    sound: np.ndarray
+    span: tuple[float, float]
+    words: tuple[int, int, int]
+
+
+def read_words(name: str) -> tuple[int, int, int] | None:
+    """Return colour, letter and digit as the file name spells them; None for a name that is no sentence of GRID."""
+    found = SENTENCE.search(name)
+    if found is None or found[2] not in WORDS["letter"]:
+        return None
+    colour, letter, digit = (kinds.index(each) for kinds, each in zip(WORDS.values(), found.groups(), strict=True))
+    return colour, letter, digit
+
+
+def load_sentences(folders: Sequence[Path]) -> list[Sentence]:
+    """Read every sentence of GRID in folders of prepared clips (`avse prepare`), people in order of their names."""
+    return [make_sentence(speaker, path, words) for speaker, path, words in _named(folders)]
+
+
+def _named(folders: Sequence[Path]) -> Iterator[tuple[str, Path, tuple[int, int, int]]]:
+    for folder in folders:
+        for speaker, paths in find_clips(folder).items():
+            for path in paths:
+                words = read_words(path.stem)
+                if words is not None:
+                    yield speaker, path, words
+
+
+def make_sentence(speaker: str, path: Path, words: tuple[int, int, int]) -> Sentence:
+    """Compute the features of one prepared clip."""
+    clip = load_clip(path)
+    assert clip.lips is not None
+    lips = np.stack(
+        [np.asarray(Image.fromarray(crop).resize((SIDE, SIDE), Image.Resampling.BOX)) for crop in clip.lips]
+    )
+    level = lips.astype(np.float32)
+    level = (level - level.mean()) / max(float(level.std()), 1e-3)
+    return Sentence(speaker, path.stem, level, optical_flow(level), log_mel(clip.sound), find_speech(clip.sound), words)
+
+
+def optical_flow(lips: np.ndarray) -> np.ndarray:
+    """Compute pixels moved down and to the right since the frame before (V, 2, H, W); none in the first frame."""
+    moved = [np.stack(optical_flow_ilk(one, other, radius=4)) for one, other in pairwise(lips)]
+    return np.stack([np.zeros((2, *lips.shape[1:])), *moved]).clip(-3, 3).astype(np.float32)
+
+
+def log_mel(sound: np.ndarray) -> np.ndarray:
+    """Compute the log-mel spectrogram (F, 4 V), every band of mean 0 and all of deviation 1."""
+    hop = SAMPLES_PER_FRAME // MEL_PER_FRAME
+    power = librosa.feature.melspectrogram(y=sound, sr=SAMPLE_RATE, n_fft=512, hop_length=hop, n_mels=MEL_BANDS)
+    level = np.log(power[:, : len(sound) // hop] + 1e-6)
+    level -= level.mean(1, keepdims=True)
+    return (level / max(float(level.std()), 1e-3)).astype(np.float32)
+
+
+def find_speech(sound: np.ndarray) -> tuple[float, float]:
+    """Return the first and the last video frame, as fractions of frames too, between which the sound is loud."""
+    whole = sound[: len(sound) // SAMPLES_PER_FRAME * SAMPLES_PER_FRAME]
+    energy = np.convolve((whole.reshape(-1, SAMPLES_PER_FRAME) ** 2).mean(1), np.ones(3), "same")
+    loud = np.flatnonzero(energy > energy.max() * 10 ** (SPEECH_DB / 10))
+    return float(loud[0]), float(loud[-1] + 1)

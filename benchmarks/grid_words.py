@@ -1,0 +1,239 @@
+"""Words of GRID from lips and optical flow, and sound: the papers' fusions against late fusion, speakers apart.
+
+TRAIN and TEST are folders of prepared clips (`avse prepare`) whose names spell GRID's sentences; other clips are
+left out. What is done is kept in RESULTS; run it again to go on where it stopped.
+
+    python benchmarks/grid_words.py --train TRAIN... --test TEST... --output docs/experiments/grid-words.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import date
+from itertools import compress, product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from grid_clips import MEL_PER_FRAME, WORDS, Sentence, load_sentences
+from grid_nets import FUSIONS, Fusion, WordNet
+from torch import Tensor
+
+from avse.evaluation.statistics import mean_of
+from avse.io.jsonl import read_jsonl
+
+BATCH_SIZE = 16
+RATE = 2e-3
+WEIGHT_DECAY = 1e-3
+NUM_STEPS = 32
+"""Time steps to which the frames of every sentence are brought."""
+JITTER = 2.0
+"""Frames by which either end of a sentence is moved in training, at most; and pixels by which a face is."""
+APART = ("speakers", "sentences")
+"""What training and test do not share: speakers, or, of the training speakers, sentences."""
+THIRDS = 3
+INPUTS = {"lips + flow": False, "lips + flow + sound": True}
+Row = dict[str, Any]
+
+
+def make_inputs(sentences: Sequence[Sentence], rng: np.random.Generator | None = None) -> list[Tensor]:
+    """Return lips and flow (B, 2, T, H, W) and sound (B, F, 4 T) of what is spoken; varied where a generator is given.
+
+    The second channel of the lips is their difference to the sentence's mean.
+    """
+    found = [_inputs(each, rng) for each in sentences]
+    return [torch.from_numpy(np.stack(column)) for column in zip(*found, strict=True)]
+
+
+def _inputs(sentence: Sentence, rng: np.random.Generator | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    first, last = np.add(sentence.span, 0 if rng is None else rng.uniform(-JITTER, JITTER, 2))
+    places = np.linspace(first, last, NUM_STEPS, endpoint=False)
+    frames = places.astype(int).clip(0, len(sentence.lips) - 1)
+    steps = (np.linspace(first, last, NUM_STEPS * MEL_PER_FRAME, endpoint=False) * MEL_PER_FRAME).astype(int)
+    sound = sentence.sound[:, steps.clip(0, sentence.sound.shape[1] - 1)]
+    lips = np.stack([sentence.lips[frames], sentence.lips[frames] - sentence.lips.mean(0)])
+    flow = sentence.flow[frames].swapaxes(0, 1)
+    if rng is not None:
+        lips, flow = _vary(lips, flow, rng)
+        sound = sound + rng.normal(0, 0.2, sound.shape).astype(np.float32)
+    return lips, flow, sound
+
+
+def _vary(lips: np.ndarray, flow: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Move the face by some pixels, and mirror it half of the time; what moved to the right then moves to the left."""
+    by = tuple(rng.integers(-int(JITTER), int(JITTER), 2, endpoint=True))
+    lips, flow = (np.roll(x, by, (2, 3)) for x in (lips, flow))
+    if rng.random() < 0.5:
+        lips, flow = lips[..., ::-1], flow[..., ::-1] * np.float32([1, -1])[:, None, None, None]
+    return lips.copy(), flow.copy()
+
+
+def labels_of(sentences: Sequence[Sentence]) -> Tensor:
+    """Return the numbers of colour, letter and digit (B, 3)."""
+    return torch.tensor([each.words for each in sentences])
+
+
+def train(fusion: Fusion, with_sound: bool, sentences: Sequence[Sentence], steps: int, seed: int) -> WordNet:
+    """Train one net by the cross-entropies of all three words, of the mean and of every branch."""
+    torch.manual_seed(seed)
+    net, rng = WordNet(fusion, with_sound), np.random.default_rng(seed)
+    optimiser = torch.optim.AdamW(net.parameters(), RATE, weight_decay=WEIGHT_DECAY)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    for _ in range(steps):
+        batch = [sentences[index] for index in rng.choice(len(sentences), BATCH_SIZE)]
+        joined, branches = net(*make_inputs(batch, rng))
+        labels = labels_of(batch).unbind(1)
+        pairs = [zip(logits, labels, strict=True) for logits in (joined, *branches)]
+        loss = torch.stack([F.cross_entropy(found, true) for each in pairs for found, true in each]).sum()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+    return net.eval()
+
+
+@torch.no_grad()
+def score(net: WordNet, sentences: Sequence[Sentence]) -> dict[str, list[bool]]:
+    """Say for every sentence, by speaker and name, which of its three words are recognised."""
+    joined, _ = net(*make_inputs(sentences))
+    right = torch.stack([logits.argmax(1) for logits in joined], 1) == labels_of(sentences)
+    names = [f"{each.speaker}/{each.name}" for each in sentences]
+    return dict(zip(names, right.tolist(), strict=True))
+
+
+def split(
+    apart: str, seed: int, training: Sequence[Sentence], test: Sequence[Sentence]
+) -> tuple[Sequence[Sentence], Sequence[Sentence]]:
+    """Return sentences to learn from and to test: other speakers', or every third of the training speakers' own."""
+    if apart == "speakers":
+        return training, test
+    held_out = [index % THIRDS == seed % THIRDS for index in range(len(training))]
+    return [s for s, out in zip(training, held_out, strict=True) if not out], list(compress(training, held_out))
+
+
+def experiment(options: argparse.Namespace, rows: Sequence[Row]) -> Iterator[Row]:
+    """Train and score every fusion with every split, inputs and seed, but what is done already."""
+    parts = load_sentences(options.train), load_sentences(options.test)
+    people = [sorted({each.speaker for each in part}) for part in parts]
+    if not all(parts) or set(people[0]) & set(people[1]):
+        raise SystemExit(f"Training and test need sentences of GRID, of different speakers; found {people}.")
+    done = {(row["apart"], row["inputs"], row["seed"], row["fusion"]) for row in rows if row["steps"] == options.steps}
+    for key in product(APART, INPUTS, range(options.seeds), FUSIONS):
+        apart, inputs, seed, fusion = key
+        if key not in done:
+            learned, tested = split(apart, seed, *parts)
+            right = score(train(fusion, INPUTS[inputs], learned, options.steps, seed), tested)
+            facts = {"steps": options.steps, "num_training": len(learned), "training": people[0], "right": right}
+            yield {"apart": apart, "inputs": inputs, "seed": seed, "fusion": fusion, **facts}
+
+
+def shares(rows: Sequence[Row], fusion: str, kinds: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return the share of right words in % of every test sentence, in each seed that tests it."""
+    columns = [list(WORDS).index(kind) for kind in kinds]
+    found: dict[str, list[float]] = {}
+    for row in (row for row in rows if row["fusion"] == fusion):
+        for name, right in row["right"].items():
+            found.setdefault(name, []).append(100 * float(np.mean([right[column] for column in columns])))
+    return {name: np.array(values) for name, values in sorted(found.items())}
+
+
+def accuracy(rows: Sequence[Row], fusion: str, kinds: Sequence[str]) -> str:
+    """Mean over all tests, and the standard deviation between the seeds."""
+    own = [row for row in rows if row["fusion"] == fusion]
+    means = [np.mean([values.mean() for values in shares([row], fusion, kinds).values()]) for row in own]
+    return f"{np.mean(means):.1f}" + (f" ± {np.std(means, ddof=1):.1f}" if len(means) > 1 else "")
+
+
+def gap(rows: Sequence[Row], fusion: str) -> str:
+    """How far all words lie above late fusion: mean over the seeds, 95 % interval over the test sentences."""
+    if fusion == "late":
+        return "-"
+    own, late = (shares(rows, name, list(WORDS)) for name in (fusion, "late"))
+    mean = mean_of(np.array([(own[name] - late[name]).mean() for name in own]))
+    return f"{mean.value:+.1f} ({mean.low:+.1f} to {mean.high:+.1f})"
+
+
+def accuracy_table(rows: Sequence[Row]) -> list[str]:
+    """Accuracy of each fusion, and its difference to late fusion."""
+    heads = ["fusion", "parameters, thousand", *WORDS, "all words", "minus late (95 %)"]
+    lines = ["| " + " | ".join(heads) + " |", "|---" + "|---:" * (len(heads) - 1) + "|"]
+    for fusion in FUSIONS:
+        size = sum(p.numel() for p in WordNet(fusion, INPUTS[rows[0]["inputs"]]).parameters()) / 1000
+        cells = [accuracy(rows, fusion, kinds) for kinds in (*([kind] for kind in WORDS), list(WORDS))]
+        lines.append("| " + " | ".join([fusion, f"{size:.1f}", *cells, gap(rows, fusion)]) + " |")
+    return lines
+
+
+def section(rows: Sequence[Row], apart: str, inputs: str) -> list[str]:
+    """Return heading, facts and table of one split and kind of input; nothing before every fusion is there."""
+    own = [row for row in rows if (row["apart"], row["inputs"]) == (apart, inputs)]
+    if {row["fusion"] for row in own} != set(FUSIONS):
+        return []
+    tested = sorted({name for row in own for name in row["right"]})
+    people = ", ".join(dict.fromkeys(name.partition("/")[0] for name in tested))
+    seeds = len({row["seed"] for row in own})
+    facts = (
+        f"{own[0]['num_training']} sentences of {', '.join(own[0]['training'])} in training; tests on {len(tested)} of "
+    )
+    return [
+        "",
+        f"## {apart.capitalize()} apart, {inputs}",
+        "",
+        f"{facts}{people}; {seeds} seeds.",
+        "",
+        *accuracy_table(own),
+    ]
+
+
+def page(rows: Sequence[Row]) -> str:
+    """Return the whole page: tables, then how it was done."""
+    chances = ", ".join(f"{kind} {100 / len(words):.0f}" for kind, words in WORDS.items())
+    lines = [
+        "# Words of GRID from lips, optical flow and sound",
+        "",
+        "Made by `python benchmarks/grid_words.py --train TRAIN... --test TEST... --output grid-words.md` on "
+        f"{date.today()}, torch {torch.__version__}, Python {platform.python_version()}, one thread.",
+        "",
+        "Accuracy in %, mean and standard deviation over the seeds. Difference to late fusion over all words: mean "
+        f"over the seeds, 95 % bootstrap interval over the test sentences. Chance: {chances}.",
+    ]
+    for apart, inputs in product(APART, INPUTS):
+        lines += section(rows, apart, inputs)
+    told = Path(__file__).with_name("grid_words.txt").read_text().replace("{steps}", str(rows[0]["steps"]))
+    return "\n".join([*lines, "", told])
+
+
+def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--train", type=Path, nargs="+", required=True, help="folders of prepared clips")
+    parser.add_argument("--test", type=Path, nargs="+", required=True, help="the same of other speakers")
+    parser.add_argument("--seeds", type=int, default=3, help="trainings of each fusion")
+    parser.add_argument("--steps", type=int, default=150, help="batches of 16 sentences")
+    parser.add_argument("--results", type=Path, help="rows so far (default: beside the page, .jsonl)")
+    parser.add_argument("--output", type=Path, required=True, help="Markdown page")
+    options = parser.parse_args(arguments)
+    options.results = options.results or options.output.with_suffix(".jsonl")
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run what is left to run, and write the page."""
+    options = read_options(arguments)
+    torch.set_num_threads(1)
+    for row in experiment(options, read_jsonl(options.results)[1]):
+        with options.results.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        print(row["inputs"], row["fusion"], row["seed"], file=sys.stderr, flush=True)
+    rows = [row for row in read_jsonl(options.results)[1] if row["steps"] == options.steps]
+    options.output.write_text(page(rows))
+
+
+if __name__ == "__main__":
+    main()
