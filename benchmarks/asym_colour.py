@@ -145,9 +145,9 @@ def difference_table(rows: Sequence[Row]) -> list[str]:
     """How far the exchange lies above every other method: mean over seeds, 95 % interval over people."""
     lines = ["| exchange on minus | PSNR dB (95 %) | SSIM (95 %) |", "|---|---:|---:|"]
     for method in METHODS:
-        seeds = {row["seed"] for row in rows if row["method"] == method}
-        pairs = [row for row in rows if row["seed"] in seeds]
-        if method == EXCHANGE_ON or not seeds:
+        seeds = [{row["seed"] for row in rows if row["method"] == name} for name in (method, EXCHANGE_ON)]
+        pairs = [row for row in rows if row["seed"] in set.intersection(*seeds)]
+        if method == EXCHANGE_ON or not pairs:
             continue
         cells = []
         for key, digits in (("psnr", 2), ("ssim", 3)):
@@ -191,7 +191,7 @@ def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--train", type=Path, nargs="+", required=True, help="folders of PERSON/**/CLIP.mp4")
     parser.add_argument("--test", type=Path, nargs="+", required=True, help="the same with other people")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each method")
-    parser.add_argument("--steps", type=int, default=300, help="batches of 32 frames")
+    parser.add_argument("--steps", type=int, default=200, help="batches of 32 frames")
     parser.add_argument("--results", type=Path, help="rows so far (default: beside the page, .jsonl)")
     parser.add_argument("--cache", type=Path, help="folder for the frames (default: beside the results)")
     parser.add_argument("--output", type=Path, required=True, help="Markdown page")

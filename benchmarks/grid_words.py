@@ -12,6 +12,7 @@ import argparse
 import json
 import platform
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import date
 from itertools import compress, product
@@ -124,7 +125,7 @@ def experiment(options: argparse.Namespace, rows: Sequence[Row]) -> Iterator[Row
     if not all(parts) or set(people[0]) & set(people[1]):
         raise SystemExit(f"Training and test need sentences of GRID, of different speakers; found {people}.")
     done = {(row["apart"], row["inputs"], row["seed"], row["fusion"]) for row in rows if row["steps"] == options.steps}
-    for key in product(APART, INPUTS, range(options.seeds), FUSIONS):
+    for key in product(options.apart, INPUTS, range(options.seeds), FUSIONS):
         apart, inputs, seed, fusion = key
         if key not in done:
             learned, tested = split(apart, seed, *parts)
@@ -171,9 +172,11 @@ def accuracy_table(rows: Sequence[Row]) -> list[str]:
 
 
 def section(rows: Sequence[Row], apart: str, inputs: str) -> list[str]:
-    """Return heading, facts and table of one split and kind of input; nothing before every fusion is there."""
-    own = [row for row in rows if (row["apart"], row["inputs"]) == (apart, inputs)]
-    if {row["fusion"] for row in own} != set(FUSIONS):
+    """Return heading, facts and table of one split and kind of input; nothing before a seed has every fusion."""
+    found = [row for row in rows if (row["apart"], row["inputs"]) == (apart, inputs)]
+    counts = Counter(row["seed"] for row in found)
+    own = [row for row in found if counts[row["seed"]] == len(FUSIONS)]
+    if not own:
         return []
     tested = sorted({name for row in own for name in row["right"]})
     people = ", ".join(dict.fromkeys(name.partition("/")[0] for name in tested))
@@ -214,8 +217,9 @@ def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--train", type=Path, nargs="+", required=True, help="folders of prepared clips")
     parser.add_argument("--test", type=Path, nargs="+", required=True, help="the same of other speakers")
+    parser.add_argument("--apart", choices=APART, nargs="+", default=APART, help="what to keep apart")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each fusion")
-    parser.add_argument("--steps", type=int, default=150, help="batches of 16 sentences")
+    parser.add_argument("--steps", type=int, default=120, help="batches of 16 sentences")
     parser.add_argument("--results", type=Path, help="rows so far (default: beside the page, .jsonl)")
     parser.add_argument("--output", type=Path, required=True, help="Markdown page")
     options = parser.parse_args(arguments)
@@ -230,7 +234,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for row in experiment(options, read_jsonl(options.results)[1]):
         with options.results.open("a") as file:
             file.write(json.dumps(row) + "\n")
-        print(row["inputs"], row["fusion"], row["seed"], file=sys.stderr, flush=True)
+        print(row["apart"], row["inputs"], row["seed"], row["fusion"], file=sys.stderr, flush=True)
     rows = [row for row in read_jsonl(options.results)[1] if row["steps"] == options.steps]
     options.output.write_text(page(rows))
 
