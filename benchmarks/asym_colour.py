@@ -162,10 +162,10 @@ def page(rows: Sequence[Row], steps: int) -> str:
     """Return the whole page: tables, then how it was done."""
     frames, people = rows[0]["frames"], len(rows[0]["scores"][OUTPUTS[0]]["psnr"])
     seeds = len({row["seed"] for row in rows})
-    told = Path(__file__).with_name("asym_colour.txt").read_text()
+    text = Path(__file__).with_name("asym_colour.txt").read_text()
     facts = {"{steps}": str(steps), "{training}": str(frames[0]), "{test}": str(frames[1]), "{people}": str(people)}
     for name, value in facts.items():
-        told = told.replace(name, value)
+        text = text.replace(name, value)
     lines = [
         "# AsymFusion: colours of a face from edges and luminance",
         "",
@@ -180,7 +180,7 @@ def page(rows: Sequence[Row], steps: int) -> str:
         "",
         *difference_table(rows),
         "",
-        told,
+        text,
     ]
     return "\n".join(lines)
 

@@ -115,8 +115,8 @@ def page(rows: Sequence[Row], options: argparse.Namespace) -> str:
         if chosen:
             lines += ["", f"## {share:.0%} of the sounds".replace("%", " %"), "", *accuracy_table(chosen, share == 0.2)]
             lines += ["", *difference_table(chosen)]
-    told = Path(__file__).with_name("av_mnist.txt").read_text().replace("{steps}", str(options.steps))
-    return "\n".join([*lines, "", told])
+    method = Path(__file__).with_name("av_mnist.txt").read_text().replace("{steps}", str(options.steps))
+    return "\n".join([*lines, "", method])
 
 
 def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:

@@ -1,4 +1,4 @@
-"""Frames of talking faces as three images each: edges, coarse luminance, and the colours to tell from both.
+"""Frames of talking faces as three images each: edges, coarse luminance, and the colours to be predicted from both.
 
 For benchmarks/asym_colour.py. Legend: `N` frames, `H W` pixels.
 """

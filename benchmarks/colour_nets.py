@@ -1,4 +1,4 @@
-"""Nets that tell colours from edges and luminance, on AsymFusion's encoder; for benchmarks/asym_colour.py.
+"""Networks that predict colours from edges and luminance, on AsymFusion's encoder; for benchmarks/asym_colour.py.
 
 Legend: `B` batch, `H W` pixels.
 """

@@ -1,4 +1,4 @@
-"""Nets that tell digits from pictures and sounds, of the sizes in SMIL's released code; for benchmarks/av_mnist.py.
+"""Networks that classify digits by pictures and sounds, sizes as in SMIL's code; for benchmarks/av_mnist.py.
 
 Legend: `B` batch.
 """
@@ -21,7 +21,7 @@ NUM_PRIORS = 10
 Fill = Literal["zeros", "autoencoder", "smil"]
 
 
-class Telling(NamedTuple):
+class Outputs(NamedTuple):
     """Logits (B, 10), and the features that lead to them: of the sound, of both joined, and after one layer more."""
 
     logits: Tensor
@@ -91,17 +91,17 @@ class Bimodal(nn.Module):
             self.regulariser.append(FeatureRegulariser(joined, PICTURE_FEATURES, "add"))
             self.regulariser.append(FeatureRegulariser(HIDDEN, joined, "add"))
 
-    def forward(self, pictures: Tensor, sounds: Tensor | None) -> Telling:
+    def forward(self, pictures: Tensor, sounds: Tensor | None) -> Outputs:
         """Pictures (B, 1, 28, 28) and features of sounds (B, 320), or None where these are missing."""
         seen = self.picture(pictures)
-        told = self._fill(seen) if sounds is None else sounds
-        joined = torch.cat([seen, told], dim=1)
+        features = self._fill(seen) if sounds is None else sounds
+        joined = torch.cat([seen, features], dim=1)
         if sounds is None:
             joined = self._regularise(0, joined, seen)
         hidden = F.relu(self.join(joined))
         if sounds is None:
             hidden = self._regularise(1, hidden, joined)
-        return Telling(self.head(self.dropout(hidden)), told, joined, hidden)
+        return Outputs(self.head(self.dropout(hidden)), features, joined, hidden)
 
     def _fill(self, seen: Tensor) -> Tensor:
         if self.imputer is not None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from digit_nets import NUM_PRIORS, Bimodal, Fill, LeNet, SoundNet, Telling
+from digit_nets import NUM_PRIORS, Bimodal, Fill, LeNet, Outputs, SoundNet
 from digits import Task
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -40,7 +40,7 @@ class Start:
 
 
 Answer = Callable[[Tensor, "Tensor | None"], "Tensor | None"]
-"""Pictures and features of sounds (or None) to logits; None where a method cannot hear."""
+"""Pictures and features of sounds (or None) to logits; None where a method takes no sound."""
 
 
 def fit(net: nn.Module, loss: Callable[[Tensor], Tensor], count: int, steps: int, seed: int) -> None:
@@ -68,17 +68,17 @@ def make_start(task: Task, seed: int) -> Start:
     """Train what all methods start from: pictures, sounds, and both on the pairs."""
     torch.manual_seed(seed)
     own = task.training
-    pairs = own.select(task.heard)
+    pairs = own.select(task.with_sound)
     pictures, sounds, joint = LeNet(), SoundNet(), Bimodal("zeros")
     fit_classifier(pictures, own.pictures, own.labels, PICTURE_STEPS, seed)
     fit_classifier(sounds, pairs.sounds, pairs.labels, SOUND_STEPS, seed)
     with torch.no_grad():
         training_sounds, test_sounds = sounds.features(own.sounds), sounds.features(task.test.sounds)
     joint.picture.load_state_dict(pictures.features.state_dict())
-    told = training_sounds[task.heard]
+    features = training_sounds[task.with_sound]
 
     def loss(chosen: Tensor) -> Tensor:
-        return F.cross_entropy(joint(pairs.pictures[chosen], told[chosen]).logits, pairs.labels[chosen])
+        return F.cross_entropy(joint(pairs.pictures[chosen], features[chosen]).logits, pairs.labels[chosen])
 
     fit(joint, loss, len(pairs.labels), JOINT_STEPS, seed)
     return Start(task, pictures, joint, training_sounds, test_sounds)
@@ -101,10 +101,10 @@ def trained(start: Start, fill: Fill, config: SmilConfig, steps: int, seed: int)
     """Train on 64 pictures without sound (D^m) and 64 pairs (D^f) a step; with SMIL's fill in meta steps."""
     torch.manual_seed(seed)
     net, own = _begin(start, fill, steps, seed), start.task.training
-    pairs, told = own.select(start.task.heard), start.training_sounds[start.task.heard]
+    pairs, features = own.select(start.task.with_sound), start.training_sounds[start.task.with_sound]
     generator = torch.Generator().manual_seed(seed + 1)
 
-    def tell(weights: Weights, pictures: Tensor, sounds: Tensor | None) -> Telling:
+    def run(weights: Weights, pictures: Tensor, sounds: Tensor | None) -> Outputs:
         return functional_call(net, dict(weights), (pictures, sounds))
 
     def step(chosen: Tensor) -> Tensor:
@@ -112,13 +112,13 @@ def trained(start: Start, fill: Fill, config: SmilConfig, steps: int, seed: int)
 
         def inner(weights: Weights) -> Tensor:
             lacking = torch.randint(len(own.labels), (BATCH_SIZE,), generator=generator)
-            return F.cross_entropy(tell(weights, own.pictures[lacking], None).logits, own.labels[lacking])
+            return F.cross_entropy(run(weights, own.pictures[lacking], None).logits, own.labels[lacking])
 
         def full(weights: Weights) -> Tensor:
-            return F.cross_entropy(tell(weights, given, told[chosen]).logits, labels)
+            return F.cross_entropy(run(weights, given, features[chosen]).logits, labels)
 
         def missing(weights: Weights) -> Tensor:
-            filled, true = tell(weights, given, None), tell(weights, given, told[chosen])
+            filled, true = run(weights, given, None), run(weights, given, features[chosen])
             distance = F.mse_loss(filled.joined, true.joined) + F.mse_loss(filled.hidden, true.hidden)
             return F.cross_entropy(filled.logits, labels) + ALIGNMENT * distance
 
@@ -132,16 +132,16 @@ def trained(start: Start, fill: Fill, config: SmilConfig, steps: int, seed: int)
 
 def _begin(start: Start, fill: Fill, steps: int, seed: int) -> Bimodal:
     """Return the joint net with a fill of its own: priors for SMIL, for the autoencoder a training on the pairs."""
-    net, heard = Bimodal(fill), start.task.heard
+    net, with_sound = Bimodal(fill), start.task.with_sound
     net.load_state_dict(start.joint.state_dict(), strict=False)
-    told = start.training_sounds[heard]
+    features = start.training_sounds[with_sound]
     if net.imputer is not None:
-        net.imputer.priors.copy_(centres(told, NUM_PRIORS, seed))
+        net.imputer.priors.copy_(centres(features, NUM_PRIORS, seed))
     if net.guess is not None:
         guess = net.guess
         with torch.no_grad():
-            seen = start.joint.picture(start.task.training.pictures[heard])
-        fit(guess, lambda chosen: F.mse_loss(guess(seen[chosen]), told[chosen]), len(heard), steps, seed)
+            seen = start.joint.picture(start.task.training.pictures[with_sound])
+        fit(guess, lambda chosen: F.mse_loss(guess(seen[chosen]), features[chosen]), len(with_sound), steps, seed)
         guess.requires_grad_(False)
     return net
 
@@ -180,7 +180,7 @@ def accuracy(logits: Tensor, labels: Tensor) -> float:
 
 @torch.no_grad()
 def score(answer: Answer, start: Start) -> dict[str, float]:
-    """Compute the accuracies of a method: pictures alone (test and more), and both where it can hear."""
+    """Compute the accuracies of a method: pictures alone (test and more), and both where it takes sound."""
     test, more = start.task.test, start.task.more
     alone, many = answer(test.pictures, None), answer(more.pictures, None)
     assert alone is not None

@@ -51,7 +51,7 @@ class Task:
     """
 
     training: Digits
-    heard: Tensor
+    with_sound: Tensor
     test: Digits
     more: Digits
 
@@ -113,14 +113,14 @@ def mfcc(sound: np.ndarray, sample_rate: int) -> np.ndarray:
 
 
 def make_task(
-    pictures: tuple[Pictures, Pictures], sounds: Mapping[Take, np.ndarray], share_heard: float, seed: int
+    pictures: tuple[Pictures, Pictures], sounds: Mapping[Take, np.ndarray], share_with_sound: float, seed: int
 ) -> Task:
     """Draw one split: as many examples of each digit, no picture, writer or take in both training and test.
 
     Args:
         pictures: for training and for testing.
         sounds: MFCCs of all digits by take.
-        share_heard: share of the training takes whose sounds are there.
+        share_with_sound: share of the training takes whose sounds are there.
         seed: of the draw.
     """
     rng = np.random.default_rng(seed)
@@ -133,14 +133,14 @@ def make_task(
     drawn = {}
     for (name, chosen), own in zip(parts.items(), pictures, strict=True):
         drawn[name] = _pair(own, [sounds[takes[index]] for index in chosen], rng)
-    num_heard = (
-        max(round(share_heard * num_training), 1) * NUM_DIGITS
+    num_with_sound = (
+        max(round(share_with_sound * num_training), 1) * NUM_DIGITS
     )  # of the first takes; takes come one after another
-    heard = torch.arange(num_heard)
-    level = drawn["training"].sounds[heard]
+    with_sound = torch.arange(num_with_sound)
+    level = drawn["training"].sounds[with_sound]
     mean, deviation = level.mean((0, 3), keepdim=True), level.std((0, 3), keepdim=True)
     scaled = {name: replace(part, sounds=(part.sounds - mean) / deviation) for name, part in drawn.items()}
-    return Task(scaled["training"], heard, scaled["test"], _silent(pictures[1]))
+    return Task(scaled["training"], with_sound, scaled["test"], _silent(pictures[1]))
 
 
 def _pair(pictures: Pictures, takes: list[np.ndarray], rng: np.random.Generator) -> Digits:

@@ -1,4 +1,4 @@
-"""Nets that tell words from lips, optical flow and sound, joined late or on the way; for benchmarks/grid_words.py.
+"""Networks that classify words by lips, optical flow and sound, joined late or before; for benchmarks/grid_words.py.
 
 Legend: `B` batch, `C` channels, `T` steps, `H W` pixels, `F` mel bands, `K` words of a kind.
 """

@@ -208,8 +208,8 @@ def page(rows: Sequence[Row]) -> str:
     ]
     for apart, inputs in product(APART, INPUTS):
         lines += section(rows, apart, inputs)
-    told = Path(__file__).with_name("grid_words.txt").read_text().replace("{steps}", str(rows[0]["steps"]))
-    return "\n".join([*lines, "", told])
+    method = Path(__file__).with_name("grid_words.txt").read_text().replace("{steps}", str(rows[0]["steps"]))
+    return "\n".join([*lines, "", method])
 
 
 def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:

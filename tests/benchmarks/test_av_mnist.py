@@ -31,7 +31,7 @@ def task(monkeypatch: pytest.MonkeyPatch) -> Task:
     monkeypatch.setattr(digits, "PER_DIGIT", {"training": 3, "test": 2})
     rng = np.random.default_rng(0)
     sounds = {("a", n): (rng.random((10, 20, 20)) / 100 + n).astype(np.float32) for n in range(NUM_TAKES)}
-    return make_task((pictures_of(40, 0), pictures_of(40, 1000)), sounds, share_heard=0.6, seed=1)
+    return make_task((pictures_of(40, 0), pictures_of(40, 1000)), sounds, share_with_sound=0.6, seed=1)
 
 
 def write_idx(path: Path, values: np.ndarray) -> None:
@@ -61,8 +61,8 @@ def test_a_split_shares_no_picture_and_no_take(task: Task) -> None:
 
 
 def test_the_share_of_sounds_is_that_of_whole_takes_and_sets_their_scale(task: Task) -> None:
-    assert task.heard.tolist() == list(range(20))
-    own = task.training.sounds[task.heard]
+    assert task.with_sound.tolist() == list(range(20))
+    own = task.training.sounds[task.with_sound]
     torch.testing.assert_close(own.mean((0, 3)), torch.zeros(1, 20), atol=1e-4, rtol=0)
     torch.testing.assert_close(own.std((0, 3)), torch.ones(1, 20), atol=1e-4, rtol=0)
 

@@ -39,7 +39,7 @@ class MMTM(nn.Module):
         squeeze: mean over everything ("global", the paper's) or over everything but time ("time").
         time_axes: for "time", each modality's time axis, None for one without time. Default: axis 2 of 5-d
             `(B, C, V, H, W)` tensors and the last axis of others; `(B, C)` vectors never have time.
-        gated: which modalities get a gate, counted from 0; the others only tell, and pass as they are. Default: all.
+        gated: which modalities get a gate, counted from 0; the others pass as they are. Default: all.
 
     Raises:
         ValueError: fewer than two modalities, an empty Z, nothing to be gated or what is not there, an unknown squeeze,
