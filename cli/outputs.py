@@ -70,8 +70,12 @@ def _beside(recording: Path, folder: Path, to_folders: bool, suffix: str | None)
 
 def _make_folder(output: Path) -> None:
     from avse.io.formats import FILE_TYPES
+    from avse.io.urls import check_local
 
     if output.is_file() or output.suffix.lower() in FILE_TYPES:
         hint = "Name a folder: -o enhanced/, or leave out -o."
         raise UsageError(f"Several recordings cannot all become {output}.", hint)
+    check_local(output)
+    if not output.parent.is_dir():
+        raise UsageError(f"The folder {output.parent} does not exist.", f"Make it first: mkdir -p '{output.parent}'")
     output.mkdir(exist_ok=True)

@@ -108,11 +108,11 @@ class Group(TyperGroup):
         except OSError as error:
             if ctx.params.get("debug"):
                 raise
-            typer.echo(
-                f"avse: {printable(str(error))}\n      Check the path, the permissions and the free disk space.",
-                err=True,
-            )
-            sys.exit(1)
+            from avse.io.disk import write_failure
+
+            hint = "Check the path, the permissions and the free disk space."
+            typer.echo(f"avse: {printable(str(error))}\n      {hint}", err=True)
+            sys.exit(3 if write_failure(error) else 1)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command. UsageError that names the right one, if a file or folder was typed in its place."""

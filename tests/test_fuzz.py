@@ -17,12 +17,14 @@ import pytest
 import soundfile
 import torch
 from recordings import coloured_noise, ffmpeg, write_recording
+from small_world import write_clip
 from typer.testing import CliRunner
 
 from avse import enhance
 from avse.batch.discovery import read_list
 from avse.batch.journal import Journal
 from avse.data.mixtures.generate import COLUMNS, _rows_so_far
+from avse.data.prepared_clips import load_clip
 from avse.data.synthetic.clips import make_clip
 from avse.errors import AvseError, InputError
 from avse.evaluation import results
@@ -165,6 +167,7 @@ def write_state(folder: Path) -> dict[str, tuple[bytes, Callable[[Path], object]
         "mixtures.csv": ((",".join(COLUMNS) + "\n" + part * 2).encode(), lambda path: _rows_so_far(path.parent)),
         "mixture_data_list_2mix.csv": (muse.encode() * 2, lambda path: muse_items(path.parent)),
         "settings.yaml": ((Path(__file__).parents[1] / "configs" / "base.yaml").read_bytes(), read_config),
+        "clip.npz": (write_clip(folder, "a", "b", num_frames=3).read_bytes(), load_clip),
         "list.txt": (b"a.wav\nb/c.mp4\n", lambda path: read_list(path, str(path.parent))),
     }
 

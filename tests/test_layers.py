@@ -26,6 +26,7 @@ MAY_USE = {
     "models": {*BASE},
     "features": {*BASE, "dsp", "models"},
     "weights": {*BASE, "io", "models"},
+    "registry": {"weights"},
     "active_speaker": {*BASE, "dsp", "io", "faces", "models", "features"},
     "enhancement": {*BASE, "dsp", "io", "faces", "models", "features", "weights", "active_speaker"},
     "parallel": {*BASE},

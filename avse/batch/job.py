@@ -63,7 +63,7 @@ class EnhanceJob:
         with (
             stop_when_full(item.output),
             storage.readable(item.source) as source,
-            storage.writable(item.output) as target,
+            storage.writable(item.output, item.may_replace) as target,
         ):
             result = enhance(
                 source, target, model=checkpoint, device=self.device, force=item.may_replace, on_progress=report,

@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from avse.errors import InputError, MissingError, UsageError
+from avse.errors import AvseError, InputError, MissingError, UsageError, one_line
 from avse.installation import install_hint
 from avse.io import atomic
 from avse.io.listing import Listing, list_recordings, problem_of_name
+from avse.io.urls import hint_for
 
 
 def is_url(place: str) -> bool:
@@ -46,8 +47,8 @@ def relative(place: str, folder: str) -> str | None:
 def names(folder: str, recursive: bool = True) -> list[str]:
     """Return the names of all files behind a URL, sorted."""
     system, root = _reach(folder)
-    found = [posixpath.relpath(path, root) for path in system.find(root, maxdepth=None if recursive else 1)]
-    return sorted(found)
+    with _reported(f"{folder} cannot be listed"):
+        return sorted(posixpath.relpath(path, root) for path in system.find(root, maxdepth=None if recursive else 1))
 
 
 def recordings(folder: str, recursive: bool = True) -> Listing:
@@ -89,8 +90,12 @@ def readable(place: str) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def writable(place: str) -> Iterator[Path]:
-    """Give a local path whose file is put at the place at the end. Its folder is made."""
+def writable(place: str, may_replace: bool = True) -> Iterator[Path]:
+    """Give a local path whose file is put at the place at the end. Its folder is made.
+
+    Raises UsageError at the end where a file appeared behind a URL meanwhile, unless ``may_replace``; MissingError
+    where nothing can be put there.
+    """
     if not is_url(place):
         Path(place).parent.mkdir(parents=True, exist_ok=True)
         yield Path(place)
@@ -100,13 +105,35 @@ def writable(place: str) -> Iterator[Path]:
         yield local
         system, path = _reach(place)
         partial = posixpath.join(posixpath.dirname(path), f".{secrets.token_hex(4)}.part{local.suffix}")
-        system.makedirs(posixpath.dirname(path), exist_ok=True)
-        try:
-            system.put_file(str(local), partial)
-            system.mv(partial, path)
-        finally:
-            with contextlib.suppress(OSError):
-                system.rm_file(partial)
+        with _reported(f"{place} cannot be written"):
+            try:
+                system.makedirs(posixpath.dirname(path), exist_ok=True)
+                system.put_file(str(local), partial)
+                if not may_replace:
+                    _check_free(system, path, place)
+                system.mv(partial, path)
+            finally:
+                with contextlib.suppress(Exception):
+                    system.rm_file(partial)
+
+
+def _check_free(system: Any, path: str, place: str) -> None:
+    """Raise UsageError for a file that came to be behind a URL while its output was made."""
+    system.invalidate_cache()
+    if system.exists(path):
+        message = f"{place} appeared while it was being made, and was not replaced."
+        raise UsageError(message, "Give --force to replace it, or choose another folder.")
+
+
+@contextlib.contextmanager
+def _reported(failure: str) -> Iterator[None]:
+    """Turn whatever a file system behind a URL raises into a MissingError: it would meet every item."""
+    try:
+        yield
+    except AvseError:
+        raise
+    except Exception as error:
+        raise MissingError(f"{failure}: {one_line(error)}", "Check the URL, the network and the rights.") from error
 
 
 def sweep(outputs: Iterable[str]) -> None:
@@ -129,4 +156,4 @@ def _reach(url: str) -> tuple[Any, str]:
     except ImportError as error:
         raise MissingError(f"{url} cannot be reached: {error}", "Install the package that it names.") from error
     except ValueError as error:
-        raise UsageError(f"{url} cannot be reached: {error}", "Check the URL.") from error
+        raise UsageError(f"{url} cannot be reached: {error}", hint_for(url)) from error

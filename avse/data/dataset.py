@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from avse.data.online_mixing import Mixer
+from avse.errors import AvseError
 
 Item = TypeVar("Item")
 
@@ -86,6 +88,26 @@ def count_workers(wanted: int, num_devices: int) -> int:
     return max(0, min(8, cores // num_devices - 1))
 
 
-def loader(batches: Dataset[Item], num_workers: int) -> torch.utils.data.DataLoader[Item]:
-    """Return a loader of batches, or rows of them, in order; loader processes work ahead."""
-    return torch.utils.data.DataLoader(batches, batch_size=None, shuffle=False, num_workers=num_workers)
+def loader(batches: Dataset[Item], num_workers: int) -> Iterator[Item]:
+    """Yield batches, or rows of them, in order; loader processes work ahead. Raises what reading them raises."""
+    answers = _Answers(batches)
+    for item in torch.utils.data.DataLoader(answers, batch_size=None, shuffle=False, num_workers=num_workers):
+        if isinstance(item, AvseError):
+            raise item
+        yield item
+
+
+class _Answers(Dataset[Item | AvseError]):
+    """Give an error as an item: raised in a loader process it would arrive as text in a RuntimeError."""
+
+    def __init__(self, batches: Dataset[Item]) -> None:
+        self._batches = batches
+
+    def __len__(self) -> int:
+        return len(self._batches)  # type: ignore[arg-type]
+
+    def __getitem__(self, index: int) -> Item | AvseError:
+        try:
+            return self._batches[index]
+        except AvseError as error:
+            return error

@@ -15,10 +15,11 @@ import numpy as np
 
 from avse.config import SAMPLES_PER_FRAME
 from avse.data.corpus import sources
-from avse.errors import InputError, MissingError, UsageError
+from avse.errors import InputError, MissingError, UsageError, one_line, printable
 from avse.faces import detection, face_tracker, mouth_roi
 from avse.io import atomic, csv_files, folders, reader
 from avse.io.disk import stop_when_full
+from avse.io.urls import missing
 from avse.parallel import local
 from avse.progress import Report
 
@@ -43,13 +44,24 @@ class Outcome:
 
 
 def load_clip(path: Path) -> Clip:
-    """Read one prepared clip."""
-    with np.load(path) as stored:
-        sound = stored["sound"].astype(np.float32) / 32768
-        if "lips" not in stored:
-            return Clip(sound, None, np.zeros(len(sound) // SAMPLES_PER_FRAME, bool))
-        crops = stored["lips"]
-        return Clip(sound, crops, mouth_roi.visible(crops))
+    """Read one prepared clip. UsageError, which names the file, for one that is damaged."""
+    try:
+        with path.open("rb") as file, np.load(file) as stored:
+            sound, crops = stored["sound"], stored.get("lips")
+    except Exception as error:  # of zipfile, zlib, numpy: whatever stands in it
+        raise _damaged(path, one_line(error)) from error
+    num_frames = sound.size // SAMPLES_PER_FRAME
+    if sound.dtype != np.int16 or sound.ndim != 1 or num_frames == 0:
+        raise _damaged(path, f"its sound is {sound.dtype} {sound.shape}")
+    side = mouth_roi.CROP_SIZE
+    if crops is not None and (crops.dtype != np.uint8 or crops.shape != (num_frames, side, side)):
+        raise _damaged(path, f"its lips are {crops.dtype} {crops.shape} for {num_frames} frames")
+    seen = np.zeros(num_frames, bool) if crops is None else mouth_roi.visible(crops)
+    return Clip(sound.astype(np.float32) / 32768, crops, seen)
+
+
+def _damaged(path: Path, reason: str) -> UsageError:
+    return UsageError(f"{path} is damaged: {printable(reason)[:150]}.", "Remove it, and run avse prepare again.")
 
 
 def find_clips(cache: Path) -> dict[str, list[Path]]:
@@ -57,6 +69,8 @@ def find_clips(cache: Path) -> dict[str, list[Path]]:
     clips: dict[str, list[Path]] = {}
     for path in sorted(cache.glob("*/[!.]*.npz")):
         clips.setdefault(path.parent.name, []).append(path)
+    if not clips and not cache.is_dir():
+        raise missing(cache, "folder", "Prepare recordings first: avse prepare DATA -o CACHE")
     if not clips:
         raise UsageError(f"No prepared clips in {cache}.", "Prepare recordings first: avse prepare DATA -o CACHE")
     return clips
@@ -68,7 +82,7 @@ def prepare(tree: Path, cache: Path, num_jobs: int | None = None) -> Iterator[Ou
     Raises MissingError where going on makes no sense: no ffmpeg, no space.
     """
     pairs = sources(tree, cache)
-    with folders.lock_folder(cache):
+    with folders.lock_folder(cache), stop_when_full(cache):
         for _, target in pairs:
             folders.check_inside(target.parent, cache)
         atomic.sweep_tree(cache)

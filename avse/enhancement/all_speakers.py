@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from avse.enhancement.arguments import as_path, check_audio_track, check_helpers
+from avse.enhancement.arguments import as_audio_track, as_path, check_helpers
 from avse.enhancement.pipeline import Options, Pipeline, open_recording
 from avse.enhancement.result import Message, audio_warnings
 from avse.enhancement.validation import check_background, check_recording
@@ -65,7 +65,7 @@ def enhance_all(
     started = time.perf_counter()
     source, folder = as_path(recording, "recording"), as_path(folder, "folder")
     removed = as_path(background, "background") if background else None
-    check_audio_track(audio_track)
+    audio_track = as_audio_track(audio_track)
     check_helpers(limits, on_progress)
     options = Options(
         speaker="all", strength=strength, loudness_lufs=loudness_lufs, with_background=removed is not None,

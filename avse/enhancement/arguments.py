@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+
 from avse.errors import UsageError, printable
 from avse.io.ffmpeg import Limits
 
@@ -38,10 +40,13 @@ def _path_or_stream(value: Any, what: str, method: str) -> Any:
     return value if callable(getattr(value, method, None)) and not isinstance(value, Path) else as_path(value, what)
 
 
-def check_audio_track(value: Any) -> None:
-    """Raise UsageError unless a value is the number of an audio track, or None."""
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+def as_audio_track(value: Any) -> int | None:
+    """Return the number of an audio track, or None; whole numbers of any type are taken, also 1.0."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating) or value % 1 != 0:
         raise UsageError(f"audio_track is {_short(value)}.", "Give a whole number, 1 for the first.")
+    return int(value)
 
 
 def check_number(value: Any, what: str) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from avse.active_speaker.selection import Selection, check_speaker, parse_speaker, select_targets
 from avse.dsp.levels import AudioStats, compute_audio_stats
 from avse.dsp.windowing import BLOCK_SECONDS
-from avse.enhancement.arguments import as_output, as_path, as_source, check_audio_track, check_helpers
+from avse.enhancement.arguments import as_audio_track, as_output, as_path, as_source, check_helpers
 from avse.enhancement.background import with_background
 from avse.enhancement.loudness import Levels, check_loudness, normalised
 from avse.enhancement.result import Message, Result, build_result
@@ -225,7 +225,7 @@ def enhance(
     started = time.perf_counter()
     given, target = as_source(recording), as_output(output)
     removed = as_path(background, "background") if background and background is not True else None
-    check_audio_track(audio_track)
+    audio_track = as_audio_track(audio_track)
     check_helpers(limits, on_progress)
     options = Options(use_video, parse_speaker(speaker), strength, loudness_lufs, bool(background), settings=settings)
     options.check()

@@ -13,6 +13,7 @@ from avse.errors import InputError, UsageError
 from avse.io import atomic, reader, remux
 from avse.io.encoding import DEFAULT_SETTINGS, OutputSettings, check_audio_fits
 from avse.io.formats import AUDIO_OUTPUTS, VIDEO_OUTPUTS
+from avse.io.urls import missing
 
 MAX_GROWTH = 2.0
 """How much louder than full scale, or than the recording where that is louder, an output may be: 6 dB. A mask takes
@@ -52,7 +53,7 @@ def check_recording(source: Path) -> None:
         hint = f"Use: avse batch {shlex.quote(folder)} -o enhanced"
         raise UsageError(f"{source} is a folder, not a recording.", hint)
     if not source.exists():
-        raise UsageError(f"There is no file {source}.", "Check the path.")
+        raise missing(source)
     if not source.is_file():
         raise UsageError(f"{source} is no file.", "Give - for the recording, and the stream on standard input.")
     if source.stat().st_size == 0:

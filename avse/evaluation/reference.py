@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from avse.config import SAMPLE_RATE, SAMPLES_PER_FRAME
-from avse.errors import InputError, UsageError
+from avse.errors import InputError
 from avse.evaluation.metrics import FORMER_KEYS, METRICS, WITH_REFERENCE, score
 from avse.io import reader
 from avse.io.ffmpeg import DEFAULT_LIMITS, Limits
+from avse.io.urls import missing
 
 
 def read_reference(
@@ -25,7 +26,7 @@ def read_reference(
 ) -> np.ndarray:
     """Read the clean reference (N,) at 16 kHz; InputError if it is not as long as the recording."""
     if not reference.is_file():
-        raise UsageError(f"There is no reference {reference}.", "Check the path, or leave --reference out.")
+        raise missing(reference, "reference", "Check the path, or leave --reference out.")
     clean, mixed = _read(reader.probe(reference)), _read(reader.probe(recording, audio_track, limits))
     if abs(len(clean) - len(mixed)) > SAMPLES_PER_FRAME:
         lengths = f"{len(clean) / SAMPLE_RATE:.2f} s and {len(mixed) / SAMPLE_RATE:.2f} s"

@@ -17,6 +17,7 @@ from typing import BinaryIO, TextIO
 
 from avse.errors import UsageError
 from avse.io.folders import LOCK, lock_folder
+from avse.io.urls import check_local
 
 __all__ = [
     "LOCK", "atomic_path", "check_output", "lock_folder", "never_replacing", "open_for_filenames", "scratch_folder",
@@ -33,11 +34,13 @@ _log = logging.getLogger(__name__)
 def check_output(path: Path, force: bool, inputs: Iterable[Path] = ()) -> None:
     """Check that a file can and may be written, and remove what a killed run left of it.
 
-    Raises UsageError for a folder, a name in a folder that is missing or cannot be written to, a file that exists
-    (unless ``force``), a symbolic link (nothing is written through it, and it is not replaced), or one of ``inputs``.
+    Raises UsageError for a URL, a folder, a name in a folder that is missing or cannot be written to, a file that
+    exists (unless ``force``), a symbolic link (nothing is written through it, and it is not replaced), or one of
+    ``inputs``.
     """
     if path.is_dir():
         raise UsageError(f"{path} is a folder.", "Name a file, such as clean.wav.")
+    check_local(path)
     if not path.parent.is_dir():
         raise UsageError(f"The folder {path.parent} does not exist.", f"Make it first: mkdir -p '{path.parent}'")
     if not os.access(path.parent, os.W_OK):

@@ -7,9 +7,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from avse.errors import MissingError
+from avse.errors import InputError, MissingError
 
 _HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
+GO_ON_HINT = "Make space or choose another folder; the same command then goes on where it stopped."
 
 
 @contextmanager
@@ -19,8 +20,9 @@ def stop_when_full(output: object) -> Iterator[None]:
         yield
     except Exception as error:
         if why := write_failure(error):
-            hint = "Make space or choose another folder; the same command then goes on where it stopped."
-            raise MissingError(f"{output} cannot be written: {why}.", hint) from error
+            if getattr(error, "hint", "") == GO_ON_HINT:
+                raise
+            raise MissingError(f"{output} cannot be written: {why}.", GO_ON_HINT) from error
         raise
 
 
@@ -28,12 +30,14 @@ def write_failure(error: BaseException) -> str | None:
     """Return why nothing more can be written, in the words of the system, if that is what lies behind an error."""
     seen: set[int] = set()
     cause: BaseException | None = error
+    was_reading = False
     while cause is not None and id(cause) not in seen:
         seen.add(id(cause))
+        was_reading = was_reading or isinstance(cause, InputError)
         for code in _HOPELESS:
             if getattr(cause, "errno", None) == code or os.strerror(code) in str(cause):
                 return os.strerror(code)
-        if type(cause).__module__ == "soundfile":  # writes outputs alone, and has no number for what is wrong
+        if type(cause).__module__ == "soundfile" and not was_reading:  # it has no number for what is wrong
             return "the disk is full, or a limit is reached"
         cause = cause.__cause__ or cause.__context__
     return None

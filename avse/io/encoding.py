@@ -117,6 +117,11 @@ def file_tags(media: Recording) -> dict[str, str]:
     return tags | metadata.content_tags(media.info.tags)
 
 
+def carries_extras(media: Recording) -> bool:
+    """Return whether a recording carries tags, chapters or a cover."""
+    return bool(file_tags(media) or media.info.num_chapters or any(stream.is_cover for stream in media.info.streams))
+
+
 def encode_audio(media: Recording, sound: Path, output: Path, settings: OutputSettings) -> None:
     """Encode ``sound`` into an audio file, with the tags, cover and chapters of the recording as far as it holds them.
 

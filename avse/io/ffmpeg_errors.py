@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import signal
 
 from avse.errors import AvseError, InputError, MissingError
 from avse.io.ffmpeg_binary import find_ffmpeg
@@ -57,7 +58,8 @@ def explain(words: str, failure: str, hint: str, returncode: int) -> AvseError:
     if returncode in NOT_STARTED or any(text in words for text in _LOADER_WORDS):
         binary = find_ffmpeg()
         return MissingError(f"ffmpeg does not start ({binary.path}): {error_line(words)}", binary.remedy)
-    if reason := write_error(words):
+    reason = os.strerror(errno.EFBIG) if returncode == -signal.SIGXFSZ else write_error(words)  # ulimit -f
+    if reason:
         return MissingError(f"{failure}: {reason}", SPACE_HINT)
     if lacks_memory(words) or returncode == -9:
         return InputError(f"{failure}: it needs more memory than a recording may", MEMORY_HINT)

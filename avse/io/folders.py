@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from avse.errors import MissingError, UsageError
+from avse.io.urls import check_local
 
 LOCK = ".avse.lock"
 
@@ -21,8 +22,10 @@ LOCK = ".avse.lock"
 def lock_folder(folder: Path) -> Iterator[None]:
     """Make a folder and hold it alone. The lock ends with the process, however that ends; its file stays.
 
-    Raises UsageError if another process holds it, or if it cannot be written to; MissingError where there are no locks.
+    Raises UsageError for a URL, if another process holds it, or if it cannot be written to; MissingError where there
+    are no locks.
     """
+    check_local(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = open_own_file(folder / LOCK)

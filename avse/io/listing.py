@@ -11,6 +11,7 @@ from pathlib import Path
 
 from avse.errors import UsageError, printable
 from avse.io.formats import is_recording
+from avse.io.urls import missing
 
 SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini", "icon\r", "ehthumbs.db"})
 HIDDEN, OTHER_KIND, UNREADABLE = "hidden", "not a recording", "cannot be read"
@@ -34,8 +35,10 @@ def list_recordings(folder: Path, recursive: bool = True, accept: Callable[[str]
 
     Raises UsageError if there is no such folder, or if it cannot be read.
     """
+    if folder.is_file():
+        raise UsageError(f"{folder} is a file, not a folder.", "Name the folder that it is in.")
     if not folder.is_dir():
-        raise UsageError(f"There is no folder {folder}.", "Check the path.")
+        raise missing(folder, "folder")
     if not os.access(folder, os.R_OK | os.X_OK):
         raise UsageError(f"The folder {folder} cannot be read.", "Change its rights.")
     found = Listing()

@@ -19,6 +19,7 @@ from avse.io import atomic, reader, remux, wav
 from avse.io.encoding import (
     DEFAULT_SETTINGS,
     OutputSettings,
+    carries_extras,
     check_audio_fits,
     encode_audio,
     file_tags,
@@ -69,7 +70,7 @@ def write_file(
     """
     assert recording.audio is not None
     suffix = target.suffix.lower()
-    plain = suffix == ".wav" or (suffix == ".flac" and not file_tags(recording) and not recording.info.num_chapters)
+    plain = suffix == ".wav" or (suffix == ".flac" and not carries_extras(recording))
     audio_file = target if plain else target.with_suffix(".wav")
     try:
         with (
@@ -78,7 +79,7 @@ def write_file(
         ):
             for block in blocks:
                 file.write(block)
-        if suffix == ".wav" and file_tags(recording):
+        if suffix == ".wav" and carries_extras(recording):
             notice_lost_tags(recording, target)
         elif suffix in VIDEO_OUTPUTS:
             remux.replace_audio(recording, audio_file, target, settings)

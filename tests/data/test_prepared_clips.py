@@ -4,23 +4,42 @@ from __future__ import annotations
 
 import csv
 import os
+import resource
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 from small_world import write_clip
+from typer.testing import CliRunner
 
 from avse.config import SAMPLES_PER_FRAME
 from avse.data import corpus, prepared_clips
 from avse.data.corpus import sources
+from avse.data.dataset import loader
 from avse.data.prepared_clips import Outcome, find_clips, load_clip
 from avse.data.synthetic.clips import make_clip
 from avse.data.synthetic.speech import speak
 from avse.errors import MissingError, UsageError
 from avse.faces import detection
 from avse.io.folders import LOCK, lock_folder
+from avse_cli.main import app
+
+
+class Loaded(torch.utils.data.Dataset[Any]):
+    """Clips as a data set."""
+
+    def __init__(self, paths: list[Path]) -> None:
+        self.paths = paths
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> Any:
+        return load_clip(self.paths[index]).sound
 
 
 class World:
@@ -185,3 +204,56 @@ def test_empty_trees_and_caches(tmp_path: Path) -> None:
 def test_a_second_run_on_one_cache_is_refused(world: World) -> None:
     with lock_folder(world.cache), pytest.raises(UsageError, match="being written to already"):
         next(iter(prepared_clips.prepare(world.tree, world.cache, 1)))
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {},
+        {"lips": np.zeros((2, 88, 88), np.uint8)},
+        {"sound": np.zeros(1280, np.float64)},
+        {"sound": np.zeros((1280, 1), np.int16)},
+        {"sound": np.zeros(0, np.int16)},
+        {"sound": np.zeros(1280, np.int16), "lips": np.zeros((3, 88, 88), np.uint8)},
+        {"sound": np.zeros(1280, np.int16), "lips": np.zeros((2, 64, 88), np.uint8)},
+        {"sound": np.array([{}], object)},
+    ],
+)
+def test_damaged_clip_is_named_in_two_lines(stored: dict[str, np.ndarray], tmp_path: Path) -> None:
+    path = tmp_path / "cache" / "a" / "b.npz"
+    path.parent.mkdir(parents=True)
+    np.savez(path, **stored)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"a/b\.npz is damaged: ") as caught:
+        load_clip(path)
+    assert len(str(caught.value).splitlines()) == 2
+    assert "avse prepare" in caught.value.hint
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_damaged_clip_is_named_by_the_loader_too(num_workers: int, tmp_path: Path) -> None:
+    """In a loader process as in this one."""
+    path = write_clip(tmp_path, "a", "b", num_frames=2)
+    damaged = tmp_path / "c.npz"
+    damaged.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(UsageError, match=r"c\.npz is damaged: ") as caught:
+        list(loader(Loaded([path, damaged]), num_workers))
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_disk_that_fills_up_stops_and_a_second_run_goes_on(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        path = tmp_path / "tree" / name / "line.wav"
+        path.parent.mkdir(parents=True)
+        soundfile.write(path, speak(1.5, seed=9).waveform, 16000)
+    arguments = ["prepare", str(tmp_path / "tree"), "-o", str(tmp_path / "cache"), "-j", "1", "-q"]
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, limits[1]))
+    try:
+        shown = CliRunner().invoke(app, arguments)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert shown.exit_code == 3
+    assert "line.npz cannot be written" in shown.stderr
+    assert kept(tmp_path / "cache") == []
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    assert kept(tmp_path / "cache") == ["a/line.npz", "b/line.npz", "bad.csv"]

@@ -18,7 +18,7 @@ X = np.full(3200, 0.1, np.float32)
 GREY = np.full((5, 64, 64), 90, np.uint8)
 OPTIONS: list[dict[str, Any]] = [
     {"strength": "x"}, {"strength": None}, {"strength": float("nan")}, {"strength": [1.0]}, {"loudness_lufs": "loud"},
-    {"loudness_lufs": float("inf")}, {"speaker": [1]}, {"speaker": 1.5}, {"speaker": None}, {"audio_track": 1.0},
+    {"loudness_lufs": float("inf")}, {"speaker": [1]}, {"speaker": 1.5}, {"speaker": None}, {"audio_track": 1.5},
     {"audio_track": "1"}, {"audio_track": True}, {"model": 3}, {"model": None}, {"limits": 3}, {"on_progress": 3},
     {"output": 3}, {"output": "a\0.wav"}, {"output": io.StringIO()}, {"recording": None}, {"recording": 3},
     {"recording": io.StringIO("text")}, {"recording": "a\0b"}, {"recording": b"missing"},
@@ -38,7 +38,7 @@ def test_argument_that_makes_no_sense(options: dict[str, Any], clip: Path, model
 
 
 @pytest.mark.parametrize(
-    "options", [{"recording": None}, {"folder": None}, {"limits": 0}, {"audio_track": 1.0}], ids=str
+    "options", [{"recording": None}, {"folder": None}, {"limits": 0}, {"audio_track": 1.5}], ids=str
 )
 def test_all_faces_check_theirs(options: dict[str, Any], clip: Path, model: Checkpoint, tmp_path: Path) -> None:
     with pytest.raises(UsageError):

@@ -120,17 +120,21 @@ def test_tags_that_wav_cannot_hold_are_said(tmp_path: Path) -> None:
     assert "tag replaygain_track_gain" in notice.text
 
 
-def test_cover_goes_where_it_fits(tmp_path: Path) -> None:
+def test_cover_goes_where_it_fits_or_is_missed(tmp_path: Path) -> None:
+    """Also of a recording that has no tags."""
     plain = write_recording(tmp_path / "plain.wav", coloured_noise(16000))
     ffmpeg("-f", "lavfi", "-i", "color=red:s=32x32", "-frames:v", "1", tmp_path / "cover.png")
     ffmpeg(
         "-i", plain, "-i", tmp_path / "cover.png", "-map", "0", "-map", "1", "-c:v", "copy", "-disposition:v",
         "attached_pic", tmp_path / "in.flac",
     )  # fmt: skip
-    for suffix in (".mp3", ".m4a"):
+    for suffix in (".mp3", ".m4a", ".flac"):
         recording = write(tmp_path / "in.flac", tmp_path / f"out{suffix}")
         assert [stream.is_cover for stream in look_into(tmp_path / f"out{suffix}").streams] == [False, True]
         assert recording.notices == []
+    for suffix in (".wav", ".ogg", ".opus"):
+        recording = write(tmp_path / "in.flac", tmp_path / f"out{suffix}")
+        assert "left out: cover" in recording.notices[0].text
 
 
 @pytest.mark.parametrize(

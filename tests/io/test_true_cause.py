@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +13,10 @@ import soundfile
 from recordings import click_sample, coloured_noise, ffmpeg, flash_and_click, flash_frame, write_recording
 
 import avse
-from avse.errors import InputError
-from avse.io import reader
+from avse.errors import InputError, MissingError
+from avse.io import audio_files, reader
+from avse.io.disk import stop_when_full
+from avse.io.ffmpeg_errors import SPACE_HINT, explain
 from avse.io.limits import Limits
 
 HUM = coloured_noise(16000)
@@ -150,3 +153,19 @@ def test_frames_of_one_size_have_no_notice(tmp_path: Path) -> None:
     frames = list(reader.read_frames(recording))
     assert recording.notices == []
     np.testing.assert_allclose(frames[30].astype(int), frames[5].astype(int), atol=6)
+
+
+def test_a_limit_on_the_size_of_files_is_no_fault_of_the_recording() -> None:
+    """As ``ulimit -f`` sets it: ffmpeg ends by a signal, without a word."""
+    error = explain("", "It cannot be written", "", -signal.SIGXFSZ)
+    assert isinstance(error, MissingError)
+    assert str(error) == f"It cannot be written: File too large\n{SPACE_HINT}"
+
+
+def test_a_sound_that_cannot_be_read_is_no_full_disk(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.wav"
+    broken.write_bytes(b"no sound" * 99)
+    with pytest.raises(InputError), stop_when_full(tmp_path):
+        audio_files.read_audio_file(broken)
+    with pytest.raises(MissingError, match="the disk is full"), stop_when_full(tmp_path):
+        raise soundfile.LibsndfileError(2)

@@ -5,6 +5,7 @@ Legend: `N` samples at 16 kHz.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import soxr
 from scipy.signal import fftconvolve
 
 from avse.config import SAMPLE_RATE
-from avse.errors import UsageError
+from avse.errors import UsageError, one_line
 
 LONGEST_SECONDS = 1.0
 LEAD_SECONDS = 0.002
@@ -23,12 +24,17 @@ def read_rooms(folder: Path) -> dict[str, list[np.ndarray]]:
     """Read the impulse responses ``FOLDER/ROOM/NAME.flac`` (or .wav) by room, each with its direct sound in front.
 
     Raises:
-        UsageError: the folder holds none.
+        UsageError: the folder holds none, or one that cannot be read.
     """
     rooms: dict[str, list[np.ndarray]] = {}
     for path in sorted(folder.glob("*/[!.]*")):
         if path.suffix.lower() in {".flac", ".wav"}:
-            sound, rate = soundfile.read(path, dtype="float32", always_2d=True)
+            try:
+                sound, rate = soundfile.read(os.fsencode(path), dtype="float32", always_2d=True)
+            except (OSError, soundfile.SoundFileError) as error:
+                raise UsageError(
+                    f"{path} cannot be read: {one_line(error)}", "Take it out, or fetch it again."
+                ) from error
             response = sound[:, 0] if rate == SAMPLE_RATE else soxr.resample(sound[:, 0], rate, SAMPLE_RATE, "HQ")
             if np.square(response).sum() > 0:
                 rooms.setdefault(path.parent.name, []).append(direct_first(response))

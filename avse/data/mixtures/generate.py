@@ -84,7 +84,7 @@ def make_folder(order: MixtureRequest, num_jobs: int | None = None, force: bool 
     """Make all mixtures that are not there yet, and yield what became of each of all of them.
 
     Raises UsageError where the request makes no sense, another process writes to the folder, or what lies there is of
-    something else or damaged.
+    something else or damaged; MissingError where the disk is full.
     """
     clips = clips_by_speaker(order.source, order.output)
     noises = _kinds(order.noise, order.output) if order.noise else {}
@@ -94,7 +94,7 @@ def make_folder(order: MixtureRequest, num_jobs: int | None = None, force: bool 
             "Expected a folder for each speaker: SPEAKER/**/CLIP.mp4",
         )
     _check_unlocked(order, clips, noises, force)
-    with lock_folder(order.output):
+    with lock_folder(order.output), stop_when_full(order.output):
         _settle(order, clips, noises, force)
         yield from _make_missing(order, clips, noises, num_jobs)
 

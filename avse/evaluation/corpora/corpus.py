@@ -17,6 +17,7 @@ from avse.data.mixtures.recipes import muse_sum
 from avse.errors import InputError, UsageError
 from avse.io import audio_files
 from avse.io.listing import list_recordings
+from avse.io.urls import missing
 
 TRAINING_SUBSETS = frozenset({"train", "training", "tr", "val", "valid", "cv", "dev"})
 
@@ -90,7 +91,7 @@ def recognise(
         UsageError: there is no such folder, or it is laid out in no known way.
     """
     if not folder.is_dir():
-        raise UsageError(f"There is no folder {folder}.", "Name a folder of mixtures, such as avse mix makes.")
+        raise missing(folder, "folder", "Name a folder of mixtures, such as avse mix makes.")
     if layout is not None and layout not in layouts:
         raise UsageError(f"Unknown layout {layout!r}.", f"Known: {', '.join(layouts)}.")
     for name in [layout] if layout else list(layouts):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import resource
 import shutil
 from pathlib import Path
 from typing import Any
@@ -410,3 +411,26 @@ def test_names_that_are_no_text_or_formulas_come_back(tmp_path: Path) -> None:
     assert {row["speaker"] for parts in rows.values() for row in parts} == {"A", odd}
     assert b",'=caf\xe9," in (tmp_path / "mixed" / "mixtures.csv").read_bytes()
     assert len(recognise(tmp_path / "mixed", LAYOUTS).items) == 2
+
+
+def test_disk_that_fills_up_stops_and_a_second_run_goes_on(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the list that this process writes, and in what a worker writes."""
+    with monkeypatch.context() as patch:
+        patch.setattr(generate.atomic, "open_for_filenames", lambda path: open("/dev/full", "w"))  # noqa: SIM115
+        shown = mix(tree, tmp_path / "out", "-n", "1")
+    assert (shown.exit_code, len(shown.stderr.splitlines())) == (3, 2)
+    assert "No space left" in shown.stderr
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8000, limits[1]))
+    try:
+        shown = mix(tree, tmp_path / "other", "-n", "1", "-q")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert shown.exit_code == 3
+    assert "Make space" in shown.stderr
+    assert not [name for name in kept(tmp_path / "other") if name.endswith((".wav", ".mkv"))]
+    for name in ("out", "other"):
+        assert "1 mixtures in" in mix(tree, tmp_path / name, "-n", "1").stdout
+        assert len(rows_of(tmp_path / name)) == 1
