@@ -72,7 +72,11 @@ Speaker = Annotated[
     ),
 ]
 References = Annotated[
-    Path | None, typer.Option(help="Folder of clean recordings with the same structure: compute scores.")
+    Path | None,
+    typer.Option(
+        help="Folder of clean recordings with the same structure: compute scores. With --speaker all each is a "
+        "folder of face-1.wav, face-2.wav, ..."
+    ),
 ]
 Results = Annotated[
     Path | None,
@@ -132,7 +136,7 @@ def batch(
         folder, output = map(_everywhere, (folder, output))
         model = _everywhere(model) if model.endswith(".safetensors") else model
     each_person = speaker.strip().lower() == "all"
-    _check(recordings, folder, each_person, no_video, reference_dir)
+    _check(recordings, folder, each_person and no_video)
     found = library.survey(
         folder, output, suffix=suffix, pattern=pattern, recursive=recursive, listed=listed, each_person=each_person
     )
@@ -169,18 +173,15 @@ def batch(
     raise typer.Exit(1 if summary["failed"] else 0)
 
 
-def _check(recordings: str, folder: str, each_person: bool, no_video: bool, reference_dir: Path | None) -> None:
-    """Raise UsageError for a file in place of a folder, and for what files of each person cannot have."""
+def _check(recordings: str, folder: str, lacks_video: bool) -> None:
+    """Raise UsageError for a file in place of a folder, and for files of each person without the video."""
     from avse.errors import UsageError
 
     if os.path.isfile(folder):
         name = shlex.quote(recordings)
         raise UsageError(f"{recordings} is a file, not a folder.", f"Use: avse enhance {name}")
-    if each_person and (no_video or reference_dir):
-        raise UsageError(
-            "--speaker all finds the people in the video, and has no single score for a recording.",
-            "Leave out --no-video and --reference-dir.",
-        )
+    if lacks_video:
+        raise UsageError("--speaker all finds the people in the video.", "Leave out --no-video, or --speaker.")
 
 
 def _run(job: EnhanceJob, items: list[Item], settings: Settings, quiet: bool) -> dict[str, Any]:

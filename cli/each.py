@@ -27,15 +27,16 @@ def enhance_each(
 ) -> None:  # fmt: skip
     """Write a file of each person; score each against ``reference``/face-1.wav and so on; report on all of them."""
     from avse.enhancement.all_speakers import FACES_JSON, enhance_all
+    from avse.evaluation.face_references import read_face_references, score_faces
     from avse.io import atomic, jsonl
 
     _check(recording, folder, no_video, reference, report, settings["force"])
     audio_track, limits = settings["audio_track"], settings["limits"]
-    clean = _references(reference, recording, audio_track, limits) if reference else {}
+    clean = read_face_references(reference, recording, audio_track, limits) if reference else {}
     with progress(quiet) as show:
         summary = enhance_all(recording, folder, suffix=suffix or ".wav", on_progress=show, **settings)
         if clean:
-            _score(summary, clean, recording, folder, audio_track, limits)
+            score_faces(summary["faces"], clean, recording, folder, audio_track, limits)
             jsonl.write_json(folder / FACES_JSON, summary)
     if report:
         with atomic.never_replacing([report], settings["force"]):
@@ -75,31 +76,6 @@ def _check(
     if report:
         atomic.check_output(report, force, [recording])
         check_report(report, folder)
-
-
-def _references(folder: Path, recording: Path, audio_track: int | None, limits: Any) -> dict[int, Any]:
-    """Read the clean voice of each face, by its number. UsageError if the folder has none."""
-    from avse.errors import UsageError
-    from avse.evaluation.reference import read_reference
-    from avse.io.formats import is_audio
-
-    paths = {path.stem: path for path in sorted(folder.glob("face-*")) if is_audio(path)}
-    found = {int(name[5:]): path for name, path in paths.items() if name[5:].isdecimal()}
-    if not found:
-        raise UsageError(f"There is no reference in {folder}.", "Name the files face-1.wav, face-2.wav, ...")
-    return {number: read_reference(path, recording, audio_track, limits) for number, path in found.items()}
-
-
-def _score(
-    summary: dict[str, Any], clean: dict[int, Any], recording: Path, folder: Path, audio_track: int | None, limits: Any
-) -> None:
-    """Add scores to each face that has a voice and a reference."""
-    from avse.evaluation.reference import compare_files
-
-    for face in summary["faces"]:
-        if face["sound"] and face["number"] in clean:
-            output = folder / face["sound"]
-            face["scores"] = compare_files(clean[face["number"]], recording, output, audio_track, limits)
 
 
 def _tell(summary: dict[str, Any], folder: Path, quiet: bool, as_json: bool) -> None:

@@ -42,6 +42,7 @@ def faces(
     """
     from avse.active_speaker import selection
     from avse.active_speaker.rttm import write_rttm
+    from avse.config import VIDEO_FPS
     from avse.enhancement.all_speakers import analyse_recording
     from avse.errors import UsageError
     from avse.faces.contact_sheet import write_contact_sheet
@@ -60,9 +61,10 @@ def faces(
         scene = look.selection.scene
         facts = [scene.facts(k, look.stats.num_frames) for k in range(len(scene.tracks))]
         active = selection.select_face(scene, "active")
+        seconds = look.stats.num_frames / VIDEO_FPS
         with atomic.never_replacing([output, rttm], force):
             if output and facts:
-                write_contact_sheet(output, look.recording, scene.tracks, facts, active)
+                write_contact_sheet(output, look.recording, scene.tracks, facts, seconds, active)
             if rttm:
                 write_rttm(rttm, recording.stem, facts)
     if as_json:

@@ -10,8 +10,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from avse.batch import storage
-from avse.batch.discovery import Item
+from avse.batch.discovery import FACES_JSON, Item
 from avse.errors import AvseError
+from avse.io import jsonl
 from avse.io.disk import stop_when_full
 from avse.io.formats import AUDIO_FILES
 from avse.parallel import tasks
@@ -31,7 +32,8 @@ class EnhanceJob:
 
     Attributes:
         options: passed on to `avse.enhancement.pipeline.enhance`, or, where an item has a suffix, to `enhance_all`.
-        reference_dir: the clean voices, in the tree of the recordings under any sound suffix; each row then has scores.
+        reference_dir: the clean voices, in the tree of the recordings under any audio suffix, or, where an item has a
+            suffix, in a folder face-1.wav, face-2.wav, ... in place of each recording; each row then has scores.
     """
 
     model: str = "avse"
@@ -87,6 +89,9 @@ class EnhanceJob:
                 source, folder, suffix=item.suffix, model=checkpoint, device=self.device, force=force,
                 on_progress=report, **options,
             )  # fmt: skip
+            if self.reference_dir:
+                summary["scores"] = scores_of_faces(self.reference_dir, item.name, source, folder, summary, options)
+                jsonl.write_json(folder / FACES_JSON, summary)
         return summary | {"host": socket.gethostname()}
 
 
@@ -94,12 +99,37 @@ def scores(reference_dir: str, name: str, recording: Path, output: Path, options
     """Compute scores before and after against the reference of that name, or return the reason why there are none."""
     from avse.evaluation.reference import compare_files, read_reference
 
-    stem = Path(reference_dir, PurePosixPath(name).with_suffix(""))
+    stem = _place(reference_dir, name)
     found = [path for suffix in sorted(AUDIO_FILES) if (path := stem.with_name(stem.name + suffix)).is_file()]
     if not found:
         return {"reason": f"There is no reference {stem}.wav."}
     try:
-        heard = {key: options[key] for key in ("audio_track", "limits") if key in options}
-        return compare_files(read_reference(found[0], recording, **heard), recording, output, **heard)
+        reading = _reading(options)
+        return compare_files(read_reference(found[0], recording, **reading), recording, output, **reading)
     except AvseError as error:
         return {"reason": error.message}
+
+
+def scores_of_faces(
+    reference_dir: str, name: str, recording: Path, folder: Path, summary: Values, options: Mapping[str, Any]
+) -> Values:
+    """Add scores to each face of a summary; return their mean, or the reason why there are none."""
+    from avse.evaluation.face_references import mean_scores, read_face_references, score_faces
+
+    reading = _reading(options)
+    try:
+        clean = read_face_references(_place(reference_dir, name), recording, **reading)
+        score_faces(summary["faces"], clean, recording, folder, **reading)
+    except AvseError as error:
+        return {"reason": error.message}
+    return mean_scores(summary["faces"])
+
+
+def _place(reference_dir: str, name: str) -> Path:
+    """Return where the reference of a recording belongs, without suffix."""
+    return Path(reference_dir, PurePosixPath(name).with_suffix(""))
+
+
+def _reading(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that say how a recording is read."""
+    return {key: options[key] for key in ("audio_track", "limits") if key in options}

@@ -47,6 +47,8 @@ class Result:
     """Number of the target speaker's face, as `avse faces` counts them from 1; 0 if there is none, or several."""
     speakers: list[int] = field(default_factory=list)
     """Numbers of all faces whose voices were kept."""
+    removed: list[int] = field(default_factory=list)
+    """Numbers of the faces that also speak, and whose voices were removed."""
     faces: list[dict[str, Any]] = field(default_factory=list)
     """Facts about each face, as in ``avse faces --json``; ``speech_seconds`` and the like if there are several."""
     scores: dict[str, Any] = field(default_factory=dict)
@@ -134,6 +136,7 @@ def build_result(
         note=" ".join(message.text for message in messages),
         speaker=0 if index is None else index + 1,
         speakers=[k + 1 for k in selection.indices],
+        removed=[k + 1 for k in selection.removed],
         faces=[scene.facts(k, stats.num_frames) for k in range(len(scene.tracks))],
         levels=levels,
         seen_seconds=[] if index is None else scene.visible_intervals(index, stats.num_frames),

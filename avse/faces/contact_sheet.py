@@ -1,4 +1,7 @@
-"""The contact sheet: the most crowded frame with numbered bounding boxes, and a row of thumbnails for each face."""
+"""The contact sheet: the most crowded frame with numbered bounding boxes, and a row for each face.
+
+A row has thumbnails, and below them a bar over the recording: when the face is visible, and when it speaks.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,8 @@ THUMBNAIL = 150
 LABEL = 210
 MARGIN = 8
 WIDTH = LABEL + NUM_THUMBNAILS * (THUMBNAIL + MARGIN) + MARGIN
+BAR, AXIS = 14, 24
+ROW = THUMBNAIL + BAR + 2 * MARGIN
 SIDE_PER_BOX = 1.8
 COLOURS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#008080", "#9a6324", "#808000")
 
@@ -29,12 +34,14 @@ def write_contact_sheet(
     recording: reader.Recording,
     tracks: Sequence[Track],
     facts: Sequence[dict[str, Any]],
+    seconds: float,
     active: int | None = None,
 ) -> None:
     """Write the contact sheet as PNG in one pass over the video, in colour where the video has colour.
 
     Args:
         facts: those of `avse.active_speaker.scene.Scene.facts` for each track.
+        seconds: length of the recording.
         active: index of the active speaker, who is marked with a star.
     """
     moments = [spread(track) for track in tracks]
@@ -46,13 +53,15 @@ def write_contact_sheet(
         if index in wanted
     }
     everybody = _everybody(pictures.get(crowded, ({}, None))[1], crowded, tracks)
-    height = everybody.height + MARGIN + len(tracks) * (THUMBNAIL + MARGIN)
+    height = everybody.height + MARGIN + len(tracks) * ROW + AXIS
     sheet = Image.new("RGB", (WIDTH, height), "white")
     sheet.paste(everybody, (0, 0))
     for number, (row, values) in enumerate(zip(moments, facts, strict=True)):
-        top = everybody.height + MARGIN + number * (THUMBNAIL + MARGIN)
+        top = everybody.height + MARGIN + number * ROW
         shown = [(i, pictures.get(i, ({}, None))[0].get(number)) for i, _ in row]
         _draw_row(sheet, top, number, values, shown, number == active)
+        _draw_times(sheet, top + THUMBNAIL + MARGIN // 2, number, values, seconds)
+    _draw_axis(sheet, height - AXIS, seconds)
     with atomic.atomic_path(path) as partial:
         sheet.save(partial, "PNG")
 
@@ -133,6 +142,26 @@ def _draw_row(
             sheet.paste(picture, (left, top))
         draw.rectangle((left, top + THUMBNAIL - 18, left + 62, top + THUMBNAIL), fill="white")
         draw.text((left + 4, top + THUMBNAIL - 17), clock(index / VIDEO_FPS), "black", ImageFont.load_default(14))
+
+
+def _draw_times(sheet: Image.Image, top: int, number: int, facts: dict[str, Any], seconds: float) -> None:
+    """Draw when a face is visible (grey) and when it speaks (its colour) as bars over the recording."""
+    draw, scale = ImageDraw.Draw(sheet), (WIDTH - MARGIN - LABEL) / seconds
+    bars = (
+        (facts["intervals_seconds"], "#d9d9d9"),
+        (facts.get("speech_intervals_seconds", []), COLOURS[number % len(COLOURS)]),
+    )
+    for intervals, colour in bars:
+        for begin, end in intervals:
+            draw.rectangle((LABEL + begin * scale, top, LABEL + end * scale, top + BAR), fill=colour)
+    draw.text((MARGIN + 8, top - 1), "speaks (visible: grey)", "black", ImageFont.load_default(14))
+
+
+def _draw_axis(sheet: Image.Image, top: int, seconds: float) -> None:
+    draw = ImageDraw.Draw(sheet)
+    for share, anchor in ((0.0, "la"), (0.25, "ma"), (0.5, "ma"), (0.75, "ma"), (1.0, "ra")):
+        place = LABEL + share * (WIDTH - MARGIN - LABEL), top
+        draw.text(place, clock(share * seconds), "black", ImageFont.load_default(14), anchor=anchor)
 
 
 def clock(seconds: float) -> str:

@@ -64,6 +64,7 @@ def enhancement_report(
         thumbnail=data_uri("image/png", thumbnail) if thumbnail else "",
         seen=draw_timeline(intervals, seconds, "When the face was seen") if seen is not None and seconds > 0 else "",
         intervals=intervals_as_text(intervals),
+        removed=_removed(result, seconds),
         scores=score_rows(result.get("scores") or {}),
         reasons=score_reasons(result.get("scores") or {}),
         facts=_facts(result, before, after),
@@ -84,6 +85,20 @@ def _tiles(result: Mapping[str, Any], seconds: float) -> list[tuple[str, str, st
     if math.isfinite(gain):
         tiles.append(("SI-SDR gain", f"{signed(gain, 1)} dB", "against the reference"))
     return tiles
+
+
+def _removed(result: Mapping[str, Any], seconds: float) -> list[dict[str, Any]]:
+    """Return what the page shows of each person who also speaks, and whose voice was removed."""
+    faces = [face for face in result.get("faces") or [] if face["number"] in (result.get("removed") or [])]
+    return [
+        {
+            "title": f"Face {face['number']} ({face['position']})",
+            "share": f"{face['speech_share']:.0%}",
+            "words": intervals_as_text(face["speech_intervals_seconds"]),
+            "timeline": draw_timeline(face["speech_intervals_seconds"], seconds, f"When face {face['number']} speaks"),
+        }
+        for face in faces
+    ]
 
 
 def draw_timeline(intervals: Intervals, seconds: float, label: str) -> Markup:

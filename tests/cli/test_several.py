@@ -16,6 +16,7 @@ from panels import make_lips_readable, write_panel
 from recordings import coloured_noise, write_recording
 from typer.testing import CliRunner
 
+from avse.faces import contact_sheet
 from avse.io import reader
 from avse_cli.main import app
 from avse_cli.outputs import enhanced_suffix
@@ -163,14 +164,23 @@ def test_people_of_a_whole_folder(run: Any, panel: Path, tmp_path: Path) -> None
     (tmp_path / "in").mkdir()
     for name in ("a.mp4", "b.mp4"):
         shutil.copy(panel, tmp_path / "in" / name)
-    options = ("in", "--jobs", "1", "-q")
+    mixture = reader.load_audio(reader.probe(panel))[:, 0]
+    (tmp_path / "clean/a").mkdir(parents=True)
+    soundfile.write(tmp_path / "clean/a/face-2.wav", mixture, 16000)
+    options = ("in", "--jobs", "1", "-q", "--reference-dir", "clean")
     done = run("batch", *options, "-o", "each", "--speaker", "all")
     assert done.exit_code == 0, done.output
+    lines = (tmp_path / "each/results.jsonl").read_text().splitlines()
+    rows = {row["item"]: row["scores"] for row in map(json.loads, lines)}
+    assert rows["b.mp4"]["reason"].endswith("clean/b.")
+    faces = json.loads((tmp_path / "each/a/faces.json").read_text())["faces"]
+    assert [("scores" in face) for face in faces] == [False, True]
+    assert rows["a.mp4"]["after"] == pytest.approx(faces[1]["scores"]["after"])
     expected = {f"{name}/{file}" for name in "ab" for file in ("face-1.wav", "face-2.wav", "faces.json")}
     assert expected <= files(tmp_path / "each")
     again = json.loads(run("batch", *options, "-o", "each", "--speaker", "all", "--json").stdout)
     assert (again["done"], again["skipped"]) == (0, 2)
-    assert run("batch", *options, "-o", "both", "--speaker", "everyone").exit_code == 0
+    assert run("batch", *options[:-2], "-o", "both", "--speaker", "everyone").exit_code == 0
     assert {"a.wav", "b.wav"} <= files(tmp_path / "both")
     assert_refused(run("batch", "in", "-o", "x", "--speaker", "all", "--no-video"), "--no-video")
 
@@ -186,10 +196,15 @@ def test_who_speaks_when_as_rttm_and_contact_sheet(run: Any, panel: Path, tmp_pa
         timeline = annotation.label_timeline(f"face-{face['number']}")
         found = [(segment.start, segment.end) for segment in timeline]
         np.testing.assert_allclose(found, face["speech_intervals_seconds"], atol=1e-3)
-    from PIL import Image
+    from PIL import Image, ImageColor
 
     pixels = np.asarray(Image.open(tmp_path / "sheet.png").convert("RGB")).astype(int)
     assert np.abs(pixels[:200, :, 0] - pixels[:200, :, 2]).max() > 20  # the heads have colour
+    for k, face in enumerate(facts):
+        top = len(pixels) - contact_sheet.AXIS - contact_sheet.ROW * (len(facts) - k) + contact_sheet.THUMBNAIL
+        bar = pixels[top + contact_sheet.BAR // 2 + contact_sheet.MARGIN // 2, contact_sheet.LABEL :]
+        speaks = np.abs(bar - ImageColor.getrgb(contact_sheet.COLOURS[k])).sum(1) == 0
+        assert speaks[: -contact_sheet.MARGIN].mean() == pytest.approx(face["speech_share"], abs=0.02)
     assert_refused(run("faces", panel, "--rttm", "who speaks.rttm"), "exists")
 
 

@@ -130,6 +130,7 @@ def test_it_is_said_who_was_removed_and_when(panel: Path, model: Enhancer) -> No
     other = next(face for face in left.faces if face["position"] == "right")
     assert warning.text.startswith(f"Face {other['number']} (right) also speaks 0:0")
     assert warning.text.endswith("; removed. Keep everyone: --speaker everyone.")
+    assert left.removed == [other["number"]]
     assert left.note.endswith(warning.text)
     assert {"code": "speaker_removed", "text": warning.text} in left.as_dict()["warnings"]
     everyone = avse.enhance(panel, model=model, speaker="everyone")

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_world import Page
+from report_world import Page, write_sound
 from typer.testing import CliRunner
 
 from avse.enhancement.pipeline import enhance
+from avse.reports.enhancement import enhancement_report
 from avse_cli.main import app
 
 
@@ -54,6 +55,27 @@ def test_without_a_face_there_is_no_picture(clip: Path, tiny_model: Path, tmp_pa
     shown = Page(page)
     assert "The picture was not looked at" in shown.text
     assert not any(values.get("alt") == "The face that was followed" for values in shown.all("img"))
+
+
+def test_page_has_a_section_on_who_was_removed(tmp_path: Path) -> None:
+    sound = write_sound(tmp_path / "a.wav", 8.0)
+    faces = [
+        {"number": 1, "position": "left", "speech_share": 0.5, "speech_intervals_seconds": [(0.0, 4.0)]},
+        {
+            "number": 2,
+            "position": "<b>right",
+            "speech_share": 0.25,
+            "speech_intervals_seconds": [(4.0, 5.0), (7.0, 8.0)],
+        },
+    ]
+    facts = {"duration_seconds": 8.0, "faces": faces, "removed": [2]}
+    shown = Page(enhancement_report(facts, sound, sound, tmp_path / "page.html"))
+    assert "Face 2 (<b>right)" in shown.text
+    assert "Speaks 25% of the time: 4.0 s to 5.0 s, 7.0 s to 8.0 s." in shown.text
+    assert "Face 1" not in shown.text
+    assert [values["x"] for values in shown.all("rect")] == ["500.00", "875.00"]
+    kept = Page(enhancement_report(facts | {"removed": []}, sound, sound, tmp_path / "kept.html"))
+    assert not any(values.get("id") == "removed" for values in kept.all("section"))
 
 
 def test_page_of_a_pipe_is_refused(clip: Path, tmp_path: Path) -> None:
