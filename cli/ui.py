@@ -13,7 +13,7 @@ from .options import Device, MaxMegabytes, MaxSeconds, Model, Quiet
 
 
 def ui(
-    recording: Annotated[Path | None, typer.Argument(help="Video or sound file to begin with.")] = None,
+    recording: Annotated[Path | None, typer.Argument(help="Video or audio file to open.")] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the page.")] = 7860,
     host: Annotated[str, typer.Option(help="Address to listen at; any but 127.0.0.1 lets others in.")] = "127.0.0.1",
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open the browser.")] = False,

@@ -45,7 +45,7 @@ def write_contact_sheet(
         active: index of the active speaker, who is marked with a star.
     """
     moments = [spread(track) for track in tracks]
-    crowded = _most_faces(tracks)
+    crowded = most_crowded_frame(tracks)
     wanted = {index for row in moments for index, _ in row} | {crowded}
     pictures = {
         index: _keep(frame, index, crowded, moments)
@@ -72,7 +72,7 @@ def spread(track: Track) -> list[Moment]:
     return [(track.frames[k], track.faces[k]) for k in places]
 
 
-def _most_faces(tracks: Sequence[Track]) -> int:
+def most_crowded_frame(tracks: Sequence[Track]) -> int:
     """Return the first frame with the most detected faces."""
     indices, counts = np.unique(np.concatenate([track.frames for track in tracks]), return_counts=True)
     return int(indices[np.argmax(counts)])

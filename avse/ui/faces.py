@@ -12,6 +12,7 @@ from PIL import Image
 
 from avse.active_speaker.selection import select_face
 from avse.enhancement.pipeline import Pipeline
+from avse.faces.contact_sheet import most_crowded_frame
 from avse.faces.thumbnail import face_thumbnail
 from avse.faces.tracking import Track
 from avse.io import reader
@@ -44,7 +45,7 @@ def picture_faces(pipeline: Pipeline) -> FacePicture | None:
     scene = pipeline.selection.scene
     if not scene.tracks:
         return None
-    index = _fullest_frame(scene.tracks)
+    index = most_crowded_frame(scene.tracks)
     frame = next(islice(reader.read_frames(pipeline.recording), index, None), None)
     cards = [
         FaceCard(
@@ -62,11 +63,6 @@ def describe(facts: dict[str, Any]) -> str:
     share = facts.get("speech_share")
     speaks = "" if share is None else f", speaks {share:.0%} of the time"
     return f"{facts['position']}, seen {facts['seen_share']:.0%}{speaks}"
-
-
-def _fullest_frame(tracks: list[Track]) -> int:
-    indices, counts = np.unique(np.concatenate([track.frames for track in tracks]), return_counts=True)
-    return int(indices[np.argmax(counts)])
 
 
 def _box(track: Track, index: int, shape: tuple[int, ...]) -> tuple[float, ...] | None:

@@ -17,7 +17,6 @@ from avse.ui.progress import Work
 from avse.ui.session import CancelledError, Session, Studio
 
 TITLE = "avse: the voice of the face you choose"
-QUEUE = "work"
 LOUDNESS = [("As it is", 0), ("-14 LUFS, streaming", -14), ("-16 LUFS, podcasts", -16), ("-23 LUFS, broadcast", -23)]
 CANCELLED = "Cancelled; nothing was kept."
 Updates = dict[Any, Any]
@@ -40,7 +39,7 @@ class Page:
 
     def _lay_out_recording(self) -> None:
         kinds = sorted(FILE_TYPES)
-        label = "Film or sound recording"
+        label = "Video or audio file"
         self.upload = gr.File(label=label, file_types=kinds, height=140, visible=self.recording is None)
         self.status = gr.HTML()
 
@@ -61,7 +60,7 @@ class Page:
             self.player = gr.HTML()
             self.strength = gr.Slider(
                 0, 1, 1, step=0.01, elem_id="avse-strength", interactive=True, label="Strength",
-                info="1 keeps the voice alone; less keeps some of the rest. Heard at once.",
+                info="1 keeps the voice alone; less keeps some of the background. Applies at once.",
             )  # fmt: skip
             gr.HTML("<h2>Save</h2>")
             with gr.Row():
@@ -72,9 +71,8 @@ class Page:
 
     def _connect(self) -> None:
         quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-        queued: dict[str, Any] = {
-            "concurrency_id": QUEUE, "concurrency_limit": 1, "show_progress": "hidden", "api_visibility": "private"
-        }  # fmt: skip
+        # The limit is the `WaitingLine`, which shows the position, can be cancelled, and delays no download.
+        queued: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
         opened = [self.status, self.people, self.pictures, self.choice, self.start, self.stop, self.progress]
         opened += [self.result, self.suffix]
         enhanced = [self.status, self.start, self.stop, self.progress, self.result, self.player, self.download]
@@ -105,11 +103,11 @@ class Page:
             session.close()
 
     def wait(self, session: Session) -> Updates:
-        """Say that the work waits for its turn; only then it is queued."""
+        """Prepare the page for work; only then it is queued."""
         session.prepare()
         return {
             self.status: "", self.start: gr.update(visible=False), self.stop: gr.update(visible=True),
-            self.result: gr.update(visible=False), self.progress: render.note("Waiting for its turn."),
+            self.result: gr.update(visible=False), self.progress: render.note("Waiting in the queue."),
         }  # fmt: skip
 
     def forget(self, session: Session) -> Updates:
@@ -145,8 +143,8 @@ class Page:
             self.suffix: gr.update(choices=export.choices(has_video), value=".wav"),
         }
         if picture is None:
-            told = session.analysis.result().note
-            return common | {self.status: render.note(told), self.people: gr.update(visible=False)}
+            note = session.analysis.result().note
+            return common | {self.status: render.note(note), self.people: gr.update(visible=False)}
         numbers = [(f"Face {card.number}: {card.about}", card.number) for card in picture.cards]
         return common | {
             self.status: "", self.people: gr.update(visible=True), self.pictures: render.faces(picture),
@@ -175,7 +173,7 @@ class Page:
         except CancelledError:
             status = render.note(CANCELLED)
         except OSError as error:
-            status = render.failure(InputError(one_line(error), "See to names, rights and space on the disk."))
+            status = render.failure(InputError(one_line(error), "Check names, permissions and free disk space."))
         yield {self.progress: "", self.stop: gr.update(visible=False), self.status: status}
         return not status
 
@@ -214,5 +212,5 @@ def _player(session: Session, speaker: str | int, report: Report) -> str:
     report("drawing", 0.0, 0.0)
     pair = Path(tempfile.mkdtemp(prefix="player-", dir=session.served)) / "before-after.wav"
     export.write_pair(enhanced, pair)
-    film = session.serve_film()
-    return render.player(enhanced, enhanced.voice, render.file_url(pair), render.file_url(film))
+    video = session.serve_video()
+    return render.player(enhanced, enhanced.voice, render.file_url(pair), render.file_url(video))

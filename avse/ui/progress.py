@@ -17,7 +17,7 @@ EVERY_SECONDS = 0.25
 
 @dataclass
 class Progress:
-    """Hold how far a stage of the work is; ``left_seconds`` is None until it can be told."""
+    """Hold how far a stage of the work is; ``left_seconds`` is None until it can be estimated."""
 
     stage: str = "starting"
     done: float = 0.0

@@ -38,13 +38,13 @@ def faces(picture: FacePicture) -> str:
     return render("faces.html.j2", picture=picture)
 
 
-def player(enhanced: Enhanced, after: Path, pair_url: str, film_url: str) -> str:
-    """Return the player: film, waveforms and spectrograms before and after.
+def player(enhanced: Enhanced, after: Path, pair_url: str, video_url: str) -> str:
+    """Return the player: video, waveforms and spectrograms before and after.
 
     Args:
         after: the enhanced audio as a file of its own.
         pair_url: where the page finds what `avse.ui.export.write_pair` wrote.
-        film_url: where it finds the film; empty for none.
+        video_url: where it finds the video; empty for none.
     """
     recording, result = enhanced.pipeline.recording, enhanced.result
     tracks = make_player_tracks(
@@ -54,7 +54,7 @@ def player(enhanced: Enhanced, after: Path, pair_url: str, film_url: str) -> str
     starts = [stream.start_seconds for stream in (recording.audio, recording.video) if stream]
     return render(
         "player.html.j2", name=recording.path.name, note=result.note, tracks=tracks,
-        film=film_url, sound=pair_url,
+        video=video_url, audio=pair_url,
         delay=round(recording.sound.start_seconds - min(starts), 6), ticks=time_ticks(result.duration_seconds, 8),
         has_channels=recording.sound.num_channels > 1,
     )  # fmt: skip

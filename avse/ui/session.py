@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from avse.enhancement.pipeline import Options, Pipeline, open_recording
@@ -26,6 +26,7 @@ from avse.io.ffmpeg import DEFAULT_LIMITS, Limits
 from avse.io.formats import is_video
 from avse.io.writer import reraise_write_errors
 from avse.progress import Report
+from avse.ui.waiting_line import WaitingLine
 from avse.weights.checkpoint import Checkpoint
 
 
@@ -35,11 +36,12 @@ class CancelledError(Exception):
 
 @dataclass(frozen=True)
 class Studio:
-    """Hold what all visitors share: the model, the limits on recordings, and the folder for temporary files."""
+    """Hold what all visitors share: model, limits on recordings, folder for temporary files, and waiting line."""
 
     checkpoint: Checkpoint
     folder: Path
     limits: Limits = DEFAULT_LIMITS
+    line: WaitingLine = field(default_factory=WaitingLine)
 
     @property
     def served(self) -> Path:
@@ -79,19 +81,19 @@ class Session:
             shutil.copyfile(upload, kept)
         return kept
 
-    def serve_film(self) -> Path | None:
-        """Return a path of the film that the page may load; None for what no browser takes for one."""
+    def serve_video(self) -> Path | None:
+        """Return a path of the video that the page may load; None for what no browser takes for one."""
         assert self.analysis is not None
         recording = self.analysis.recording
         if recording.video is None or not is_video(recording.path):
             return None
-        film = self.served / f"film{recording.path.suffix.lower()}"
-        film.unlink(missing_ok=True)
+        video = self.served / f"video{recording.path.suffix.lower()}"
+        video.unlink(missing_ok=True)
         try:
-            os.link(recording.path.resolve(), film)
+            os.link(recording.path.resolve(), video)
         except OSError:  # another disk: only the recording that the command named can be there
             return recording.path
-        return film
+        return video
 
     def open(self, path: Path, report: Report) -> Pipeline:
         """Open a recording and find its faces.
@@ -99,13 +101,13 @@ class Session:
         Raises:
             AvseError: it cannot be used. CancelledError: the visitor has cancelled.
         """
-        with self._working(report) as told:
+        with self._working(report) as checked:
             self.analysis = self.enhanced = None
             check_recording(path)
             sees = self.studio.checkpoint.net.lips is not None
             options = Options(speaker="all" if sees else "active", measure_all=True)
             recording = open_recording(path, 1, self.studio.limits)
-            self.analysis = Pipeline(self.studio.checkpoint, recording, options, told)
+            self.analysis = Pipeline(self.studio.checkpoint, recording, options, checked)
         return self.analysis
 
     def enhance(self, speaker: str | int, report: Report) -> Enhanced:
@@ -116,10 +118,12 @@ class Session:
         """
         assert self.analysis is not None
         started = time.perf_counter()
-        with self._working(report) as told:
+        with self._working(report) as checked:
             self.enhanced = None
             tracks = self.analysis.selection.scene.tracks
-            pipeline = Pipeline(self.studio.checkpoint, self.analysis.recording, Options(speaker=speaker), told, tracks)
+            pipeline = Pipeline(
+                self.studio.checkpoint, self.analysis.recording, Options(speaker=speaker), checked, tracks
+            )
             voice = self.folder / "voice.w64"
             spool(pipeline, voice)
             track = pipeline.selection.track
@@ -152,18 +156,20 @@ class Session:
 
     @contextmanager
     def _working(self, report: Report) -> Iterator[Report]:
-        """Yield a report that raises `CancelledError` once the work is to stop; one work at a time."""
-
+        """Yield a report that raises `CancelledError` once the work is to stop; one work of all visitors at a time."""
         self.check_open()
 
-        def told(stage: str, done: float, total: float) -> None:
+        def checked(stage: str, done: float, total: float) -> None:
             if self._closed or self._stop.is_set():
                 raise CancelledError
             report(stage, done, total)
 
-        with self._busy:
-            told("waiting", 0.0, 0.0)
-            yield told
+        def wait(ahead: int) -> None:
+            checked(f"waiting in the queue, {ahead} ahead", 0.0, 0.0)
+
+        with self._busy, self.studio.line.turn(wait):
+            checked("starting", 0.0, 0.0)
+            yield checked
 
 
 def spool(pipeline: Pipeline, path: Path) -> None:

@@ -148,8 +148,8 @@ def test_choose_the_second_face_enhance_and_get_what_the_command_writes(
     made = download(page, tmp_path / "made.wav")
     assert made.read_bytes() == (tmp_path / "expected.wav").read_bytes()
     assert made.read_bytes() != (tmp_path / "other.wav").read_bytes()
-    film = download(page, tmp_path / "made.mkv", ".mkv")
-    assert ffmpeg("-i", film, "-map", "0:V", "-c", "copy", "-f", "md5", "-") == ffmpeg(
+    video = download(page, tmp_path / "made.mkv", ".mkv")
+    assert ffmpeg("-i", video, "-map", "0:V", "-c", "copy", "-f", "md5", "-") == ffmpeg(
         "-i", panel, "-map", "0:V", "-c", "copy", "-f", "md5", "-"
     )
     report = download(page, tmp_path / "report.html", ".html")
@@ -167,12 +167,12 @@ def test_everyone_is_one_click(visit: Any, panel: Path, tiny_model: Path, tmp_pa
     assert download(page, tmp_path / "made.wav").read_bytes() == (tmp_path / "expected.wav").read_bytes()
 
 
-def test_players_switch_at_the_same_moment_and_strength_is_heard_at_once(visit: Any, panel: Path) -> None:
+def test_players_switch_at_the_same_moment_and_strength_applies_at_once(visit: Any, panel: Path) -> None:
     page = visit()
     enhance(page, panel, 1)
     assert gain(page) == {"before": 0, "after": 1}
-    sound, film = page.locator(".avse-player audio"), page.locator(".avse-player video")
-    assert film.evaluate("one => one.videoWidth") == 640
+    sound, video = page.locator(".avse-player audio"), page.locator(".avse-player video")
+    assert video.evaluate("one => one.videoWidth") == 640
     sound.evaluate("async one => { one.currentTime = 1; await one.play(); }")
     page.wait_for_function("() => document.querySelector('.avse-player audio').currentTime > 1.3")
     before = sound.evaluate("one => one.currentTime")
@@ -195,7 +195,7 @@ def test_players_switch_at_the_same_moment_and_strength_is_heard_at_once(visit: 
     sound.evaluate("one => one.pause()")
 
 
-def test_what_is_heard_is_the_mixture_of_both_channels(visit: Any, panel: Path) -> None:
+def test_what_is_played_is_the_mixture_of_both_channels(visit: Any, panel: Path) -> None:
     page = visit()
     enhance(page, panel, 1)
     levels = page.locator(".avse-player").evaluate("""async root => {
@@ -244,8 +244,8 @@ def test_closed_page_takes_its_files_along(visit: Any, running: Running, panel: 
     wait_for(lambda: left_over(running) == [])
 
 
-@pytest.mark.parametrize(("content", "said"), [(b"", "is empty."), (b"no film", "not a recording")])
-def test_broken_file_is_told_in_two_lines(visit: Any, tmp_path: Path, content: bytes, said: str) -> None:
+@pytest.mark.parametrize(("content", "said"), [(b"", "is empty."), (b"no video", "not a recording")])
+def test_broken_file_gives_two_lines(visit: Any, tmp_path: Path, content: bytes, said: str) -> None:
     (tmp_path / "broken.mp4").write_bytes(content)
     page = visit()
     upload(page, tmp_path / "broken.mp4")
@@ -266,7 +266,7 @@ def test_hostile_name_is_text(visit: Any, tmp_path: Path, clip: Path) -> None:
     assert page.locator("img[src=x]").count() == 0
     report = download(page, tmp_path / "report.html", ".html")
     assert "<img src=x" not in report.read_text()
-    hostile.write_bytes(b"no film")
+    hostile.write_bytes(b"no video")
     page.reload()
     page.locator("input[type=file]").wait_for(state="attached")
     upload(page, hostile)

@@ -26,7 +26,7 @@ LEFT, RIGHT = (FRAMES < 75) | (FRAMES >= 200), (FRAMES >= 125)
 @pytest.fixture(scope="module")
 def panel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("panel") / "panel.mp4"
-    write_panel(path, LEFT, RIGHT)
+    np.save(path.with_suffix(".npy"), write_panel(path, LEFT, RIGHT))
     return path
 
 
@@ -68,15 +68,31 @@ def test_several_faces_are_kept_by_their_numbers(panel: Path, model: Enhancer) -
             avse.enhance(panel, model=model, speaker=wrong)
 
 
-def test_each_person_is_as_loud_with_everyone_as_alone(panel: Path, model: Enhancer, tmp_path: Path) -> None:
+def voice_gain_db(output: np.ndarray, voices: np.ndarray, k: int, begin: float, end: float) -> float:
+    """Gain of voice ``k`` in an output (N,), by least squares on both voices (2, N): what leaks in does not count."""
+    part = slice(round(begin * 16000), round(end * 16000))
+    spoken = [voice[part] for voice in voices if np.any(voice[part])]
+    gains = np.linalg.lstsq(np.stack(spoken, 1), output[part], rcond=None)[0]
+    return float(20 * np.log10(abs(gains[k if len(spoken) > 1 else 0])))
+
+
+def test_each_person_is_as_loud_with_everyone_as_alone(panel: Path, tmp_path: Path) -> None:
+    """Within 1 dB, in turns and where both speak; with the model that ships, as an untrained one separates nothing."""
+    model = load_model("avse", "cpu")
     together = avse.enhance(panel, model=model, speaker="everyone").waveform
     summary = avse.enhance_all(panel, tmp_path / "all", model=model)
+    voices = np.load(panel.with_suffix(".npy"))
     assert together is not None
-    alone = {face["position"]: written(tmp_path / "all" / face["sound"]) for face in summary["faces"]}
-    for place, begin, end in (("left", 1.0, 2.5), ("right", 5.5, 7.5)):
-        part = slice(int(begin * 16000), int(end * 16000))
-        separate = np.abs(alone["left"][part]) + np.abs(alone["right"][part])
-        assert level_db(alone[place][part]) - 0.1 <= level_db(together[part]) <= level_db(separate) + 0.1
+    alone = {face["position"]: written(tmp_path / "all" / face["sound"])[:, 0] for face in summary["faces"]}
+    for k, place, begin, end in (
+        (0, "left", 1.0, 2.5),
+        (1, "right", 5.5, 7.5),
+        (0, "left", 8, 10),
+        (1, "right", 8, 10),
+    ):
+        gains = [voice_gain_db(output, voices, k, begin, end) for output in (together[:, 0], alone[place])]
+        assert gains[0] == pytest.approx(gains[1], abs=1.0)
+        assert min(gains) > -3
 
 
 @pytest.mark.parametrize("speaker", ["active", "everyone"])

@@ -81,10 +81,10 @@ def test_command_passes_its_options_on(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(server, "serve", serve)
     port = free_port()
-    done = CliRunner().invoke(app, ["ui", "film.mp4", "--port", str(port), "--max-seconds", "5", "--no-browser"])
+    done = CliRunner().invoke(app, ["ui", "video.mp4", "--port", str(port), "--max-seconds", "5", "--no-browser"])
     assert done.exit_code == 0
     assert done.stdout == "http://there/  (Ctrl-C ends it)\n"
-    assert (called["recording"], called["port"], called["host"]) == (Path("film.mp4"), port, "127.0.0.1")
+    assert (called["recording"], called["port"], called["host"]) == (Path("video.mp4"), port, "127.0.0.1")
     assert called["limits"].max_seconds == 5
     assert called["open_browser"] is False
     assert done.stderr == ""

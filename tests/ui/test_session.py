@@ -19,6 +19,7 @@ from avse.progress import silent
 from avse.ui import export, faces, render
 from avse.ui.progress import Progress, Work
 from avse.ui.session import CancelledError, Session, Studio
+from avse.ui.waiting_line import WaitingLine
 from avse.weights.checkpoint import load_checkpoint
 
 
@@ -128,12 +129,12 @@ def test_recording_without_picture_works_and_says_so(session: Session, clip: Pat
     assert faces.picture_faces(pipeline) is None
     assert "no picture" in pipeline.result().note
     enhanced = session.enhance("active", silent)
-    assert session.serve_film() is None
+    assert session.serve_video() is None
     assert ".mp4" not in export.choices(has_video=False)
     assert export.export(enhanced, tmp_path, ".wav").exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"This is no film."])
+@pytest.mark.parametrize("content", [b"", b"This is no video."])
 def test_broken_upload_gives_two_lines_and_shows_its_name_alone(
     session: Session, tmp_path: Path, content: bytes
 ) -> None:
@@ -200,7 +201,7 @@ def test_visitor_who_leaves_stops_the_work_and_takes_all_files_along(session: Se
             begun.set()
             left.wait(20)
 
-    work = Work(lambda told: session.open(session.keep_upload(clip), lambda *now: (report(*now), told(*now))))
+    work = Work(lambda show: session.open(session.keep_upload(clip), lambda *now: (report(*now), show(*now))))
     steps = work.follow()
     next(steps)
     assert begun.wait(20)
@@ -224,6 +225,67 @@ def test_two_visitors_have_folders_of_their_own(studio: Studio, clip: Path) -> N
         session.open(session.keep_upload(clip), silent)
     one.close()
     assert other.enhance(1, silent).voice.is_file()
+
+
+@pytest.fixture
+def busy(studio: Studio, clip: Path) -> Iterator[threading.Event]:
+    """Another visitor whose work goes on until the event is set."""
+    begun, finish = threading.Event(), threading.Event()
+
+    def report(stage: str, done: float, total: float) -> None:
+        begun.set()
+        finish.wait(20)
+
+    other = Session(studio)
+    work = threading.Thread(target=other.open, args=(clip, report))
+    work.start()
+    assert begun.wait(20)
+    yield finish
+    finish.set()
+    work.join(20)
+
+
+def test_second_visitor_sees_the_position_and_then_has_a_turn(
+    session: Session, busy: threading.Event, clip: Path
+) -> None:
+    stages: list[str] = []
+
+    def report(stage: str, done: float, total: float) -> None:
+        stages.append(stage)
+        if "ahead" in stage:
+            busy.set()
+
+    assert session.open(clip, report).selection.scene.tracks
+    assert stages[0] == "waiting in the queue, 1 ahead"
+    assert stages[-1] == "watching mouths"
+
+
+def test_visitor_who_cancels_while_waiting_does_not_wait(session: Session, busy: threading.Event, clip: Path) -> None:
+    with pytest.raises(CancelledError):
+        session.open(clip, lambda *now: session.cancel())
+    assert not busy.is_set()
+    assert len(session.studio.line._line) == 1
+
+
+def test_line_is_in_the_order_of_arrival() -> None:
+    line, order, ahead = WaitingLine(), [], []
+    first = line.turn(ahead.append)
+    first.__enter__()
+
+    def wait(name: int) -> None:
+        with line.turn(lambda count: ahead.append(count)):
+            order.append(name)
+
+    threads = [threading.Thread(target=wait, args=(name,)) for name in range(3)]
+    for name, thread in enumerate(threads):
+        thread.start()
+        while len(line._line) < name + 2:
+            pass
+    first.__exit__(None, None, None)
+    for thread in threads:
+        thread.join(20)
+    assert order == [0, 1, 2]
+    assert max(ahead) == 3
 
 
 def test_work_hands_on_outcome_and_error() -> None:
@@ -255,17 +317,17 @@ def test_names_are_text_wherever_they_are_shown(ready: Session, tmp_path: Path) 
     assert "%3Cimg" in render.link(hostile)
 
 
-def test_player_has_one_sound_two_pictures_and_the_film(ready: Session, tmp_path: Path) -> None:
+def test_player_has_one_sound_two_pictures_and_the_video(ready: Session, tmp_path: Path) -> None:
     assert ready.enhanced is not None
-    film = ready.serve_film()
-    assert film is not None
-    assert film.name == "film.mp4"
-    html = render.player(ready.enhanced, ready.enhanced.voice, "pair.wav", render.file_url(film))
+    video = ready.serve_video()
+    assert video is not None
+    assert video.name == "video.mp4"
+    html = render.player(ready.enhanced, ready.enhanced.voice, "pair.wav", render.file_url(video))
     (tmp_path / "page.html").write_text(html)
     page = Page(tmp_path / "page.html")
     assert [media["src"] for tag in ("audio", "video") for media in page.all(tag)] == [
         "pair.wav",
-        render.file_url(film),
+        render.file_url(video),
     ]
     assert len(page.all("svg")) == len(page.all("img")) == 2
     assert all(picture["alt"] for picture in page.all("img"))

@@ -1,4 +1,4 @@
-// Faces to click, and a player that mixes before (left channel) and after (right channel) of one sound.
+// Faces to click, and a player that mixes before (left channel) and after (right channel) of one audio file.
 (() => {
   let current = null;
 
@@ -11,7 +11,7 @@
     const side = root.querySelector("input[name=avse-side]:checked").value;
     const voice = side === "after" ? strength() : 0;
     root.mix = { before: 1 - voice, after: voice };
-    for (const figure of root.querySelectorAll(".track")) figure.classList.toggle("heard", figure.dataset.side === side);
+    for (const figure of root.querySelectorAll(".track")) figure.classList.toggle("current", figure.dataset.side === side);
     for (const [name, gain] of Object.entries(root.gains || {})) gain.gain.value = root.mix[name];
   }
 
@@ -29,25 +29,25 @@
     mix(root);
   }
 
-  function follow(root, audio, film) {
+  function follow(root, audio, video) {
     const place = () => audio.currentTime + Number(root.dataset.delay);
-    const catchUp = most => { if (Math.abs(film.currentTime - place()) > most) film.currentTime = place(); };
-    audio.addEventListener("play", () => { catchUp(0.02); film.play().catch(() => {}); });
-    audio.addEventListener("pause", () => { film.pause(); catchUp(0.02); });
+    const catchUp = most => { if (Math.abs(video.currentTime - place()) > most) video.currentTime = place(); };
+    audio.addEventListener("play", () => { catchUp(0.02); video.play().catch(() => {}); });
+    audio.addEventListener("pause", () => { video.pause(); catchUp(0.02); });
     audio.addEventListener("seeked", () => catchUp(0.02));
     audio.addEventListener("timeupdate", () => { if (!audio.paused) catchUp(0.12); });
-    audio.addEventListener("ratechange", () => { film.playbackRate = audio.playbackRate; });
-    film.addEventListener("click", () => (audio.paused ? audio.play() : audio.pause()));
-    film.addEventListener("error", () => {
-      film.hidden = true;
-      root.querySelector(".no-film").hidden = false;
+    audio.addEventListener("ratechange", () => { video.playbackRate = audio.playbackRate; });
+    video.addEventListener("click", () => (audio.paused ? audio.play() : audio.pause()));
+    video.addEventListener("error", () => {
+      video.hidden = true;
+      root.querySelector(".no-video").hidden = false;
     });
   }
 
   function setUp(root) {
     root.dataset.ready = "";
     current = root;
-    const audio = root.querySelector("audio"), film = root.querySelector("video");
+    const audio = root.querySelector("audio"), video = root.querySelector("video");
     audio.addEventListener("play", () => {
       if (!root.context) connect(root, audio);
       root.context.resume();
@@ -55,7 +55,7 @@
     audio.addEventListener("timeupdate", () => {
       for (const line of root.querySelectorAll(".playhead")) line.style.left = `${100 * audio.currentTime / (audio.duration || 1)}%`;
     });
-    if (film) follow(root, audio, film);
+    if (video) follow(root, audio, video);
     for (const lanes of root.querySelectorAll(".lanes")) {
       lanes.addEventListener("click", event => {
         const box = lanes.getBoundingClientRect();
