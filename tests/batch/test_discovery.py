@@ -6,10 +6,17 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from odd_values import is_fine_or_two_lines
 
 from avse.batch import storage
-from avse.batch.discovery import Item, find
+from avse.batch.discovery import Item, find, read_list
 from avse.errors import InputError, MissingError, UsageError
+
+
+def encoded(text: str) -> bytes:
+    return text.encode("utf-16" if text.startswith("\ufeff") else "utf-8")
 
 
 @pytest.fixture
@@ -158,3 +165,13 @@ def test_sweep_takes_half_written_outputs_alone(tree: Path) -> None:
         (tree / "out" / name).touch()
     storage.sweep(["out/a.wav", "nowhere/a.wav", "s3://bucket/a.wav"])
     assert sorted(os.listdir(tree / "out")) == sorted(others)
+
+
+@given(data=st.binary(max_size=100) | st.text(alphabet="a./\\\n\r\0\ufeff: é*", max_size=40).map(encoded))
+def test_any_list_is_read_or_refused_in_two_lines(data: bytes, tmp_path: Path) -> None:
+    """Names that are read lie in the folder."""
+    (tmp_path / "list.txt").write_bytes(data)
+    found: list[str] = []
+    assert is_fine_or_two_lines(lambda: found.extend(read_list(tmp_path / "list.txt", str(tmp_path))))
+    assert all(Path(os.path.normpath(tmp_path / name)).is_relative_to(tmp_path) for name in found)
+    assert ".." not in {part for name in found for part in name.split("/")}

@@ -13,6 +13,9 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from odd_values import is_fine_or_two_lines
 from small_world import write_clip
 from typer.testing import CliRunner
 
@@ -257,3 +260,19 @@ def test_disk_that_fills_up_stops_and_a_second_run_goes_on(tmp_path: Path) -> No
     assert kept(tmp_path / "cache") == []
     assert CliRunner().invoke(app, arguments).exit_code == 0
     assert kept(tmp_path / "cache") == ["a/line.npz", "b/line.npz", "bad.csv"]
+
+
+ARRAYS = st.builds(
+    lambda shape, kind: np.zeros(shape, kind),
+    st.lists(st.sampled_from([0, 1, 2, 88]), max_size=3) | st.just([1280]),
+    st.sampled_from([np.int16, np.uint8, np.float32, np.bool_, "U2", "M8[s]"]),
+)
+
+
+@given(stored=st.dictionaries(st.sampled_from(["sound", "lips", "other"]), ARRAYS, max_size=3))
+@settings(max_examples=60)
+def test_any_clip_is_whole_or_refused_in_two_lines(stored: dict[str, np.ndarray], tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", **stored)  # type: ignore[arg-type]
+    clips: list[prepared_clips.Clip] = []
+    assert is_fine_or_two_lines(lambda: clips.append(load_clip(tmp_path / "a.npz")))
+    assert all(len(clip.sound) // SAMPLES_PER_FRAME == len(clip.seen) > 0 for clip in clips)

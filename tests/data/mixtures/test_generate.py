@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from odd_values import is_fine_or_two_lines, texts
 from recordings import flash_and_click, flash_frame, picture_packets
 from typer.testing import CliRunner
 
@@ -434,3 +437,15 @@ def test_disk_that_fills_up_stops_and_a_second_run_goes_on(
     for name in ("out", "other"):
         assert "1 mixtures in" in mix(tree, tmp_path / name, "-n", "1").stdout
         assert len(rows_of(tmp_path / name)) == 1
+
+
+CELLS = st.sampled_from(["00000-a-b", "target", "noise", "id1", "a/1.mp4", "0.0", "1.5", "-3", "nan", "", "'", '"'])
+
+
+@settings(max_examples=40)
+@given(rows=st.lists(st.lists(CELLS | texts, min_size=7, max_size=9), max_size=3), end=st.sampled_from(["", "\n"]))
+def test_any_list_of_mixtures_is_read_or_refused_in_two_lines(rows: list[list[str]], end: str, tmp_path: Path) -> None:
+    for name in ("mixtures.csv", "mixtures.part.csv"):
+        text = "\n".join(",".join(row) for row in rows) + end
+        (tmp_path / name).write_text(text, errors="surrogatepass")
+    assert is_fine_or_two_lines(lambda: generate._rows_so_far(tmp_path))
