@@ -21,6 +21,10 @@ def as_path(value: Any, what: str) -> Path:
     path = Path(os.fsdecode(value))
     if "\0" in str(path):
         raise UsageError(f"{what} is {_short(str(path))}.", "A path holds no null character.")
+    try:
+        path.exists()
+    except OSError as error:  # a name that is too long
+        raise UsageError(f"{what} is {_short(str(path))}.", f"{error.strerror}. Give another path.") from error
     return path
 
 

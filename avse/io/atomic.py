@@ -34,12 +34,14 @@ _log = logging.getLogger(__name__)
 def check_output(path: Path, force: bool, inputs: Iterable[Path] = ()) -> None:
     """Check that a file can and may be written, and remove what a killed run left of it.
 
-    Raises UsageError for a URL, a folder, a name in a folder that is missing or cannot be written to, a file that
-    exists (unless ``force``), a symbolic link (nothing is written through it, and it is not replaced), or one of
-    ``inputs``.
+    Raises UsageError for a URL, a folder, a pipe or device, a name in a folder that is missing or cannot be written
+    to, a file that exists (unless ``force``), a symbolic link (nothing is written through it, and it is not replaced),
+    or one of ``inputs``.
     """
     if path.is_dir():
         raise UsageError(f"{path} is a folder.", "Name a file, such as clean.wav.")
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path} is not a file.", "Name a file, or give - to write to standard output.")
     check_local(path)
     if not path.parent.is_dir():
         raise UsageError(f"The folder {path.parent} does not exist.", f"Make it first: mkdir -p '{path.parent}'")
@@ -50,9 +52,9 @@ def check_output(path: Path, force: bool, inputs: Iterable[Path] = ()) -> None:
     if path.exists() and any(read.exists() and path.samefile(read) for read in inputs):
         raise UsageError(f"{path} is read, and never replaced, even with --force.", "Choose another name.")
     if path.is_symlink():
-        raise UsageError(
-            f"{path} is a symbolic link, which is not followed.", f"Name the file: {os.path.realpath(path)}"
-        )
+        target = os.path.realpath(path)
+        hint = "Choose another name." if os.path.islink(target) else f"Name the file: {target}"
+        raise UsageError(f"{path} is a symbolic link, which is not followed.", hint)
     sweep(path.parent, [path.stem])
 
 

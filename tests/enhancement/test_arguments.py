@@ -21,7 +21,7 @@ OPTIONS: list[dict[str, Any]] = [
     {"loudness_lufs": float("inf")}, {"speaker": [1]}, {"speaker": 1.5}, {"speaker": None}, {"audio_track": 1.5},
     {"audio_track": "1"}, {"audio_track": True}, {"model": 3}, {"model": None}, {"limits": 3}, {"on_progress": 3},
     {"output": 3}, {"output": "a\0.wav"}, {"output": io.StringIO()}, {"recording": None}, {"recording": 3},
-    {"recording": io.StringIO("text")}, {"recording": "a\0b"}, {"recording": b"missing"},
+    {"recording": io.StringIO("text")}, {"recording": "a\0b"}, {"recording": "a" * 300}, {"recording": b"missing"},
 ]  # fmt: skip
 
 

@@ -134,6 +134,14 @@ def test_file_that_appears_meanwhile_is_not_replaced(
     assert list(tmp_path.iterdir()) == [target]
 
 
+def test_a_pipe_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.wav")
+    for force in (False, True):
+        with pytest.raises(UsageError, match=r"a\.wav is not a file") as caught:
+            atomic.check_output(tmp_path / "a.wav", force)
+        assert "--force" not in caught.value.hint
+
+
 @pytest.mark.parametrize("is_there", [True, False])
 def test_link_is_not_written_through(is_there: bool, tmp_path: Path) -> None:
     (tmp_path / "link.wav").symlink_to(tmp_path / "real.wav")
