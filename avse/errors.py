@@ -45,3 +45,11 @@ def printable(text: object) -> str:
 def one_line(error: Exception) -> str:
     """Kind and words of an error that came from elsewhere, of which nobody knows how long they are."""
     return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Return whether an error is of memory that ran out, of the machine or of a GPU."""
+    words = ("can't allocate memory", "out of memory", "Cannot allocate memory")
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+    )

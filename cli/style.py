@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from avse.errors import AvseError, UsageError, printable
+from avse.errors import AvseError, UsageError, lacks_memory, one_line, printable
 
 from .pipes import replace_closed_streams
 from .signals import stopping_cleanly
@@ -105,6 +105,12 @@ class Group(TyperGroup):
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
+        except (MemoryError, RuntimeError) as error:
+            if ctx.params.get("debug") or not lacks_memory(error):
+                raise
+            hint = "Close other programs, give fewer --jobs, or use --device cpu."
+            typer.echo(f"avse: Memory ran out: {printable(one_line(error))}\n      {hint}", err=True)
+            sys.exit(3)
         except OSError as error:
             if ctx.params.get("debug"):
                 raise

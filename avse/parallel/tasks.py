@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
-from avse.errors import AvseError, MissingError, one_line
+from avse.errors import AvseError, MissingError, lacks_memory, one_line
 from avse.progress import Report
 
 Item = TypeVar("Item")
@@ -112,5 +112,7 @@ def attempt(work: Work[Item, Result], item: Item, report: Report) -> Answer:
     except AvseError as error:
         return "failed", error
     except Exception as error:
+        if lacks_memory(error):
+            return "failed", LostError(f"memory ran out ({one_line(error)})", "Try fewer --jobs, or this one alone.")
         hint = "A fault of avse: please report it. This shows where: avse --debug enhance RECORDING -o out.wav"
         return "failed", LostError(one_line(error), hint)

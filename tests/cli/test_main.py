@@ -15,6 +15,8 @@ from typer.testing import CliRunner
 
 import avse
 from avse.errors import InputError, MissingError, UsageError
+from avse.parallel.tasks import attempt
+from avse.progress import silent
 from avse_cli import main
 from avse_cli.progress import progress
 
@@ -112,3 +114,31 @@ def test_bar_is_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
             show("enhancing", 3.0, 4.0)
         assert ("enhancing" in screen.getvalue()) == expected
         assert bool(screen.getvalue()) == expected
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory:\nyou tried"),
+        RuntimeError("CUDA out of memory."),
+    ],
+)
+def test_memory_that_runs_out_is_two_lines(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run_out(*arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr("avse.weights.pretrained.names", run_out)
+    shown = CliRunner().invoke(main.app, ["models", "list"])
+    assert (shown.exit_code, len(shown.stderr.splitlines())) == (3, 2)
+    assert shown.stderr.startswith("avse: Memory ran out: ")
+
+
+def test_memory_that_runs_out_costs_one_item() -> None:
+    def run_out(item: int, report: object) -> None:
+        raise MemoryError
+
+    kind, error = attempt(run_out, 1, silent)
+    assert kind == "failed"
+    assert "memory ran out" in error.message
+    assert "--jobs" in error.hint
