@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from avse.active_speaker.selection import MAX_FACES
 from avse.enhancement.arguments import as_audio_track, as_path, check_helpers
 from avse.enhancement.pipeline import Options, Pipeline, open_recording
 from avse.enhancement.result import Message, audio_warnings
@@ -193,12 +194,16 @@ def open_video(
 
 
 def check_output_folder(folder: Path, force: bool) -> None:
-    """Raise UsageError for a folder that cannot be written to, or that holds files of faces already."""
+    """Raise UsageError for a folder that cannot be written to, or that holds files of faces already.
+
+    What a killed run left of them is removed.
+    """
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file.", "Name a folder, in which every face gets a file.")
     if folder.is_dir():
         for path in [folder / FACES_JSON, *_face_files(folder)]:
             atomic.check_output(path, force)
+        atomic.sweep(folder, [f"face-{number}" for number in range(1, MAX_FACES + 1)])
     else:
         atomic.check_output(folder, force)
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from avse.enhancement.all_speakers import check_output_folder
 from avse.enhancement.pipeline import Options, Pipeline
 from avse.io.arrays import as_recording
 from avse.weights.checkpoint import load_checkpoint
@@ -53,3 +54,10 @@ def test_nothing_is_left_of_a_failure(pipeline: Pipeline, tmp_path: Path, monkey
     with pytest.raises(KeyboardInterrupt):
         pipeline.write([tmp_path / "1.wav", tmp_path / "2.wav"])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_run_left_in_the_folder_is_removed(tmp_path: Path) -> None:
+    for name in (".face-2.0a1b2c3d.part.wav", ".talk.0a1b2c3d.part.wav", "notes.txt"):
+        (tmp_path / name).touch()
+    check_output_folder(tmp_path, force=False)
+    assert sorted(os.listdir(tmp_path)) == [".talk.0a1b2c3d.part.wav", "notes.txt"]
