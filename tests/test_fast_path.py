@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -81,3 +83,20 @@ def test_threads_that_wait_leave_the_cores_to_ffmpeg(monkeypatch: pytest.MonkeyP
         monkeypatch.delenv("OMP_WAIT_POLICY")
     assert CliRunner().invoke(app, ["models", "list"]).exit_code == 0
     assert os.environ["OMP_WAIT_POLICY"] == used
+
+
+UNUSED = {"torchaudio", "librosa", "sympy", "matplotlib", "pandas", "torch._dynamo", "torch._inductor"}
+"""Costly to load, and not needed to enhance a recording."""
+
+
+def test_enhance_loads_nothing_that_it_does_not_need(clip: Path, tiny_model: Path, tmp_path: Path) -> None:
+    program = (
+        "import sys\nfrom avse_cli.main import app\n"
+        "app(sys.argv[1:], standalone_mode=False)\n"
+        f"print(sorted({UNUSED!r} & set(sys.modules)))"
+    )
+    command = ["enhance", clip, "-o", tmp_path / "clean.wav", "--model", tiny_model, "--quiet"]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *map(str, command)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"

@@ -14,7 +14,6 @@ from itertools import chain, islice
 
 import numpy as np
 import torch
-from scipy.special import logsumexp, softmax
 
 from avse.active_speaker.correlation import (
     av_correlation,
@@ -96,8 +95,8 @@ def estimate_av_offset(predicted: np.ndarray, energies: np.ndarray, visible: np.
             evidence.append(EXPECTED_CORRELATION * found / (chance**2 + MODEL_ERROR**2))
     if clearest < CLEAR:
         return 0
-    posterior = softmax(logsumexp(evidence, axis=0) + np.log(_prior(offsets)))
-    return int(offsets[np.argmax(_benefit(offsets[:, None] - offsets) @ posterior)])
+    weighed = np.logaddexp.reduce(evidence, axis=0) + np.log(_prior(offsets))
+    return int(offsets[np.argmax(_benefit(offsets[:, None] - offsets) @ np.exp(weighed - weighed.max()))])
 
 
 def _prior(offsets: np.ndarray) -> np.ndarray:

@@ -72,8 +72,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         _check_shapes(metadata, net.state_dict())
         tensors = _read_tensors(path)
         _check_finite(path, tensors)
-        net = net.to_empty(device="cpu")
-        net.load_state_dict(tensors)
+        net.load_state_dict(tensors, assign=True)
+        net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # files hold no memory format
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = printable(" ".join(str(error).split())[:200])
         raise InputError(f"{path} does not hold the net it names: {reason}", "Update avse.") from error

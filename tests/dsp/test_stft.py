@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torchaudio
 
-from avse.dsp.stft import band_energies, istft, stft
+from avse.dsp.stft import band_energies, istft, mel_filter_bank, stft
 
 GRIDS = [(640, 160), (640, 320), (320, 160), (882, 441), (1764, 882), (1920, 480), (1920, 960)]
 
@@ -60,3 +61,9 @@ def _mel_edges_hz(num_bands: int) -> list[float]:
     mel = torch.linspace(*(2595 * torch.log10(torch.tensor(1 + hz / 700)) for hz in (60, 8000)), num_bands + 2)
     edges: list[float] = (700 * (10 ** (mel / 2595) - 1)).tolist()
     return edges
+
+
+@pytest.mark.parametrize(("num_bins", "num_bands", "sample_rate"), [(321, 20, 16000), (257, 40, 22050)])
+def test_mel_bands_are_those_of_torchaudio(num_bins: int, num_bands: int, sample_rate: int) -> None:
+    theirs = torchaudio.functional.melscale_fbanks(num_bins, 60.0, 8000.0, num_bands, sample_rate)
+    torch.testing.assert_close(mel_filter_bank(num_bins, 60.0, 8000.0, num_bands, sample_rate), theirs, rtol=0, atol=0)
