@@ -25,7 +25,7 @@ def prepare(waveform: Tensor, crops: Tensor, seen: Tensor, level: Tensor, config
 
     Args:
         waveform: (B, N) at 16 kHz, N = 640 V.
-        crops: (B, V, 88, 88) grey, 0..255.
+        crops: (B, V, H, W) grey, 0..255, 88 pixels a side, or averaged already to ``config.lip_side``.
         seen: (B, V), whether the mouth was seen.
         level: (B,), RMS of the whole recording that each waveform is part of.
 

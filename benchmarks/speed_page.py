@@ -10,7 +10,7 @@ from avse.progress import Stage
 
 Found = Mapping[str, Any]
 GROUPS = {
-    "decode": [Stage.READ_AUDIO, Stage.READ_SMALL, Stage.READ_MOUTHS],
+    "decode": [Stage.READ_AUDIO, Stage.READ_VIDEO],
     "find faces": [Stage.LOAD_DETECTOR, Stage.DETECT, Stage.TRACK, Stage.ACTIVITY],
     "cut mouths": [Stage.CROP],
     "lips against sound": [Stage.AV_OFFSET],

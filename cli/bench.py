@@ -70,10 +70,16 @@ def _row(stage: dict[str, Any]) -> list[str]:
 
 
 def _sums(found: dict[str, Any]) -> list[list[str]]:
-    """All stages together, and the whole as it really runs."""
+    """All stages together, and the whole as it really runs, beside the sum of all floors."""
     sums = {"all stages": found["stages_seconds"], "avse enhance": found["whole"]["seconds"]}
-    share = {name: f"{seconds / found['whole']['seconds']:.0%}" for name, seconds in sums.items()}
-    return [[name, f"{sums[name] / found['duration_seconds']:.3f}", share[name], "-", "-", ""] for name in sums]
+    floors, duration = found["floors_seconds"], found["duration_seconds"]
+    return [
+        [
+            name, f"{seconds / duration:.3f}", f"{seconds / found['whole']['seconds']:.0%}", f"{floors / duration:.3f}",
+            f"{seconds / floors:.1f}", "sum of all floors",
+        ]
+        for name, seconds in sums.items()
+    ]  # fmt: skip
 
 
 def _facts(found: dict[str, Any]) -> list[str]:

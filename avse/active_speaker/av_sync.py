@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import chain, islice
+from itertools import islice
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ from avse.dsp import resampling
 from avse.dsp.levels import AudioStats
 from avse.dsp.windowing import BLOCK_SECONDS, WINDOW_FRAMES
 from avse.faces import mouth_roi
+from avse.faces.mouth_crops import MouthCrops
 from avse.io import reader
 from avse.models.net import SpeechNet
 from avse.progress import Stage, span
@@ -56,21 +57,21 @@ def compensate_av_offset(
     recording: reader.Recording,
     stats: AudioStats,
     target: TargetSpeaker | None,
+    crops: MouthCrops,
     on_frame: Callable[[int], None],
 ) -> TargetSpeaker | None:
-    """Return the target with its AV offset and correlation, and with its mouth crops: the video is decoded once.
+    """Return the target with its AV offset and correlation.
 
     The offset is estimated in the first minute in which the face is visible, if that lies in the first five minutes;
     otherwise it is 0. A target whose offset is known is returned as it is.
     """
     if net.lips is None or target is None or target.av_offset_frames is not None:
         return target
-    mouths = mouth_roi.crop_tracks(recording, [target.track], stats.num_frames)
-    head = list(_first_minute(mouths, on_frame))
+    head = list(_first_minute(crops.stream([target.track], stats.num_frames), on_frame))
     on_frame(stats.num_frames)
     with span(Stage.AV_OFFSET):
         offset, correlation = _offset_and_correlation(net, recording, head)
-    return replace(target, av_offset_frames=offset, av_correlation=correlation, mouths=chain(head, mouths))
+    return replace(target, av_offset_frames=offset, av_correlation=correlation)
 
 
 def estimate_av_offset(predicted: np.ndarray, energies: np.ndarray, visible: np.ndarray) -> int:
@@ -112,11 +113,12 @@ def _benefit(frames: np.ndarray) -> np.ndarray:
 
 
 def _first_minute(mouths: Iterator[np.ndarray], on_frame: Callable[[int], None]) -> Iterator[np.ndarray]:
-    """Yield mouths (1, 1, 88, 88) until one was visible for a minute; those not visible share their memory."""
-    num_visible, nothing = 0, np.zeros((1, 1, mouth_roi.CROP_SIZE, mouth_roi.CROP_SIZE), np.uint8)
+    """Yield mouths (1, 1, H, W) until one was visible for a minute; those not visible share their memory."""
+    num_visible, nothing = 0, None
     for index, mouth in enumerate(islice(mouths, SEARCH_FRAMES)):
         is_visible = bool(mouth.any())
-        yield mouth if is_visible else nothing
+        nothing = np.zeros_like(mouth) if nothing is None else nothing
+        yield mouth.copy() if is_visible else nothing
         num_visible += is_visible
         on_frame(index)
         if num_visible == LOOK_FRAMES:
@@ -136,7 +138,7 @@ def _offset_and_correlation(
     for start, mono in zip(range(0, len(head), WINDOW_FRAMES), at_16_khz, strict=False):
         num_frames = min(len(mono) // SAMPLES_PER_FRAME, WINDOW_FRAMES, len(head) - start)
         if num_frames:
-            mouths = np.concatenate(head[start : start + num_frames])  # (V, 1, 88, 88)
+            mouths = np.concatenate(head[start : start + num_frames])  # (V, 1, H, W)
             predicted.append(predict_bands(net, torch.from_numpy(mouths).transpose(0, 1).contiguous()).numpy())
             energies.append(mel_energies(torch.from_numpy(mono[: num_frames * SAMPLES_PER_FRAME, 0].copy())).numpy())
             visible.append(mouth_roi.visible(mouths[:, 0]))

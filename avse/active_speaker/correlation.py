@@ -48,7 +48,7 @@ def shift_frames(values: np.ndarray, frames: int) -> np.ndarray:
 
 @torch.inference_mode()
 def predict_bands(net: SpeechNet, mouths: Tensor) -> Tensor:
-    """Predict band energies (V, K, bands) from mouth crops (K, V, 88, 88) alone.
+    """Predict band energies (V, K, bands) from mouth crops (K, V, H, W) alone.
 
     Raises:
         UsageError: the network has no lip stream.

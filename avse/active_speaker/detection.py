@@ -23,6 +23,7 @@ from avse.dsp import overlap_add, resampling
 from avse.dsp.levels import AudioStats, db_to_gain
 from avse.dsp.windowing import BLOCK_SECONDS, OVERLAP_FRAMES, model_windows
 from avse.faces import mouth_roi
+from avse.faces.mouth_crops import MouthCrops
 from avse.faces.tracking import Track
 from avse.io import reader
 from avse.models.net import SpeechNet
@@ -95,10 +96,11 @@ def detect_activity(
     recording: reader.Recording,
     tracks: Sequence[Track],
     stats: AudioStats,
+    crops: MouthCrops,
     on_frame: Callable[[int], None],
     av_offset_frames: int | None = None,
 ) -> SpeakerActivity:
-    """Compare the mouths of all faces with the audio, in one pass over the video.
+    """Compare the mouths of all faces with the audio.
 
     Args:
         av_offset_frames: the AV offset where it is known; None estimates it from all faces over the whole recording.
@@ -106,8 +108,8 @@ def detect_activity(
     audio = recording.sound
     blocks = reader.read_audio(recording, BLOCK_SECONDS, audio.sample_rate, audio.num_channels)
     mono = model_windows(resampling.to_model_rate(blocks, audio.sample_rate), stats.num_frames, SAMPLES_PER_FRAME)
-    mouths = model_windows(mouth_roi.crop_tracks(recording, tracks, stats.num_frames), stats.num_frames, 1)
-    pieces = (_observe(net, window[:, 0], crops) for window, crops in zip(mono, mouths, strict=True))
+    mouths = model_windows(crops.stream(tracks, stats.num_frames), stats.num_frames, 1)
+    pieces = (_observe(net, window[:, 0], shown) for window, shown in zip(mono, mouths, strict=True))
     kept = []
     with span(Stage.ACTIVITY):
         for piece in overlap_add.crossfade(pieces, OVERLAP_FRAMES):
@@ -165,7 +167,7 @@ def activity_gain(activity: SpeakerActivity, face: int) -> np.ndarray:
 
 @torch.inference_mode()
 def _observe(net: SpeechNet, mono: np.ndarray, crops: np.ndarray) -> np.ndarray:
-    """Return predicted energies, energies and mouth changes, a row a frame, of audio (N,) and mouths (V, K, 88, 88)."""
+    """Return predicted energies, energies and mouth changes, a row a frame, of audio (N,) and mouths (V, K, H, W)."""
     mouths = torch.from_numpy(crops).transpose(0, 1).contiguous()
     predicted = predict_bands(net, mouths).flatten(1)
     energies = mel_energies(torch.from_numpy(mono.copy()))

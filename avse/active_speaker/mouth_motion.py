@@ -8,18 +8,20 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+MOTION_SIDE = 22
+
 
 def mouth_change(mouths: torch.Tensor, visible: torch.Tensor) -> torch.Tensor:
     """Compute the mean change (V, K) of each mouth from frame to frame, relative to its contrast; 0 where not visible.
 
     Args:
-        mouths: (K, V, 88, 88), grey.
+        mouths: (K, V, H, W), grey, 88 or 44 pixels a side.
         visible: (K, V) bool.
 
     The change that a movement of the whole crop explains (translation, rotation, scale, brightness; one least-squares
     step as in Lucas and Kanade, 1981) is subtracted first: a head may nod while the mouth rests.
     """
-    small = F.avg_pool2d(mouths.float(), 4)
+    small = F.avg_pool2d(mouths.float(), mouths.shape[-1] // MOTION_SIDE)
     deviation, mean = torch.std_mean(small, dim=(-2, -1), keepdim=True, correction=0)
     plain = (small - mean) / (deviation + 1.0)
     difference, between = plain.diff(dim=1).flatten(2), (plain[:, 1:] + plain[:, :-1]) / 2

@@ -12,17 +12,24 @@ from avse.active_speaker.detection import SpeakerActivity
 from avse.active_speaker.target import TargetSpeaker
 from avse.config import VIDEO_FPS
 from avse.faces import mouth_roi
+from avse.faces.mouth_crops import MouthCrops
 from avse.faces.tracking import Track
 
 RANKS = ("", "second from ", "third from ", "fourth from ", "fifth from ", "sixth from ")
 
 
 class Scene:
-    """Hold the relevant faces of a recording, largest first, and their activity if it was measured."""
+    """Hold the relevant faces of a recording, largest first, their mouths, and their activity if it was measured."""
 
-    def __init__(self, tracks: Sequence[Track] = (), activity: SpeakerActivity | None = None) -> None:
+    def __init__(
+        self,
+        tracks: Sequence[Track] = (),
+        activity: SpeakerActivity | None = None,
+        crops: MouthCrops | None = None,
+    ) -> None:
         self.tracks = list(tracks)
         self.activity = activity
+        self.crops = crops
 
     def target(self, index: int) -> TargetSpeaker:
         """Return a face as a target speaker: attenuated while it is silent, unless it is the only face."""

@@ -16,6 +16,8 @@ from avse.config import VIDEO_FPS
 from avse.dsp.levels import AudioStats
 from avse.errors import UsageError
 from avse.faces import detection, face_tracker, mouth_roi
+from avse.faces.mouth_cropper import crop_known
+from avse.faces.mouth_crops import MouthCrops
 from avse.faces.tracking import Track
 from avse.io import reader
 from avse.models.net import SpeechNet
@@ -100,7 +102,11 @@ def select_targets(
     scene = analyse_faces(recording, stats, net, report, measure_all, tracks)
     indices = _select_indices(scene, choice)
     on_frame = _frame_progress(report, "watching mouths", stats.num_frames)
-    targets = (compensate_av_offset(net, recording, stats, scene.target(index), on_frame) for index in indices)
+    if scene.crops is None:
+        return Selection(scene, indices)
+    targets = (
+        compensate_av_offset(net, recording, stats, scene.target(index), scene.crops, on_frame) for index in indices
+    )
     return Selection(scene, indices, tuple(target for target in targets if target))
 
 
@@ -122,27 +128,39 @@ def analyse_faces(
     tracks: Sequence[Track] | None = None,
 ) -> Scene:  # fmt: skip
     """Find the relevant faces, and measure their activity if there are several, or one and ``measure_all``."""
-    found = find_faces(recording, stats.num_frames, report) if tracks is None else tracks
-    people = relevant_tracks(found, stats.num_frames)
+    side, num_frames = net.config.lip_side, stats.num_frames
+    if tracks is None:
+        found, crops = find_faces(recording, num_frames, side, report)
+        people = relevant_tracks(found, num_frames)
+        crops.keep(people)
+    else:
+        people = relevant_tracks(tracks, num_frames)
+        crops = crop_known(recording, people, num_frames, side) if people else MouthCrops(side)
     if net.lips is None or len(people) < (1 if measure_all else 2):
-        return Scene(people)
+        return Scene(people, crops=crops)
     on_frame = _frame_progress(report, "watching mouths", stats.num_frames)
     offset = None
     if len(people) == 1:  # by the same method as where the activity is not measured
-        only = compensate_av_offset(net, recording, stats, TargetSpeaker(people[0]), on_frame)
+        only = compensate_av_offset(net, recording, stats, TargetSpeaker(people[0]), crops, on_frame)
         offset = only.av_offset_frames if only else None
-    return Scene(people, detect_activity(net, recording, people, stats, on_frame, offset))
+    return Scene(people, detect_activity(net, recording, people, stats, crops, on_frame, offset), crops)
 
 
-def find_faces(recording: reader.Recording, num_frames: int, report: Report) -> list[Track]:
-    """Detect and track faces in the first ``num_frames`` video frames; return the tracks, largest first."""
+def find_faces(
+    recording: reader.Recording, num_frames: int, side: int, report: Report
+) -> tuple[list[Track], MouthCrops]:
+    """Detect and track faces in the first ``num_frames`` video frames, and crop their mouths at ``side`` pixels.
+
+    The video is decoded once. The tracks are sorted, largest first.
+    """
+    crops = MouthCrops(side)
     if recording.video is None:
-        return []
+        return [], crops
     on_frame = _frame_progress(report, "looking for faces", num_frames)
     with span(Stage.LOAD_DETECTOR):
         detector = detection.Detector(torch.get_num_threads())
     with span(Stage.TRACK):
-        return face_tracker.track_faces(recording, detector, on_frame, num_frames)
+        return face_tracker.track_faces(recording, detector, on_frame, num_frames, crops), crops
 
 
 def parse_speaker(speaker: str | int, *others: str) -> SpeakerChoice:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,11 +18,9 @@ class TargetSpeaker:
         gain: (V,), applied to the mask, one value for each video frame; None is 1 everywhere.
         av_offset_frames: frames by which the video comes later than the audio; None if not estimated yet.
         av_correlation: correlation of the lips with the audio; None if not measured.
-        mouths: mouth crops that are being decoded already, as from `avse.faces.mouth_roi.crop_tracks`.
     """
 
     track: Track
     gain: np.ndarray | None = None
     av_offset_frames: int | None = None
     av_correlation: float | None = None
-    mouths: Iterator[np.ndarray] | None = None

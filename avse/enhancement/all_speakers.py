@@ -16,8 +16,7 @@ from avse.enhancement.pipeline import Options, Pipeline, open_recording
 from avse.enhancement.result import Message, audio_warnings
 from avse.enhancement.validation import check_background, check_recording
 from avse.errors import InputError, UsageError
-from avse.faces.thumbnail import face_thumbnail
-from avse.faces.tracking import Track
+from avse.faces.thumbnail import face_thumbnails
 from avse.io import atomic, jsonl, reader
 from avse.io.encoding import DEFAULT_SETTINGS, OutputSettings, clips
 from avse.io.ffmpeg import DEFAULT_LIMITS, Limits
@@ -88,13 +87,14 @@ def enhance_all(
     with _new_folder(folder), atomic.never_replacing(outputs, force):
         written = pipeline.write(outputs)
     levels = {k: one.levels for k, one in zip(files, written, strict=False)}
+    pictures = face_thumbnails(opened, selection.scene.tracks)
     facts = [
         selection.scene.facts(k, pipeline.stats.num_frames)
         | {"sound": files[k].name if k in files else None}
-        | {"thumbnail": _save_thumbnail(folder / f"face-{k + 1}.png", opened, track)}
+        | {"thumbnail": _save_thumbnail(folder / f"face-{k + 1}.png", picture)}
         | ({"levels": asdict(found)} if (found := levels.get(k)) else {})
         | ({} if k in files else {"reason": STILL})
-        for k, track in enumerate(selection.scene.tracks)
+        for k, picture in enumerate(pictures)
     ]
     summary = _summary(pipeline, source, outputs[0], facts, removed) | {
         "elapsed_seconds": time.perf_counter() - started
@@ -168,7 +168,7 @@ def analyse_recording(
         found = analyse_recording(path, checkpoint)
         scene = found.selection.scene
         facts = [scene.facts(k, found.stats.num_frames) for k in range(len(scene.tracks))]  # number, speech_share, ...
-        pictures = [face_thumbnail(found.recording, track) for track in scene.tracks]  # PNG, or None
+        pictures = face_thumbnails(found.recording, scene.tracks)  # PNG, or None
         avse.enhance(path, output, model=checkpoint, speaker=facts[0]["number"], tracks=scene.tracks)
 
     Raises:
@@ -213,8 +213,7 @@ def _face_files(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.glob("face-*")) if re.fullmatch(r"face-[0-9]+\.[a-z0-9]+", path.name)]
 
 
-def _save_thumbnail(path: Path, recording: reader.Recording, track: Track) -> str | None:
-    picture = face_thumbnail(recording, track)
+def _save_thumbnail(path: Path, picture: bytes | None) -> str | None:
     if picture is None:
         return None
     with atomic.atomic_path(path) as partial:

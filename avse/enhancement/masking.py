@@ -47,7 +47,7 @@ def compute_mask(net: SpeechNet, waveforms: np.ndarray, crops: np.ndarray, rms: 
 
 
 def prepare_window(net: SpeechNet, waveforms: np.ndarray, crops: np.ndarray, rms: float) -> Inputs:
-    """Prepare the network's inputs for waveforms (B, N) at 16 kHz that share the mouth crops (V, 88, 88).
+    """Prepare the network's inputs for waveforms (B, N) at 16 kHz that share the mouth crops (V, H, W).
 
     ``rms`` is the level of the whole recording.
     """

@@ -110,8 +110,8 @@ class Pipeline:
         The background takes up the rounding of voices that will be ``stored_as`` PCM_16, for example.
         """
         voices = enhance_streams(
-            self.checkpoint.net, self.recording, self.stats, self.selection.targets, self._report,
-            self.options.strength, together=self.num_outputs == 1, reliability=self.reliability,
+            self.checkpoint.net, self.recording, self.stats, self.selection.targets, self.selection.scene.crops,
+            self._report, self.options.strength, together=self.num_outputs == 1, reliability=self.reliability,
         )  # fmt: skip
         return with_background(voices, self.recording, stored_as) if self.options.with_background else voices
 

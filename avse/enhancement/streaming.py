@@ -1,6 +1,6 @@
 """Run the network over a recording as a stream: windows of audio and mouth crops in, enhanced blocks out.
 
-Legend: `C` channels, `F` frequency bins, `T` STFT frames, `N` samples, `V` video frames.
+Legend: `C` channels, `F` frequency bins, `T` STFT frames, `N` samples, `S` side in pixels, `V` video frames.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from avse.enhancement.masking import (
 from avse.enhancement.validation import check_samples
 from avse.enhancement.visual_reliability import VisualReliability, guard_mask
 from avse.faces import mouth_roi
+from avse.faces.mouth_crops import MouthCrops
 from avse.io import reader
 from avse.models.net import SpeechNet
 from avse.progress import Report, Stage, timed_items
@@ -38,12 +39,13 @@ def enhance_streams(
     recording: reader.Recording,
     stats: AudioStats,
     targets: Sequence[TargetSpeaker],
+    crops: MouthCrops | None,
     report: Report,
     strength: float = 1.0,
     together: bool = False,
     reliability: VisualReliability | None = None,
 ) -> Iterator[tuple[np.ndarray, ...]]:
-    """Enhance the voice of each target speaker in one pass over audio and video.
+    """Enhance the voice of each target speaker in one pass over audio and mouth crops.
 
     Yields a block (N, C) for each target at a time, float32 at the recording's own rate, as many samples in all as the
     recording has. Without targets it yields one block, enhanced from the audio alone; with ``together`` it yields one
@@ -52,7 +54,7 @@ def enhance_streams(
     """
     rate, num_frames = recording.sound.sample_rate, stats.num_frames
     noted = VisualReliability() if reliability is None else reliability
-    mouths = mouth_streams(recording, targets, num_frames) if targets else [mouth_roi.blank_crops(num_frames)]
+    mouths = mouth_streams(crops, targets, num_frames) if crops and targets else [mouth_roi.blank_crops(num_frames)]
     masked = list(zip(mouths, [target.gain for target in targets] or [None], strict=True))
     outputs = [masked] if together else [[one] for one in masked]
     blocks = itertools.tee(
@@ -73,17 +75,12 @@ def enhance_streams(
         report("enhancing", done, stats.num_samples)
 
 
-def mouth_streams(
-    recording: reader.Recording, targets: Sequence[TargetSpeaker], num_frames: int
-) -> list[Iterator[np.ndarray]]:
-    """Return a stream of mouth crops (1, 88, 88) for each target, one a video frame, AV offset compensated.
-
-    All of them come from one pass over the video.
-    """
+def mouth_streams(crops: MouthCrops, targets: Sequence[TargetSpeaker], num_frames: int) -> list[Iterator[np.ndarray]]:
+    """Return a stream of mouth crops (1, S, S) for each target, one a video frame, AV offset compensated."""
     offset = targets[0].av_offset_frames or 0
-    blank = (np.zeros((1, len(targets), mouth_roi.CROP_SIZE, mouth_roi.CROP_SIZE), np.uint8) for _ in range(-offset))
-    crops = targets[0].mouths or mouth_roi.crop_tracks(recording, [target.track for target in targets], num_frames)
-    streams = itertools.tee(itertools.chain(blank, itertools.islice(crops, max(offset, 0), None)), len(targets))
+    blank = (np.zeros((1, len(targets), crops.side, crops.side), np.float32) for _ in range(-offset))
+    mouths = itertools.islice(crops.stream([target.track for target in targets], num_frames), max(offset, 0), None)
+    streams = itertools.tee(itertools.chain(blank, mouths), len(targets))
     return [map(itemgetter((slice(None), number)), part) for number, part in enumerate(streams)]
 
 
@@ -102,7 +99,7 @@ def enhance_blocks(
     The masks of several faces are added, and limited to 1, so that nothing is louder than in the recording.
 
     Args:
-        mouths: for each face a stream of crops (1, 88, 88), one for each video frame.
+        mouths: for each face a stream of crops (1, S, S), one for each video frame.
         strength: 1 applies the mask alone, 0 changes nothing. In between, the original is mixed in, so that nothing is
             attenuated by more than -20 log10(1 - strength) dB.
         gains: for each face (V,), applied to its mask, one value for each video frame; None is 1 everywhere.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -12,6 +12,8 @@ import numpy as np
 from avse.faces import descriptor
 from avse.faces.detection import DETECT_SIDE, Detector
 from avse.faces.freeze_detection import changed_pixels, is_frozen
+from avse.faces.mouth_cropper import MouthCropper
+from avse.faces.mouth_crops import MouthCrops
 from avse.faces.reidentification import merge_tracks
 from avse.faces.shot_detection import ShotDetector
 from avse.faces.tracking import DETECT_EVERY, Face, FaceTracker, Track
@@ -24,19 +26,20 @@ def track_faces(
     detect: Detector,
     on_frame: Callable[[int], None] | None = None,
     num_frames: int | None = None,
+    crops: MouthCrops | None = None,
 ) -> list[Track]:
     """Track faces: detect in every 5th of the first ``num_frames`` frames and at every cut, link, then merge tracks.
 
     Where the picture begins after the sound nothing is seen before it. The tracks are in displayed pixels, the largest
-    first. Holds no picture but the one at hand.
+    first. Where ``crops`` are given, the mouths of all tracks are cropped into them in the same pass.
     """
     if recording.video is None:
         return []
     linker, is_cut, first = FaceTracker(), ShotDetector(), reader.first_video_frame(recording)
     before: np.ndarray | None = None
     size = np.array([recording.video.width, recording.video.height])
-    frames = timed_items(Stage.READ_SMALL, reader.read_frames(recording, max_side=DETECT_SIDE))
-    for index, frame in enumerate(islice(frames, num_frames)):
+    cropper = None if crops is None else MouthCropper(linker, crops)
+    for index, (whole, frame) in enumerate(islice(_frames(recording, crops is not None), num_frames)):
         begins = is_cut(frame)
         if begins:
             linker.cut(index)
@@ -50,7 +53,21 @@ def track_faces(
             linker.add(index, [_scaled(face, size / frame.shape[::-1]) for face in faces], seen)
             if on_frame:
                 on_frame(index)
+        if cropper:
+            cropper.push(whole)
+            cropper.update()
+    if cropper:
+        cropper.finish()
     return merge_tracks(linker.tracks)
+
+
+def _frames(recording: reader.Recording, with_whole: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield each frame and its small copy; the small one twice where the whole is not wanted."""
+    if with_whole:
+        yield from timed_items(Stage.READ_VIDEO, reader.read_frames_with_small(recording, DETECT_SIDE))
+    else:
+        small = timed_items(Stage.READ_VIDEO, reader.read_frames(recording, max_side=DETECT_SIDE))
+        yield from ((frame, frame) for frame in small)
 
 
 def _scaled(face: Face, scale: np.ndarray) -> Face:

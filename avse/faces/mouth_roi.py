@@ -11,13 +11,15 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from avse.faces.alignment import aligned_crop
-from avse.faces.tracking import DETECT_EVERY, MAX_GAP_FRAMES, Track
+from avse.faces.tracking import DETECT_EVERY, MAX_GAP_FRAMES, Face, Track
 from avse.io import reader
 from avse.progress import Stage, span, timed_items
 
 CROP_SIZE = 88
 SIDE_PER_FACE = 1.4
 SMOOTH_FRAMES = 3.0
+SMOOTH_REACH = round(4 * SMOOTH_FRAMES)
+"""How many frames to each side the smoothing of a frame reaches: where scipy cuts the Gaussian off."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,7 @@ def mouth_pose(track: Track, num_frames: int) -> MouthPose:
 
     The side is 1.4 times the distance of the eyes, or of eyes and mouth where a turned head shortens the first.
     """
-    marks = np.stack([face.landmarks for face in track.faces])
-    eyes, mouth = marks[:, :2].mean(1), marks[:, 3:].mean(1)
-    across = marks[:, 1] - marks[:, 0] + marks[:, 4] - marks[:, 3]
-    face_size = np.maximum(np.linalg.norm(marks[:, 1] - marks[:, 0], axis=1), np.linalg.norm(mouth - eyes, axis=1))
-    angle = np.unwrap(np.arctan2(across[:, 1], across[:, 0]))
-    values = np.column_stack([mouth, SIDE_PER_FACE * face_size, angle])
+    values = _mouths(track.faces)
     smooth, seen = np.zeros((num_frames, 4)), np.zeros(num_frames, bool)
     for stretch in track.stretches():
         frames = track.frames[stretch]
@@ -54,6 +51,20 @@ def mouth_pose(track: Track, num_frames: int) -> MouthPose:
     for frozen in track.frozen():
         seen[frozen] = False
     return MouthPose(smooth[:, :2], smooth[:, 2], smooth[:, 3], seen)
+
+
+def pose_between(track: Track, begin: int, end: int) -> MouthPose:
+    """Return the mouth in frames ``begin`` to ``end`` of a track that was followed without a break.
+
+    The same as `mouth_pose` says of them, if no detection within ``SMOOTH_REACH`` frames of them is still to come, and
+    none that comes next after those. Only the detections around them are looked at.
+    """
+    first = max(bisect_right(track.frames, begin - SMOOTH_REACH) - 1, 0)
+    last = bisect_right(track.frames, end + SMOOTH_REACH) + 1
+    frames, times = track.frames[first:last], np.arange(begin - SMOOTH_REACH, end + SMOOTH_REACH)
+    within = slice(SMOOTH_REACH, len(times) - SMOOTH_REACH)
+    smooth = _every_frame(frames, _mouths(track.faces[first:last]), times)[within]
+    return MouthPose(smooth[:, :2], smooth[:, 2], smooth[:, 3], _visible_frames(frames, times)[within])
 
 
 def crop_mouth(frame: np.ndarray, centre: np.ndarray, side: float, angle: float) -> np.ndarray:
@@ -74,7 +85,7 @@ def crop_tracks(recording: reader.Recording, tracks: Sequence[Track], num_frames
     if any(place.visible.any() for place in places):
         box = _bounding_window(recording, places)
         corner = np.array(box[:2])
-        frames = timed_items(Stage.READ_MOUTHS, reader.read_frames(recording, crop=box))
+        frames = timed_items(Stage.READ_VIDEO, reader.read_frames(recording, crop=box))
         for index, frame in zip(range(num_frames), frames, strict=False):
             with span(Stage.CROP):
                 mouths = np.stack([_mouth(frame, place, index, corner) for place in places])[None]
@@ -92,6 +103,16 @@ def blank_crops(num_frames: int) -> Iterator[np.ndarray]:
 def visible(mouths: np.ndarray) -> np.ndarray:
     """Return which of the mouth crops (V, 88, 88) are visible: bool (V,)."""
     return np.asarray(mouths.any(axis=(1, 2)))
+
+
+def _mouths(faces: Sequence[Face]) -> np.ndarray:
+    """Return the centre, side and angle of the mouth of each face: (D, 4)."""
+    marks = np.stack([face.landmarks for face in faces])
+    eyes, mouth = marks[:, :2].mean(1), marks[:, 3:].mean(1)
+    across = marks[:, 1] - marks[:, 0] + marks[:, 4] - marks[:, 3]
+    face_size = np.maximum(np.linalg.norm(marks[:, 1] - marks[:, 0], axis=1), np.linalg.norm(mouth - eyes, axis=1))
+    angle = np.unwrap(np.arctan2(across[:, 1], across[:, 0]))
+    return np.column_stack([mouth, SIDE_PER_FACE * face_size, angle])
 
 
 def _mouth(frame: np.ndarray, place: MouthPose, index: int, corner: np.ndarray) -> np.ndarray:

@@ -85,6 +85,9 @@ def _has_rival(a: int, b: int, value: float, excess: Likeness, together: np.ndar
 
 
 def _merged(tracks: Sequence[Track]) -> Track:
+    if len(tracks) == 1:
+        return tracks[0]
     frames = [index for track in tracks for index in track.frames]
     faces = [face for track in tracks for face in track.faces]
-    return Track(frames, faces, tracks[0].cuts, [one for track in tracks for one in track.descriptors])
+    descriptors = [one for track in tracks for one in track.descriptors]
+    return Track(frames, faces, tracks[0].cuts, descriptors, tracks)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Sequence
 from itertools import islice
 
 import numpy as np
@@ -20,16 +21,32 @@ WITHIN_SECONDS = 20
 
 
 def face_thumbnail(recording: reader.Recording, track: Track) -> bytes | None:
-    """Return the best view of a face in its first visible seconds: aligned, grey, 192 x 192, as PNG.
+    """Return the best view of one face, as `face_thumbnails` does."""
+    return face_thumbnails(recording, [track])[0]
 
-    None if the picture ends before that. The best is the largest and surest; frames after it are not decoded.
+
+def face_thumbnails(recording: reader.Recording, tracks: Sequence[Track]) -> list[bytes | None]:
+    """Return the best view of each face in its first visible seconds: aligned, grey, 192 x 192, as PNG.
+
+    None if the picture ends before that. The best is the largest and surest. The video is decoded once, and not beyond
+    the last of them.
     """
+    views, found = [_best_view(track) for track in tracks], dict[int, bytes]()
+    last = max((index for index, _ in views), default=-1)
+    for index, frame in enumerate(islice(reader.read_frames(recording), last + 1)):
+        found |= {k: _cut_out(frame, face) for k, (wanted, face) in enumerate(views) if wanted == index}
+    return [found.get(k) for k in range(len(tracks))]
+
+
+def _best_view(track: Track) -> tuple[int, Face]:
+    """Return the frame and the detection that show a face best."""
     early = [k for k, index in enumerate(track.frames) if index <= track.frames[0] + WITHIN_SECONDS * VIDEO_FPS]
     best = max(early, key=lambda k: _worth(track.faces[k]))
-    frame = next(islice(reader.read_frames(recording), track.frames[best], None), None)
-    if frame is None:
-        return None
-    face = track.faces[best]
+    return track.frames[best], track.faces[best]
+
+
+def _cut_out(frame: np.ndarray, face: Face) -> bytes:
+    """Return the face upright, as PNG."""
     low, high = face.box[:2], face.box[2:]
     across = face.landmarks[1] - face.landmarks[0]
     side = SIDE_PER_BOX * float((high - low).max())

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 
@@ -39,13 +39,15 @@ class Face:
 class Track:
     """Hold one face over time: the frames (at 25 fps, 0 where the audio starts) in which it was detected, in order.
 
-    ``cuts`` are the first frames of new shots. ``descriptors`` describe the face at a few moments.
+    ``cuts`` are the first frames of new shots. ``descriptors`` describe the face at a few moments. ``parts`` are the
+    tracks of one person that were merged into this one, in order; none in a track that was followed without a break.
     """
 
     frames: list[int] = field(default_factory=list)
     faces: list[Face] = field(default_factory=list)
     cuts: Sequence[int] = ()
     descriptors: list[np.ndarray] = field(default_factory=list)
+    parts: Sequence[Track] = ()
 
     @property
     def area(self) -> float:
@@ -82,8 +84,12 @@ class Track:
         ]
 
     def stretches(self) -> list[slice]:
-        """Split the detections into runs without a cut or a gap of more than a second."""
-        edges = [k for k in range(1, len(self.frames)) if self._gap(k - 1) > MAX_GAP_FRAMES or self._is_cut(k - 1)]
+        """Split the detections into runs without a cut or a gap of more than a second, each within one part."""
+        begins = set(accumulate(len(part.frames) for part in self.parts))
+        edges = [
+            k for k in range(1, len(self.frames))
+            if k in begins or self._gap(k - 1) > MAX_GAP_FRAMES or self._is_cut(k - 1)
+        ]  # fmt: skip
         return [slice(a, b) for a, b in zip([0, *edges], [*edges, len(self.frames)], strict=True)]
 
     def _gap(self, k: int) -> int:
@@ -95,36 +101,39 @@ class Track:
 
 
 class FaceTracker:
-    """Link the detections of one frame after the other; ``tracks`` are those so far, ``cuts`` where shots begin."""
+    """Link the detections of one frame after the other.
+
+    ``tracks`` are those so far, ``open`` those of them that may go on, ``cuts`` where shots begin.
+    """
 
     def __init__(self) -> None:
         self.tracks: list[Track] = []
         self.cuts: list[int] = []
-        self._recent: list[Track] = []
+        self.open: list[Track] = []
 
     def cut(self, index: int) -> None:
         """Begin a new shot at this frame: no track continues."""
         self.cuts.append(index)
-        self._recent = []
+        self.open = []
 
     def add(self, index: int, faces: Sequence[Face], descriptors: Sequence[DescribeFace | None] | None = None) -> None:
         """Assign each face of a frame to the track that it fits best, or begin a new one."""
         descriptors = descriptors or [None] * len(faces)
-        self._recent = [track for track in self._recent if index - track.frames[-1] <= MAX_GAP_FRAMES]
+        self.open = [track for track in self.open if index - track.frames[-1] <= MAX_GAP_FRAMES]
         pairs = [
             (fit, number, k)
-            for number, track in enumerate(self._recent)
+            for number, track in enumerate(self.open)
             for k, face in enumerate(faces)
             if (fit := _fit(track, index, face)) >= MIN_OVERLAP
         ]
-        free, left = dict(enumerate(self._recent)), dict(enumerate(faces))
+        free, left = dict(enumerate(self.open)), dict(enumerate(faces))
         for _, number, k in sorted(pairs, key=lambda pair: -pair[0]):
             if number in free and k in left:
                 free.pop(number).add(index, left.pop(k), descriptors[k])
         begun = [Track(cuts=self.cuts) for _ in left]
         for track, (k, face) in zip(begun, left.items(), strict=True):
             track.add(index, face, descriptors[k])
-        self._recent += begun
+        self.open += begun
         self.tracks += begun
 
 

@@ -25,7 +25,7 @@ from avse.progress import Stage, timed_items
 
 __all__ = [
     "AudioStream", "InMemoryRecording", "Notice", "Recording", "VideoStream", "first_video_frame", "load_audio",
-    "probe", "read_audio", "read_frames",
+    "probe", "read_audio", "read_frames", "read_frames_with_small",
 ]  # fmt: skip
 
 _BYTES_PER_SAMPLE = 4
@@ -82,13 +82,35 @@ def read_frames(
     if isinstance(media, InMemoryRecording):
         yield from _frames_in_memory(media, crop, max_side)
         return
+    yield from _decoded_frames(media, _decode_video(media, crop, max_side))
+
+
+def read_frames_with_small(media: Recording, max_side: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield each frame of `read_frames` and its small copy, the longer side at most ``max_side``, decoded once.
+
+    ffmpeg puts the small copy below the frame, so that both come through one pipe.
+    """
+    if isinstance(media, InMemoryRecording):
+        yield from ((frame, _shrink(frame, max_side)) for frame in _frames_in_memory(media, None, None))
+        return
+    assert media.video is not None
+    width, height = media.video.width, media.video.height
+    if max_side >= max(width, height):
+        yield from ((frame, frame) for frame in read_frames(media))
+        return
+    small_width = int(_shrunk(width, height, max_side).partition(":")[0])
+    for both in _decoded_frames(media, _decode_video(media, small_side=max_side)):
+        yield both[:height], np.ascontiguousarray(both[height:, :small_width])
+
+
+def _decoded_frames(media: Recording, command: list[str]) -> Iterator[np.ndarray]:
+    """Run a command of `_decode_video` and yield its frames."""
 
     def look(messages: str) -> None:
         if re.search(CHANGED_SIZE, messages):
             media.notice("video_changes_size", "The picture changes its size midway; such frames are letterboxed.")
 
-    command, failure = _decode_video(media, crop, max_side), f"ffmpeg cannot read {media.path}"
-    frame_rate = float(VIDEO_FPS)
+    failure, frame_rate = f"ffmpeg cannot read {media.path}", float(VIDEO_FPS)
     with stream_output(command, media.limits, failure, on_messages=look) as pipe:
         width, height = _y4m_size(pipe.readline())
         num_frames = 0
@@ -146,6 +168,7 @@ def _decode_video(
     media: Recording,
     crop: tuple[int, int, int, int] | None = None,
     max_side: int | None = None,
+    small_side: int | None = None,
     pix_fmt: str = "gray",
     container: str = "yuv4mpegpipe",
 ) -> list[str]:
@@ -168,6 +191,8 @@ def _decode_video(
         chain += [f"crop={width}:{height}:{left}:{top}:exact=1", "scale"]  # or all of the picture would turn grey first
     if max_side and max_side < max(width, height):
         chain.append(f"scale={_shrunk(width, height, max_side)}:flags=area")
+    if small_side:
+        chain.append(_with_small_below(width, height, small_side))
     is_rotated = any("displaymatrix" in stream.side_data for stream in media.info.pictures[:1])
     once = {} if is_rotated else {"reinit_filter": 0}
     track = open_input(media.path, media.limits, **once)["V:0"]
@@ -176,6 +201,13 @@ def _decode_video(
         strict=-1,
     )  # fmt: skip
     return build_command(grey, "-loglevel", "info", "-nostats")  # it then says that the size changes
+
+
+def _with_small_below(width: int, height: int, max_side: int) -> str:
+    """Filters that make a frame grey and put a small grey copy of it below, each as it would be by itself."""
+    small = _shrunk(width, height, max_side)
+    below = f"[copy]scale={small}:flags=area,format=gray,pad={width}:{small.partition(':')[2]}[small]"
+    return f"split[whole][copy];{below};[whole]scale,format=gray[grey];[grey][small]vstack"
 
 
 def _letterbox(width: int, height: int) -> list[str]:
@@ -216,10 +248,16 @@ def _frames_in_memory(
         if crop:
             left, top, width, height = crop
             image = image.crop((left, top, left + width, top + height))
-        if max_side and max_side < max(image.size):
-            width, height = map(int, _shrunk(*image.size, max_side).split(":"))
-            image = image.resize((width, height), Image.Resampling.BOX)
-        yield np.asarray(image)
+        frame = np.asarray(image)
+        yield _shrink(frame, max_side) if max_side else frame
+
+
+def _shrink(frame: np.ndarray, max_side: int) -> np.ndarray:
+    """Shrink a grey frame (H, W) whose longer side is larger."""
+    if max_side >= max(frame.shape):
+        return frame
+    width, height = map(int, _shrunk(frame.shape[1], frame.shape[0], max_side).split(":"))
+    return np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.BOX))
 
 
 def _y4m_size(header: bytes) -> tuple[int, int]:

@@ -67,12 +67,19 @@ class Bench:
     whole: Whole
     start: Start
 
+    @property
+    def floors_seconds(self) -> float:
+        """The sum of all floors: each stage as fast as it can be, one after the other, with all threads."""
+        return sum(stage.floor_seconds or 0.0 for stage in self.stages)
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values, with what follows from them."""
         return {
             **asdict(self),
             "stages": [stage.as_dict(self.duration_seconds, self.whole.seconds) for stage in self.stages],
             "stages_seconds": sum(stage.seconds for stage in self.stages),
+            "floors_seconds": self.floors_seconds,
+            "times_floors": self.whole.seconds / self.floors_seconds,
             "real_time_factor": self.whole.seconds / self.duration_seconds,
             "net_times_real_time": self.duration_seconds / self.net_seconds,
             "start": {**asdict(self.start), "beyond_torch_seconds": self.start.beyond_torch_seconds},
@@ -174,7 +181,7 @@ def _rooflines(
 
     found = {Stage.READ_AUDIO: decoding("a:0")}
     if frames := run.counts.get(Stage.DETECT):
-        found |= dict.fromkeys({Stage.READ_SMALL, Stage.READ_MOUTHS} & set(run.seconds), decoding("V:0"))
+        found[Stage.READ_VIDEO] = decoding("V:0")
         shape = next(reader.read_frames(recording, max_side=DETECT_SIDE)).shape
         on_cpu = roofline.macs_per_second(torch.device("cpu"))  # where the detector always runs
         found[Stage.DETECT] = computing(frames * roofline.num_detector_macs(*shape), on_cpu)

@@ -6,10 +6,11 @@ import io
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 from recordings import write_recording
 
-from avse.faces.thumbnail import SIDE, face_thumbnail
+from avse.faces.thumbnail import SIDE, face_thumbnail, face_thumbnails
 from avse.faces.tracking import Face, Track
 from avse.io import reader
 
@@ -53,3 +54,14 @@ def test_a_face_on_its_side_stands_upright(tmp_path: Path) -> None:
 
 def test_a_face_beyond_the_end_has_no_picture(tmp_path: Path) -> None:
     assert face_thumbnail(recording(tmp_path / "in.mkv"), Track([500], [Face(BOX, EYES, 0.9)])) is None
+
+
+def test_views_of_several_faces_come_from_one_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = recording(tmp_path / "in.mkv")
+    tracks = [Track([index], [Face(BOX, EYES, 0.9)]) for index in (20, 5, 20, 500)]
+    alone = [face_thumbnail(shown, track) for track in tracks]
+    calls, decode = [], reader.read_frames
+    monkeypatch.setattr(reader, "read_frames", lambda *args: calls.append(args) or decode(*args))
+    assert face_thumbnails(shown, tracks) == alone
+    assert len(calls) == 1
+    assert [picture is None for picture in alone] == [False, False, False, True]

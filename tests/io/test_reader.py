@@ -224,3 +224,15 @@ def test_decoder_is_stopped_when_its_reader_leaves(tmp_path: Path) -> None:
     blocks = reader.read_audio(recording, 0.1, 16000, 1)
     assert len(next(blocks)) == 1600
     blocks.close()  # would hang if it waited for ffmpeg to end by itself, whose pipe is full
+
+
+@pytest.mark.parametrize("max_side", [32, 41, 480])
+def test_small_copy_comes_with_the_frame_from_one_decoding(clip: Path, max_side: int) -> None:
+    """Both to the pixel what they are by themselves."""
+    recording = reader.probe(clip)
+    pairs = list(reader.read_frames_with_small(recording, max_side))
+    for (whole, small), alone, alone_small in zip(
+        pairs, reader.read_frames(recording), reader.read_frames(recording, max_side=max_side), strict=True
+    ):
+        np.testing.assert_array_equal(whole, alone)
+        np.testing.assert_array_equal(small, alone_small)

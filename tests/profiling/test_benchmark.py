@@ -30,8 +30,8 @@ from avse_cli.main import app
 
 pytestmark = pytest.mark.timeout(300)  # Python starts several times, and loads torch each time
 
-PICTURE = [Stage.READ_SMALL, Stage.LOAD_DETECTOR, Stage.DETECT, Stage.TRACK]
-FACE = [Stage.READ_MOUTHS, Stage.CROP, Stage.AV_OFFSET]
+PICTURE = [Stage.READ_VIDEO, Stage.LOAD_DETECTOR, Stage.DETECT, Stage.TRACK]
+FACE = [Stage.CROP, Stage.AV_OFFSET]
 
 
 def invoke(*arguments: Any) -> Any:
@@ -77,6 +77,9 @@ def test_figures_go_together(found: dict[str, Any]) -> None:
         assert stage["seconds"] >= 0
         assert stage["seconds_per_second"] == pytest.approx(stage["seconds"] / duration)
         assert stage["share_of_whole"] == pytest.approx(stage["seconds"] / whole)
+    floors = sum(stage["floor_seconds"] or 0 for stage in found["stages"])
+    assert found["floors_seconds"] == pytest.approx(floors)
+    assert found["times_floors"] == pytest.approx(whole / floors)
     net = sum(stage["seconds"] for stage in found["stages"] if stage["name"] in (Stage.LIPS, Stage.AUDIO))
     assert found["net_times_real_time"] <= 1.001 * duration / net
 
@@ -84,7 +87,7 @@ def test_figures_go_together(found: dict[str, Any]) -> None:
 def test_floors_are_those_of_nets_and_decoders(found: dict[str, Any]) -> None:
     with_floor = {stage["name"]: stage["floor_per_second"] for stage in found["stages"] if stage["floor"]}
     nets = {Stage.DETECT, Stage.LIPS, Stage.AUDIO}
-    assert set(with_floor) == nets | {Stage.READ_AUDIO, Stage.READ_SMALL, Stage.READ_MOUTHS}
+    assert set(with_floor) == nets | {Stage.READ_AUDIO, Stage.READ_VIDEO}
     assert min(with_floor.values()) > 0
     assert found["macs_per_second"] > 1e8
 
