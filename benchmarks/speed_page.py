@@ -1,22 +1,15 @@
-"""The page and the picture of `benchmarks/speed.py`, from what it measured."""
+"""The page and the pictures of `benchmarks/speed.py`, from what it measured."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
+
+from speed_plots import LISTS, NAMES
 
 from avse.progress import Stage
 
 Found = Mapping[str, Any]
-GROUPS = {
-    "decode": [Stage.READ_AUDIO, Stage.READ_VIDEO],
-    "find faces": [Stage.LOAD_DETECTOR, Stage.DETECT, Stage.TRACK, Stage.ACTIVITY],
-    "cut mouths": [Stage.CROP],
-    "lips against sound": [Stage.AV_OFFSET],
-    "network": [Stage.FEATURES, Stage.LIPS, Stage.AUDIO],
-    "rest": [Stage.PROBE, Stage.MEASURE, Stage.OVERLAP_ADD, Stage.WRITE],
-}
 
 
 def page(found: Found) -> str:
@@ -27,7 +20,10 @@ def page(found: Found) -> str:
     lines += ["![Processing time per second of recording](images/speed.svg)", ""] if sizes and faces else []
     lines += [*size_section(sizes)] if sizes else []
     lines += [*face_section(faces)] if faces else []
+    lines += [*folder_section(found["folder"])] if "folder" in found else []
     lines += [*other_section(found["others"]["ways"])] if "others" in found else []
+    lines += [*gain_section(found["others"])] if "others" in found else []
+    lines += [*earlier_section(found["earlier"])] if "earlier" in found else []
     lines += [
         "## Reproduce", "", "```sh", "python benchmarks/speed.py --output docs/speed.md", "```", "",
         "To measure a recording on your machine, run `avse bench RECORDING`.",
@@ -61,6 +57,8 @@ def size_section(sizes: Found) -> list[str]:
         header(["", *sizes]), rule(1 + len(sizes)),
         row("`avse enhance`", [f"**{values['real_time_factor']:.3f}**" for values in every]),
         row("times real time", [f"{1 / values['real_time_factor']:.1f}" for values in every]),
+        row("sum of all floors", [f"{values['floors_seconds'] / values['duration_seconds']:.3f}" for values in every]),
+        row("times the sum of floors", [f"**{values['times_floors']:.2f}**" for values in every]),
         row("network alone, times real time", [f"{values['net_times_real_time']:.0f}" for values in every]),
         row("peak memory", [f"{values['whole']['peak_megabytes']:.0f} MB" for values in every]),
         row("start-up", [f"{values['start']['avse_seconds']:.1f} s" for values in every]),
@@ -73,6 +71,7 @@ def size_section(sizes: Found) -> list[str]:
         *(row(name, [cell(values, name) for values in every]) for name in names),
         row("all stages", [f"{values['stages_seconds'] / values['duration_seconds']:.3f}" for values in every]),
         "",
+        "![Time against the size of the picture, with the floor of each stage](images/speed-floors.svg)", "",
     ]  # fmt: skip
 
 
@@ -122,6 +121,51 @@ def other_section(ways: Mapping[str, float]) -> list[str]:
     ]  # fmt: skip
 
 
+def folder_section(values: Mapping[str, Any]) -> list[str]:
+    """Say how busy `avse batch` keeps the cores."""
+    return [
+        "## Folders", "",
+        f"`avse batch` on {values['count']} recordings of {values['seconds']:g} s (640 x 360): {values['wall']:.0f} s, "
+        f"start-up included; {values['cores']} cores busy for {values['busy_share']:.0%} of that.", "",
+    ]  # fmt: skip
+
+
+def gain_section(values: Mapping[str, Any]) -> list[str]:
+    """Compare time and MACs with gain in SI-SDR."""
+    gains, lists = values["gains"], [name for name in LISTS if name in values["gains"]]
+    macs = ", ".join(f"`{name}` {each / 1e9:.2f}" for name, each in values["macs"].items())
+    return [
+        "## Time and gain", "",
+        "Time is that above; gains are mean SI-SDR improvements in dB ([television](mixtures.md), "
+        f"[wild](mixtures-wild.md)). GMAC for a second of recording: {macs}.", "",
+        "![Gain against time of each method](images/speed-gain.svg)", "",
+        header(["method", "seconds per second", *(LISTS[name] for name in lists)]), rule(2 + len(lists)),
+        *(
+            row(way, [f"{taken:.4f}", *(gain_cell(gains[name], NAMES[way]) for name in lists)])
+            for way, taken in values["ways"].items() if way in NAMES
+        ),
+        "",
+    ]  # fmt: skip
+
+
+def gain_cell(gains: Mapping[str, float], name: str) -> str:
+    return f"{gains[name]:+.1f}" if name in gains else "-"
+
+
+def earlier_section(values: Mapping[str, Any]) -> list[str]:
+    """Compare with an earlier version, size by size."""
+    sizes = values["sizes"]
+    return [
+        "## Beside an earlier version", "",
+        f"This version and commit {values['commit']}, in turn, in the same minutes: the fastest of {values['repeat']} "
+        "each.", "",
+        header(["", *sizes]), rule(1 + len(sizes)),
+        row("earlier", [f"{each['earlier']:.3f}" for each in sizes.values()]),
+        row("now", [f"{each['now']:.3f}" for each in sizes.values()]),
+        row("ratio", [f"**{each['now'] / each['earlier']:.2f}**" for each in sizes.values()]), "",
+    ]  # fmt: skip
+
+
 def header(cells: list[str]) -> str:
     return row(cells[0], cells[1:])
 
@@ -132,37 +176,3 @@ def rule(count: int) -> str:
 
 def row(name: str, cells: list[str]) -> str:
     return f"| {' | '.join([name, *cells])} |"
-
-
-def plot(found: Found, target: Path) -> None:
-    """Stages by size as stacked bars with the whole as a mark, and time by faces."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "avse"
-    import matplotlib.pyplot as plt
-
-    sizes = {name: values for name, values in found.items() if "stages" in values}
-    faces = {values["num_faces"]: values for values in found.values() if "one" in values}
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained", width_ratios=[3, 2])
-    base = dict.fromkeys(sizes, 0.0)
-    for group, names in GROUPS.items():
-        heights = {size: group_seconds(values, names) for size, values in sizes.items()}
-        left.bar(list(sizes), list(heights.values()), 0.6, bottom=list(base.values()), label=group)
-        base = {size: base[size] + heights[size] for size in sizes}
-    whole = [values["real_time_factor"] for values in sizes.values()]
-    left.plot(list(sizes), whole, "kD", markerfacecolor="white", label="avse enhance")
-    left.set(ylabel="s for a second of recording", title="stages of avse enhance")
-    left.legend(fontsize=8, loc="upper left")
-    for way, label in {"all": "--speaker all", "one": "one followed", "sound": "--no-video"}.items():
-        right.plot(sorted(faces), [faces[count][way] for count in sorted(faces)], "o-", label=label)
-    right.set(xlabel="faces", xticks=sorted(faces), title="number of faces, 640x360")
-    right.set_ylim(bottom=0)
-    right.legend(fontsize=8)
-    figure.savefig(target, metadata={"Date": None})
-    plt.close(figure)
-
-
-def group_seconds(values: Found, names: Sequence[str]) -> float:
-    """Time of several stages, for a second of recording."""
-    return float(sum(stage["seconds_per_second"] for stage in values["stages"] if stage["name"] in names))

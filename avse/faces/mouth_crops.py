@@ -24,10 +24,10 @@ READ_FRAMES = 50
 
 
 class _Block(NamedTuple):
-    """Hold where consecutive crops are: their first frame, their number, and the place of the first in the file."""
+    """Hold where consecutive crops are: their first frame, how many they are, and where the file has them."""
 
     begin: int
-    count: int
+    length: int
     place: int
 
 
@@ -89,7 +89,7 @@ class MouthCrops:
         sums, end = np.zeros((len(visible), self.side, self.side), np.uint16), begin + len(visible)
         for part in [track] if track in self._blocks else track.parts:
             for block in _blocks_between(self._blocks.get(part, []), begin, end):
-                low, high = max(block.begin, begin), min(block.begin + block.count, end)
+                low, high = max(block.begin, begin), min(block.begin + block.length, end)
                 sums[low - begin : high - begin] = self._sums(block, low, high)
         return sums * visible[:, None, None]
 
@@ -111,5 +111,5 @@ def _blocks_between(blocks: Sequence[_Block], begin: int, end: int) -> Iterator[
     for block in itertools.islice(blocks, start, None):
         if block.begin >= end:
             return
-        if block.begin + block.count > begin:
+        if block.begin + block.length > begin:
             yield block

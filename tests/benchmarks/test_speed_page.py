@@ -13,6 +13,7 @@ from avse.progress import Stage
 pytest.importorskip("matplotlib")
 import length
 import speed_page
+import speed_plots
 
 ABOUT = {
     "seconds": 20.0, "repeat": 3, "date": "2026-01-02", "load_before": 0.25, "processor": "Chip", "num_threads": 2,
@@ -28,6 +29,8 @@ def size(real_time_factor: float) -> dict[str, Any]:
     return ABOUT | {
         "stages": [each.as_dict(20.0, 10.0) for each in taken],
         "stages_seconds": 6.0,
+        "floors_seconds": 1.0,
+        "times_floors": 5.0,
         "duration_seconds": 20.0,
         "real_time_factor": real_time_factor,
         "net_times_real_time": 31.4,
@@ -46,7 +49,14 @@ FOUND = {
     "640x360": size(0.5),
     "1 face": faces(1, 0.4, 0.5),
     "3 faces": faces(3, 0.6, 1.0),
-    "others": ABOUT | {"ways": {"avse enhance": 0.5, "RNNoise": 0.05}},
+    "folder": ABOUT | {"count": 20, "wall": 30.0, "cores": 2, "busy_share": 0.92},
+    "others": ABOUT
+    | {
+        "ways": {"avse enhance": 0.5, "RNNoise (pyrnnoise)": 0.05},
+        "gains": {"noise-5db": {"avse": 8.0, "RNNoise": 3.9}},
+        "macs": {"avse": 1.5e9},
+    },
+    "earlier": ABOUT | {"commit": "abc123", "sizes": {"640x360": {"now": 0.3, "earlier": 0.4}}},
 }
 
 
@@ -61,29 +71,37 @@ def test_the_page_says_what_follows_from_the_measurements() -> None:
         "| all stages | 0.300 | 0.300 |",
         "| 1 | 0.400 | - | 0.500 | - | 0.100 |",
         "| 3 | 0.600 | 25% | 1.000 | 50% | 0.100 |",
-        "| RNNoise | 0.0500 | 20.0 | 0.100 |",
+        "| times the sum of floors | **5.00** | **5.00** |",
+        "| RNNoise (pyrnnoise) | 0.0500 | 20.0 | 0.100 |",
+        "| RNNoise (pyrnnoise) | 0.0500 | +3.9 |",
+        "| ratio | **0.75** |",
     ):
         assert f"\n{line}\n" in text
 
 
-@pytest.mark.parametrize("part", ["320x240", "1 face", "others"])
+@pytest.mark.parametrize("part", ["320x240", "1 face", "folder", "others", "earlier"])
 def test_the_page_has_only_the_parts_that_were_measured(part: str) -> None:
     text = speed_page.page({part: FOUND[part]})
-    sections = {"320x240": "## Video resolution", "1 face": "## Number of faces", "others": "## Other tools"}
+    sections = {
+        "320x240": "## Video resolution", "1 face": "## Number of faces", "folder": "## Folders",
+        "others": "## Other tools", "earlier": "## Beside an earlier version",
+    }  # fmt: skip
     assert [name for name, heading in sections.items() if heading in text] == [part]
-    assert "![" not in text
+    assert "images/speed.svg" not in text
 
 
 def test_the_pictures_are_the_same_for_the_same_measurements(tmp_path: Path) -> None:
-    for name in ("a.svg", "b.svg"):
-        speed_page.plot(FOUND, tmp_path / name)
-    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+    for name, plot in speed_plots.PICTURES.items():
+        for folder in ("a", "b"):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            plot(FOUND, tmp_path / folder / name)
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     length.plot([length.Measured(1, 30.0, 40.0, 500.0), length.Measured(60, 1800.0, 2400.0, 510.0)], tmp_path / "c.svg")
     assert (tmp_path / "c.svg").read_text(encoding="utf-8").rstrip().endswith("</svg>")
 
 
 def test_the_stages_of_the_picture_are_all_in_one_group() -> None:
-    grouped = [name for names in speed_page.GROUPS.values() for name in names]
+    grouped = [name for names in speed_plots.GROUPS.values() for name in names]
     assert sorted(grouped) == sorted(Stage)
 
 
@@ -98,3 +116,8 @@ def test_time_against_length_is_compared_with_a_straight_line() -> None:
     assert "| 30 s | 500 MB | 25.0 s | 0.833 s | 0.667 s |" in text
     assert "CPU time is linear in the length: 5.0 s plus 0.500 s per second of recording, within 26%." in text
     assert "Peak memory of the longest recording is +10% compared with the shortest." in text
+
+
+def test_methods_that_are_beaten_in_time_and_gain_are_not_joined() -> None:
+    places = [(0.5, 8.0), (0.1, 4.0), (0.2, 3.0), (0.05, -1.0), (0.5, 2.0)]
+    assert speed_plots.pareto(places) == [(0.05, -1.0), (0.1, 4.0), (0.5, 8.0)]
