@@ -7,6 +7,7 @@ memory and time have limits. Only this module starts ffmpeg.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import io
 import logging
 import os
@@ -45,6 +46,7 @@ CONTAINERS = (
 _MAX_OUTPUT_BYTES = 1 << 22
 """Bytes of ffmpeg's messages that are kept: a broken file can make it print gigabytes."""
 _SIZE = 1 << 16
+_PIPE_BYTES = 1 << 20
 _LAST_WORDS_SECONDS = 10.0
 """How long the end of the messages is waited for after the process has ended."""
 _TO_PRIVATE_USE = {0xDC00 + byte: 0x10FF00 + byte for byte in range(128, 256)}
@@ -182,6 +184,7 @@ def _running(arguments: list[str], limits: Limits) -> Iterator[tuple[subprocess.
     )
     assert process.stdout is not None
     assert process.stderr is not None
+    _widen(process.stdout)
     _bound_memory(process.pid, limits.max_memory_megabytes)
     words = _Drain(process.stderr)
     try:
@@ -192,6 +195,13 @@ def _running(arguments: list[str], limits: Limits) -> Iterator[tuple[subprocess.
         words.read()
         process.stdout.close()
         process.stderr.close()
+
+
+def _widen(pipe: IO[bytes]) -> None:
+    """Let a pipe hold more, so that a large frame passes in few turns; where the system refuses, it works too."""
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -29,6 +29,7 @@ __all__ = [
 ]  # fmt: skip
 
 _BYTES_PER_SAMPLE = 4
+KEPT_AUDIO_BYTES = 1 << 24
 CHANGED_SIZE = r"Reconfiguring filter graph|Changing video frame properties"
 CUT_SHORT = r"partial file|File ended prematurely"
 """What ffmpeg prints about such files."""
@@ -46,7 +47,7 @@ def read_audio(media: Recording, block_seconds: float, sample_rate: int, num_cha
     decoded = (
         _blocks_in_memory(media, block_seconds)
         if isinstance(media, InMemoryRecording)
-        else _decode_audio(media, block_seconds)
+        else _decode_audio_once(media, block_seconds)
     )
     decoded = _within(timed_items(Stage.READ_AUDIO, decoded), media, audio.sample_rate)
     mixed = decoded if num_channels == audio.num_channels else resampling.downmix(decoded)
@@ -143,6 +144,23 @@ def first_video_frame(media: Recording) -> int:
     if media.audio is None or media.video is None:
         return 0
     return max(0, round((media.video.start_seconds - media.audio.start_seconds) * VIDEO_FPS))
+
+
+def _decode_audio_once(media: Recording, block_seconds: float) -> Iterator[np.ndarray]:
+    """Yield the audio in blocks, and keep it where it is short: it is read several times, and ffmpeg starts slowly."""
+    kept, num_bytes = media.kept_audio, 0
+    if kept:
+        yield from resampling.regroup(kept, round(block_seconds * media.sound.sample_rate))
+        return
+    blocks = []
+    for block in _decode_audio(media, block_seconds):
+        num_bytes += block.nbytes
+        blocks.append(block)
+        if num_bytes > KEPT_AUDIO_BYTES:
+            blocks.clear()
+        yield block
+    if num_bytes <= KEPT_AUDIO_BYTES:
+        kept[:] = blocks
 
 
 def _decode_audio(media: Recording, block_seconds: float) -> Iterator[np.ndarray]:

@@ -57,6 +57,7 @@ class Recording:
         audio_problem: why there is no ``audio`` although the file has such a track; likewise ``video_problem``.
         info: all that the file holds.
         notices: what the user should know, filled as the recording is probed, read and written.
+        kept_audio: the decoded audio in blocks (N, C), of a recording that is short and was read to its end.
     """
 
     path: Path
@@ -70,6 +71,7 @@ class Recording:
     video_problem: str = ""
     info: FileInfo = field(default_factory=FileInfo, repr=False, compare=False)
     notices: list[Notice] = field(default_factory=list, repr=False, compare=False)
+    kept_audio: list[np.ndarray] = field(default_factory=list, repr=False, compare=False)
 
     @property
     def sound(self) -> AudioStream:

@@ -236,3 +236,22 @@ def test_small_copy_comes_with_the_frame_from_one_decoding(clip: Path, max_side:
     ):
         np.testing.assert_array_equal(whole, alone)
         np.testing.assert_array_equal(small, alone_small)
+
+
+@pytest.mark.parametrize("limit", [1 << 24, 1000])
+def test_short_audio_is_decoded_once_and_is_the_same_again(
+    clip: Path, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    monkeypatch.setattr(reader, "KEPT_AUDIO_BYTES", limit)
+    recording, starts = reader.probe(clip), []
+    start = reader.stream_output
+    monkeypatch.setattr(reader, "stream_output", lambda *given, **more: starts.append(given) or start(*given, **more))
+    rate, num_channels = recording.sound.sample_rate, recording.sound.num_channels
+    next(reader.read_audio(recording, 0.5, rate, num_channels))  # what is not read to its end is not kept
+    first, again, other = (
+        list(reader.read_audio(recording, seconds, rate, num_channels)) for seconds in (0.5, 0.5, 0.3)
+    )
+    assert len(starts) == (2 if limit > 1000 else 4)
+    assert [len(block) for block in first] == [len(block) for block in again]
+    np.testing.assert_array_equal(np.concatenate(again), np.concatenate(first))
+    np.testing.assert_array_equal(np.concatenate(other), np.concatenate(first))
