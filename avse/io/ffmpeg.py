@@ -184,8 +184,8 @@ def _running(arguments: list[str], limits: Limits) -> Iterator[tuple[subprocess.
     )
     assert process.stdout is not None
     assert process.stderr is not None
-    _widen(process.stdout)
     _bound_memory(process.pid, limits.max_memory_megabytes)
+    _widen(process.stdout)
     words = _Drain(process.stderr)
     try:
         yield process, words
