@@ -20,6 +20,8 @@ from avse.io.stream_info import AUDIO, FileInfo, StreamInfo, parse_info
 LOWEST_RATE, HIGHEST_RATE = 1000, 1_000_000
 """Sample rates in Hz that a recording may have; DXD has 352,800."""
 MOST_CHANNELS = 64
+SMALLEST_SIDE = 8
+"""Pixels, as displayed: less shows no face, and filters that keep the shape of a picture have no size for it."""
 SQUARE_SIZE = "'min(max(trunc(iw*sar),2),16384)':ih"
 """Size with square pixels, as an argument of `scale`."""
 _SQUARE_GREY = {
@@ -50,6 +52,8 @@ def probe(path: str | Path, audio_track: int | None = None, limits: Limits = DEF
     info = parse_info(words)
     limits.check_seconds(path, info.duration_seconds)
     video = _video_stream(picture)
+    too_small = f"its frames have {video.width} x {video.height} pixels only" if video and _is_tiny(video) else ""
+    video = None if too_small else video
     track = choose_audio_track(path, info.of_kind(AUDIO), audio_track)
     sound, sound_words = _first_frame(path, f"a:{track - 1}", limits, acodec="pcm_s16le")
     audio = _audio_stream(path, sound, info, track)
@@ -58,7 +62,7 @@ def probe(path: str | Path, audio_track: int | None = None, limits: Limits = DEF
         tuple(stream.description for stream in info.of_kind(AUDIO)),
         limits.for_pixels(video.width * video.height) if video else limits,
         audio_problem=_problem(sound_words, limits, info.of_kind(AUDIO)) if audio is None else "",
-        video_problem=_problem(words, limits, info.pictures) if video is None else "",
+        video_problem=too_small or (_problem(words, limits, info.pictures) if video is None else ""),
         info=info,
     )  # fmt: skip
     _note_other_tracks(recording)
@@ -146,6 +150,10 @@ def _video_stream(facts: dict[str, Any] | None) -> VideoStream | None:
         return None
     width, height = map(int, facts["dimensions"].split("x"))
     return VideoStream(width, height, facts["start"])
+
+
+def _is_tiny(video: VideoStream) -> bool:
+    return min(video.width, video.height) < SMALLEST_SIDE
 
 
 def _problem(words: str, limits: Limits, tracks: list[StreamInfo]) -> str:

@@ -111,6 +111,8 @@ def attempt(work: Work[Item, Result], item: Item, report: Report) -> Answer:
         return "stop", error
     except AvseError as error:
         return "failed", error
+    except OSError as error:
+        return "failed", LostError(one_line(error), "Check the names, the permissions and the free disk space.")
     except Exception as error:
         if lacks_memory(error):
             return "failed", LostError(f"memory ran out ({one_line(error)})", "Try fewer --jobs, or this one alone.")

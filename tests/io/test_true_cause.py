@@ -169,3 +169,16 @@ def test_a_sound_that_cannot_be_read_is_no_full_disk(tmp_path: Path) -> None:
         audio_files.read_audio_file(broken)
     with pytest.raises(MissingError, match="the disk is full"), stop_when_full(tmp_path):
         raise soundfile.LibsndfileError(2)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (2, 48), (64, 2), (8, 8), (9, 200)])
+def test_picture_of_hardly_any_pixels_costs_no_sound(width: int, height: int, tmp_path: Path) -> None:
+    frames = np.full((5, height, width), 99, np.uint8)
+    path = write_recording(tmp_path / "a.mkv", HUM[:3200], frames, "-c:v", "png", "-c:a", "flac")
+    recording = reader.probe(path)
+    assert len(reader.load_audio(recording)) == 3200
+    if min(width, height) < 8:
+        assert recording.video is None
+        assert "pixels only" in recording.video_problem
+    else:
+        assert len(list(reader.read_frames(recording))) == 5

@@ -19,7 +19,8 @@ from avse.batch.discovery import Item
 from avse.errors import AvseError, MissingError, UsageError
 from avse.parallel import local
 from avse.parallel.local import run_many
-from avse.parallel.tasks import LostError
+from avse.parallel.tasks import LostError, attempt
+from avse.progress import Report
 
 
 def nothing(worker: int, item: Item, stage: str, done: float, total: float) -> None:
@@ -178,3 +179,13 @@ def test_cores_are_counted_where_processes_have_no_affinity(monkeypatch: pytest.
 
 def _words(path: Path) -> list[str]:
     return path.read_text().split() if path.exists() else []
+
+
+def test_what_the_system_refuses_is_no_fault_of_avse() -> None:
+    def refuse(item: int, report: Report) -> None:
+        raise OSError(36, "File name too long", "a" * 300)
+
+    kind, error = attempt(refuse, 1, lambda stage, done, total: None)
+    assert kind == "failed"
+    assert "File name too long" in error.message
+    assert "report" not in error.hint
