@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from avse.errors import UsageError
+
 from .batch import batch
 from .bench import bench
 from .demo import demo
@@ -56,6 +58,10 @@ def main(
     Exit codes: 0 done, 1 an input could not be used, 2 wrong usage, 3 something is missing on this machine,
     130 interrupted.
     """
+    try:
+        os.getcwd()
+    except OSError as error:  # libraries end the process where there is none
+        raise UsageError("The current folder is not there any more.", "Change to another one first: cd") from error
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # torch's threads sleep while they wait: ffmpeg needs the cores
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

@@ -142,3 +142,13 @@ def test_memory_that_runs_out_costs_one_item() -> None:
     assert kind == "failed"
     assert "memory ran out" in error.message
     assert "--jobs" in error.hint
+
+
+def test_current_folder_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    shown = CliRunner().invoke(main.app, ["models"])
+    assert (shown.exit_code, len(shown.stderr.splitlines())) == (2, 2)
+    assert "current folder" in shown.stderr
