@@ -6,6 +6,7 @@
     result = avse.enhance("input.mp4")                            # result.waveform, result.sample_rate
     model = avse.load_model()
     clean = model.enhance(waveform, sample_rate, frames, fps)     # arrays or tensors
+    stream = avse.StreamEnhancer(sample_rate, fps)                # live: stream.push(audio, frames), stream.flush()
 
 Importing ``avse`` is quick: torch is loaded on first use.
 """
@@ -22,12 +23,14 @@ if TYPE_CHECKING:
     from avse.enhancement.enhancer import Enhancer, load_model
     from avse.enhancement.pipeline import enhance
     from avse.enhancement.result import Result
+    from avse.enhancement.stream_enhancer import StreamEnhancer
 
-__all__ = ["Enhancer", "Result", "__version__", "enhance", "enhance_all", "load_model"]
+__all__ = ["Enhancer", "Result", "StreamEnhancer", "__version__", "enhance", "enhance_all", "load_model"]
 
 _HOME_OF = {
     "Enhancer": "avse.enhancement.enhancer",
     "Result": "avse.enhancement.result",
+    "StreamEnhancer": "avse.enhancement.stream_enhancer",
     "enhance": "avse.enhancement.pipeline",
     "enhance_all": "avse.enhancement.all_speakers",
     "load_model": "avse.enhancement.enhancer",

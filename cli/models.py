@@ -16,18 +16,20 @@ from .tables import write_table
 models = App(
     name="models",
     cls=TyperGroup,
-    help="List, show, verify, convert, average, prune and export models.",
+    help="List, show, verify, convert, average, prune, export and push models.",
     rich_markup_mode=None,
 )
 
 Number = TypeVar("Number", int, float)
 
-Name = Annotated[str, typer.Argument(help="Model name or .safetensors checkpoint.", autocompletion=complete_model)]
+Name = Annotated[
+    str, typer.Argument(help="Model name, .safetensors checkpoint, or hf://OWNER/NAME.", autocompletion=complete_model)
+]
 
 
 @models.callback(invoke_without_command=True)
 def default(ctx: typer.Context, as_json: Json = False) -> None:
-    """List, show, verify, convert, average, prune and export models. Without a command: list."""
+    """List, show, verify, convert, average, prune, export and push models. Without a command: list."""
     if ctx.invoked_subcommand is None:
         list_models(as_json)
 
@@ -47,10 +49,10 @@ def list_models(as_json: Json = False) -> None:
         typer.echo(jsonl.to_json({name: _facts(header) for name, header in headers.items()}))
         return
     rows = [
-        (name, f"{h.num_bytes / 1e6:.1f} MB", f"{h.num_parameters / 1e6:.1f} M", h.fusion, h.scores)
+        (name, f"{h.num_bytes / 1e6:.1f} MB", f"{h.num_parameters / 1e6:.1f} M", h.fusion, pretrained.scores(name))
         for name, h in headers.items()
     ]
-    write_table(rows, ("name", "size", "parameters", "fusion", "gain on validation speakers"))
+    write_table(rows, ("name", "size", "parameters", "fusion", "gain"))
 
 
 @models.command()
@@ -68,8 +70,9 @@ def show(name: Name, as_json: Json = False) -> None:
     header = read_metadata(path)
     if as_json:
         typer.echo(jsonl.to_json(_facts(header)))
-    elif path.with_suffix(".md").is_file():
-        typer.echo(pretrained.card(name))
+        return
+    if (card := pretrained.card_path(path)).is_file():
+        typer.echo(card.read_text(encoding="utf-8"))
     else:
         write_table([(key, jsonl.to_text(value)) for key, value in header.about.items()])
 
@@ -230,3 +233,31 @@ def export(
     export_onnx(load_model(name, "cpu"), output)
     if not quiet:
         typer.echo(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
+
+
+@models.command()
+def push(
+    name: Name,
+    target: Annotated[str, typer.Argument(metavar="hf://OWNER/NAME", help="Where to, on the Hugging Face Hub.")],
+    public: Annotated[bool, typer.Option("--public", help="Let everyone see a new repository.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Check everything without uploading.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Upload a model and its card to the Hugging Face Hub. A new repository is private.
+
+    The card is the Markdown file beside the weights: mine.md for mine.safetensors. Log in first: hf auth login.
+
+    Example: avse models push mine.safetensors hf://me/mine
+    avse enhance input.mp4 -o clean.wav --model hf://me/mine
+    """
+    from avse.errors import UsageError
+    from avse.weights import hub, pretrained
+
+    hub.parse_hub_name(target)
+    path = pretrained.verify(name)
+    card = pretrained.card_path(path)
+    if not card.is_file():
+        raise UsageError(f"There is no card {card}.", "Write what it was trained on, its licence and its weaknesses.")
+    address = "nothing was uploaded" if dry_run else hub.push(path, card, target, public)
+    if not quiet:
+        typer.echo(f"{_sized(path)} -> {address}")

@@ -25,20 +25,34 @@ def sliding_windows(blocks: Iterable[np.ndarray], total: int, size: int, step: i
         held = [window[step:]]
 
 
+class CrossFade:
+    """Join windows (N, C) that share ``overlap`` rows with the next: the two fade linearly into each other."""
+
+    def __init__(self, overlap: int) -> None:
+        self._overlap = overlap
+        self._rise = ((np.arange(overlap, dtype=np.float32) + 0.5) / max(overlap, 1))[:, None]
+        self._tail: np.ndarray | None = None
+
+    def push(self, piece: np.ndarray) -> np.ndarray:
+        """Add the next window; return the rows that are final."""
+        overlap, tail = self._overlap, self._tail
+        if tail is not None:
+            joined = tail * (1 - self._rise) + piece[:overlap] * self._rise
+            piece = np.concatenate([joined, piece[overlap:]])
+        final = len(piece) - overlap if len(piece) > overlap else len(piece)
+        self._tail = piece[final:] if final < len(piece) else None
+        return piece[:final]
+
+    def flush(self) -> np.ndarray | None:
+        """Return the rows that are left, if any."""
+        return self._tail
+
+
 def crossfade(pieces: Iterable[np.ndarray], overlap: int) -> Iterator[np.ndarray]:
     """Join windows (N, C) that share ``overlap`` rows with the next: the two fade linearly into each other."""
-    tail: np.ndarray | None = None
-    rise = ((np.arange(overlap, dtype=np.float32) + 0.5) / max(overlap, 1))[:, None]
-    for piece in pieces:
-        if tail is not None:
-            piece = np.concatenate([tail * (1 - rise) + piece[:overlap] * rise, piece[overlap:]])
-            tail = None
-        if len(piece) <= overlap:
-            yield piece
-            continue
-        yield piece[: len(piece) - overlap]
-        tail = piece[len(piece) - overlap :]
-    if tail is not None:
+    join = CrossFade(overlap)
+    yield from map(join.push, pieces)
+    if (tail := join.flush()) is not None:
         yield tail
 
 

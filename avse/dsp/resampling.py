@@ -6,6 +6,7 @@ Legend: `C` channels, `N` samples.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 import numpy as np
 import soxr
@@ -16,18 +17,50 @@ LOW_FREQUENCY_CHANNEL = 3
 """The channel of 5.1 and 7.1 that carries no speech."""
 
 
+class Resampler:
+    """Resample a stream block by block, without delay between input and output; nothing where the rates are equal."""
+
+    def __init__(self, from_hz: int, to_hz: int, num_channels: int) -> None:
+        self._num_channels = num_channels
+        self._stream = None
+        if from_hz != to_hz:
+            self._stream = soxr.ResampleStream(from_hz, to_hz, num_channels, dtype="float32")
+
+    def push(self, block: np.ndarray, is_last: bool = False) -> np.ndarray:
+        """Add a block (N, C); return what can be computed by now."""
+        if self._stream is None:
+            return block
+        rows = self._stream.resample_chunk(np.ascontiguousarray(block, np.float32), last=is_last)
+        return rows.reshape(-1, self._num_channels)
+
+    def flush(self) -> np.ndarray:
+        """Return the rest."""
+        return self.push(np.zeros((0, self._num_channels), np.float32), is_last=True)
+
+
+@lru_cache
+def resampling_delay(from_hz: int, to_hz: int) -> float:
+    """Measure how many seconds of audio a `Resampler` holds back at most; 0 where the rates are equal."""
+    if from_hz == to_hz:
+        return 0.0
+    resampler, size, num_out, delay = Resampler(from_hz, to_hz, 1), max(from_hz // 200, 1), 0, 0.0
+    for num_in in range(size, 4 * from_hz, size):
+        num_out += len(resampler.push(np.zeros((size, 1), np.float32)))
+        delay = max(delay, num_in / from_hz - num_out / to_hz)
+    return delay + size / from_hz
+
+
 def resample(blocks: Iterable[np.ndarray], from_hz: int, to_hz: int) -> Iterator[np.ndarray]:
     """Resample blocks without delay; yield them unchanged where the rates are equal."""
     if from_hz == to_hz:
         yield from blocks
         return
-    stream, num_channels = None, 1
+    resampler = None
     for block in blocks:
-        num_channels = block.shape[1]
-        stream = stream or soxr.ResampleStream(from_hz, to_hz, num_channels, dtype="float32")
-        yield _as_block(stream.resample_chunk(np.ascontiguousarray(block, np.float32)), num_channels)
-    if stream:
-        yield _as_block(stream.resample_chunk(np.zeros((0, num_channels), np.float32), last=True), num_channels)
+        resampler = resampler or Resampler(from_hz, to_hz, block.shape[1])
+        yield resampler.push(block)
+    if resampler:
+        yield resampler.flush()
 
 
 def downmix(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
@@ -71,7 +104,3 @@ def trim_to_length(blocks: Iterable[np.ndarray], num_samples: int) -> Iterator[n
         missing -= len(block[:missing])
     if missing:
         yield np.zeros((missing, num_channels), np.float32)
-
-
-def _as_block(samples: np.ndarray, num_channels: int) -> np.ndarray:
-    return samples.reshape(-1, num_channels)

@@ -39,8 +39,9 @@ class AudioArray:
         stacked = np.stack(results)
         stacked = stacked.swapaxes(1, 2) if self.channels == "first" else stacked
         is_tensor = isinstance(self.given, Tensor)
-        shape = tuple(self.given.shape) if is_tensor else np.shape(self.given)
-        stacked = (stacked if self.has_batch else stacked[0]).reshape(shape)
+        num_dimensions = self.given.ndim if is_tensor else np.ndim(self.given)
+        stacked = stacked if self.has_batch else stacked[0]
+        stacked = stacked[:, 0] if num_dimensions == 1 else stacked
         if is_tensor and self.given.is_floating_point():
             return torch.from_numpy(stacked).to(self.given)
         dtype = _plain_array(self.given).dtype
@@ -76,7 +77,7 @@ def as_recording(
     samples: np.ndarray, sample_rate: Any, frames: Any = None, fps: Any = None, colour: Colour = "rgb"
 ) -> reader.InMemoryRecording:
     """Return float audio (N, C) and video frames as a recording. UsageError where they cannot be one."""
-    rate = _sample_rate(sample_rate)
+    rate = check_sample_rate(sample_rate)
     samples = samples[:, None] if samples.ndim == 1 else samples
     video, pixels, order = None, np.zeros((0, 2, 2), np.uint8), np.zeros(0, int)
     if frames is not None:
@@ -132,7 +133,8 @@ def _to_integers(floats: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
     return np.clip(np.rint(floats.astype(np.float64) * full), -full, full - 1).astype(dtype)
 
 
-def _sample_rate(sample_rate: Any) -> int:
+def check_sample_rate(sample_rate: Any) -> int:
+    """Return a sample rate as a whole number of Hz. UsageError for anything that is none."""
     try:
         rate = operator.index(int(sample_rate) if sample_rate == int(sample_rate) else sample_rate)
     except (TypeError, ValueError) as error:

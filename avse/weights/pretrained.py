@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from importlib.resources import as_file, files
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from avse.errors import InputError, MissingError, UsageError
 from avse.installation import restore_hint
+from avse.weights import hub
 from avse.weights.metadata import read_metadata, sha256
 
 if TYPE_CHECKING:
@@ -29,10 +31,15 @@ def names() -> list[str]:
 
 
 def find(name: str | Path) -> Path:
-    """Return the path of a shipped net by its name, or of a checkpoint file by its path. UsageError for any other."""
+    """Return the path of a shipped net by its name, of a checkpoint file by its path, or of ``hf://OWNER/NAME``.
+
+    Only the last is fetched. UsageError for any other name.
+    """
     if not isinstance(name, str | Path):
         raise UsageError(f"{str(name)[:80]!r} is no name of a model.", f"There are: {_known()}.")
     name = str(name)
+    if hub.is_hub_name(name):
+        return hub.fetch(name)
     if name.endswith(".safetensors"):
         if not Path(name).is_file():
             raise UsageError(f"There is no checkpoint {name}.", f"Check the path, or name a model: {_known()}.")
@@ -40,15 +47,33 @@ def find(name: str | Path) -> Path:
     for path in _shipped():
         if path.stem == name:
             return path
-    raise UsageError(f"There is no model called {name!r}.", f"There are: {_known()}; or give a .safetensors file.")
+    hint = f"There are: {_known()}; or give a .safetensors file, or hf://OWNER/NAME."
+    raise UsageError(f"There is no model called {name!r}.", hint)
 
 
 def card(name: str) -> str:
-    """Read the card of a shipped model, as Markdown. UsageError for an unknown name, or a model without a card."""
-    path = find(name).with_suffix(".md")
+    """Read the card of a model, as Markdown. UsageError for an unknown name, or a model without a card."""
+    path = card_path(find(name))
     if not path.is_file():
         raise UsageError(f"There is no card {path}.", f"What the file says of itself: avse models show {name} --json")
     return path.read_text(encoding="utf-8")
+
+
+def card_path(weights: Path) -> Path:
+    """Return where the card of a weights file is: beside it, with its name or, as on the Hub, README.md."""
+    own = weights.with_suffix(".md")
+    return weights.with_name(hub.CARD) if weights.name == hub.WEIGHTS and not own.is_file() else own
+
+
+def scores(name: str) -> str:
+    """Return the gain of a model in a few words, from its file or else from the row "gain" of its card; or nothing."""
+    path = find(name)
+    said = read_metadata(path).scores
+    own = card_path(path)
+    if said or not own.is_file():
+        return said
+    row = re.search(r"^\| gain \| (.+?) \|$", own.read_text(encoding="utf-8"), re.MULTILINE)
+    return row[1] if row else ""
 
 
 def verify(name: str) -> Path:

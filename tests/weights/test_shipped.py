@@ -149,3 +149,8 @@ def test_what_really_ships_is_small_and_whole() -> None:
     assert sum(path.stat().st_size for path in paths) < 20e6
     assert all(path.with_suffix(".md").is_file() for path in paths)
     assert pretrained.DEFAULT in pretrained.names()
+
+
+@pytest.mark.parametrize("name", pretrained.names())
+def test_model_says_what_it_gains(name: str) -> None:
+    assert "dB" in pretrained.scores(name)

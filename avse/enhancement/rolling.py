@@ -1,0 +1,136 @@
+"""Enhance a stream of audio and mouth crops as they come, in windows that reach back as far as the plan says.
+
+Legend: `C` channels, `N M` samples, `K` video frames.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from avse.config import SAMPLE_RATE, SAMPLES_PER_FRAME, VIDEO_FPS
+from avse.dsp.overlap_add import CrossFade
+from avse.dsp.resampling import Resampler, downmix
+from avse.dsp.rolling import RollingPlan, RowBuffer, Window
+from avse.enhancement.masking import apply_mask, compute_mask, half_hop_ensemble, processing_rate
+from avse.enhancement.validation import check_samples
+from avse.enhancement.visual_reliability import VisualReliability, guard_mask
+from avse.faces.mouth_roi import CROP_SIZE
+from avse.models.net import SpeechNet
+
+
+def blank(num_frames: int) -> np.ndarray:
+    """Return crops (K, 88, 88) of a mouth that is not visible."""
+    return np.zeros((num_frames, CROP_SIZE, CROP_SIZE), np.uint8)
+
+
+NO_CROPS = blank(0)
+
+
+class RollingEnhancer:
+    """Enhance one voice of a stream; what comes out does not depend on the sizes of the blocks that go in."""
+
+    def __init__(
+        self,
+        net: SpeechNet,
+        sample_rate: int,
+        num_channels: int,
+        plan: RollingPlan,
+        uses_video: bool,
+        level: float | None = None,
+        strength: float = 1.0,
+    ) -> None:
+        """Prepare for a stream.
+
+        Args:
+            net: the network.
+            sample_rate: of the audio, in Hz.
+            num_channels: of the audio.
+            plan: which windows the network sees.
+            uses_video: whether crops come; otherwise no mouth counts as visible, and no window waits for them.
+            level: RMS of the audio at 16 kHz; None takes that of what has come so far.
+            strength: as in `avse.enhancement.pipeline.enhance`.
+        """
+        self.sample_rate, self.num_channels, self.plan, self.uses_video = sample_rate, num_channels, plan, uses_video
+        self._net, self._level, self._strength = net, level, strength
+        self._rate = processing_rate(sample_rate, net.config.hop)
+        self._to_mono = Resampler(sample_rate, SAMPLE_RATE, 1)
+        self._to_full = Resampler(sample_rate, self._rate, num_channels)
+        self._back = Resampler(self._rate, sample_rate, num_channels)
+        self._join = CrossFade(plan.overlap * self._per_frame)
+        self._mono, self._full, self._crops = RowBuffer(), RowBuffer(), RowBuffer()
+        self._window = 0
+        self._num_in = self._num_out = self._measured = 0
+        self._energy = self._peak = 0.0
+
+    @property
+    def _per_frame(self) -> int:
+        return self._rate // VIDEO_FPS
+
+    def push(self, audio: np.ndarray, crops: np.ndarray = NO_CROPS) -> np.ndarray:
+        """Add audio (N, C) and mouth crops (K, 88, 88), not necessarily of the same time; return audio (M, C)."""
+        self._num_in += len(audio)
+        self._peak = max(self._peak, float(np.abs(audio).max(initial=0.0)))
+        (mono,) = downmix([audio])
+        self._add(self._to_mono.push(mono), self._to_full.push(audio), crops)
+        return self._checked(self._ready(None))
+
+    def flush(self) -> np.ndarray:
+        """End the stream; return the rest (M, C). Crops that never came count as not visible."""
+        self._add(self._to_mono.flush(), self._to_full.flush(), NO_CROPS)
+        num_frames = -(-self._num_in * VIDEO_FPS // self.sample_rate)
+        if num_frames == 0:
+            return np.zeros((0, self.num_channels), np.float32)
+        self._crops.push(blank(max(num_frames - self._crops.stop, 0)))
+        self._mono.pad(num_frames * SAMPLES_PER_FRAME)
+        self._full.pad(num_frames * self._per_frame)
+        blocks = [self._ready(num_frames)]
+        if (tail := self._join.flush()) is not None:
+            blocks.append(self._back.push(tail))
+        blocks.append(self._back.flush())
+        return self._checked(np.concatenate(blocks)[: self._num_in - self._num_out])
+
+    def _add(self, mono: np.ndarray, full: np.ndarray, crops: np.ndarray) -> None:
+        for buffer, rows in ((self._mono, mono), (self._full, full), (self._crops, crops)):
+            buffer.push(rows)
+
+    def _ready(self, num_frames: int | None) -> np.ndarray:
+        """Return what the windows that are complete put out; all windows once the number of frames is known."""
+        blocks = [np.zeros((0, self.num_channels), np.float32)]
+        while (place := self.plan.place(self._window, num_frames)) is not None and self._has(place.stop):
+            blocks.append(self._back.push(self._join.push(self._enhance(place))))
+            self._window += 1
+        return np.concatenate(blocks)
+
+    def _has(self, stop: int) -> bool:
+        """Tell whether everything up to a frame is there."""
+        if self.uses_video and self._crops.stop < stop:
+            return False
+        return self._mono.stop >= stop * SAMPLES_PER_FRAME and self._full.stop >= stop * self._per_frame
+
+    def _enhance(self, place: Window) -> np.ndarray:
+        """Run the network on one window; return what it puts out, at the rate of processing."""
+        start, stop = place.start, place.stop
+        mono = self._mono.take(start * SAMPLES_PER_FRAME, stop * SAMPLES_PER_FRAME)
+        full = self._full.take(start * self._per_frame, stop * self._per_frame)
+        crops = self._crops.take(start, stop) if self.uses_video else blank(stop - start)
+        level = self._measure(mono[:, 0], place)
+        grids = half_hop_ensemble(mono[:, 0], self._net.config.hop)
+        mask = compute_mask(self._net, grids, crops, level)
+        if self._net.lips is not None:
+            mask = guard_mask(self._net, grids, crops, level, mask, VisualReliability())
+        enhanced = apply_mask(full, 1 + self._strength * (mask - 1), self._per_frame, self._net.config.hop)
+        return enhanced[(place.keep - start) * self._per_frame : (place.keep_stop - start) * self._per_frame]
+
+    def _measure(self, mono: np.ndarray, place: Window) -> float:
+        """Return the RMS of all audio up to the end of a window, or the level that is known."""
+        new = mono[max(self._measured - place.start * SAMPLES_PER_FRAME, 0) :]
+        self._energy += float(np.square(new, dtype=np.float64).sum())
+        self._measured = place.stop * SAMPLES_PER_FRAME
+        return math.sqrt(self._energy / self._measured) if self._level is None else self._level
+
+    def _checked(self, block: np.ndarray) -> np.ndarray:
+        check_samples(block, self._peak)
+        self._num_out += len(block)
+        return block

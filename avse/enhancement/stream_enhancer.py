@@ -1,0 +1,182 @@
+"""Enhance live audio and video: push what has come, get back what is ready.
+
+Legend: `C` channels, `N M` samples, `V` video frames, `H W` pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from avse.config import SAMPLE_RATE, VIDEO_FPS
+from avse.dsp.resampling import resampling_delay
+from avse.dsp.rolling import RollingPlan
+from avse.enhancement.arguments import check_number
+from avse.enhancement.masking import processing_rate
+from avse.enhancement.rolling import NO_CROPS, RollingEnhancer
+from avse.enhancement.validation import check_strength
+from avse.errors import UsageError
+from avse.faces.live_mouth import CHOICES, Choice, LiveMouth
+from avse.faces.tracking import DETECT_EVERY
+from avse.io.arrays import AudioArray, Channels, check_sample_rate, read_audio_array
+from avse.io.frames import Colour, check_fps, stack_frames
+from avse.weights.checkpoint import Checkpoint
+from avse.weights.pretrained import for_audio_only, load_model
+
+OVERLAP_FRAMES = 2
+
+
+class StreamEnhancer:
+    """Enhance the voice of one person in a live stream.
+
+    A network run covers the last ``window_seconds``; one starts every ``step_seconds`` and puts out the part that ended
+    ``lookahead_seconds`` before. So audio comes back after ``step + lookahead + 0.08`` seconds at most
+    (`latency_samples`), plus the time of computation. The level is that of all audio so far.
+    """
+
+    def __init__(
+        self,
+        sample_rate: int,
+        fps: float | None = None,
+        *,
+        model: str | Path | Checkpoint = "avse",
+        device: str = "auto",
+        speaker: Choice = "largest",
+        window_seconds: float = 4.0,
+        step_seconds: float = 0.4,
+        lookahead_seconds: float = 0.2,
+        level: float | None = None,
+        strength: float = 1.0,
+        channels: Channels = "auto",
+        colour: Colour = "rgb",
+    ) -> None:
+        """Prepare for a stream.
+
+        Args:
+            sample_rate: of the audio, in Hz.
+            fps: frames per second of the video, any rate; None uses the audio alone.
+            model: name of a shipped model, path of a checkpoint, or a model already loaded.
+            device: auto, cpu or cuda.
+            speaker: which face is followed: "largest", "left" or "right" where it first appears.
+            window_seconds: how much a network run covers. More is better and costs more time of computation.
+            step_seconds: time between network runs, a multiple of 0.2. Less lowers the latency and costs more time.
+            lookahead_seconds: how much later audio and video the network knows.
+            level: RMS of the audio at 16 kHz where it is known; None measures it on the way.
+            strength: as in `avse.enhance`.
+            channels: where the channels of blocks are, as in `avse.Enhancer.enhance`.
+            colour: order of the colours, "rgb" or "bgr" (OpenCV).
+
+        Raises:
+            UsageError: a rate or an option cannot be used.
+        """
+        check_strength(strength)
+        if level is not None:
+            check_number(level, "level")
+        if speaker not in CHOICES:
+            raise UsageError(f"A stream cannot follow the speaker {speaker!r}.", f"Use one of: {', '.join(CHOICES)}.")
+        self.sample_rate = check_sample_rate(sample_rate)
+        self.plan = _make_plan(window_seconds, step_seconds, lookahead_seconds)
+        checkpoint = model if isinstance(model, Checkpoint) else load_model(model, device)
+        checkpoint.check_process()
+        self._checkpoint = checkpoint if fps is not None else for_audio_only(checkpoint)
+        self._fps = None if fps is None else check_fps(fps)
+        self._level, self._strength, self._channels, self._colour = level, strength, channels, colour
+        uses_video = fps is not None and checkpoint.net.lips is not None
+        self._mouth = LiveMouth(speaker, self.plan.latency - 1) if uses_video else None
+        self._num_frames, self._frame_shape = 0, None
+        self._rolling: RollingEnhancer | None = None
+        self._form: AudioArray | None = None
+        self._has_ended = False
+
+    @property
+    def latency_samples(self) -> int:
+        """Return how many samples `push` holds back at most, where the video comes no later than the audio."""
+        own = processing_rate(self.sample_rate, self._checkpoint.net.config.hop)
+        to_net = max(resampling_delay(self.sample_rate, SAMPLE_RATE), resampling_delay(self.sample_rate, own))
+        seconds = self.plan.latency / VIDEO_FPS + to_net + resampling_delay(own, self.sample_rate)
+        return math.ceil(seconds * self.sample_rate)
+
+    def push(self, audio: Any, frames: Any = None) -> Any:
+        """Add audio and video frames; return the audio that is ready, in order and without gaps.
+
+        Args:
+            audio: (N,), (N, C) or (C, N), of any length, 0 too; types as in `avse.Enhancer.enhance`.
+            frames: the frames (V, H, W) or (V, H, W, 3) that came since the last call, as an array or a list; None for
+                none. The first frame of all is shown when the audio begins. Audio waits for its frames.
+
+        Returns:
+            Audio (M,), (M, C) or (C, M), of the type and form of ``audio``; M may be 0.
+
+        Raises:
+            UsageError: the form cannot be used, or changes within the stream. InputError: the result is not finite.
+        """
+        if self._has_ended:
+            raise UsageError("This stream has ended.", "Make a new StreamEnhancer for the next one.")
+        given = read_audio_array(audio, self._form.channels if self._form else self._channels)
+        if given.has_batch:
+            raise UsageError("A stream takes no batch.", "Make a StreamEnhancer for each item.")
+        (samples,) = given.samples
+        rolling = self._rolling = self._rolling or self._begin(samples.shape[1])
+        if samples.shape[1] != rolling.num_channels:
+            raise UsageError(
+                f"A block has {samples.shape[1]} channels; the first had {rolling.num_channels}.",
+                "Give every block with the same channels.",
+            )
+        self._form = given
+        return given.like_given([rolling.push(samples, self._crops(frames))])
+
+    def flush(self) -> Any:
+        """End the stream; return the rest. In all, as many samples come out as went in."""
+        self._has_ended = True
+        if self._rolling is None or self._form is None:
+            return np.zeros(0, np.float32)
+        waiting = NO_CROPS if self._mouth is None else self._mouth.flush()
+        ready = self._rolling.push(np.zeros((0, self._rolling.num_channels), np.float32), waiting)
+        return self._form.like_given([np.concatenate([ready, self._rolling.flush()])])
+
+    def _begin(self, num_channels: int) -> RollingEnhancer:
+        net, uses_video = self._checkpoint.net, self._mouth is not None
+        return RollingEnhancer(net, self.sample_rate, num_channels, self.plan, uses_video, self._level, self._strength)
+
+    def _crops(self, frames: Any) -> np.ndarray:
+        """Return the mouth crops that are ready."""
+        if self._mouth is None:
+            if frames is not None and self._fps is None:
+                raise UsageError("There are frames, but no frame rate.", "Give fps, the frames per second, such as 25.")
+            return NO_CROPS
+        crops = [NO_CROPS]
+        for frame in [] if frames is None else stack_frames(frames, self._colour):
+            self._frame_shape = self._frame_shape or frame.shape
+            if frame.shape != self._frame_shape:
+                raise UsageError(f"A frame has the shape {frame.shape}.", f"The first had {self._frame_shape}.")
+            for _ in range(self._times_shown()):
+                crops.append(self._mouth.push(frame))
+        return np.concatenate(crops)
+
+    def _times_shown(self) -> int:
+        """Return for how many 25ths of a second the next frame is shown, as `avse.io.frames.shown_frames` says."""
+        assert self._fps is not None
+        now, then = (int(np.floor((self._num_frames + k) * VIDEO_FPS / self._fps + 0.5)) for k in (0, 1))
+        self._num_frames += 1
+        return then - now
+
+
+def _make_plan(window_seconds: float, step_seconds: float, lookahead_seconds: float) -> RollingPlan:
+    """Return the windows for lengths in seconds. UsageError for lengths that do not go together."""
+    for name, seconds in (("window", window_seconds), ("step", step_seconds), ("lookahead", lookahead_seconds)):
+        check_number(seconds, f"{name}_seconds")
+    window, step, lookahead = (round(VIDEO_FPS * value) for value in (window_seconds, step_seconds, lookahead_seconds))
+    plan = RollingPlan(window, step, OVERLAP_FRAMES, lookahead)
+    if step < DETECT_EVERY or step % DETECT_EVERY or lookahead < 0:
+        raise UsageError(
+            f"A step of {step_seconds} s and a lookahead of {lookahead_seconds} s cannot be used.",
+            "Give a step that is a multiple of 0.2, and a lookahead of 0 or more.",
+        )
+    if window < plan.latency:
+        raise UsageError(
+            f"A window of {window_seconds} s is too short.", f"Give at least {plan.latency / VIDEO_FPS:g} s."
+        )
+    return plan

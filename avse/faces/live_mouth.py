@@ -1,0 +1,170 @@
+"""Follow one face in a stream of frames and crop its mouth, from what has come so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from avse.faces import descriptor
+from avse.faces.detection import DETECT_SIDE, Detector
+from avse.faces.freeze_detection import changed_pixels, is_frozen
+from avse.faces.mouth_roi import CROP_SIZE, crop_mouth, mouth_pose
+from avse.faces.reidentification import ABSENCE_FRAMES, ANYWHERE, ONLY_FACE
+from avse.faces.shot_detection import ShotDetector
+from avse.faces.tracking import DETECT_EVERY, MAX_DESCRIPTORS, MAX_GAP_FRAMES, Face, FaceTracker, Track
+
+Choice = Literal["largest", "left", "right"]
+CHOICES = ("largest", "left", "right")
+HISTORY = 16
+"""Detections of a face that are kept: 3 s, more than the smoothing of its pose reaches back."""
+SETTLED_DETECTIONS = 5
+"""Until a face was detected so often, another one may be chosen in its place."""
+
+
+@dataclass
+class _Target:
+    """Hold the face that is followed, what it looks like, and when it was last detected."""
+
+    track: Track
+    descriptors: list[np.ndarray] = field(default_factory=list)
+    seen_at: int = 0
+
+
+class LiveMouth:
+    """Crop the mouth of one face from frames as they come; no memory grows with their number.
+
+    The face is chosen by its place when it first appears. After a cut or a gap it is recognised by its descriptors;
+    another one is chosen when it was not detected for 10 s.
+    """
+
+    def __init__(
+        self, choice: Choice = "largest", phase: int = 0, detect: Callable[[np.ndarray], list[Face]] | None = None
+    ) -> None:
+        """Prepare for a stream.
+
+        Args:
+            choice: which face is followed.
+            phase: faces are detected in the frames ``phase``, ``phase + 5`` and so on, in the first, and after cuts.
+            detect: finds the faces of a grey frame; None loads `avse.faces.detection.Detector`.
+        """
+        self._choice, self._phase, self._detect = choice, phase % DETECT_EVERY, detect or Detector(num_threads=1)
+        self._tracker, self._is_cut = FaceTracker(), ShotDetector()
+        self._target: _Target | None = None
+        self._pending: list[np.ndarray] = []
+        self._before: np.ndarray | None = None
+        self._index = -1
+
+    def push(self, frame: np.ndarray) -> np.ndarray:
+        """Add a frame, grey (H, W) or RGB (H, W, 3) uint8; return the crops (K, 88, 88) that are ready.
+
+        A frame is cropped when the next detection tells where its face is: 4 frames later at most.
+        """
+        grey = np.asarray(Image.fromarray(frame).convert("L"))
+        small = _shrink(grey)
+        ready = [_NOTHING]
+        self._index += 1
+        begins = self._is_cut(small)
+        if begins:
+            ready.append(self.flush())
+            self._tracker.cut(self._index)
+        self._pending.append(grey)
+        if begins or self._index == 0 or self._index % DETECT_EVERY == self._phase:
+            self._look(small, np.array(grey.shape[::-1]) / small.shape[::-1])
+            ready.append(self.flush())
+        return np.concatenate(ready)
+
+    def flush(self) -> np.ndarray:
+        """Return the crops (K, 88, 88) of all frames that wait; black where the mouth is not visible."""
+        frames, self._pending = self._pending, []
+        first = self._index + 1 - len(frames)
+        if not frames or self._target is None:
+            return np.zeros((len(frames), CROP_SIZE, CROP_SIZE), np.uint8)
+        track = self._target.track
+        base = min(first, track.frames[0])
+        shifted = Track([index - base for index in track.frames], track.faces, [cut - base for cut in self._cuts(base)])
+        pose = mouth_pose(shifted, self._index + 1 - base)
+        return np.stack([
+            crop_mouth(frame, pose.centre[k], float(pose.side[k]), float(pose.angle[k]))
+            if pose.visible[k] else np.zeros((CROP_SIZE, CROP_SIZE), np.uint8)
+            for k, frame in enumerate(frames, first - base)
+        ])  # fmt: skip
+
+    def _cuts(self, base: int) -> list[int]:
+        return [cut for cut in self._tracker.cuts if cut > base]
+
+    def _look(self, small: np.ndarray, scale: np.ndarray) -> None:
+        """Detect the faces of the present frame, link them, and see which one is followed."""
+        changed, self._before = changed_pixels(self._before, small), small
+        faces = [
+            Face(face.box * np.tile(scale, 2), face.landmarks * scale, face.score, is_frozen(face, changed))
+            for face in self._detect(small)
+        ]
+        self._tracker.add(self._index, faces)
+        self._choose(small, scale)
+        self._forget()
+
+    def _choose(self, small: np.ndarray, scale: np.ndarray) -> None:
+        """Choose the face to follow among those that are detected now."""
+        shown = [track for track in self._tracker.tracks if track.frames[-1] == self._index]
+        target = self._target
+        if target is not None and target.track in shown and len(target.track.frames) >= SETTLED_DETECTIONS:
+            target.seen_at = self._index
+            if len(target.descriptors) < MAX_DESCRIPTORS:
+                target.descriptors.append(_describe(small, target.track, scale))
+            return
+        if not shown or (target is not None and self._is_waiting(target)):
+            return
+        known = target.descriptors if target is not None and self._index - target.seen_at < ABSENCE_FRAMES else []
+        found = _most_alike(shown, known, small, scale) if known else _by_place(shown, self._choice)
+        if found is not None:
+            self._target = _Target(found, known, self._index)
+
+    def _is_waiting(self, target: _Target) -> bool:
+        """Tell whether the settled face may come back at its place: no cut, and a gap of no more than a second."""
+        last, cuts = target.track.frames[-1], self._tracker.cuts
+        is_settled = len(target.track.frames) >= SETTLED_DETECTIONS
+        return is_settled and self._index - last <= MAX_GAP_FRAMES and not (cuts and cuts[-1] > last)
+
+    def _forget(self) -> None:
+        """Drop what is too old to matter."""
+        old, tracker = self._index - ABSENCE_FRAMES, self._tracker
+        tracker.cuts[:] = [cut for cut in tracker.cuts if cut > old]
+        tracker.tracks = [track for track in tracker.tracks if track.frames[-1] > self._index - 2 * MAX_GAP_FRAMES]
+        for track in tracker.tracks:
+            del track.frames[:-HISTORY], track.faces[:-HISTORY]
+
+
+_NOTHING = np.zeros((0, CROP_SIZE, CROP_SIZE), np.uint8)
+
+
+def _shrink(grey: np.ndarray) -> np.ndarray:
+    """Return a frame with a longer side of at most 480 pixels, as faces are detected in."""
+    height, width = grey.shape
+    scale = DETECT_SIDE / max(height, width)
+    if scale >= 1:
+        return grey
+    size = max(int(scale * width), 2), max(int(scale * height), 2)
+    return np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BOX))
+
+
+def _by_place(tracks: list[Track], choice: Choice) -> Track:
+    """Return the face that is the largest so far, or furthest to one side."""
+    if choice == "largest":
+        return max(tracks, key=lambda track: track.area)
+    side = {track.faces[-1].box[[0, 2]].mean(): track for track in tracks}
+    return side[min(side) if choice == "left" else max(side)]
+
+
+def _describe(small: np.ndarray, track: Track, scale: np.ndarray) -> np.ndarray:
+    return descriptor.describe_face(small, track.faces[-1].landmarks / scale)
+
+
+def _most_alike(tracks: list[Track], known: list[np.ndarray], small: np.ndarray, scale: np.ndarray) -> Track | None:
+    """Return the face that is clearly the known one, if any is."""
+    likeness = [float((np.stack(known) @ _describe(small, track, scale)).max()) for track in tracks]
+    best = int(np.argmax(likeness))
+    return tracks[best] if likeness[best] >= (ONLY_FACE if len(tracks) == 1 else ANYWHERE) else None
