@@ -13,25 +13,39 @@ from avse.faces import descriptor
 from avse.faces.detection import DETECT_SIDE, Detector
 from avse.faces.freeze_detection import changed_pixels, is_frozen
 from avse.faces.mouth_roi import CROP_SIZE, crop_mouth, mouth_pose
-from avse.faces.reidentification import ABSENCE_FRAMES, ANYWHERE, ONLY_FACE
+from avse.faces.reidentification import ABSENCE_FRAMES, ANYWHERE, ONLY_FACE, SAME_PLACE
 from avse.faces.shot_detection import ShotDetector
-from avse.faces.tracking import DETECT_EVERY, MAX_DESCRIPTORS, MAX_GAP_FRAMES, Face, FaceTracker, Track
+from avse.faces.tracking import (
+    DETECT_EVERY,
+    MAX_DESCRIPTORS,
+    MAX_GAP_FRAMES,
+    MIN_OVERLAP,
+    Face,
+    FaceTracker,
+    Track,
+    box_iou,
+)
 
 Choice = Literal["largest", "left", "right"]
 CHOICES = ("largest", "left", "right")
 HISTORY = 16
 """Detections of a face that are kept: 3 s, more than the smoothing of its pose reaches back."""
-SETTLED_DETECTIONS = 5
-"""Until a face was detected so often, another one may be chosen in its place."""
+KNOWN_DETECTIONS = 5
 
 
 @dataclass
 class _Target:
-    """Hold the face that is followed, what it looks like, and when it was last detected."""
+    """Hold the face that is followed, what it looks like, when it was last detected, and how often."""
 
     track: Track
     descriptors: list[np.ndarray] = field(default_factory=list)
     seen_at: int = 0
+    num_seen: int = 0
+
+    @property
+    def is_known(self) -> bool:
+        """Tell whether it was detected so often that no other face is chosen in its place."""
+        return self.num_seen >= KNOWN_DETECTIONS
 
 
 class LiveMouth:
@@ -111,23 +125,30 @@ class LiveMouth:
         """Choose the face to follow among those that are detected now."""
         shown = [track for track in self._tracker.tracks if track.frames[-1] == self._index]
         target = self._target
-        if target is not None and target.track in shown and len(target.track.frames) >= SETTLED_DETECTIONS:
-            target.seen_at = self._index
-            if len(target.descriptors) < MAX_DESCRIPTORS:
-                target.descriptors.append(_describe(small, target.track, scale))
-            return
-        if not shown or (target is not None and self._is_waiting(target)):
-            return
-        known = target.descriptors if target is not None and self._index - target.seen_at < ABSENCE_FRAMES else []
-        found = _most_alike(shown, known, small, scale) if known else _by_place(shown, self._choice)
+        is_shown = target is not None and any(track is target.track for track in shown)
+        if target is not None and (self._is_waiting(target) or (is_shown and target.is_known)):
+            found = target.track if is_shown else None
+        elif target is not None and target.is_known and self._index - target.seen_at < ABSENCE_FRAMES:
+            found = _most_alike(shown, target, small, scale)
+        else:
+            self._target = None if target is None or target.is_known else target
+            found = _by_place(shown, self._choice)
         if found is not None:
-            self._target = _Target(found, known, self._index)
+            self._follow(found, small, scale)
+
+    def _follow(self, track: Track, small: np.ndarray, scale: np.ndarray) -> None:
+        """Follow a track from now on, and note what its face looks like."""
+        target = self._target
+        if target is None or (target.track is not track and not target.is_known):
+            target = self._target = _Target(track)
+        target.track, target.seen_at, target.num_seen = track, self._index, target.num_seen + 1
+        if len(target.descriptors) < MAX_DESCRIPTORS:
+            target.descriptors.append(_describe(small, track, scale))
 
     def _is_waiting(self, target: _Target) -> bool:
-        """Tell whether the settled face may come back at its place: no cut, and a gap of no more than a second."""
+        """Tell whether a known face may come back at its place: no cut, and a gap of no more than a second."""
         last, cuts = target.track.frames[-1], self._tracker.cuts
-        is_settled = len(target.track.frames) >= SETTLED_DETECTIONS
-        return is_settled and self._index - last <= MAX_GAP_FRAMES and not (cuts and cuts[-1] > last)
+        return target.is_known and self._index - last <= MAX_GAP_FRAMES and not (cuts and cuts[-1] > last)
 
     def _forget(self) -> None:
         """Drop what is too old to matter."""
@@ -151,8 +172,10 @@ def _shrink(grey: np.ndarray) -> np.ndarray:
     return np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BOX))
 
 
-def _by_place(tracks: list[Track], choice: Choice) -> Track:
+def _by_place(tracks: list[Track], choice: Choice) -> Track | None:
     """Return the face that is the largest so far, or furthest to one side."""
+    if not tracks:
+        return None
     if choice == "largest":
         return max(tracks, key=lambda track: track.area)
     side = {track.faces[-1].box[[0, 2]].mean(): track for track in tracks}
@@ -163,8 +186,14 @@ def _describe(small: np.ndarray, track: Track, scale: np.ndarray) -> np.ndarray:
     return descriptor.describe_face(small, track.faces[-1].landmarks / scale)
 
 
-def _most_alike(tracks: list[Track], known: list[np.ndarray], small: np.ndarray, scale: np.ndarray) -> Track | None:
-    """Return the face that is clearly the known one, if any is."""
-    likeness = [float((np.stack(known) @ _describe(small, track, scale)).max()) for track in tracks]
+def _most_alike(tracks: list[Track], target: _Target, small: np.ndarray, scale: np.ndarray) -> Track | None:
+    """Return the face that is clearly the known one, if any is: less will do where it was last, or for an only face."""
+    if not tracks:
+        return None
+    known, place = np.stack(target.descriptors), target.track.faces[-1].box
+    likeness = [float((known @ _describe(small, track, scale)).max()) for track in tracks]
     best = int(np.argmax(likeness))
-    return tracks[best] if likeness[best] >= (ONLY_FACE if len(tracks) == 1 else ANYWHERE) else None
+    needed = ONLY_FACE if len(tracks) == 1 else ANYWHERE
+    if box_iou(place, tracks[best].faces[-1].box) >= MIN_OVERLAP:
+        needed = SAME_PLACE
+    return tracks[best] if likeness[best] >= needed else None

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from avse.errors import AvseError, MissingError, UsageError, printable
+from avse.installation import install_hint
 
 PREFIX = "hf://"
 WEIGHTS, CARD = "model.safetensors", "README.md"
@@ -78,11 +79,8 @@ def _import_hub() -> Any:
         import huggingface_hub
         import huggingface_hub.errors
     except ImportError as error:
-        raise MissingError("The Hugging Face Hub needs a package: huggingface_hub.", _INSTALL) from error
+        raise MissingError("The Hugging Face Hub needs the package huggingface_hub.", install_hint("hub")) from error
     return huggingface_hub
-
-
-_INSTALL = "Type: pip install 'avse[hub]'"
 
 
 def _silent_bar() -> Any:

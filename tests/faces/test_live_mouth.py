@@ -82,6 +82,16 @@ def test_nobody_seen_is_black_and_the_face_is_taken_up_again_after_a_gap() -> No
     assert visible[45:].all()
 
 
+def test_same_face_is_followed_after_a_cut_away(clip: Path, detector: Detector) -> None:
+    frames = list(reader.read_frames(reader.probe(clip)))
+    away = [np.random.default_rng(k).integers(0, 255, frames[0].shape).astype(np.uint8) for k in range(15)]
+    mouth = LiveMouth(detect=detector)
+    shown = np.concatenate([*map(mouth.push, [*frames, *away, *frames]), mouth.flush()]).any(axis=(1, 2))
+    assert shown[: len(frames)].all()
+    assert not shown[len(frames) : len(frames) + 15].any()
+    assert shown[len(frames) + 15 :].all()
+
+
 def test_memory_does_not_grow() -> None:
     scene = Scene()
     mouth = LiveMouth(detect=scene.detect)
