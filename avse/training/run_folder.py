@@ -14,6 +14,7 @@ from torch import Tensor
 from avse.config import ModelConfig, from_mapping
 from avse.errors import MissingError, UsageError
 from avse.io import atomic
+from avse.io.disk import stop_when_full
 from avse.models.net import SpeechNet
 from avse.training.config import TrainConfig
 from avse.training.run_state import read_state, refusing_damage
@@ -59,9 +60,9 @@ def find_state(run: Path, fixed: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def write_state(run: Path, state: Mapping[str, Any]) -> None:
-    """Write the state of a run; the former one stays until the new one is complete."""
-    with atomic.atomic_path(run / STATE) as partial:
-        torch.save(dict(state), partial)
+    """Write the state of a run; the former one stays until the new one is complete. MissingError for a full disk."""
+    with stop_when_full(run / STATE), atomic.atomic_path(run / STATE) as partial, partial.open("wb") as file:
+        torch.save(dict(state), file)  # to a name, it would not say why it fails
 
 
 def load_matching(net: SpeechNet, state: Mapping[str, Tensor], parts: Sequence[str] = ()) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from odd_values import json_values
 from small_world import stirred, tiny
 
-from avse.errors import UsageError
+from avse.errors import MissingError, UsageError
+from avse.training.run_folder import STATE, write_state
 from avse.training.run_state import check_moments, read_state
 
 
@@ -88,3 +90,17 @@ def test_any_bytes_are_refused(tmp_path: Path, data: bytes) -> None:
 def test_moments_of_another_shape_are_refused() -> None:
     with pytest.raises(ValueError, match="has the shape"):
         check_moments({torch.zeros(3): {"step": torch.tensor(1.0), "exp_avg": torch.zeros(4)}})
+
+
+def test_full_disk_stops_a_run_and_keeps_its_former_state(tmp_path: Path) -> None:
+    write_state(tmp_path, {"step": 1})
+    former = (tmp_path / STATE).read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+    try:
+        with pytest.raises(MissingError, match=rf"{STATE} cannot be written: File too large"):
+            write_state(tmp_path, {"net": torch.zeros(100_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (tmp_path / STATE).read_bytes() == former
+    assert [path.name for path in tmp_path.iterdir()] == [STATE]
