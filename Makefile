@@ -49,11 +49,13 @@ docs: setup ## build the documentation into site/ (Python 3.11 or 3.12)
 	$(BIN)/python -c "import material, mkdocstrings" || $(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-pictures: setup ## make the pictures and sounds of docs/examples.md anew, with the model that ships
+pictures: setup ## make the pictures of README and docs/examples.md anew (needs chromium)
 	MPLBACKEND=agg $(BIN)/python benchmarks/picture.py samples/talker-with-noise.mp4 \
 		samples/talker-with-noise.reference.wav -o docs/images/before-after.png --sounds docs/examples/noise
 	MPLBACKEND=agg $(BIN)/python benchmarks/picture.py samples/talker-with-second-talker.mp4 \
 		samples/talker-with-second-talker.reference.wav -o docs/images/second-talker.png --sounds docs/examples/second-talker
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[browser,ui]'
+	$(BIN)/python benchmarks/ui_picture.py samples/talker-with-second-talker.mp4 -o docs/images/ui.png
 
 check-wheel: setup ## build wheel and sdist; run the installed wheel outside the repository
 	tests/check_wheel.sh $(BIN)/python

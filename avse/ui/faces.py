@@ -46,7 +46,7 @@ def picture_faces(pipeline: Pipeline) -> FacePicture | None:
     if not scene.tracks:
         return None
     index = most_crowded_frame(scene.tracks)
-    frame = next(islice(reader.read_frames(pipeline.recording), index, None), None)
+    frame = next(islice(reader.read_colour_frames(pipeline.recording), index, None), None)
     cards = [
         FaceCard(
             k + 1, describe(scene.facts(k, pipeline.stats.num_frames)), _thumbnail(pipeline, track),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +79,10 @@ class Page:
         self.blocks.unload(self.leave)
         ready = self.blocks.load(self.arrive, None, self.session, **quick)
         if self.recording:
-            ready.then(self.wait, self.session, opened, **quick).then(self.open_given, self.session, opened, **queued)
-        self.upload.upload(self.wait, self.session, opened, **quick).then(
+            ready.then(self.wait_to_open, self.session, opened, **quick).then(
+                self.open_given, self.session, opened, **queued
+            )
+        self.upload.upload(self.wait_to_open, self.session, opened, **quick).then(
             self.open_upload, [self.session, self.upload], opened, **queued
         )
         self.upload.clear(self.forget, self.session, opened, **quick)
@@ -110,6 +112,10 @@ class Page:
             self.result: gr.update(visible=False), self.progress: render.note("Waiting in the queue."),
         }  # fmt: skip
 
+    def wait_to_open(self, session: Session) -> Updates:
+        """Prepare the page for a new recording."""
+        return self.wait(session) | {self.people: gr.update(visible=False)}
+
     def forget(self, session: Session) -> Updates:
         """Show no recording."""
         session.cancel()
@@ -130,10 +136,8 @@ class Page:
             kept = session.keep_upload(path) if is_upload else path
             return faces.picture_faces(session.open(kept, report))
 
-        found: Work[faces.FacePicture | None] = Work(work)
-        yield {self.people: gr.update(visible=False)}
-        if (yield from self._follow(found)):
-            yield self._show_recording(session, found.outcome)
+        hidden = {self.people: gr.update(visible=False)}
+        yield from self._follow(Work(work), hidden, lambda picture: self._show_recording(session, picture))
 
     def _show_recording(self, session: Session, picture: faces.FacePicture | None) -> Updates:
         assert session.analysis is not None
@@ -157,25 +161,33 @@ class Page:
         def work(report: Report) -> str:
             return _player(session, speaker_of(session, chosen), report)
 
-        done: Work[str] = Work(work)
-        if (yield from self._follow(done)):
-            yield {self.player: done.outcome, self.result: gr.update(visible=True), self.download: ""}
-        yield {self.start: gr.update(visible=True)}
+        again = {self.start: gr.update(visible=True)}
+        yield from self._follow(Work(work), again, self._show_player)
 
-    def _follow(self, work: Work[Any]) -> Generator[Updates, None, bool]:
-        """Show the progress of work to its end, or why it failed; return whether it was done."""
-        status = ""
+    def _show_player(self, player: str) -> Updates:
+        return {self.player: player, self.result: gr.update(visible=True), self.download: ""}
+
+    def _follow(self, work: Work[Any], end: Updates, show: Callable[[Any], Updates]) -> Iterator[Updates]:
+        """Show the progress of work to its end, and then, in one update, what came of it, or why it failed.
+
+        The browser can lose an update that another one follows at once, so that the end must not be two of them.
+
+        Args:
+            end: the other changes at the end, whether the work fails or not.
+            show: what to show of its outcome.
+        """
         try:
             for state in work.follow():
                 yield {self.progress: render.progress(state)}
+            found = {self.status: ""} | show(work.outcome)
         except AvseError as error:
-            status = render.failure(error)
+            found = {self.status: render.failure(error)}
         except CancelledError:
-            status = render.note(CANCELLED)
+            found = {self.status: render.note(CANCELLED)}
         except OSError as error:
-            status = render.failure(InputError(one_line(error), "Check names, permissions and free disk space."))
-        yield {self.progress: "", self.stop: gr.update(visible=False), self.status: status}
-        return not status
+            message = InputError(one_line(error), "Check names, permissions and free disk space.")
+            found = {self.status: render.failure(message)}
+        yield {self.progress: "", self.stop: gr.update(visible=False)} | end | found
 
     def make_file(self, session: Session, suffix: str, strength: float, loudness: float) -> str:
         """Write the file to download, and link to it."""
