@@ -75,6 +75,7 @@ def enhance_all(
     check_suffix(suffix)
     check_recording(source)
     check_output_folder(folder, force)
+    earlier = _face_files(folder)
     check_background(source, None, removed, force)
     checkpoint = model if isinstance(model, Checkpoint) else load_model(str(model), device)
     opened = open_video(source, audio_track, limits, folder / f"face-1{suffix}", settings)
@@ -101,9 +102,9 @@ def enhance_all(
     }
     jsonl.write_json(folder / FACES_JSON, summary)
     kept = {FACES_JSON, *(name for face in facts for name in (face["sound"], face["thumbnail"]))}
-    for path in _face_files(folder):
+    for path in earlier:
         if path.name not in kept:
-            path.unlink()
+            path.unlink(missing_ok=True)
     return summary
 
 

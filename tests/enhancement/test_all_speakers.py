@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from avse.enhancement.all_speakers import check_output_folder
+from avse.enhancement.all_speakers import check_output_folder, enhance_all
 from avse.enhancement.pipeline import Options, Pipeline
 from avse.io.arrays import as_recording
 from avse.weights.checkpoint import load_checkpoint
@@ -61,3 +61,13 @@ def test_what_a_killed_run_left_in_the_folder_is_removed(tmp_path: Path) -> None
         (tmp_path / name).touch()
     check_output_folder(tmp_path, force=False)
     assert sorted(os.listdir(tmp_path)) == [".talk.0a1b2c3d.part.wav", "notes.txt"]
+
+
+def test_a_file_that_appears_meanwhile_is_not_removed(clip: Path, tiny_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "face-7.wav").touch()
+
+    def appear(stage: str, done: float, total: float) -> None:
+        (tmp_path / "face-9.wav").touch()
+
+    enhance_all(clip, tmp_path, model=tiny_model, force=True, on_progress=appear)
+    assert sorted(os.listdir(tmp_path)) == ["face-1.png", "face-1.wav", "face-9.wav", "faces.json"]
