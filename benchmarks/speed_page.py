@@ -64,7 +64,7 @@ def size_section(sizes: Found) -> list[str]:
         row("start-up", [f"{values['start']['avse_seconds']:.1f} s" for values in every]),
         row("start-up without torch", [f"{values['start']['beyond_torch_seconds']:.1f} s" for values in every]),
         "",
-        "The stages are timed inside `avse enhance`; the audio is decoded more than once. In parentheses the floor: "
+        "The stages are timed inside `avse enhance`. In parentheses the floor: "
         "for networks their multiply-accumulates at the speed of a float32 matrix product "
         f"({rates} GMAC/s), for decoding `ffmpeg -f null` once.", "",
         header(["stage", *sizes]), rule(1 + len(sizes)),
