@@ -209,7 +209,7 @@ def _lips_that_tell(observe):  # type: ignore[no-untyped-def]
     def told(net: torch.nn.Module, heard: np.ndarray, mouths: np.ndarray) -> np.ndarray:
         facts = observe(net, heard, mouths)
         num_faces = mouths.shape[1]
-        dark = -mouths[:, :, 38:60, 30:58].astype(np.float32).mean((2, 3))
+        dark = -mouths[:, :, 19:30, 15:29].astype(np.float32).mean((2, 3))
         facts[:, : num_faces * 20] = np.repeat(dark, 20, axis=1)
         return np.asarray(facts)
 
