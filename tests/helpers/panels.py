@@ -38,7 +38,7 @@ def make_lips_readable(monkeypatch: pytest.MonkeyPatch) -> None:
 def _readable(observe: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
     def observed(net: object, mono: np.ndarray, mouths: np.ndarray) -> np.ndarray:
         facts = observe(net, mono, mouths)
-        dark = -mouths[:, :, 38:60, 30:58].astype(np.float32).mean((2, 3))
+        dark = -mouths[:, :, 19:30, 15:29].astype(np.float32).mean((2, 3))
         facts[:, : mouths.shape[1] * 20] = np.repeat(dark, 20, axis=1)
         return np.asarray(facts)
 
