@@ -1,7 +1,7 @@
 """How fast `avse enhance` is: stage by stage in pictures of several sizes, with 1 to 4 faces, in a folder, beside other
 tools, and beside an earlier version.
 
-    python benchmarks/speed.py --output docs/speed.md
+    OMP_WAIT_POLICY=passive python benchmarks/speed.py --output docs/speed.md
     python benchmarks/speed.py --output docs/speed.md --earlier ../earlier
     python benchmarks/speed.py --parts 640x360 others --quick
 

@@ -25,7 +25,8 @@ def page(found: Found) -> str:
     lines += [*gain_section(found["others"])] if "others" in found else []
     lines += [*earlier_section(found["earlier"])] if "earlier" in found else []
     lines += [
-        "## Reproduce", "", "```sh", "python benchmarks/speed.py --output docs/speed.md", "```", "",
+        "## Reproduce", "", "Threads wait as they do under the command line, which sets the variable itself.", "",
+        "```sh", "OMP_WAIT_POLICY=passive python benchmarks/speed.py --output docs/speed.md", "```", "",
         "To measure a recording on your machine, run `avse bench RECORDING`.",
     ]  # fmt: skip
     return "\n".join(lines) + "\n"
