@@ -145,9 +145,9 @@ def _facts(result: Mapping[str, Any], before: Path, after: Path) -> list[tuple[s
     if model := result.get("model"):
         facts.append(("model", str(model)))
     if rate := result.get("sample_rate"):
-        facts.append(("sound", f"{result.get('num_channels', 1)} x {rate} Hz"))
+        facts.append(("audio", f"{result.get('num_channels', 1)} x {rate} Hz"))
     if "num_faces" in result:
-        facts.append(("faces in the picture", str(result["num_faces"])))
+        facts.append(("faces in the video", str(result["num_faces"])))
     if factor := result.get("real_time_factor"):
         facts.append(("seconds of work for a second of recording", number(factor, 2)))
     return facts

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+PATIENCE_SECONDS = 120
+"""Python takes its time to end on a busy machine, with all that torch and Gradio load."""
 PROGRAM = """
 import os, sys
 log = open(os.environ["ASKED"], "a", buffering=1)
@@ -82,5 +84,5 @@ def serving(place: Path, *arguments: object, port: int = 0) -> Iterator[Running]
             yield Running(process.stdout.readline().decode().split(" ")[0], process, folder, words, log)
         finally:
             process.send_signal(2)
-            process.wait(30)
+            process.wait(PATIENCE_SECONDS)
             wait_until_empty(folder)

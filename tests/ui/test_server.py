@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import pytest
 from typer.testing import CliRunner
-from ui_server import free_port, serving
+from ui_server import PATIENCE_SECONDS, free_port, serving
 
 from avse.errors import MissingError, UsageError
 from avse.installation import install_hint
@@ -45,7 +45,7 @@ def test_page_is_served_on_this_machine_alone_and_names_no_other(tiny_model: Pat
         assert [path.name.startswith("avse-ui-") for path in running.folder.iterdir()] == [True]
         assert set(running.asked()) <= {"127.0.0.1", "localhost", "::1"}
         running.process.send_signal(signal.SIGTERM)
-        assert running.process.wait(30) == 143
+        assert running.process.wait(PATIENCE_SECONDS) == 143
     assert list(running.folder.iterdir()) == []
     assert running.errors() == "avse: interrupted; nothing was left half-written.\n"
 

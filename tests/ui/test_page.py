@@ -1,0 +1,72 @@
+"""What the page shows of work, in which order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from avse.progress import silent
+from avse.ui.session import Session, Studio
+from avse.weights.checkpoint import load_checkpoint
+
+pytestmark = pytest.mark.skipif(find_spec("gradio") is None, reason="gradio is not installed")
+
+
+@pytest.fixture
+def page(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A page made inside an event loop: outside of one Gradio makes several, and closes none."""
+    monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
+
+    async def make() -> Any:
+        from avse.ui.page import Page
+
+        return Page(Studio(load_checkpoint(tiny_model), tmp_path))
+
+    return asyncio.run(make())
+
+
+@pytest.fixture
+def session(page: Any) -> Iterator[Session]:
+    session = Session(page.studio)
+    yield session
+    session.close()
+
+
+def names(page: Any, update: dict[Any, Any]) -> set[str]:
+    return {name for name, part in vars(page).items() if any(part is key for key in update)}
+
+
+def test_all_that_came_of_work_is_the_last_update(page: Any, session: Session, clip: Path) -> None:
+    """A browser can lose an update that another one follows at once."""
+    *shown, last = page.open_upload(session, str(clip))
+    assert {"people", "pictures", "choice", "start", "stop", "progress", "status"} <= names(page, last)
+    assert all(names(page, update) == {"progress"} for update in shown)
+    *shown, last = page.enhance(session, [1])
+    assert names(page, last) == {"player", "result", "download", "start", "stop", "progress", "status"}
+    assert all(names(page, update) == {"progress"} for update in shown)
+    assert "avse-player" in last[page.player]
+
+
+def test_failure_is_the_last_update_and_the_work_can_be_repeated(page: Any, session: Session, clip: Path) -> None:
+    session.open(clip, silent)
+    *_, last = page.enhance(session, [])
+    assert "No face is chosen." in last[page.status]
+    assert names(page, last) == {"start", "stop", "progress", "status"}
+    session.cancel()
+    *_, last = page.enhance(session, [1])
+    assert "Cancelled; nothing was kept." in last[page.status]
+
+
+def test_broken_recording_shows_no_faces(page: Any, session: Session, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    *_, last = page.open_upload(session, str(broken))
+    assert "not a recording" in last[page.status]
+    assert names(page, last) == {"people", "stop", "progress", "status"}
+    assert last[page.people]["visible"] is False
