@@ -87,7 +87,7 @@ def _silent_bar() -> Any:
     """Return a progress bar that shows nothing: the library never prints."""
     from tqdm import tqdm
 
-    class Silent(tqdm):  # type: ignore[type-arg]
+    class Silent(tqdm):
         def __init__(self, *given: Any, **options: Any) -> None:
             options.pop("name", None)
             super().__init__(*given, **options | {"disable": True})
