@@ -19,6 +19,9 @@ def prepare(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", "-n", help="Count the recordings without preparing them.")
     ] = False,
+    shards: Annotated[
+        bool, typer.Option("--shards", help="One tar file for each speaker, instead of one file for each clip.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Prepare recordings for training: extract mouth crops and audio.
@@ -26,7 +29,7 @@ def prepare(
     Each recording becomes a small file that loads without ffmpeg. The first folder level is the speaker; VoxCeleb2's
     dev/mp4 is found. Recordings that cannot be used are listed in bad.csv. Run the same command again to resume.
 
-    Example: avse prepare voxceleb2/ -o cache/faces
+    Example: avse prepare voxceleb2/ -o cache/faces --shards
     avse prepare LibriSpeech/train-clean-100/ -o cache/voices
     """
     from avse.data import corpus, prepared_clips
@@ -36,11 +39,11 @@ def prepare(
     tell_passed_over(data, found.passed_over, quiet)
     total = len(pairs)
     if dry_run:
-        typer.echo(f"{total} recordings; {sum(target.exists() for _, target in pairs)} of them already prepared")
+        typer.echo(f"{total} recordings; {len(prepared_clips.find_prepared(pairs))} of them already prepared")
         return
     done = bad = 0
     with progress(quiet) as show:
-        for outcome in prepared_clips.prepare(data, output, jobs):
+        for outcome in prepared_clips.prepare(data, output, jobs, shards):
             done += 1
             bad += bool(outcome.problem)
             show("preparing", done, total)

@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from avse.config import SAMPLES_PER_FRAME
+from avse.data import shards
 from avse.data.corpus import sources
 from avse.errors import InputError, MissingError, UsageError, one_line, printable
 from avse.faces import detection, face_tracker, mouth_roi
@@ -46,7 +48,7 @@ class Outcome:
 def load_clip(path: Path) -> Clip:
     """Read one prepared clip. UsageError, which names the file, for one that is damaged."""
     try:
-        with path.open("rb") as file, np.load(file) as stored:
+        with shards.open_clip(path) as file, np.load(file) as stored:
             sound, crops = stored["sound"], stored.get("lips")
     except Exception as error:  # of zipfile, zlib, numpy: whatever stands in it
         raise _damaged(path, one_line(error)) from error
@@ -64,11 +66,13 @@ def _damaged(path: Path, reason: str) -> UsageError:
     return UsageError(f"{path} is damaged: {printable(reason)[:150]}.", "Remove it, and run avse prepare again.")
 
 
-def find_clips(cache: Path) -> dict[str, list[Path]]:
-    """Find prepared clips by speaker, in a fixed order."""
-    clips: dict[str, list[Path]] = {}
+def find_clips(cache: Path) -> dict[str, Sequence[Path]]:
+    """Find prepared clips by speaker, in a fixed order: files of their own, and those in shards."""
+    files: dict[str, list[Path]] = {}
     for path in sorted(cache.glob("*/[!.]*.npz")):
-        clips.setdefault(path.parent.name, []).append(path)
+        files.setdefault(path.parent.name, []).append(path)
+    packed = {path.stem: shards.Shard(path) for path in sorted(cache.glob(f"[!.]*{shards.SUFFIX}")) if path.is_file()}
+    clips = {name: _both(packed.get(name), files.get(name)) for name in sorted({*files, *packed})}
     if not clips and not cache.is_dir():
         raise missing(cache, "folder", "Prepare recordings first: avse prepare DATA -o CACHE")
     if not clips:
@@ -76,8 +80,24 @@ def find_clips(cache: Path) -> dict[str, list[Path]]:
     return clips
 
 
-def prepare(tree: Path, cache: Path, num_jobs: int | None = None) -> Iterator[Outcome]:
+def _both(packed: Sequence[Path] | None, files: list[Path] | None) -> Sequence[Path]:
+    return [*packed, *files] if packed and files else packed or files or []
+
+
+def find_prepared(pairs: Sequence[tuple[Path, Path]]) -> set[Path]:
+    """Return those targets of ``pairs`` that are there, as files or in shards."""
+    packed = {folder: shards.names_in(_shard_of(folder)) for folder in {target.parent for _, target in pairs}}
+    return {target for _, target in pairs if target.name in packed[target.parent] or target.exists()}
+
+
+def _shard_of(folder: Path) -> Path:
+    return folder.with_name(folder.name + shards.SUFFIX)
+
+
+def prepare(tree: Path, cache: Path, num_jobs: int | None = None, into_shards: bool = False) -> Iterator[Outcome]:
     """Prepare all recordings of a tree in parallel; what is already there is kept. Bad ones are listed in bad.csv.
+
+    With ``into_shards`` the clips of each speaker end in one file, as soon as all of them have ended.
 
     Raises MissingError where going on makes no sense: no ffmpeg, no space.
     """
@@ -86,17 +106,28 @@ def prepare(tree: Path, cache: Path, num_jobs: int | None = None) -> Iterator[Ou
         for _, target in pairs:
             folders.check_inside(target.parent, cache)
         atomic.sweep_tree(cache)
-        for source, target in pairs:
-            if target.exists():
-                yield Outcome(source, "")
-        todo = [(source, target) for source, target in pairs if not target.exists()]
+        there, left = find_prepared(pairs), Counter(target.parent for _, target in pairs)
         bad = []
-        for ended in local.run_many(_Preparer, todo, local.count(num_jobs)):
-            outcome = Outcome(ended.item[0], ended.error.message if ended.error else "")
+        for outcome, target in _outcomes(pairs, there, num_jobs):
             if outcome.problem:
                 bad.append((str(outcome.source), outcome.problem))
+            left[target.parent] -= 1
+            if into_shards and left[target.parent] == 0:
+                shards.pack(target.parent)
             yield outcome
         csv_files.write_csv(cache / "bad.csv", [("source", "problem"), *sorted(bad)], raw_names=True)
+
+
+def _outcomes(
+    pairs: Sequence[tuple[Path, Path]], there: set[Path], num_jobs: int | None
+) -> Iterator[tuple[Outcome, Path]]:
+    """Yield what is there already, then what is prepared now, each with its target."""
+    for source, target in pairs:
+        if target in there:
+            yield Outcome(source, ""), target
+    todo = [(source, target) for source, target in pairs if target not in there]
+    for ended in local.run_many(_Preparer, todo, local.count(num_jobs)):
+        yield Outcome(ended.item[0], ended.error.message if ended.error else ""), ended.item[1]
 
 
 def prepare_clip(path: Path, detect: detection.Detector) -> dict[str, Any]:

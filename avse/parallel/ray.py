@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Generic
 
-from avse.errors import MissingError
+from avse.errors import MissingError, one_line
 from avse.installation import install_hint
 from avse.parallel.tasks import Answer, Item, Job, OnProgress, Outcomes, Result, Task, Todo, Work, attempt, start
 from avse.progress import silent
@@ -35,9 +35,9 @@ def connected(address: str = "auto") -> Iterator[None]:
         return
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except Exception as error:  # Ray raises that class itself, too
         raise MissingError(
-            f"There is no Ray cluster at {address}: {str(error).splitlines()[0]}",
+            f"There is no Ray cluster at {address}: {one_line(error)[:200]}",
             "Start one: ray start --head. Where it asks for a token, set RAY_AUTH_MODE=token here as well. "
             "For this machine alone, leave --engine out.",
         ) from error
@@ -159,10 +159,17 @@ def _answer(ready: Any) -> Answer:
         answer: Answer = ray.get(ready)
         return answer
     except ray.exceptions.RayTaskError as error:  # nothing of ours raises there: the machine lacks avse, or this one
-        reason = str(error).strip().splitlines()[-1]
-        return "stop", MissingError(f"A worker cannot work: {reason}", "Install the same avse on every machine.")
+        return "stop", worker_error(str(error).strip().splitlines()[-1])
     except ray.exceptions.RayError as error:
-        return "died", str(error).splitlines()[0]
+        return "died", one_line(error)[:200]
+
+
+def worker_error(reason: str) -> MissingError:
+    """Return the error of a worker that cannot run this avse: another one is installed there, or hides it."""
+    hint = "Install the same avse on every machine."
+    if "avse" in reason:
+        hint += " A folder called avse in the current one hides an editable installation: start elsewhere."
+    return MissingError(f"A worker cannot work: {reason}", hint)
 
 
 def _kill(worker: _Worker[Any]) -> None:

@@ -50,7 +50,7 @@ class TrainingData:
         """Return the same data without SMIL's examples."""
         return replace(self, audio_only=None)
 
-    def talkers(self, validation: bool) -> dict[str, list[Path]]:
+    def talkers(self, validation: bool) -> dict[str, Sequence[Path]]:
         """Return the clips of talking faces to train or to validate on; UsageError for unknown validation speakers."""
         talkers = find_clips(self.faces)
         if missing := sorted(set(self.validation_speakers) - set(talkers)):
@@ -66,7 +66,7 @@ class TrainingData:
         voices = self._share(self.voices, validation) if self.voices else {}
         return voices, find_clips(self.noises) if self.noises else {}
 
-    def _share(self, folder: Path, validation: bool) -> dict[str, list[Path]]:
+    def _share(self, folder: Path, validation: bool) -> dict[str, Sequence[Path]]:
         """Return audio-only clips; every tenth speaker is for validation, and no validation speaker is trained on."""
         clips = find_clips(folder)
         share = {name: clips[name] for index, name in enumerate(clips) if (index % 10 == 0) == validation}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -285,3 +286,11 @@ def test_video_of_a_sound_makes_no_sense(tiny_model: Path, tmp_path: Path) -> No
     with pytest.raises(UsageError, match="no picture"):
         avse.enhance(source, tmp_path / "out.mp4", model=str(tiny_model))
     assert list(tmp_path.iterdir()) == [source]
+
+
+def test_enhance_needs_neither_torchaudio_nor_librosa(
+    clip: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("torchaudio", "librosa"):
+        monkeypatch.setitem(sys.modules, name, None)  # any import of it fails
+    assert avse.enhance(clip, model=str(tiny_model), device="cpu").waveform is not None

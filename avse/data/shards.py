@@ -1,0 +1,112 @@
+"""Shards: all prepared clips of a speaker in one tar file, of which any clip is read by itself.
+
+``CACHE/SPEAKER.tar`` holds the files that ``CACHE/SPEAKER/`` would hold. Its first member, ``index.npy``, says where
+each of them is, int64 (clips, 2): offset and size. A clip has the path ``CACHE/SPEAKER.tar/OFFSET-SIZE.npz``.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO, overload
+
+import numpy as np
+
+from avse.errors import UsageError
+from avse.io import atomic
+
+SUFFIX, INDEX = ".tar", "index.npy"
+
+
+class Shard(Sequence[Path]):
+    """List the clips of a shard; 16 bytes each in memory."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the index. UsageError for a file that has none."""
+        self._path = path
+        try:
+            with path.open("rb") as file:
+                size = int(file.read(512)[124:135], 8)
+                self._places = np.load(io.BytesIO(file.read(size)))
+            if self._places.dtype != np.int64 or self._places.shape[1:] != (2,):
+                raise ValueError("this is no index")
+        except (OSError, ValueError, EOFError) as error:
+            raise UsageError(f"{path} is no shard of prepared clips.", "Run avse prepare --shards again.") from error
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, index: int) -> Path: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Path]: ...
+    def __getitem__(self, index: int | slice) -> Path | list[Path]:
+        if isinstance(index, slice):
+            return [self[k] for k in range(*index.indices(len(self)))]
+        offset, size = self._places[index]
+        return self._path / f"{offset}-{size}.npz"
+
+
+def open_clip(path: Path) -> BinaryIO:
+    """Open a prepared clip, in a file of its own or in a shard, for reading."""
+    place = re.fullmatch(r"(\d+)-(\d+)", path.stem)
+    if place is None or path.parent.suffix != SUFFIX or not path.parent.is_file():
+        return path.open("rb")
+    with path.parent.open("rb") as shard:
+        shard.seek(int(place[1]))
+        return io.BytesIO(shard.read(int(place[2])))
+
+
+def names_in(shard: Path) -> set[str]:
+    """Return the names of the clips in a shard; none if there is no such file."""
+    if not shard.is_file():
+        return set()
+    with tarfile.open(shard, "r:") as tar:
+        return {member.name for member in tar} - {INDEX}
+
+
+def pack(folder: Path) -> None:
+    """Move the clips of a speaker's folder into its shard, beside those that are there; the folder disappears."""
+    shard = folder.with_name(folder.name + SUFFIX)
+    loose = sorted(folder.glob("[!.]*.npz"))
+    if not loose:
+        return
+    with atomic.atomic_path(shard) as partial:
+        with tarfile.open(partial, "w", format=tarfile.USTAR_FORMAT) as tar:
+            kept = names_in(shard) - {path.name for path in loose}
+            _add(tar, INDEX, _as_npy(np.zeros((len(kept) + len(loose), 2), np.int64)))
+            if kept:
+                with tarfile.open(shard, "r:") as before:
+                    for member in before:
+                        if member.name in kept and (file := before.extractfile(member)):
+                            _add(tar, member.name, file.read())
+            for path in loose:
+                _add(tar, path.name, path.read_bytes())
+        _fill_index(partial)
+    shutil.rmtree(folder)
+
+
+def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(data)
+    tar.addfile(member, io.BytesIO(data))
+
+
+def _fill_index(path: Path) -> None:
+    """Write where the members are into the first one."""
+    with tarfile.open(path, "r:") as tar:
+        index, *clips = tar.getmembers()
+    places = sorted((clip.name, clip.offset_data, clip.size) for clip in clips)
+    with path.open("r+b") as file:
+        file.seek(index.offset_data)
+        file.write(_as_npy(np.array([place[1:] for place in places], np.int64)))
+
+
+def _as_npy(array: np.ndarray) -> bytes:
+    held = io.BytesIO()
+    np.save(held, array)
+    return held.getvalue()
