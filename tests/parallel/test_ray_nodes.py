@@ -1,4 +1,4 @@
-"""A Ray cluster of two nodes, one of which is killed in the middle of a batch: nothing is lost, nothing done twice."""
+"""A node of a Ray cluster is killed in the middle of a batch: nothing is lost, nothing done twice."""
 
 from __future__ import annotations
 
