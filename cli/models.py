@@ -16,7 +16,7 @@ from .tables import write_table
 models = App(
     name="models",
     cls=TyperGroup,
-    help="List, show, verify, convert, average, prune, export and push models.",
+    help="List, show, verify, convert, prune, export and push models.",
     rich_markup_mode=None,
 )
 

@@ -54,4 +54,4 @@ def test_pipe_that_is_closed_is_told(words: str, told: str, folder: Path) -> Non
 
 def test_output_that_takes_nothing_is_two_lines(folder: Path) -> None:
     done = run("models list > /dev/full", folder)
-    assert (done.returncode, len(done.stderr.splitlines())) == (1, 2)
+    assert (done.returncode, len(done.stderr.splitlines())) == (3, 2)

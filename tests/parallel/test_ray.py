@@ -68,7 +68,7 @@ def nothing(worker: int, item: Item, stage: str, done: float, total: float) -> N
 
 def test_without_ray_it_says_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(MissingError, match=r"avse\[ray\]"), parallel_ray.connected():
+    with pytest.raises(MissingError, match=r"\[ray\]"), parallel_ray.connected():
         pass
 
 
