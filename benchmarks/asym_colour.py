@@ -191,7 +191,7 @@ def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--train", type=Path, nargs="+", required=True, help="folders of PERSON/**/CLIP.mp4")
     parser.add_argument("--test", type=Path, nargs="+", required=True, help="the same with other people")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each method")
-    parser.add_argument("--steps", type=int, default=200, help="batches of 32 frames")
+    parser.add_argument("--steps", type=int, default=120, help="batches of 32 frames")
     parser.add_argument("--results", type=Path, help="rows so far (default: beside the page, .jsonl)")
     parser.add_argument("--cache", type=Path, help="folder for the frames (default: beside the results)")
     parser.add_argument("--output", type=Path, required=True, help="Markdown page")
