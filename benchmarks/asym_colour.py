@@ -172,6 +172,8 @@ def page(rows: Sequence[Row], steps: int) -> str:
         "Made by `python benchmarks/asym_colour.py --train TRAIN... --test TEST... --output asym-colour.md` on "
         f"{date.today()}, torch {torch.__version__}, Python {platform.python_version()}, one thread.",
         "",
+        "## Scores",
+        "",
         f"Means over {people} test people, and standard deviation over {seeds} seeds.",
         "",
         *method_table(rows),
