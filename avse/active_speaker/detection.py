@@ -165,6 +165,14 @@ def activity_gain(activity: SpeakerActivity, face: int) -> np.ndarray:
     return np.asarray(db_to_gain(level_db), np.float32)
 
 
+def moves_alone(activity: SpeakerActivity, face: int) -> np.ndarray:
+    """Return when the mouth of a face moves as in speech while all others are visible and rest, (V,) bool."""
+    others = np.arange(len(activity.visible)) != face
+    moves = (activity.motion[face] > SPEAKING_MOTION) & activity.visible[face]
+    rest = (activity.motion[others] < RESTING_MOTION) & activity.visible[others]
+    return np.asarray(moves & rest.all(0))
+
+
 @torch.inference_mode()
 def _observe(net: SpeechNet, mono: np.ndarray, crops: np.ndarray) -> np.ndarray:
     """Return predicted energies, energies and mouth changes, a row a frame, of audio (N,) and mouths (V, K, H, W)."""

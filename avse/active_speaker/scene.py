@@ -35,8 +35,11 @@ class Scene:
         """Return a face as a target speaker: attenuated while it is silent, unless it is the only face."""
         if self.activity is None:
             return TargetSpeaker(self.tracks[index])
-        gain = detection.activity_gain(self.activity, index) if len(self.tracks) > 1 else None
-        return TargetSpeaker(self.tracks[index], gain, self.activity.av_offset_frames)
+        offset = self.activity.av_offset_frames
+        if len(self.tracks) == 1:
+            return TargetSpeaker(self.tracks[index], av_offset_frames=offset)
+        gain = detection.activity_gain(self.activity, index)
+        return TargetSpeaker(self.tracks[index], gain, detection.moves_alone(self.activity, index), offset)
 
     def speech_intervals(self, index: int) -> list[tuple[float, float]]:
         """Return when a face speaks: begins and ends in seconds; nothing if the activity was not measured."""

@@ -33,6 +33,9 @@ from avse.io import reader
 from avse.models.net import SpeechNet
 from avse.progress import Report, Stage, timed_items
 
+FaceWindow = tuple[np.ndarray, np.ndarray | None, np.ndarray | None]
+"""Mouth crops (V, 88, 88), gain (V,) and whether no other mouth may explain the sound (V,), of one window."""
+
 
 def enhance_streams(
     net: SpeechNet,
@@ -49,22 +52,22 @@ def enhance_streams(
 
     Yields a block (N, C) for each target at a time, float32 at the recording's own rate, as many samples in all as the
     recording has. Without targets it yields one block, enhanced from the audio alone; with ``together`` it yields one
-    block with the voices of all targets. The video of an only face is followed as far as it is reliable, of which
-    ``reliability`` takes note.
+    block with the voices of all targets. The video is followed as far as it is reliable, of which ``reliability`` takes
+    note.
     """
     rate, num_frames = recording.sound.sample_rate, stats.num_frames
     noted = VisualReliability() if reliability is None else reliability
     mouths = mouth_streams(crops, targets, num_frames) if crops and targets else [mouth_roi.blank_crops(num_frames)]
-    masked = list(zip(mouths, [target.gain for target in targets] or [None], strict=True))
+    gains, alone = ([getattr(target, name) for target in targets] or [None] for name in ("gain", "alone"))
+    masked = list(zip(mouths, gains, alone, strict=True))
     outputs = [masked] if together else [[one] for one in masked]
     blocks = itertools.tee(
         reader.read_audio(recording, BLOCK_SECONDS, rate, recording.sound.num_channels), len(outputs)
     )
     voices = (
-        enhance_blocks(
-            net, audio, rate, stats, [crops for crops, _ in faces], strength, [gain for _, gain in faces], noted
-        )
+        enhance_blocks(net, audio, rate, stats, crops, strength, levels, noted, judged)
         for audio, faces in zip(blocks, outputs, strict=True)
+        for crops, levels, judged in [list(zip(*faces, strict=True))]
     )
     done = 0
     for step in timed_items(Stage.OVERLAP_ADD, zip(*voices, strict=True)):
@@ -84,6 +87,17 @@ def mouth_streams(crops: MouthCrops, targets: Sequence[TargetSpeaker], num_frame
     return [map(itemgetter((slice(None), number)), part) for number, part in enumerate(streams)]
 
 
+def face_windows(
+    crops: Iterator[np.ndarray], gain: np.ndarray | None, alone: np.ndarray | None, num_frames: int
+) -> Iterator[FaceWindow]:
+    """Cut the stream of a face, its gain and its flag (V,) into the windows that the network sees."""
+    levels, flags = (
+        itertools.repeat(None) if values is None else model_windows(iter([values]), num_frames, 1)
+        for values in (gain, alone)
+    )
+    return zip(model_windows(crops, num_frames, 1), levels, flags, strict=False)
+
+
 def enhance_blocks(
     net: SpeechNet,
     blocks: Iterable[np.ndarray],
@@ -93,6 +107,7 @@ def enhance_blocks(
     strength: float = 1.0,
     gains: Sequence[np.ndarray | None] = (None,),
     reliability: VisualReliability | None = None,
+    alone: Sequence[np.ndarray | None] | None = None,
 ) -> Iterator[np.ndarray]:
     """Enhance a stream of audio blocks (N, C): the voice of one face, or of several faces together.
 
@@ -103,30 +118,25 @@ def enhance_blocks(
         strength: 1 applies the mask alone, 0 changes nothing. In between, the original is mixed in, so that nothing is
             attenuated by more than -20 log10(1 - strength) dB.
         gains: for each face (V,), applied to its mask, one value for each video frame; None is 1 everywhere.
-        reliability: where it is given, a single face without gains is followed as far as its video is reliable.
+        reliability: where it is given, faces are followed as far as their video is reliable.
+        alone: for each face (V,) bool, when no other mouth may explain the sound; None is always.
     """
     rate, hop = processing_rate(sample_rate, net.config.hop), net.config.hop
     per_frame, num_frames = rate // VIDEO_FPS, stats.num_frames
     for_net, for_mask = itertools.tee(blocks)
     mono_windows = model_windows(resampling.to_model_rate(for_net, sample_rate), num_frames, SAMPLES_PER_FRAME)
     full_windows = model_windows(resampling.resample(for_mask, sample_rate, rate), num_frames, per_frame)
-    ones = np.ones(num_frames, np.float32)
-    guard = reliability if net.lips is not None and [gain is None for gain in gains] == [True] else None
-    faces = zip(
-        *(
-            zip(model_windows(crops, num_frames, 1), model_windows(iter([level]), num_frames, 1), strict=True)
-            for crops, level in zip(mouths, (ones if gain is None else gain for gain in gains), strict=True)
-        ),
-        strict=True,
-    )
+    guard = reliability if net.lips is not None else None
+    streams = zip(mouths, gains, alone or [None] * len(gains), strict=True)
+    faces = zip(*(face_windows(*stream, num_frames) for stream in streams), strict=True)
 
-    def mask(mono: np.ndarray, shown: Sequence[tuple[np.ndarray, np.ndarray]]) -> Tensor:
+    def mask(mono: np.ndarray, shown: Sequence[FaceWindow]) -> Tensor:
         both_grids, masks = half_hop_ensemble(mono[:, 0], hop), []
-        for crops, level in shown:
+        for crops, level, judged in shown:
             found = compute_mask(net, both_grids, crops, stats.rms)
             if guard is not None:
-                found = guard_mask(net, both_grids, crops, stats.rms, found, guard)
-            masks.append(found * interpolate_gain(level, found.shape[-1]))
+                found = guard_mask(net, both_grids, crops, stats.rms, found, guard, judged)
+            masks.append(found if level is None else found * interpolate_gain(level, found.shape[-1]))
         return 1 + strength * (add_masks(masks) - 1)
 
     windows = zip(mono_windows, full_windows, faces, strict=True)

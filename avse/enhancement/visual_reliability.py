@@ -1,7 +1,8 @@
-"""Do no harm: where the picture would leave too little of what is heard while the mouth moves, mix in audio alone.
+"""Do no harm: where the video cannot be trusted, mix in what the network answers to the audio alone.
 
-The lips of a stranger, of a late picture or of a face too small silence the wrong voice. What then remains is far
-fainter than the mixture, though the mouth moves as if it spoke; the net's answer without picture keeps more.
+Two cases. A mouth moves, and what remains of the sound meanwhile is far fainter than the mixture: the lips of a
+stranger, of a late video or of a small face silence the wrong voice. Or a mouth rests, and the network keeps what is
+heard all the same: a hand or mask hides the mouth, or the video is frozen, and nothing tells who is meant.
 
 Legend: `B` batch, `F` frequency bins, `T` STFT frames, `V` video frames, `H W` pixels.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,36 +22,50 @@ from avse.active_speaker.detection import RESTING_MOTION
 from avse.active_speaker.mouth_motion import mouth_change
 from avse.config import SAMPLES_PER_FRAME
 from avse.dsp.stft import stft
-from avse.enhancement.masking import compute_mask
+from avse.enhancement.masking import compute_mask, interpolate_gain
 from avse.faces import mouth_roi
 from avse.models.net import SpeechNet
 
-HALF_DB, SOFT_DB = -7.3, 0.9
-"""Level of what remains, relative to the mixture, at which picture and sound alone count alike, and how softly that
-changes: fitted on mixtures of validation speakers (docs/experiments/web-people.md)."""
-MIN_MOVING_FRAMES = 15
+HALF_DB, HALF_DB_PER_OCTAVE, SOFT_DB = -7.5, -3.0, 0.7
+"""Level of what remains, relative to the mixture, at which video and audio alone count alike for a mouth that changes
+by ``TYPICAL_CHANGE``; by how much it differs for one that changes twice as much; and how softly one gives way to the
+other. Fitted on mixtures of validation speakers (docs/experiments/web-people.md)."""
+TYPICAL_CHANGE = 0.13
+RESTING_DB = -9.0
+"""A resting mouth is believed where less than this remains."""
+MIN_MOVING_FRAMES, MIN_RESTING_FRAMES = 15, 30
 DOUBTED = 0.5
+RAMP_FRAMES = 5
 
 
 @dataclass
 class VisualReliability:
-    """How far the picture was followed in each window, 0 to 1."""
+    """How far the video was followed in each window, 0 to 1."""
 
     weights: list[float] = field(default_factory=list)
 
     @property
     def warnings(self) -> list[str]:
-        """Say so where the sound alone counted more than the picture."""
+        """Say so where the audio alone counted more than the video."""
         share = float(np.mean([weight < DOUBTED for weight in self.weights])) if self.weights else 0.0
         if share == 0:
             return []
         when = f"for {share:.0%} of the time" if share < 1 else "throughout"
-        return [f"The lips would have left too little of the sound {when}: the sound alone counted more there."]
+        return [f"The lips could not be trusted {when}: the sound alone counted more there."]
+
+
+class MouthMotion(NamedTuple):
+    """Hold what a mouth does in V frames: its change from frame to frame, when it moves, when it is visible."""
+
+    change: np.ndarray
+    moving: np.ndarray
+    visible: np.ndarray
 
 
 def guard_mask(
-    net: SpeechNet, waveforms: np.ndarray, crops: np.ndarray, rms: float, mask: Tensor, reliability: VisualReliability
-) -> Tensor:
+    net: SpeechNet, waveforms: np.ndarray, crops: np.ndarray, rms: float, mask: Tensor, reliability: VisualReliability,
+    alone: np.ndarray | None = None,
+) -> Tensor:  # fmt: skip
     """Return masks (B, F, T) that follow the video as far as it is reliable, and the audio alone for the rest.
 
     Args:
@@ -59,38 +75,49 @@ def guard_mask(
         rms: level of the whole recording.
         mask: what the network answers to all that.
         reliability: takes note of the weight of the video.
+        alone: (V,) bool, when no other mouth may explain the sound. Only there the video is doubted; None is always.
     """
     if not crops.any():
         return mask
+    motion = measure_motion(crops)
+    if alone is not None:
+        motion = motion._replace(moving=motion.moving & alone)
+        if motion.moving.sum() < MIN_MOVING_FRAMES:
+            return mask
     spectrum = stft(torch.from_numpy(waveforms[0].copy()), SAMPLES_PER_FRAME, net.config.hop)
-    weight = video_weight(spectrum, mask[0], moving_frames(crops))
+    weight = video_weight(spectrum, mask[0], motion)
     reliability.weights.append(weight)
     if weight > 0.99:
         return mask
-    return weight * mask + (1 - weight) * compute_mask(net, waveforms, np.zeros_like(crops), rms)
+    doubt = 1 - weight
+    if alone is not None:
+        doubt = doubt * interpolate_gain(uniform_filter1d(alone.astype(np.float32), RAMP_FRAMES), mask.shape[-1])
+    return mask + doubt * (compute_mask(net, waveforms, np.zeros_like(crops), rms) - mask)
 
 
-def video_weight(spectrum: Tensor, mask: Tensor, speaking: np.ndarray) -> float:
-    """How far to follow the picture, 0 to 1, from a spectrum and its mask (F, T) and when the mouth speaks (V,).
+def video_weight(spectrum: Tensor, mask: Tensor, motion: MouthMotion) -> float:
+    """Return how far to follow the video, 0 to 1, for a spectrum and its mask, both (F, T)."""
+    if motion.moving.sum() >= MIN_MOVING_FRAMES:
+        octaves = math.log2(max(float(motion.change[motion.moving].mean()), 1e-3) / TYPICAL_CHANGE)
+        excess = _level_left(spectrum, mask, motion.moving) - HALF_DB - HALF_DB_PER_OCTAVE * octaves
+    elif motion.visible.sum() >= MIN_RESTING_FRAMES:
+        excess = RESTING_DB - _level_left(spectrum, mask, motion.visible)
+    else:
+        return 1.0  # too short to judge
+    return 1 / (1 + math.exp(-min(50.0, max(-50.0, excess / SOFT_DB)))) if math.isfinite(excess) else 1.0
 
-    1 where the mouth hardly speaks: then the net may well silence all that is heard.
-    """
-    if speaking.sum() < MIN_MOVING_FRAMES:
-        return 1.0
-    places = np.arange(spectrum.shape[-1]) * len(speaking) // spectrum.shape[-1]
-    when = torch.from_numpy(speaking[places])
-    before = spectrum[:, when].abs().square().sum()
-    after = (spectrum * mask)[:, when].abs().square().sum()
+
+def _level_left(spectrum: Tensor, mask: Tensor, when: np.ndarray) -> float:
+    """Return the level of what remains in the video frames ``when`` (V,), relative to the mixture, in dB."""
+    frames = torch.from_numpy(when[np.arange(spectrum.shape[-1]) * len(when) // spectrum.shape[-1]])
+    before, after = (values[:, frames].abs().square().sum() for values in (spectrum, spectrum * mask))
     share = float(after + 1e-9) / float(before + 1e-9)
-    if not math.isfinite(share):
-        return 1.0  # the output is checked elsewhere
-    return 1 / (1 + math.exp(min(50.0, (HALF_DB - 10 * math.log10(share)) / SOFT_DB)))
+    return 10 * math.log10(share) if math.isfinite(share) else math.nan  # the output is checked elsewhere
 
 
-def moving_frames(crops: np.ndarray) -> np.ndarray:
-    """When a mouth (V, H, W) does not rest: bool (V,)."""
-    pictures = torch.from_numpy(crops.copy())[None]
-    seen = mouth_roi.visible(crops)
-    change = mouth_change(pictures, torch.from_numpy(seen)[None])[:, 0].numpy()
+def measure_motion(crops: np.ndarray) -> MouthMotion:
+    """Measure what a mouth (V, H, W) does; it moves where it does not rest."""
+    visible = mouth_roi.visible(crops)
+    change = mouth_change(torch.from_numpy(crops.copy())[None], torch.from_numpy(visible)[None])[:, 0].numpy()
     motion = maximum_filter1d(uniform_filter1d(change, 9), 21)
-    return np.asarray((motion > RESTING_MOTION) & seen)
+    return MouthMotion(change, np.asarray((motion > RESTING_MOTION) & visible), visible)

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 import avse
 from avse.active_speaker import correlation, detection, selection
 from avse.active_speaker.av_sync import estimate_av_offset
-from avse.active_speaker.detection import SpeakerActivity, activity_gain, score_activity
+from avse.active_speaker.detection import SpeakerActivity, activity_gain, moves_alone, score_activity
 from avse.active_speaker.scene import Scene
 from avse.data.synthetic.clips import make_clip, write_video
 from avse.data.synthetic.face import talking_head
@@ -158,6 +158,22 @@ def test_only_face_is_never_turned_down_and_ramps_are_smooth() -> None:
     steps = np.diff(20 * np.log10(activity_gain(activity, 0)))
     assert steps.min() == pytest.approx(-5, abs=0.01)
     assert np.count_nonzero(steps) == 5
+
+
+@pytest.mark.parametrize(
+    ("motion", "seen", "is_alone"),
+    [
+        ([0.3, 0.02], (True, True), True),
+        ([0.3, 0.08], (True, True), False),  # perhaps the other speaks
+        ([0.02, 0.02], (True, True), False),
+        ([0.3, 0.02], (True, False), False),  # nothing is known of the other
+        ([0.3, 0.02], (False, True), False),
+    ],
+)
+def test_alone_only_while_all_others_are_seen_to_rest(
+    motion: list[float], seen: tuple[bool, bool], is_alone: bool
+) -> None:
+    assert moves_alone(made_watched(motion, [0.0, 0.0], seen), 0).tolist() == [is_alone] * 100
 
 
 @pytest.fixture(scope="module")

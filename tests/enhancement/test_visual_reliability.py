@@ -14,41 +14,63 @@ from avse.data.synthetic.clips import make_clip
 from avse.enhancement import visual_reliability
 from avse.enhancement.enhancer import Enhancer, load_model
 from avse.enhancement.masking import compute_mask
-from avse.enhancement.visual_reliability import VisualReliability, guard_mask, video_weight
+from avse.enhancement.visual_reliability import MouthMotion, VisualReliability, guard_mask, video_weight
 from avse.models.inputs import Inputs
 from avse.models.net import Output, SpeechNet
 
 
-def test_the_more_is_taken_away_the_less_the_picture_counts() -> None:
-    spectrum = torch.ones(20, 51, dtype=torch.complex64)
-    speaking = np.ones(25, bool)
-    weights = [video_weight(spectrum, torch.full((20, 51), 10 ** (db / 20)), speaking) for db in (-2, -7.3, -15)]
+def motion(
+    num_frames: int = 50, moving: slice | None = slice(None), change: float = visual_reliability.TYPICAL_CHANGE
+) -> MouthMotion:
+    """A visible mouth that moves in some frames, None in none."""
+    flags = np.zeros(num_frames, bool)
+    if moving is not None:
+        flags[moving] = True
+    return MouthMotion(np.full(num_frames, change, np.float32), flags, np.ones(num_frames, bool))
+
+
+def spectrum_and_mask(level_db: float, num_frames: int = 101) -> tuple[Tensor, Tensor]:
+    return torch.ones(20, num_frames, dtype=torch.complex64), torch.full((20, num_frames), 10 ** (level_db / 20))
+
+
+def test_the_more_is_taken_away_the_less_the_video_counts() -> None:
+    levels = (-2.0, visual_reliability.HALF_DB, -15.0)
+    weights = [video_weight(*spectrum_and_mask(level), motion()) for level in levels]
     assert weights[0] > 0.99
     assert weights[1] == pytest.approx(0.5, abs=0.01)
     assert weights[2] < 0.01
 
 
-def test_a_mouth_at_rest_may_silence_everything() -> None:
-    spectrum, mask = torch.ones(20, 51, dtype=torch.complex64), torch.full((20, 51), 0.01)
-    assert video_weight(spectrum, mask, np.zeros(25, bool)) == 1.0
+def test_a_mouth_that_changes_little_may_take_less_away() -> None:
+    weights = [video_weight(*spectrum_and_mask(-6.0), motion(change=change)) for change in (0.14, 0.07, 0.0)]
+    assert weights[0] > 0.5 > weights[1] > weights[2]
+
+
+def test_a_resting_mouth_is_believed_only_where_all_is_silenced() -> None:
+    assert video_weight(*spectrum_and_mask(-20.0), motion(moving=None)) > 0.99
+    assert video_weight(*spectrum_and_mask(-2.0), motion(moving=None)) < 0.01
+
+
+def test_what_is_too_short_to_judge_is_followed() -> None:
+    short = motion(visual_reliability.MIN_RESTING_FRAMES - 1, moving=None)
+    assert video_weight(*spectrum_and_mask(-2.0), short) == 1.0
 
 
 def test_only_what_is_heard_while_the_mouth_moves_counts() -> None:
-    spectrum, mask = torch.ones(20, 51, dtype=torch.complex64), torch.full((20, 51), 0.01)
-    mask[:, :31] = 1.0
-    first = np.arange(25) < 15
+    spectrum, mask = spectrum_and_mask(-40.0)
+    mask[:, :41] = 1.0
+    first = motion(moving=slice(20))
     assert video_weight(spectrum, mask, first) > 0.99
     assert video_weight(spectrum, 1.01 - mask, first) < 0.01
 
 
 def test_masks_that_are_no_numbers_are_left_to_the_check() -> None:
-    spectrum = torch.ones(20, 51, dtype=torch.complex64)
-    assert video_weight(spectrum, torch.full((20, 51), float("nan")), np.ones(25, bool)) == 1.0
+    assert video_weight(*spectrum_and_mask(float("nan")), motion()) == 1.0
 
 
 def test_silence_is_no_reason_to_doubt() -> None:
-    weight = video_weight(torch.zeros(20, 51, dtype=torch.complex64), torch.ones(20, 51), np.ones(25, bool))
-    assert weight > 0.99
+    spectrum, mask = spectrum_and_mask(0.0)
+    assert video_weight(spectrum * 0, mask, motion()) > 0.99
 
 
 class TakesAway(SpeechNet):
@@ -96,6 +118,18 @@ def test_what_the_net_is_asked(net: SpeechNet, case: str, is_followed: bool | No
         assert (noted.weights[0] > 0.99) == is_followed
         assert float(mask.mean()) == pytest.approx(0.01 if is_followed else 0.5, abs=0.01)
         assert bool(noted.warnings) != is_followed
+
+
+def test_beside_other_mouths_only_the_frames_without_them_are_doubted(net: SpeechNet) -> None:
+    mouths, alone, noted = moving_mouth(), np.arange(50) < 25, VisualReliability()
+    before = compute_mask(net, heard(), mouths, 0.1)
+    mask = guard_mask(net, heard(), mouths, 0.1, before, noted, alone)
+    assert float(mask[..., :40].mean()) == pytest.approx(0.5, abs=0.01)
+    assert torch.equal(mask[..., 60:], before[..., 60:])
+    assert len(noted.weights) == 1
+    never = guard_mask(net, heard(), mouths, 0.1, before, noted, alone & False)
+    assert torch.equal(never, before)
+    assert len(noted.weights) == 1
 
 
 def test_the_note_says_for_how_long() -> None:
