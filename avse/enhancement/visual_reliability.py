@@ -89,7 +89,7 @@ def guard_mask(
     reliability.weights.append(weight)
     if weight > 0.99:
         return mask
-    doubt = 1 - weight
+    doubt: Tensor | float = 1 - weight
     if alone is not None:
         doubt = doubt * interpolate_gain(uniform_filter1d(alone.astype(np.float32), RAMP_FRAMES), mask.shape[-1])
     return mask + doubt * (compute_mask(net, waveforms, np.zeros_like(crops), rms) - mask)
