@@ -34,7 +34,7 @@ from avse.models.net import SpeechNet
 from avse.progress import Report, Stage, timed_items
 
 FaceWindow = tuple[np.ndarray, np.ndarray | None, np.ndarray | None]
-"""Mouth crops (V, 88, 88), gain (V,) and whether no other mouth may explain the sound (V,), of one window."""
+"""Mouth crops (V, H, W), gain (V,) and whether no other mouth may explain the sound (V,), of one window."""
 
 
 def enhance_streams(

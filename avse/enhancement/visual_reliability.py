@@ -71,7 +71,7 @@ def guard_mask(
     Args:
         net: a network with a lip stream.
         waveforms: (B, N), at 16 kHz.
-        crops: mouths uint8 (V, 88, 88), black where not visible.
+        crops: mouths (V, H, W), black where not visible.
         rms: level of the whole recording.
         mask: what the network answers to all that.
         reliability: takes note of the weight of the video.
