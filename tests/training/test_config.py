@@ -23,7 +23,10 @@ from avse.training.smil import SmilConfig
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 PRESETS = sorted(CONFIGS.glob("*.yaml"))
-WAYS_TO_TRAIN = ("lips", "dropout", "long", "smil", "small", "table3", "swap-target", "web", "web-audio", "base")
+WAYS_TO_TRAIN = (
+    "lips", "dropout", "long", "smil", "small", "table3", "swap-target", "base",
+    "web", "web-audio", "web-noise", "web-noise-audio", "web-small",
+)  # fmt: skip
 
 
 def written(folder: Path, text: str) -> Path:
@@ -36,7 +39,7 @@ def written(folder: Path, text: str) -> Path:
 def test_every_preset_is_read_and_builds_its_net(path: Path) -> None:
     config = read_config(path)
     net = SpeechNet(config.model)
-    assert (net.lips is None) == (path.stem in {"ao", "web-audio"})
+    assert (net.lips is None) == (path.stem in {"ao", "web-audio", "web-noise-audio"})
 
 
 def test_there_is_a_preset_for_every_fusion_that_changes_nothing_else() -> None:
