@@ -123,6 +123,9 @@ def test_pip_is_that_of_this_python(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 def blocked(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setitem(sys.modules, name, None)
+    package, _, module = name.rpartition(".")
+    if package in sys.modules:
+        monkeypatch.delattr(sys.modules[package], module, raising=False)
 
 
 @pytest.mark.parametrize(
