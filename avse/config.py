@@ -58,7 +58,7 @@ class ModelConfig:
     """Everything needed to rebuild a speech net."""
 
     fusion: str = "mmtm"
-    """How sound and picture are joined: a name in `avse.models.fusion.FUSIONS`; "none" is the audio-only twin."""
+    """Fusion of audio and video: a name in `avse.models.fusion.FUSIONS`; "none" is the audio-only twin."""
     fusion_depths: tuple[int, ...] = (0, 1, 2, 3, 4)
     """Where they are joined: after these of the last four stages, 0 to 3, and before the bottleneck, 4; there alone
     for a fusion that has one site."""
@@ -71,7 +71,7 @@ class ModelConfig:
     attention_heads: int = 0
     """Heads of the bottleneck's attention over time, which reaches as far as the window does; 0: none."""
     bottleneck_rounds: int = 1
-    """How many times the bottleneck looks at what is around each frame: convolutions in time, then attention."""
+    """Number of context blocks in the bottleneck: temporal convolutions, then attention."""
     lip_width: int = 16
     """Channels of the lip ResNet-18's first stage (64 in the original), doubled at each of the three others."""
     lip_side: int = 44
@@ -82,7 +82,7 @@ class ModelConfig:
     """"magnitude": a gain in (0, 1) for each bin; "complex": a gain and a turn of the phase."""
     imputer: str = "none"
     """What stands in for lips that are not seen: "paper" or "reference", SMIL's two forms, "blended", ours; "none": a
-    black picture."""
+    black video."""
     num_priors: int = 64
     """Lip features that the imputer mixes, centres of K-means over the training clips."""
     regulariser: str = "none"

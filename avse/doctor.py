@@ -139,7 +139,7 @@ def _why_no_gpu(cuda: str | None) -> tuple[str, str]:
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
     if hidden is not None and hidden.strip() in ("", "-1"):
         return f"CUDA_VISIBLE_DEVICES={hidden!r} hides it", "Type: unset CUDA_VISIBLE_DEVICES"
-    return f"there is a driver, but not one that CUDA {cuda} can use", "Look at: nvidia-smi; update the driver"
+    return f"there is a driver, but not one that CUDA {cuda} can use", "Run nvidia-smi; update the driver"
 
 
 def _ffmpeg() -> Iterator[Finding]:
@@ -256,8 +256,8 @@ def _listed(kind: str) -> set[str]:
 
 def _available_memory() -> float | None:
     """Return the bytes of free memory, within the limit of the container; None where Linux does not say."""
-    told = Path("/proc/meminfo").read_text(encoding="ascii") if Path("/proc/meminfo").exists() else ""
-    found = re.search(r"MemAvailable:\s+(\d+) kB", told)
+    meminfo = Path("/proc/meminfo").read_text(encoding="ascii") if Path("/proc/meminfo").exists() else ""
+    found = re.search(r"MemAvailable:\s+(\d+) kB", meminfo)
     limit = Path("/sys/fs/cgroup/memory.max")
     allowed = limit.read_text(encoding="ascii").strip() if limit.exists() else "max"
     bounds = [float(found[1]) * 1024] if found else []

@@ -1,10 +1,10 @@
-"""What can go wrong, said in two lines: what is wrong, and what to do."""
+"""Errors with two lines: what is wrong, and what to do."""
 
 from __future__ import annotations
 
 
 class AvseError(Exception):
-    """A failure the user can act on.
+    """Report a failure that the user can act on.
 
     The command line shows ``message`` and ``hint`` as two lines on standard error and leaves with ``exit_code``:
     1 the input failed, 2 wrong usage, 3 something is missing on the machine.
@@ -22,28 +22,28 @@ class AvseError(Exception):
 
 
 class InputError(AvseError):
-    """A recording that cannot be used as it is."""
+    """Report a recording that cannot be used."""
 
 
 class UsageError(AvseError, ValueError):
-    """A command or an argument that makes no sense as given."""
+    """Report a command or an argument that cannot be used as given."""
 
     exit_code = 2
 
 
 class MissingError(AvseError):
-    """A program, package or file that this machine lacks."""
+    """Report a program, package or file that is missing on this machine."""
 
     exit_code = 3
 
 
 def printable(text: object) -> str:
-    """Text that may hold names of files, which may hold anything, so that a terminal shows it on one line."""
+    """Return text with control characters escaped, so that file names stay on one line of a terminal."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in str(text))
 
 
 def one_line(error: Exception) -> str:
-    """Kind and words of an error that came from elsewhere, of which nobody knows how long they are."""
+    """Return type and message of an error of another library on one line, at most 300 characters."""
     return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 

@@ -30,7 +30,7 @@ def prepare(waveform: Tensor, crops: Tensor, seen: Tensor, level: Tensor, config
         level: (B,), RMS of the whole recording that each waveform is part of.
 
     Raises:
-        UsageError: sound and picture do not have the same length.
+        UsageError: audio and video do not have the same length.
     """
     if waveform.shape[-1] != SAMPLES_PER_FRAME * crops.shape[1]:
         raise UsageError(
@@ -44,6 +44,6 @@ def prepare(waveform: Tensor, crops: Tensor, seen: Tensor, level: Tensor, config
 
 
 def _standardise(pixels: Tensor, seen: Tensor) -> Tensor:
-    """Standardise every frame by itself, so that no frame depends on what else a window holds."""
+    """Standardise each frame separately, so that no frame depends on the rest of its window."""
     deviation, mean = torch.std_mean(pixels, dim=(-2, -1), keepdim=True)
     return (pixels - mean) / (deviation + 1.0) * seen[..., None, None]

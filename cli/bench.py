@@ -70,7 +70,7 @@ def _row(stage: dict[str, Any]) -> list[str]:
 
 
 def _sums(found: dict[str, Any]) -> list[list[str]]:
-    """All stages together, and the whole as it really runs, beside the sum of all floors."""
+    """Return rows for all stages together and for the whole, beside the sum of all floors."""
     sums = {"all stages": found["stages_seconds"], "avse enhance": found["whole"]["seconds"]}
     floors, duration = found["floors_seconds"], found["duration_seconds"]
     return [
@@ -86,7 +86,7 @@ def _facts(found: dict[str, Any]) -> list[str]:
     """What was measured besides, in sentences."""
     from avse.errors import printable
 
-    picture = "x".join(map(str, found["picture"])) if found["picture"] else "no picture"
+    picture = "x".join(map(str, found["picture"])) if found["picture"] else "no video"
     start, factor = found["start"], found["real_time_factor"]
     return [
         f"{printable(found['recording'])}: {found['duration_seconds']:.1f} s, {picture}, faces: {found['num_faces']}; "

@@ -28,8 +28,8 @@ def doctor(
 
     findings = examine()
     if as_json:
-        told = {"fit": is_fit(findings), "versions": versions(), "findings": [asdict(found) for found in findings]}
-        typer.echo(jsonl.to_json(told))
+        values = {"fit": is_fit(findings), "versions": versions(), "findings": [asdict(found) for found in findings]}
+        typer.echo(jsonl.to_json(values))
     else:
         shown = [found for found in findings if not (quiet and found.state in (OK, ABSENT))]
         write_table([(found.state, found.name, found.detail) for found in shown])

@@ -57,21 +57,21 @@ def faces(
         atomic.check_output(rttm, force, [recording])
     with progress(quiet) as show:
         limits = Limits(max_seconds, max_megabytes)
-        look = analyse_recording(recording, load_model(model, device), show, audio_track=audio_track, limits=limits)
-        scene = look.selection.scene
-        facts = [scene.facts(k, look.stats.num_frames) for k in range(len(scene.tracks))]
+        analysis = analyse_recording(recording, load_model(model, device), show, audio_track=audio_track, limits=limits)
+        scene = analysis.selection.scene
+        facts = [scene.facts(k, analysis.stats.num_frames) for k in range(len(scene.tracks))]
         active = selection.select_face(scene, "active")
-        seconds = look.stats.num_frames / VIDEO_FPS
+        seconds = analysis.stats.num_frames / VIDEO_FPS
         with atomic.never_replacing([output, rttm], force):
             if output and facts:
-                write_contact_sheet(output, look.recording, scene.tracks, facts, seconds, active)
+                write_contact_sheet(output, analysis.recording, scene.tracks, facts, seconds, active)
             if rttm:
                 write_rttm(rttm, recording.stem, facts)
     if as_json:
         number = None if active is None else active + 1
         typer.echo(jsonl.to_json({"recording": str(recording), "active": number, "faces": facts}))
     elif not facts and not quiet:
-        typer.echo("There is no face in the picture, or none that moves.")
+        typer.echo("There is no face in the video, or none that moves.")
     elif not quiet:
         write_table([row(values, values["number"] - 1 == active) for values in facts], HEADER)
 

@@ -1,4 +1,4 @@
-"""What a command says of files in a folder that it passed over."""
+"""Report the files of a folder that a command passed over."""
 
 from __future__ import annotations
 

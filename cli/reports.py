@@ -1,4 +1,4 @@
-"""What ``--report`` writes: a page to look at and to listen to (.html), or JSON for programs."""
+"""Write ``--report``: a page with players (.html), or JSON."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def check_report(report: Path, output: Path) -> None:
 
 
 def is_page(report: Path | None) -> bool:
-    """Whether a report is one to look at."""
+    """Return whether a report is an HTML page."""
     return report is not None and report.suffix.lower() in PAGES
 
 

@@ -1,4 +1,4 @@
-"""Being told to stop: the terminal that closes and the system that shuts down end a command as cleanly as Ctrl-C."""
+"""Signals: a closed terminal or a shutdown ends a command as cleanly as Ctrl-C."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STOPPING = (signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopped(KeyboardInterrupt):
-    """Told to stop by a signal; 128 and its number is the exit code, as shells have it."""
+    """Raised on a signal; the exit code is 128 plus its number, as in shells."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)

@@ -181,7 +181,7 @@ def with_common_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _verbose(wanted: bool) -> None:
-    """Send what the library says of its work to standard error, above a progress bar if there is one."""
+    """Send the library's log to standard error, above a progress bar if there is one."""
     if wanted:
         handler = _ToStandardError()
         handler.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s", "%H:%M:%S"))

@@ -161,7 +161,7 @@ def _stages(recipe: str | None, config: str | None, changes: list[str], override
     if recipe is None:
         return [Stage("", read_config(config, changes, **overrides))]
     if config or overrides["stage"]:
-        raise UsageError("A recipe says itself which stages and settings there are.", "Leave out --config and --stage.")
+        raise UsageError("A recipe contains its own stages and settings.", "Leave out --config and --stage.")
     return read_recipe(recipe, changes, **overrides)
 
 

@@ -35,7 +35,7 @@ from avse.models.net import SpeechNet
 from avse.progress import Stage, span
 
 MAX_OFFSET_FRAMES = 8
-LOOK_FRAMES = 1500
+MAX_VISIBLE_FRAMES = 1500
 SEARCH_FRAMES = 7500
 MIN_CORRELATION_FRAMES = 500
 CHANCE_FRAMES = 125
@@ -43,7 +43,7 @@ CHANCE_CORRELATION = 0.078
 """Standard deviation of the correlation between lips and audio that do not go together, over 5 s, which is
 ``CHANCE_FRAMES``; it falls with the square root of the time."""
 MODEL_ERROR = 0.05
-"""What remains of it however long one looks: one syllable is like the next."""
+"""Standard deviation that does not shrink with the duration: syllables resemble each other."""
 EXPECTED_CORRELATION = 0.17
 """Correlation of lips with their own voice in a mixture."""
 CLEAR = 2.0
@@ -101,7 +101,7 @@ def estimate_av_offset(predicted: np.ndarray, energies: np.ndarray, visible: np.
 
 
 def _prior(offsets: np.ndarray) -> np.ndarray:
-    """Return the probability of each offset before anything is heard."""
+    """Return the probability of each offset before any audio is measured."""
     rare = np.where(offsets < 0, EARLIER ** -offsets.clip(max=0), 0.5 * LATER ** offsets.clip(min=0))
     rare[offsets == 0] = 0.0
     return np.where(offsets == 0, IN_TIME, rare * (1 - IN_TIME) / max(rare.sum(), 1e-9))
@@ -121,7 +121,7 @@ def _first_minute(mouths: Iterator[np.ndarray], on_frame: Callable[[int], None])
         yield mouth.copy() if is_visible else nothing
         num_visible += is_visible
         on_frame(index)
-        if num_visible == LOOK_FRAMES:
+        if num_visible == MAX_VISIBLE_FRAMES:
             return
 
 

@@ -74,10 +74,10 @@ class Selection:
         """Return (code, text) of a compensated AV offset, and of lips that do not go with the audio."""
         late, found = self.av_offset_seconds, []
         if late:
-            text = f"The picture is {abs(late):.2f} s {'late' if late > 0 else 'early'}; put right."
+            text = f"The video is {abs(late):.2f} s {'late' if late > 0 else 'early'}; compensated."
             found.append(("av_offset", text))
         if self.av_correlation is not None and self.av_correlation < MIN_CORRELATION:
-            text = "The lips hardly go with the sound: compare with --no-video."
+            text = "The lips hardly match the audio: compare with --no-video."
             found.append(("low_av_correlation", text))
         return found
 
@@ -101,7 +101,7 @@ def select_targets(
     choice = parse_speaker(speaker, "all")
     scene = analyse_faces(recording, stats, net, report, measure_all, tracks)
     indices = _select_indices(scene, choice)
-    on_frame = _frame_progress(report, "watching mouths", stats.num_frames)
+    on_frame = _frame_progress(report, "analysing mouths", stats.num_frames)
     if scene.crops is None:
         return Selection(scene, indices)
     targets = (
@@ -138,7 +138,7 @@ def analyse_faces(
         crops = crop_known(recording, people, num_frames, side) if people else MouthCrops(side)
     if net.lips is None or len(people) < (1 if measure_all else 2):
         return Scene(people, crops=crops)
-    on_frame = _frame_progress(report, "watching mouths", stats.num_frames)
+    on_frame = _frame_progress(report, "analysing mouths", stats.num_frames)
     offset = None
     if len(people) == 1:  # by the same method as where the activity is not measured
         only = compensate_av_offset(net, recording, stats, TargetSpeaker(people[0]), crops, on_frame)
@@ -156,7 +156,7 @@ def find_faces(
     crops = MouthCrops(side)
     if recording.video is None:
         return [], crops
-    on_frame = _frame_progress(report, "looking for faces", num_frames)
+    on_frame = _frame_progress(report, "detecting faces", num_frames)
     with span(Stage.LOAD_DETECTOR):
         detector = detection.Detector(torch.get_num_threads())
     with span(Stage.TRACK):

@@ -69,7 +69,7 @@ def survey(
         folder: a folder or an fsspec URL; names in a list are relative to it.
         output: folder or URL of the mirrored tree; what lies in it is no input.
         suffix: of the outputs, one that avse can write; or "keep", each recording's own where it can be
-            written, else .mkv for pictures and .wav for sound.
+            written, else .mkv for video and .wav for audio.
         each_person: each recording becomes a folder with a file for each person.
         pattern: only names, or whole paths below the folder, that match it (``*.mp4``, ``monday/*``).
 
@@ -91,8 +91,8 @@ def survey(
     names = [name for name in there.names if is_wanted(name)]
     passed_over = {name: reason for name, reason in there.passed_over.items() if is_wanted(name)}
     if not names:
-        told = describe_passed_over(passed_over)
-        hint = f"{told}. " if told else ""
+        others = describe_passed_over(passed_over)
+        hint = f"{others}. " if others else ""
         raise UsageError(f"No recordings in {listed or folder}.", f"{hint}Check folder, --glob and --recursive.")
     if each_person:
         if storage.is_url(output):
@@ -132,7 +132,7 @@ def read_list(listed: Path, folder: str) -> list[str]:
 
 
 def decode_list(data: bytes) -> str:
-    """Decode a list of names: UTF-16 where a byte order mark says so, else UTF-8; other bytes stay as they are."""
+    """Decode a list of names: UTF-16 with a byte order mark, else UTF-8; other bytes stay as they are."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16", "replace")
     return data.decode("utf-8", "surrogateescape").removeprefix("\ufeff")

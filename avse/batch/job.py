@@ -27,7 +27,7 @@ Job = tasks.Job[Item, Values]
 class EnhanceJob:
     """Picklable; called once in each worker.
 
-    Options that make no sense are a UsageError once, and not for every recording: at once where no torch is needed to
+    Unusable options raise a UsageError once, and not for every recording: at once where no torch is needed to
     tell, else as a worker starts.
 
     Attributes:
@@ -47,7 +47,7 @@ class EnhanceJob:
         check_loudness(self.options.get("loudness_lufs"))
 
     def __call__(self) -> Work:
-        """Load the model; return the work on one item, which gives what `enhance` says of it."""
+        """Load the model; return the function that enhances one item and returns the row of its result."""
         from avse.active_speaker.selection import check_speaker
         from avse.enhancement.validation import check_strength
         from avse.weights.pretrained import load_model

@@ -66,5 +66,5 @@ def _are_scores(value: Any) -> bool:
         return False
     values = mapping_of(optional(is_number))
     rest = {key: item for key, item in value.items() if key not in ("before", "after", "reason", "reasons")}
-    told = isinstance(value.get("reasons", {}), dict) and is_text(value.get("reason", ""))
-    return told and values(rest) and all(values(value[key]) for key in ("before", "after") if key in value)
+    is_readable = isinstance(value.get("reasons", {}), dict) and is_text(value.get("reason", ""))
+    return is_readable and values(rest) and all(values(value[key]) for key in ("before", "after") if key in value)

@@ -92,7 +92,7 @@ def run(
     """Do what is not done yet, and return the summary: counts of this run by status, times, versions.
 
     Every item gives one row, also to ``on_row``: item, source, output, status (done, skipped or failed), error, hint,
-    attempts, elapsed_seconds, finished, and what `enhance` said. Rows of work done go to results.jsonl at once.
+    attempts, elapsed_seconds, finished, and the result of `enhance`. Rows of work done go to results.jsonl at once.
 
     Raises:
         UsageError: another process holds the results folder, or it cannot be written to. MissingError: no space left,

@@ -36,7 +36,7 @@ def without(there: Listing, root: Path, output: Path) -> Listing:
 
 
 def survey(tree: Path, cache: Path) -> Corpus:
-    """Find the recordings below a tree of speakers, as `avse.io.listing` says what counts.
+    """Find the recordings below a tree of speakers, by the rules of `avse.io.listing`.
 
     Raises UsageError if there are none, or if two would become one clip.
     """
@@ -47,8 +47,8 @@ def survey(tree: Path, cache: Path) -> Corpus:
     }
     found = sorted(root / name for name in there.names if "/" in name)
     if not found:
-        told = describe_passed_over(passed_over)
-        hint = f"{told}. " if told else ""
+        others = describe_passed_over(passed_over)
+        hint = f"{others}. " if others else ""
         raise UsageError(f"No recordings in {root}.", f"{hint}Expected a folder for each speaker: SPEAKER/**/CLIP.mp4")
     parts = [path.relative_to(root).with_suffix("").parts for path in found]
     pairs = [(path, cache / part[0] / ("-".join(part[1:]) + ".npz")) for path, part in zip(found, parts, strict=True)]

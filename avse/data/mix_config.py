@@ -82,11 +82,11 @@ class MixConfig:
     av_offset_frames: tuple[int, int] = (-5, 2)
     """Range of that offset, negative: video early. Small offsets are drawn more often."""
     degraded_video_probability: float = 0.0
-    """Probability that the crops look as after a webcam and a video platform (`avse.data.augmentation.web_video`)."""
+    """Probability of degradation as by a webcam and a video platform (`avse.data.augmentation.web_video`)."""
     frozen_video_probability: float = 0.0
     """Probability that the video is a still image."""
     unrelated_video_probability: float = 0.0
-    """Probability that the lips belong to another person, whoever talks."""
+    """Probability that the lips belong to another person than the target."""
     ambiguous_target_db: float = 0.0
     """Where the video does not tell who is meant (missing, frozen, another person's), talkers down to this many dB
     below the target belong to the target as well; 0: never."""

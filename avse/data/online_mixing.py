@@ -69,7 +69,7 @@ class Mixer:
         if not self._has_others and any(config.num_talkers[1:]):
             raise UsageError(
                 f"There is nobody to talk over {next(iter(seen))}.",
-                "Give more speakers, or voices without picture, or set num_talkers to [1.0]: noise alone.",
+                "Give more speakers, or audio-only speech (--voices), or set num_talkers to [1.0]: noise alone.",
             )
         self.seen, self.voices, self.noises, self.config = seen, voices, noises, config
         self.rooms = list((rooms or {}).values())

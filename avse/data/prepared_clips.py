@@ -1,7 +1,7 @@
 """Recordings prepared once for training: mouths and sound of every clip in one small file that loads without ffmpeg.
 
 ``SPEAKER/**/CLIP.ext`` (VoxCeleb2's ``dev/mp4`` inside is found) becomes ``CACHE/SPEAKER/GROUP-CLIP.npz`` with
-``sound`` int16 (N,) at 16 kHz and, where there is a picture, ``lips`` uint8 (V, 88, 88), black where unseen; N = 640 V.
+``sound`` int16 (N,) at 16 kHz and, where there is video, ``lips`` uint8 (V, 88, 88), black where unseen; N = 640 V.
 """
 
 from __future__ import annotations

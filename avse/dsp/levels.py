@@ -47,7 +47,7 @@ MIN_POWER, CANCELLATION = 1e-6, 1e-4
 class AudioStats:
     """Hold what one pass over the audio measures.
 
-    ``num_samples`` at its own rate, ``num_frames`` of video, the ``rms`` of what the network hears, whether the
+    ``num_samples`` at its own rate, ``num_frames`` of video, the ``rms`` of the network's input, whether the
     channels cancel out there, and the ``peak`` sample, 1 at full scale.
     """
 
@@ -59,8 +59,8 @@ class AudioStats:
 
 
 def compute_audio_stats(blocks: Iterable[np.ndarray], sample_rate: int) -> AudioStats:
-    """Measure audio blocks (N, C) in one pass; the RMS is that of the mono signal at 16 kHz that the network hears."""
-    num_samples, num_heard, energy, apart, together, peak = 0, 0, 0.0, 0.0, 0.0, 0.0
+    """Measure audio blocks (N, C) in one pass; the RMS is that of the network's input, mono at 16 kHz."""
+    num_samples, num_mono, energy, apart, together, peak = 0, 0, 0.0, 0.0, 0.0, 0.0
 
     def counted() -> Iterator[np.ndarray]:
         nonlocal num_samples, apart, together, peak
@@ -73,8 +73,8 @@ def compute_audio_stats(blocks: Iterable[np.ndarray], sample_rate: int) -> Audio
             yield block
 
     for block in resampling.to_model_rate(counted(), sample_rate):
-        num_heard += len(block)
+        num_mono += len(block)
         energy += float(np.square(block, dtype=np.float64).sum())
     num_frames = -(-num_samples * VIDEO_FPS // sample_rate)
     cancels = apart > MIN_POWER * num_samples and together < CANCELLATION * apart
-    return AudioStats(num_samples, num_frames, math.sqrt(energy / max(num_heard, 1)), cancels, peak)
+    return AudioStats(num_samples, num_frames, math.sqrt(energy / max(num_mono, 1)), cancels, peak)

@@ -75,7 +75,7 @@ def speech_channels(block: np.ndarray) -> np.ndarray:
 
 
 def to_model_rate(blocks: Iterable[np.ndarray], sample_rate: int) -> Iterator[np.ndarray]:
-    """Convert blocks to what the network hears: one channel (N, 1) at 16 kHz."""
+    """Convert blocks to the network's input: one channel (N, 1) at 16 kHz."""
     return resample(downmix(blocks), sample_rate, SAMPLE_RATE)
 
 

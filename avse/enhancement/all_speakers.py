@@ -164,7 +164,7 @@ def analyse_recording(
     """Find the faces of a recording and measure their activity, also that of a single one.
 
     Returns the pipeline before it enhances anything. Its ``selection.scene`` holds the faces, for example to let a user
-    choose one, and to enhance it without looking for the faces again::
+    choose one, and to enhance it without detecting faces again::
 
         found = analyse_recording(path, checkpoint)
         scene = found.selection.scene
@@ -190,7 +190,7 @@ def open_video(
     """Open a recording that has audio and video, and check that ``output`` can hold it. InputError if not."""
     recording = open_recording(path, audio_track, limits, output, settings)
     if recording.video is None:
-        raise InputError(f"{path} has no picture.", "Give a video.")
+        raise InputError(f"{path} has no video.", "Give a video.")
     return recording
 
 

@@ -188,10 +188,10 @@ def enhance(
     tracks: Sequence[Track] | None = None,
     on_progress: Report = silent,
 ) -> Result:
-    """Enhance the voice of one person, or of everyone, and write it to ``output``; a video output keeps the picture.
+    """Enhance the voice of one person, or of everyone, and write it to ``output``; a video keeps its frames.
 
-    The audio keeps its sample rate, its channels, its length to the sample, and its place under the picture. Without a
-    picture or a face the audio alone is used, and ``Result.note`` says so: the model `avse` then hands over to
+    The audio keeps sample rate, channels, length to the sample, and alignment with the video. Without video
+    or a face the audio alone is used, and ``Result.note`` says so: the model `avse` then hands over to
     `avse-audio`, and ``Result.model`` names that.
 
     Args:
@@ -200,7 +200,7 @@ def enhance(
             for WAV, or None for ``Result.waveform``.
         model: name of a shipped model, path of a checkpoint, or a checkpoint already loaded.
         device: auto, cpu or cuda.
-        use_video: False ignores the picture.
+        use_video: False ignores the video.
         speaker: "active" for the face whose lips go best with the audio; "largest", "left" or "right"; the number of a
             face; several as "1,3", or "everyone" who is seen, for their voices together. For a file of each person see
             `avse.enhancement.all_speakers.enhance_all`.

@@ -150,32 +150,32 @@ def audio_warnings(recording: reader.Recording, stats: AudioStats, is_clipped: b
     """Return warnings on the audio: it ends long before the file says, or is clipped when written."""
     claimed, found = recording.duration_seconds, []
     end = max(recording.sound.start_seconds, 0.0) + stats.num_samples / recording.sound.sample_rate
-    share = 0.1 if recording.info.pictures else 0.02  # pictures may go on after the sound
+    share = 0.1 if recording.info.video_tracks else 0.02  # video may last longer than audio
     if not recording.info.duration_is_estimated and claimed - end > max(1.0, share * claimed):
         found.append(
-            Message("truncated", f"The file says {claimed:.1f} s, its sound ends at {end:.1f} s: is it whole?")
+            Message("truncated", f"The file claims {claimed:.1f} s, but its audio ends at {end:.1f} s: is it whole?")
         )
     if is_clipped and stats.peak > CLIPPING_PEAK:
         beyond = gain_to_db(stats.peak)
-        found.append(Message("clipped", f"The sound goes {beyond:.0f} dB beyond full scale, and is clipped there."))
+        found.append(Message("clipped", f"The audio exceeds full scale by {beyond:.0f} dB and is clipped there."))
     return found
 
 
 def visibility_messages(
     recording: reader.Recording, stats: AudioStats, use_video: bool, share: float, selection: Selection
 ) -> list[Message]:
-    """Return what there was to hear and to see; ``share`` of the time in which the target speaker is visible."""
+    """Return messages on audio and video; ``share`` of the time in which the target speaker is visible."""
     if stats.rms < SILENT_RMS:
         return [Message("silent", "The recording is silent.")]
     if recording.video_problem:
-        reason = f"The picture cannot be decoded ({recording.video_problem}); the sound alone was used."
+        reason = f"The video cannot be decoded ({recording.video_problem}); only the audio was used."
         return [Message("picture_not_decoded", reason)]
     if recording.video is None:
-        return [Message("no_picture", "There is no picture; the sound alone was used.")]
+        return [Message("no_picture", "There is no video; only the audio was used.")]
     if not use_video:
-        return [Message("picture_ignored", "The picture was not looked at; the sound alone was used.")]
+        return [Message("picture_ignored", "The video was ignored; only the audio was used.")]
     if share == 0:
-        return [Message("no_face", "There is no face in the picture, or none that moves; the sound alone was used.")]
+        return [Message("no_face", "There is no face in the video, or none that moves; only the audio was used.")]
     warnings = [Message(*warning) for warning in selection.warnings]
     if selection.index is None:
         places = ", ".join(selection.scene.place(k) for k in selection.indices)
@@ -185,7 +185,7 @@ def visibility_messages(
         ]
     is_whole = share > 0.995
     visible = f"{selection.scene.describe(selection.index)} seen {share:.0%} of the time"
-    code, rest = ("face_visible", ".") if is_whole else ("face_partly_visible", "; the sound alone elsewhere.")
+    code, rest = ("face_visible", ".") if is_whole else ("face_partly_visible", "; only the audio elsewhere.")
     return [Message(code, visible + rest), *warnings]
 
 

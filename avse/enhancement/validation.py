@@ -61,26 +61,26 @@ def check_recording(source: Path) -> None:
 
 
 def check_strength(strength: float) -> None:
-    """Raise UsageError for a strength that is none."""
+    """Raise UsageError for a strength outside 0 to 1."""
     check_number(strength, "strength")
     if not 0 <= strength <= 1:
-        raise UsageError(f"A strength of {strength:g} makes no sense.", "Give a number from 0 (nothing) to 1 (all).")
+        raise UsageError(f"A strength of {strength:g} is out of range.", "Use 0 (no change) to 1 (full), such as 0.9.")
 
 
 def check_tracks(
     recording: reader.Recording, target: Path | BinaryIO | None, settings: OutputSettings = DEFAULT_SETTINGS
 ) -> None:
-    """InputError for sound that is not there or not fit for the output, UsageError for a video without a picture."""
+    """InputError for audio that is missing or does not fit the output, UsageError for a video output without video."""
     audio = recording.sound
     if not isinstance(target, Path):
         return
     suffix = target.suffix.lower()
     if suffix in VIDEO_OUTPUTS and recording.video_problem:
-        message = f"The picture of {recording.path} cannot be decoded: {recording.video_problem}."
-        raise InputError(message, "Write an audio file, such as clean.wav; the picture is then not used.")
+        message = f"The video of {recording.path} cannot be decoded: {recording.video_problem}."
+        raise InputError(message, "Write an audio file, such as clean.wav; the video is then not used.")
     if suffix in VIDEO_OUTPUTS and recording.video is None:
         raise UsageError(
-            f"{recording.path} has no picture to put into {target}.", "Write a sound file, such as clean.wav."
+            f"{recording.path} has no video to copy into {target}.", "Write an audio file, such as clean.wav."
         )
     settings.check(suffix)
     check_audio_fits(audio, suffix)

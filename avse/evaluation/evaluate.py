@@ -1,4 +1,4 @@
-"""A folder of mixtures in, scores of every method out: rows, means, and a page to look at."""
+"""Score systems on a folder of mixtures."""
 
 from __future__ import annotations
 
@@ -74,10 +74,10 @@ def evaluate(
 
     ``output`` gets results.jsonl (a row for each item and method, as it ends), estimates/, scores.csv and summary.json;
     `avse.reports.evaluation.evaluation_report` makes a page of what is returned. An item that cannot be scored is a
-    row with its reason; only a request that makes no sense raises.
+    row with its reason; only an invalid request raises.
 
     Raises:
-        UsageError: folder, layout, methods or output make no sense. MissingError: a program or package is not there.
+        UsageError: folder, layout, methods or output cannot be used. MissingError: a program or package is not there.
     """
     found, methods = find(request), parse_systems(request.methods)
     if request.with_dnsmos or any(item.reference is None for item in found.items):

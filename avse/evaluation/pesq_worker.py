@@ -118,7 +118,7 @@ def _answer(reference: np.ndarray, estimate: np.ndarray) -> dict[str, Any]:
         from pesq import pesq
 
         return {"score": float(pesq(SAMPLE_RATE, reference, estimate, "wb"))}
-    except Exception as error:  # whatever it is, the parent has to hear of it
+    except Exception as error:  # reported to the parent process, whatever it is
         name = type(error).__name__
         return {"error": name if name == "NoUtterancesError" else f"{name}: {error}"}
 

@@ -95,7 +95,7 @@ class Evaluator:
         path = folder / "estimates" / safe(method.label) / safe(case.item.subset) / f"{safe(case.item.name)}.wav"
         check_inside(path, folder)
         if not case.recording.exists():
-            raise AvseError(f"There is no file {case.recording}.", "Look whether the folder is whole.")
+            raise AvseError(f"There is no file {case.recording}.", "Check that the folder is complete.")
         with watch("method"):
             self._runner.run(method, case, path)
         with watch("read"):

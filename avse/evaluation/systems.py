@@ -42,7 +42,7 @@ class System:
     use_video: bool = True
     command: tuple[str, ...] = ()
     sha256: str | None = None
-    """Of the weights that look, or of those that only listen where the picture is to be ignored."""
+    """Return the network that runs: the audio-only one where the video is ignored."""
     sha256_without_face: str | None = None
     """Of the weights that take over where no face is seen."""
 
@@ -50,7 +50,7 @@ class System:
 def parse_systems(specs: Sequence[str]) -> list[System]:
     """Parse the systems as typed; the unprocessed mixture always comes first.
 
-    ``mixed``; a shipped net or PATH.safetensors, with ``:no-video`` to ignore the picture; or ``external:COMMAND``
+    ``mixed``; a shipped net or PATH.safetensors, with ``:no-video`` to ignore the video; or ``external:COMMAND``
     with ``{in}`` or ``{wav}``, and ``{out}``. ``NAME=`` before any of these names it.
     """
     methods = [System(UNPROCESSED, UNPROCESSED), *(_parse(spec) for spec in specs if spec != UNPROCESSED)]
@@ -89,7 +89,7 @@ def _check_command(command: Sequence[str]) -> None:
     if "{out}" not in words or ("{in}" not in words and "{wav}" not in words):
         raise UsageError(
             f"The command '{words}' does not say where its files go.",
-            'Write for example: external:"denoise {wav} {out}"; {in} is the film, {wav} the mixture as 16 kHz WAV.',
+            'Write for example: external:"denoise {wav} {out}"; {in} is the video, {wav} the mixture as 16 kHz WAV.',
         )
     if shutil.which(command[0]) is None:
         raise MissingError(f"There is no program {command[0]}.", "Install it, or give its path.")
@@ -200,7 +200,7 @@ def _run_command(command: Sequence[str], case: Case, output: Path) -> None:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
     if process.returncode != 0:
-        last = next((line.strip() for line in reversed(words) if line.strip()), "it said nothing")
+        last = next((line.strip() for line in reversed(words) if line.strip()), "it printed nothing")
         raise AvseError(f"{command[0]} failed with exit code {process.returncode}: {last[:200]}", hint)
     if not output.is_file():
         raise AvseError(f"{command[0]} wrote nothing to its {{out}}", hint)

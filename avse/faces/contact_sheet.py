@@ -47,18 +47,18 @@ def write_contact_sheet(
     moments = [spread(track) for track in tracks]
     crowded = most_crowded_frame(tracks)
     wanted = {index for row in moments for index, _ in row} | {crowded}
-    pictures = {
+    images = {
         index: _keep(frame, index, crowded, moments)
         for index, frame in zip(range(max(wanted) + 1), reader.read_colour_frames(recording), strict=False)
         if index in wanted
     }
-    everybody = _everybody(pictures.get(crowded, ({}, None))[1], crowded, tracks)
+    everybody = _everybody(images.get(crowded, ({}, None))[1], crowded, tracks)
     height = everybody.height + MARGIN + len(tracks) * ROW + AXIS
     sheet = Image.new("RGB", (WIDTH, height), "white")
     sheet.paste(everybody, (0, 0))
     for number, (row, values) in enumerate(zip(moments, facts, strict=True)):
         top = everybody.height + MARGIN + number * ROW
-        shown = [(i, pictures.get(i, ({}, None))[0].get(number)) for i, _ in row]
+        shown = [(i, images.get(i, ({}, None))[0].get(number)) for i, _ in row]
         _draw_row(sheet, top, number, values, shown, number == active)
         _draw_times(sheet, top + THUMBNAIL + MARGIN // 2, number, values, seconds)
     _draw_axis(sheet, height - AXIS, seconds)
@@ -82,33 +82,30 @@ def _keep(
     frame: np.ndarray, index: int, crowded: int, moments: Sequence[Sequence[Moment]]
 ) -> tuple[dict[int, Image.Image], Image.Image | None]:
     """Keep what the sheet shows of a frame: thumbnails by face, and the whole, smaller, if it is the crowded one."""
-    picture = Image.fromarray(np.ascontiguousarray(frame))
+    image = Image.fromarray(np.ascontiguousarray(frame))
     cuts = {
-        number: _thumbnail(picture, face, number)
-        for number, row in enumerate(moments)
-        for at, face in row
-        if at == index
+        number: _thumbnail(image, face, number) for number, row in enumerate(moments) for at, face in row if at == index
     }
-    return cuts, picture.convert("RGB") if index == crowded else None
+    return cuts, image.convert("RGB") if index == crowded else None
 
 
-def _thumbnail(picture: Image.Image, face: Face, number: int) -> Image.Image:
+def _thumbnail(image: Image.Image, face: Face, number: int) -> Image.Image:
     """Cut out the face with its surroundings and its bounding box."""
     centre, side = (face.box[:2] + face.box[2:]) / 2, SIDE_PER_BOX * float((face.box[2:] - face.box[:2]).max())
     corner, scale = centre - side / 2, THUMBNAIL / side
-    cut = picture.crop((*np.floor(corner).astype(int).tolist(), *np.ceil(corner + side).astype(int).tolist()))
+    cut = image.crop((*np.floor(corner).astype(int).tolist(), *np.ceil(corner + side).astype(int).tolist()))
     small = cut.resize((THUMBNAIL, THUMBNAIL)).convert("RGB")
     box = ((face.box - np.tile(corner, 2)) * scale).tolist()
     ImageDraw.Draw(small).rectangle(box, outline=COLOURS[number % len(COLOURS)], width=2)
     return small
 
 
-def _everybody(picture: Image.Image | None, index: int, tracks: Sequence[Track]) -> Image.Image:
+def _everybody(image: Image.Image | None, index: int, tracks: Sequence[Track]) -> Image.Image:
     """Draw the whole frame, as wide as the sheet, with numbered bounding boxes."""
-    if picture is None:
+    if image is None:
         return Image.new("RGB", (WIDTH, 1), "white")
-    scale = min(WIDTH / picture.width, 1.2 * WIDTH / picture.height)
-    small = picture.resize((round(picture.width * scale), round(picture.height * scale)))
+    scale = min(WIDTH / image.width, 1.2 * WIDTH / image.height)
+    small = image.resize((round(image.width * scale), round(image.height * scale)))
     draw = ImageDraw.Draw(small)
     for number, track in enumerate(tracks):
         if index in track.frames:
@@ -125,7 +122,7 @@ def _draw_row(
     top: int,
     number: int,
     facts: dict[str, Any],
-    pictures: Sequence[tuple[int, Image.Image | None]],
+    images: Sequence[tuple[int, Image.Image | None]],
     is_active: bool,
 ) -> None:
     draw = ImageDraw.Draw(sheet)
@@ -136,10 +133,10 @@ def _draw_row(
     if "speech_share" in facts:
         lines += f"\nspeaks {facts['speech_share']:.0%} of the time"
     draw.multiline_text((MARGIN + 8, top + 70), lines, "black", ImageFont.load_default(16))
-    for column, (index, picture) in enumerate(pictures):
+    for column, (index, image) in enumerate(images):
         left = LABEL + column * (THUMBNAIL + MARGIN)
-        if picture is not None:
-            sheet.paste(picture, (left, top))
+        if image is not None:
+            sheet.paste(image, (left, top))
         draw.rectangle((left, top + THUMBNAIL - 18, left + 62, top + THUMBNAIL), fill="white")
         draw.text((left + 4, top + THUMBNAIL - 17), clock(index / VIDEO_FPS), "black", ImageFont.load_default(14))
 

@@ -29,13 +29,13 @@ def describe_face(frame: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     across = landmarks[1] - landmarks[0] + landmarks[4] - landmarks[3]
     size = max(float(np.linalg.norm(landmarks[1] - landmarks[0])), float(np.linalg.norm(mouth - eyes)), 1.0)
     angle = math.atan2(across[1], across[0])
-    picture = aligned_crop(frame, (eyes + mouth) / 2, SIDE_PER_FACE * size, angle, SIDE)
-    return _gradients(picture.astype(np.float32))
+    crop = aligned_crop(frame, (eyes + mouth) / 2, SIDE_PER_FACE * size, angle, SIDE)
+    return _gradients(crop.astype(np.float32))
 
 
-def _gradients(picture: np.ndarray) -> np.ndarray:
+def _gradients(crop: np.ndarray) -> np.ndarray:
     """Compute the strength of every direction in every cell, normalised by cell."""
-    down, right = np.gradient(gaussian_filter(picture, 0.7))
+    down, right = np.gradient(gaussian_filter(crop, 0.7))
     strength, turn = np.hypot(right, down), np.arctan2(down, right) / (2 * math.pi) * NUM_DIRECTIONS
     directions = np.arange(NUM_DIRECTIONS)[:, None, None]
     distance = np.abs((turn - directions + NUM_DIRECTIONS / 2) % NUM_DIRECTIONS - NUM_DIRECTIONS / 2)

@@ -30,7 +30,7 @@ def track_faces(
 ) -> list[Track]:
     """Track faces: detect in every 5th of the first ``num_frames`` frames and at every cut, link, then merge tracks.
 
-    Where the picture begins after the sound nothing is seen before it. The tracks are in displayed pixels, the largest
+    Where the video begins later than the audio, no face is visible. The tracks are in displayed pixels, the largest
     first. Where ``crops`` are given, the mouths of all tracks are cropped into them in the same pass.
     """
     if recording.video is None:

@@ -1,4 +1,4 @@
-"""Freeze detection: tell a frozen picture from a person who sits still."""
+"""Freeze detection: distinguish frozen video from a person who sits still."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import numpy as np
 from avse.faces.tracking import Face
 
 FROZEN_LEVELS, FROZEN_PICTURE_SHARE, FROZEN_FACE_SHARE = 2, 0.002, 0.05
-"""Grey levels that coding may change, and the shares of a picture that hangs, and of a face in it, that change by more.
-Of real recordings 0.8 % of the picture and more does within a fifth of a second, coded down to 320 pixels at crf 38."""
+"""Grey levels that coding may change, and the shares of a frozen frame, and of a face in it, that change by more.
+In real recordings 0.8 % of the frame or more does within a fifth of a second, coded down to 320 pixels at crf 38."""
 
 
 def changed_pixels(before: np.ndarray | None, frame: np.ndarray) -> np.ndarray:
@@ -19,7 +19,7 @@ def changed_pixels(before: np.ndarray | None, frame: np.ndarray) -> np.ndarray:
 
 
 def is_frozen(face: Face, changed: np.ndarray) -> bool:
-    """Tell whether the picture and the lower half of the face are frozen: people at rest and cameras move."""
+    """Tell whether the frame and the lower half of the face are frozen: people at rest and cameras still move."""
     left, top, right, bottom = np.clip(face.box, 0, np.tile(changed.shape[::-1], 2) - 1).astype(int)
     mouth = changed[(top + bottom) // 2 : bottom + 1, left : right + 1]
     return bool(changed.mean() < FROZEN_PICTURE_SHARE and mouth.mean() < FROZEN_FACE_SHARE)

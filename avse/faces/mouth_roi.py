@@ -35,7 +35,7 @@ class MouthPose:
 def mouth_pose(track: Track, num_frames: int) -> MouthPose:
     """Interpolate the landmarks of a track to every frame and smooth them, never across a cut.
 
-    A face that is frozen is not seen: a picture that hangs says nothing about who speaks.
+    A frozen face is not visible: frozen video carries no information about speech.
 
     The side is 1.4 times the distance of the eyes, or of eyes and mouth where a turned head shortens the first.
     """

@@ -19,7 +19,7 @@ TIMES_UNREST = 3.0
 class ShotDetector:
     """Detect shot boundaries frame by frame: one abrupt change that is far larger than the changes just before.
 
-    The change is a share of the contrast, so that dark pictures count like bright ones.
+    The change is a share of the contrast, so that dark frames count like bright ones.
     Holds one thumbnail and half a second of numbers.
     """
 

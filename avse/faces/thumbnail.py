@@ -28,7 +28,7 @@ def face_thumbnail(recording: reader.Recording, track: Track) -> bytes | None:
 def face_thumbnails(recording: reader.Recording, tracks: Sequence[Track]) -> list[bytes | None]:
     """Return the best view of each face in its first visible seconds: aligned, grey, 192 x 192, as PNG.
 
-    None if the picture ends before that. The best is the largest and surest. The video is decoded once, and not beyond
+    None if the video ends before that. The best is the largest and surest. The video is decoded once, and not beyond
     the last of them.
     """
     views, found = [_best_view(track) for track in tracks], dict[int, bytes]()

@@ -27,7 +27,7 @@ DescribeFace = Callable[[], np.ndarray]
 @dataclass(frozen=True)
 class Face:
     """One face in one frame: box (left, top, right, bottom) and landmarks (5, 2), both in displayed pixels; and
-    whether the picture has hung since the frame before in which faces were looked for."""
+    whether the video has been frozen since the previous detection."""
 
     box: np.ndarray
     landmarks: np.ndarray

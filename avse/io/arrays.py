@@ -52,7 +52,7 @@ class AudioArray:
 def read_audio_array(waveform: Any, channels: Channels = "auto") -> AudioArray:
     """Read audio (N,), (N, C), (C, N), or a batch (B, C, N), as an array, a tensor or nested lists.
 
-    Floats are in -1..1, int16 and int32 at their full scale. ``channels`` says where the channels of more than one
+    Floats are in -1..1, int16 and int32 at their full scale. ``channels``: where the channels of more than one
     dimension are; "auto" tells two dimensions apart by their size, and takes three as (B, C, N).
 
     Raises:

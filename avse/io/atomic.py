@@ -62,7 +62,7 @@ def check_output(path: Path, force: bool, inputs: Iterable[Path] = ()) -> None:
 def never_replacing(paths: Iterable[object], force: bool = False) -> Iterator[None]:
     """Keep `atomic_path` from replacing any of these files inside the block, unless ``force``.
 
-    What is no path is passed over. `check_output` looks at the start of the work whether a name is free; this keeps a
+    What is no path is passed over. `check_output` tests at the start of the work whether a name is free; this keeps a
     file that came to be there in the meantime.
     """
     kept = frozenset() if force else frozenset(os.path.abspath(path) for path in paths if isinstance(path, Path))

@@ -1,4 +1,4 @@
-"""Sounds of data sets at 16 kHz, one channel; and sounds put under pictures, the same bytes every time.
+"""Audio files of data sets at 16 kHz, mono; and reproducible WAV files to be combined with video.
 
 Legend: `N` samples.
 """
@@ -24,7 +24,7 @@ def read_audio_file(path: Path) -> np.ndarray:
     Plain sound files are read without ffmpeg, which takes longer to start than they take to read.
     """
     if not path.is_file():
-        raise InputError(f"There is no file {path}.", "Look whether the folder is whole.")
+        raise InputError(f"There is no file {path}.", "Check that the folder is complete.")
     if formats.read_by_libsndfile(path):
         try:
             sound, sample_rate = soundfile.read(os.fsencode(path), dtype="float32", always_2d=True)

@@ -141,8 +141,8 @@ def encode_audio(media: Recording, sound: Path, output: Path, settings: OutputSe
     ]  # fmt: skip
     media.limits.grant(media.duration_seconds)
     failure = f"The audio cannot be encoded into a {suffix} file"
-    with stream_output(arguments, media.limits, failure, SETTINGS_HINT) as told:
-        for _ in told:
+    with stream_output(arguments, media.limits, failure, SETTINGS_HINT) as pipe:
+        for _ in pipe:
             pass
     notice_lost_tags(media, output)
 

@@ -128,7 +128,7 @@ def stream_output(
     """Run ffmpeg and yield its standard output; its own words end the message of an error. Killed if left early.
 
     It has a session of its own, so that Ctrl-C reaches only the one who asked for it. ``bytes_per_second`` is what a
-    second of recording is on its output: the more comes out, the longer it may take. ``on_messages`` gets what it said.
+    second of recording is on its output: the more comes out, the longer it may take. ``on_messages`` gets its messages.
     """
     with _running(arguments, limits) as (process, words):
         assert process.stdout is not None
@@ -153,10 +153,10 @@ def run(arguments: list[str], limits: Limits, failure: str) -> tuple[str, str]:
         assert process.stdout is not None
         facts = _Drain(process.stdout)
         _wait(process, limits, failure)
-        told = words.read()
-        if process.returncode and (process.returncode < 0 or process.returncode in NOT_STARTED or lacks_memory(told)):
-            raise explain(told, failure, "", process.returncode)
-        return facts.read(), told
+        text = words.read()
+        if process.returncode and (process.returncode < 0 or process.returncode in NOT_STARTED or lacks_memory(text)):
+            raise explain(text, failure, "", process.returncode)
+        return facts.read(), text
 
 
 def feed(arguments: Sequence[str], chunks: Iterable[bytes], failure: str) -> None:
@@ -177,7 +177,7 @@ def feed(arguments: Sequence[str], chunks: Iterable[bytes], failure: str) -> Non
 
 @contextlib.contextmanager
 def _running(arguments: list[str], limits: Limits) -> Iterator[tuple[subprocess.Popen[bytes], _Drain]]:
-    """Start ffmpeg within its limits, gather what it says, and see that it is gone in the end."""
+    """Start ffmpeg within its limits, collect its messages, and end it."""
     _log.debug("%s", shlex.join(arguments))
     process = _start(
         arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True

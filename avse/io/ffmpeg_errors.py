@@ -1,4 +1,4 @@
-"""What ffmpeg says, turned into an error that names the true cause, and a remedy that can work."""
+"""Turn ffmpeg's messages into errors with the cause and a remedy."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _LOADER_WORDS = (
 
 
 def error_line(stderr: str | bytes) -> str:
-    """Return the line in which ffmpeg says what was wrong, without its prefix."""
+    """Return ffmpeg's error line without its prefix."""
     text = stderr.decode(errors="replace") if isinstance(stderr, bytes) else stderr
     lines = [line for line in text.splitlines() if line.strip()]
     if any("not on whitelist" in line for line in lines):

@@ -19,7 +19,7 @@ class FileType:
 
     Attributes:
         suffix: in lower case, with its dot.
-        is_video: whether it holds a picture.
+        is_video: whether it holds video.
         encoder: ffmpeg's audio encoder for an output of that type; empty where avse only reads the type.
         muxer: ffmpeg's name of the container.
         max_channels: how many channels an output can have.

@@ -24,7 +24,7 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 
 
 def read_json(path: Path, check: Check, hint: str) -> dict[str, Any]:
-    """Read a file of one JSON object. UsageError names the file, and says what is wrong with it."""
+    """Read a file of one JSON object. A UsageError names the file and its fault."""
     try:
         check_own_file(path)
         return _checked(path.read_bytes(), check)

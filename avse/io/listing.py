@@ -107,8 +107,8 @@ def describe_passed_over(passed_over: Mapping[str, str]) -> str:
     reasons = []
     for reason, count in Counter(passed_over.values()).most_common():
         kinds = _suffixes(name for name, own in passed_over.items() if own == reason)
-        told = f" ({', '.join(kinds)})" if reason == OTHER_KIND and kinds else ""
-        reasons.append(f"{count} {reason}{told}")
+        examples = f" ({', '.join(kinds)})" if reason == OTHER_KIND and kinds else ""
+        reasons.append(f"{count} {reason}{examples}")
     files = "file" if len(passed_over) == 1 else "files"
     return printable(f"{len(passed_over)} {files} passed over: {', '.join(reasons)}")
 

@@ -66,7 +66,7 @@ def _packets(pipe: IO[bytes]) -> Iterator[tuple[int, bytes]]:
 
 
 def _number(pipe: IO[bytes], keep_marker: bool = False) -> int | None:
-    """Read a number of variable length, whose first bit that is set says how long it is; None at the end."""
+    """Read a number of variable length, whose first set bit gives its length; None at the end."""
     first = pipe.read(1)
     if not first:
         return None

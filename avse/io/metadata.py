@@ -1,4 +1,4 @@
-"""What a recording carries besides picture and sound, and what of it a copy lacks."""
+"""Metadata of a recording (tags, chapters, colour, rotation, ...), and what of it a copy lacks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def content_tags(tags: Mapping[str, str]) -> dict[str, str]:
 def missing(before: FileInfo, after: FileInfo, old_audio: StreamInfo, new_audio: StreamInfo) -> list[str]:
     """Return names of what a video carries and its copy does not, each once."""
     found = dict.fromkeys(missing_tags(before.tags, after, before.num_chapters))
-    pairs = [(old_audio, new_audio), *zip(before.pictures[:1], after.pictures[:1], strict=False)]
+    pairs = [(old_audio, new_audio), *zip(before.video_tracks[:1], after.video_tracks[:1], strict=False)]
     for old, new in pairs:
         found |= dict.fromkeys(_missing_of_track(old, new))
     return list(found)

@@ -48,10 +48,10 @@ def probe(path: str | Path, audio_track: int | None = None, limits: Limits = DEF
     path, limits = Path(path), limits.for_recording()
     if path.is_file():
         limits.check_size(path, path.stat().st_size)
-    picture, words = _first_frame(path, "V:0", limits, **_SQUARE_GREY)
+    first_frame, words = _first_frame(path, "V:0", limits, **_SQUARE_GREY)
     info = parse_info(words)
     limits.check_seconds(path, info.duration_seconds)
-    video = _video_stream(picture)
+    video = _video_stream(first_frame)
     too_small = f"its frames have {video.width} x {video.height} pixels only" if video and _is_tiny(video) else ""
     video = None if too_small else video
     track = choose_audio_track(path, info.of_kind(AUDIO), audio_track)
@@ -62,12 +62,12 @@ def probe(path: str | Path, audio_track: int | None = None, limits: Limits = DEF
         tuple(stream.description for stream in info.of_kind(AUDIO)),
         limits.for_pixels(video.width * video.height) if video else limits,
         audio_problem=_problem(sound_words, limits, info.of_kind(AUDIO)) if audio is None else "",
-        video_problem=too_small or (_problem(words, limits, info.pictures) if video is None else ""),
+        video_problem=too_small or (_problem(words, limits, info.video_tracks) if video is None else ""),
         info=info,
     )  # fmt: skip
     _note_other_tracks(recording)
     if path.suffix.lower() == ".wav" and wav.is_cut_short(path):
-        recording.notice("cut_short", f"{path.name} ends before its header says: it was cut short.")
+        recording.notice("cut_short", f"{path.name} ends before the time in its header: it is truncated.")
     return recording
 
 
@@ -95,7 +95,7 @@ def _note_other_tracks(recording: Recording) -> None:
 
 
 def _first_frame(path: Path, track: str, limits: Limits, **options: object) -> tuple[dict[str, Any] | None, str]:
-    """Facts of a track's first decoded frame (None where there is no such track), and all that ffmpeg said."""
+    """Return facts of a track's first decoded frame (None where there is no such track), and ffmpeg's messages."""
     import ffmpeg
 
     frame_option = {"frames:a" if track.startswith("a") else "frames:v": 1}
@@ -166,6 +166,6 @@ def _problem(words: str, limits: Limits, tracks: list[StreamInfo]) -> str:
     if track.codec == "none" or "Decoder not found" in words or "no decoder found" in words:
         named = track.description.split(",")[0]
         return f"this ffmpeg has no decoder for it: {named}"
-    said = words.partition("Stream mapping:")[2]
-    blamed = [line for line in said.splitlines() if "Error" in line or "Invalid" in line]
+    mapping = words.partition("Stream mapping:")[2]
+    blamed = [line for line in mapping.splitlines() if "Error" in line or "Invalid" in line]
     return error_line("\n".join(blamed)) if blamed else "it is empty"

@@ -38,7 +38,7 @@ CUT_SHORT = r"partial file|File ended prematurely"
 def read_audio(media: Recording, block_seconds: float, sample_rate: int, num_channels: int) -> Iterator[np.ndarray]:
     """Yield the audio in blocks of float32 (N, C), the last one shorter than the others, and perhaps empty.
 
-    ``num_channels`` is its own, or 1: the mean, as the net hears it. What drops out by the file's own clock is silent.
+    ``num_channels`` is its own, or 1: the mean, for the network. What drops out by the file's own clock is silent.
 
     Raises:
         InputError: there is no audio, it cannot be decoded, or more than ``max_seconds`` of it come out.
@@ -75,7 +75,7 @@ def read_frames(
 
     ``crop`` is (left, top, width, height) in displayed pixels; ``max_side`` shrinks the longer side to at most that.
     A video that begins after the audio is padded in front with its first frame (`first_video_frame`). Frames of another
-    size than the first are letterboxed into it, and a notice says that there are such.
+    size than the first are letterboxed into it, with a notice.
 
     Raises:
         InputError: it cannot be decoded, or more than ``max_seconds`` of it come out.
@@ -107,12 +107,12 @@ def read_frames_with_small(media: Recording, max_side: int) -> Iterator[tuple[np
 def _decoded_frames(media: Recording, command: list[str]) -> Iterator[np.ndarray]:
     """Run a command of `_decode_video` and yield its frames."""
 
-    def look(messages: str) -> None:
+    def check(messages: str) -> None:
         if re.search(CHANGED_SIZE, messages):
-            media.notice("video_changes_size", "The picture changes its size midway; such frames are letterboxed.")
+            media.notice("video_changes_size", "The video changes its frame size; such frames are letterboxed.")
 
     failure, frame_rate = f"ffmpeg cannot read {media.path}", float(VIDEO_FPS)
-    with stream_output(command, media.limits, failure, on_messages=look) as pipe:
+    with stream_output(command, media.limits, failure, on_messages=check) as pipe:
         width, height = _y4m_size(pipe.readline())
         num_frames = 0
         while pipe.readline().startswith(b"FRAME"):
@@ -174,11 +174,11 @@ def _decode_audio(media: Recording, block_seconds: float) -> Iterator[np.ndarray
     bytes_per_second = _BYTES_PER_SAMPLE * rate * num_channels
     command, failure = build_command(decoded, "-loglevel", "warning"), f"ffmpeg cannot read {media.path}"
 
-    def look(messages: str) -> None:
+    def check(messages: str) -> None:
         if re.search(CUT_SHORT, messages):
-            media.notice("cut_short", f"{media.path.name} ends before its index says: it was cut short.")
+            media.notice("cut_short", f"{media.path.name} ends before the time in its index: it is truncated.")
 
-    with stream_output(command, media.limits, failure, bytes_per_second=bytes_per_second, on_messages=look) as pipe:
+    with stream_output(command, media.limits, failure, bytes_per_second=bytes_per_second, on_messages=check) as pipe:
         yield from resampling.regroup(fill_gaps(pipe, rate, num_channels), round(block_seconds * rate))
 
 
@@ -192,8 +192,8 @@ def _decode_video(
 ) -> list[str]:
     """Frames get one size, are made whole where they say that they are interlaced, put on the grid of 25 fps, then cut.
 
-    Where the size changes midway, ffmpeg would set up the chain once more, which loses its place in time: so it is told
-    not to, and the first filters bear it. Those that turn a picture do not, so that rotated videos are left to ffmpeg.
+    Where the size changes midway, ffmpeg would set up the chain once more, which loses its place in time: so it is kept
+    from it, and the first filters bear it. Rotation filters do not, so that rotated videos are left to ffmpeg.
     """
     import ffmpeg
 
@@ -206,19 +206,19 @@ def _decode_video(
     ]  # fmt: skip
     if crop:
         left, top, width, height = crop
-        chain += [f"crop={width}:{height}:{left}:{top}:exact=1", "scale"]  # or all of the picture would turn grey first
+        chain += [f"crop={width}:{height}:{left}:{top}:exact=1", "scale"]  # else the whole frame turns grey first
     if max_side and max_side < max(width, height):
         chain.append(f"scale={_shrunk(width, height, max_side)}:flags=area")
     if small_side:
         chain.append(_with_small_below(width, height, small_side))
-    is_rotated = any("displaymatrix" in stream.side_data for stream in media.info.pictures[:1])
+    is_rotated = any("displaymatrix" in stream.side_data for stream in media.info.video_tracks[:1])
     once = {} if is_rotated else {"reinit_filter": 0}
     track = open_input(media.path, media.limits, **once)["V:0"]
     grey = ffmpeg.output(
         track, "pipe:", vf=",".join(chain), pix_fmt=pix_fmt, format=container,
         strict=-1,
     )  # fmt: skip
-    return build_command(grey, "-loglevel", "info", "-nostats")  # it then says that the size changes
+    return build_command(grey, "-loglevel", "info", "-nostats")  # reports a change of the frame size
 
 
 def _with_small_below(width: int, height: int, max_side: int) -> str:
@@ -246,7 +246,7 @@ def _letterbox(width: int, height: int) -> list[str]:
 
 
 def _shrunk(width: int, height: int, max_side: int) -> str:
-    """Size of a picture whose longer side becomes that, as ffmpeg writes it."""
+    """Return the frame size with that longer side, as an argument of ffmpeg's scale filter."""
     scale = max_side / max(width, height)
     return f"{max(int(scale * width), 2)}:{max(int(scale * height), 2)}"
 

@@ -91,7 +91,7 @@ class Recording:
 
 @dataclass(frozen=True)
 class InMemoryRecording(Recording):
-    """Hold a recording that is in memory: audio (N, C), and a picture, grey (V, H, W) or RGB (V, H, W, 3) uint8.
+    """Hold a recording that is in memory: audio (N, C), and video frames, grey (V, H, W) or RGB (V, H, W, 3) uint8.
 
     ``order`` names the frame that is shown in each 25th of a second, from where the sound starts.
     """

@@ -17,21 +17,21 @@ from avse.io.recording import Recording
 from avse.io.stream_info import ATTACHMENT, AUDIO, SUBTITLE, VIDEO, FileInfo, StreamInfo, parse_info, tag
 from avse.io.tracks import MUXERS, OutputTrack, describe, plan_tracks
 
-FITS_HINT = "Use .mkv, which holds any picture."
+FITS_HINT = "Use .mkv, which holds any video codec."
 _PREROLL_SECONDS = 0.04
 """What is hidden by an edit list, but needed to decode what follows, is squeezed into that time in a .mkv file."""
 _FRAGMENTED = ("-movflags", "frag_keyframe+empty_moov+default_base_moof")
 """Or .mp4 could not be written to a pipe."""
 
 
-def mux_audio_under_video(picture: Path, sound: Path, output: Path) -> None:
-    """Write ``output`` (.mkv): the picture copied bit by bit until the sound ends, the sound where the video's own was.
+def mux_audio_under_video(video: Path, sound: Path, output: Path) -> None:
+    """Write ``output`` (.mkv): the video stream copied until the audio ends, the audio in place of the video's own.
 
     Bit-exact: no date, version or random number, so that the same inputs give the same bytes with the same ffmpeg.
     """
-    clip = reader.probe(picture)
+    clip = reader.probe(video)
     if clip.video is None:
-        raise InputError(f"{picture} has no picture.", "Leave it out.")
+        raise InputError(f"{video} has no video.", "Leave it out.")
     begins = [track.start_seconds for track in (clip.audio, clip.video) if track]
     delay = begins[0] - min(begins) if clip.audio else 0.0
     half_a_sample = 0.5 / SAMPLE_RATE  # so that rounding to microseconds costs none
@@ -39,22 +39,22 @@ def mux_audio_under_video(picture: Path, sound: Path, output: Path) -> None:
     output.parent.mkdir(parents=True, exist_ok=True)
     with atomic.atomic_path(output) as partial:
         arguments = [
-            *input_arguments(picture, clip.limits, "-itsoffset", f"{-min(begins):.6f}"),
+            *input_arguments(video, clip.limits, "-itsoffset", f"{-min(begins):.6f}"),
             "-itsoffset", f"{delay:.6f}", "-i", f"file:{sound}", "-map", "0:V:0", "-map", "1:a:0", "-c:v", "copy",
             "-c:a", "flac", "-t", f"{end_seconds:.6f}", "-map_metadata", "-1", "-fflags", "+bitexact",
             "-flags:v", "+bitexact", "-flags:a", "+bitexact", "-f", "matroska",
         ]  # fmt: skip
-        _write(clip, arguments, partial, f"{picture} cannot be put over a sound")
+        _write(clip, arguments, partial, f"{video} cannot be combined with an audio file")
 
 
 def replace_audio(media: Recording, sound: Path, output: Path, settings: OutputSettings = DEFAULT_SETTINGS) -> None:
     """Write ``output`` with the video of ``media`` copied bit by bit and ``sound`` in place of its audio track.
 
-    Everything else that the container can hold is copied too: further pictures, subtitles, attachments, chapters,
+    Everything else that the container can hold is copied too: further video tracks, subtitles, attachments, chapters,
     tags, rotation, timecode. What it cannot hold is a notice of ``media``.
 
     Raises:
-        InputError: files of that kind cannot hold that picture. MissingError: the disk is full.
+        InputError: files of that kind cannot hold that video. MissingError: the disk is full.
     """
     suffix = output.suffix.lower()
     tracks, rejected = plan_tracks(
@@ -71,19 +71,19 @@ def replace_audio(media: Recording, sound: Path, output: Path, settings: OutputS
         *_tag_arguments(media.info, suffix),
         "-strict", "unofficial", "-f", MUXERS[suffix],
     ]  # fmt: skip
-    failure = f"The picture of {media.path} cannot be put into a {output.suffix} file"
+    failure = f"The video of {media.path} cannot be copied into a {output.suffix} file"
     _write(media, arguments, output, failure, FITS_HINT)
     _notice_losses(media, output, rejected, tracks)
 
 
 def check_video_fits(media: Recording, suffix: str) -> None:
-    """Raise InputError where files of that kind cannot hold that picture; a frame is tried, and written nowhere."""
+    """Raise InputError where files of that kind cannot hold that video; a frame is tried, and written nowhere."""
     suffix = suffix.lower()
     arguments = [
         *input_arguments(media.path, media.limits), "-map", "0:V:0", "-c", "copy", "-frames:v", "1",
         *(_FRAGMENTED if suffix != ".mkv" else ()), "-strict", "unofficial", "-f", MUXERS[suffix], "pipe:1",
     ]  # fmt: skip
-    failure = f"The picture of {media.path} cannot be put into a {suffix} file"
+    failure = f"The video of {media.path} cannot be copied into a {suffix} file"
     with stream_output([*arguments, *QUIET], media.limits, failure, FITS_HINT) as written:
         while written.read(1 << 16):
             pass
@@ -94,8 +94,8 @@ def _write(media: Recording, arguments: list[str], output: Path, failure: str, h
     assert media.video is not None
     media.limits.grant(media.duration_seconds)
     command = [*arguments, "-progress", "pipe:1", "-y", *QUIET, f"file:{output}"]
-    with stream_output(command, media.limits, failure, hint) as told:
-        for _ in told:
+    with stream_output(command, media.limits, failure, hint) as pipe:
+        for _ in pipe:
             pass
 
 
@@ -105,8 +105,8 @@ def _inputs(media: Recording, sound: Path) -> list[str]:
     assert media.video is not None
     begin = min(media.audio.start_seconds, media.video.start_seconds)
     delay = media.audio.start_seconds - begin
-    picture = input_arguments(media.path, media.limits, "-itsoffset", f"{-begin:.6f}")
-    return [*picture, "-itsoffset", f"{delay:.6f}", "-i", f"file:{sound}"]
+    video = input_arguments(media.path, media.limits, "-itsoffset", f"{-begin:.6f}")
+    return [*video, "-itsoffset", f"{delay:.6f}", "-i", f"file:{sound}"]
 
 
 def _track_arguments(media: Recording, tracks: list[OutputTrack], suffix: str, settings: OutputSettings) -> list[str]:
@@ -143,7 +143,7 @@ def _tag_arguments(info: FileInfo, suffix: str) -> list[str]:
         return arguments
     if any(key.startswith("com.") for key in info.tags):
         arguments += ["-movflags", "+use_metadata_tags"]
-    if any(stream.tags.get("timecode") for stream in info.pictures) or info.tags.get("timecode"):
+    if any(stream.tags.get("timecode") for stream in info.video_tracks) or info.tags.get("timecode"):
         arguments += ["-write_tmcd", "1"]
     return arguments
 
@@ -156,7 +156,7 @@ def _dispositions(stream: StreamInfo) -> list[str]:
 def _filters(track: OutputTrack, number: int, preroll: tuple[float, float] | None) -> list[str]:
     """Bitstream filters for what an edit list hides at the beginning, which .mkv cannot say.
 
-    Pictures are needed to decode what follows: their times are squeezed together. Audio packets are left out.
+    Video packets are needed to decode what follows: their times are squeezed together. Audio packets are dropped.
     """
     if preroll is None or track.codec != "copy":
         return []
@@ -215,7 +215,7 @@ def _notice_losses(media: Recording, output: Path, rejected: list[StreamInfo], t
     for kind in (VIDEO, SUBTITLE, ATTACHMENT):
         expected = [track.stream for track in tracks if track.stream.kind == kind]
         lost += [describe(stream) for stream in expected[len(after.of_kind(kind)) :]]
-    heard = [track for track in tracks if track.stream.kind == AUDIO]
-    new = [track.is_new_audio for track in heard].index(True)
-    lost += metadata.missing(media.info, after, heard[new].stream, after.of_kind(AUDIO)[new])
+    audio_tracks = [track for track in tracks if track.stream.kind == AUDIO]
+    new = [track.is_new_audio for track in audio_tracks].index(True)
+    lost += metadata.missing(media.info, after, audio_tracks[new].stream, after.of_kind(AUDIO)[new])
     notice_lost(media, output, lost)

@@ -41,8 +41,8 @@ def problem_of(values: Mapping[str, Any], required: Schema, others: Schema | Non
         if key not in values:
             return f"it has no {key}"
         if not kind(values[key]):
-            return f"its {key} makes no sense"
+            return f"its {key} is invalid"
     for key, kind in (others or {}).items():
         if key in values and not kind(values[key]):
-            return f"its {key} makes no sense"
+            return f"its {key} is invalid"
     return ""

@@ -34,7 +34,7 @@ class StreamInfo:
 
     @property
     def is_cover(self) -> bool:
-        """Return whether this is a still picture that goes with the file, such as the cover of a record."""
+        """Return whether this is a still image attached to the file, such as the cover of a record."""
         return "attached pic" in self.flags
 
     @property
@@ -63,8 +63,8 @@ class FileInfo:
         return [stream for stream in self.streams if stream.kind == kind]
 
     @property
-    def pictures(self) -> list[StreamInfo]:
-        """Return the tracks of moving pictures, without covers."""
+    def video_tracks(self) -> list[StreamInfo]:
+        """Return the video tracks, without cover images."""
         return [stream for stream in self.of_kind(VIDEO) if not stream.is_cover]
 
 

@@ -29,7 +29,7 @@ Fits = Callable[[StreamInfo, str], bool]
 def plan_tracks(
     info: FileInfo, audio_track: int, suffix: str, keep_audio: bool, fits: Fits
 ) -> tuple[list[OutputTrack], list[StreamInfo]]:
-    """Return the tracks of the output, the main picture first, then audio, then the rest, and those that do not fit.
+    """Return the tracks of the output, the main video first, then audio, then the rest, and those that do not fit.
 
     Args:
         info: what the input holds.
@@ -40,7 +40,7 @@ def plan_tracks(
     """
     audio = info.of_kind(AUDIO)
     new = audio[audio_track - 1] if audio_track <= len(audio) else StreamInfo(-1, AUDIO, "")
-    planned = [OutputTrack(info.pictures[0])]
+    planned = [OutputTrack(info.video_tracks[0])]
     rejected = []
     for stream in audio or [new]:
         if stream is new:
@@ -48,7 +48,7 @@ def plan_tracks(
         elif keep_audio:
             (planned.append(OutputTrack(stream)) if fits(stream, "copy") else rejected.append(stream))
     for stream in info.streams:
-        if stream.kind == AUDIO or stream is info.pictures[0] or _is_made_anew(stream):
+        if stream.kind == AUDIO or stream is info.video_tracks[0] or _is_made_anew(stream):
             continue
         codec = codec_for(stream, suffix)
         if codec and fits(stream, codec):

@@ -22,7 +22,7 @@ class AudioUNet(nn.Module):
         channels: of the encoder's stages.
         is_complex: whether the mask has a phase too.
         attention_heads: of the bottleneck's attention over time; 0: none.
-        rounds: how many times the bottleneck looks at what is around each frame.
+        rounds: number of context blocks in the bottleneck.
     """
 
     def __init__(
@@ -101,8 +101,8 @@ class Bottleneck(ContextBlock):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, F, T) -> (B, C, F, T)."""
         seen = super().forward(self.gather(x.flatten(1, 2)))
-        for look in self.further:
-            seen = look(seen)
+        for block in self.further:
+            seen = block(seen)
         answer: Tensor = self.spread(seen)
         return x + answer.unflatten(1, x.shape[1:3])
 

@@ -29,7 +29,7 @@ class Imputer(nn.Module):
         "paper"      x^ = <omega, M> / K,  omega ~ N(1, sigma),  sigma = softplus(f(cue));  in use omega is its mean, 1
         "reference"  x^ = <omega, M>,  omega = softplus(f(cue)), divided by their sum;  nothing is drawn
 
-        "blended"    as "reference", with one prior more: the features that came in, what the net itself says to nothing
+        "blended"    as "reference", with one more prior: the features of the input, here of a black frame
 
     The mean "I" of the paper's omega is fixed by no text. Ours is 1 with a division by K: what is filled in is then,
     in the mean, the mean of the priors, at the level of true features. f is a few convolutions in time (ours).
@@ -95,12 +95,12 @@ class Imputer(nn.Module):
 
         "blended" has K + 1 weights, the last one that of the features themselves.
         """
-        told = F.softplus(self.spread(self.context(torch.relu(self.gather(cue)))))
+        weights = F.softplus(self.spread(self.context(torch.relu(self.gather(cue)))))
         if self.form != "paper":
-            return told / told.sum(1, keepdim=True).clamp_min(1e-8), told.new_zeros(())
-        mean = torch.ones_like(told)
-        return _draw(mean, told, self.training or self.draws_in_use) / len(self.priors), gaussian_divergence(
-            mean - 1, told
+            return weights / weights.sum(1, keepdim=True).clamp_min(1e-8), weights.new_zeros(())
+        mean = torch.ones_like(weights)
+        return _draw(mean, weights, self.training or self.draws_in_use) / len(self.priors), gaussian_divergence(
+            mean - 1, weights
         )
 
 

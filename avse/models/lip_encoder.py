@@ -64,7 +64,7 @@ class LipResNet(nn.Module):
         return _unstack(getattr(self, f"layer{index + 1}")(frames), clips, num_frames)
 
     def load_torchvision(self, state: dict[str, Tensor]) -> None:
-        """Load torchvision's resnet18 (width 64); a still grey picture then gives the same features.
+        """Load torchvision's resnet18 (width 64); a constant grey video then gives the same features.
 
         The colours of the stem are averaged, times three as grey is all of them, and shared out among the frames.
         """

@@ -97,8 +97,8 @@ class SpeechNet(nn.Module):
                 video = self.lips.resnet.stem(inputs.lips)
         divergences = []
         if self.imputer is not None:
-            heard = F.avg_pool1d(x[:, 0], SAMPLES_PER_FRAME // self.config.hop)  # (B, F, V)
-            video, divergence = self.imputer(heard, video, inputs.seen)
+            cue = F.avg_pool1d(x[:, 0], SAMPLES_PER_FRAME // self.config.hop)  # (B, F, V)
+            video, divergence = self.imputer(cue, video, inputs.seen)
             divergences.append(divergence)
         for index in range(len(self.audio.encoder)):
             x = self.audio.encode(index, x)

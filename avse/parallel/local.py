@@ -49,7 +49,7 @@ def run_many(
     """Give items to worker processes and yield each one's outcome as it ends. The cores are divided among them.
 
     Closing the iterator, or an error in it, ends all workers within seconds. Raises MissingError or another AvseError
-    where no worker can start, or where going on makes no sense.
+    where no worker can start, or where every other item would fail too.
     """
     todo: Todo[Item, Result] = Todo(items)
     crew: _Crew[Item] = _Crew(pickle.dumps(job), threads_for(max(1, num_workers)))

@@ -74,7 +74,7 @@ def run_many(
     """Run as `avse.parallel.local.run_many`, with workers of one core and ``num_gpus`` GPUs in the cluster.
 
     A worker takes an item only once it has started, so workers for which there is no room (yet) hold nothing up.
-    Progress is told by item, not within it. Needs `connected`.
+    Progress is reported per item, not within it. Needs `connected`.
     """
     import ray
 

@@ -1,7 +1,7 @@
 """What every pool of workers promises, on one machine or on several: each item ends in one outcome.
 
 A bad item costs only itself. A worker that dies costs only its item, which is tried a second time, after the others.
-A MissingError (no space, no ffmpeg, no such model) is raised: it would meet every item, so going on makes no sense.
+A MissingError (no space, no ffmpeg, no such model) is raised, because every other item would fail too.
 """
 
 from __future__ import annotations

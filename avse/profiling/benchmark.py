@@ -51,7 +51,7 @@ class StageTime:
 
 @dataclass(frozen=True)
 class Bench:
-    """All that was measured on one recording; ``picture`` is (width, height) in pixels, if there is one."""
+    """All that was measured on one recording; ``picture``: width and height in pixels, None without video."""
 
     recording: str
     duration_seconds: float
@@ -138,7 +138,7 @@ def bench(
 
 
 def beginning(recording: reader.Recording, seconds: float, folder: Path) -> Path:
-    """The recording itself if it says that it is no longer than that, or its beginning, copied as it is stored."""
+    """Return the recording if its header claims no more than that duration, else its beginning, stream-copied."""
     import ffmpeg
 
     if 0 < recording.duration_seconds <= seconds:
@@ -150,8 +150,8 @@ def beginning(recording: reader.Recording, seconds: float, folder: Path) -> Path
     failure = f"The first {seconds:g} s of {recording.path} cannot be cut off"
     with stream_output(
         build_command(copied, "-loglevel", "error"), recording.limits, failure, "Give a recording cut before."
-    ) as told:
-        told.read()
+    ) as output:
+        output.read()
     return target
 
 

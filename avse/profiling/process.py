@@ -54,8 +54,8 @@ class Start:
 def run_whole(recording: Path, folder: Path, model: str, device: str, num_threads: int, repeat: int) -> Whole:
     """Enhance a recording into ``folder``, ``repeat`` times, in a fresh process. AvseError if that fails."""
     target = folder / "whole.wav"
-    told = _python(num_threads, _ENHANCE, str(recording), str(target), model, device, str(repeat))
-    return Whole(**json.loads(told.splitlines()[-1]))
+    printed = _python(num_threads, _ENHANCE, str(recording), str(target), model, device, str(repeat))
+    return Whole(**json.loads(printed.splitlines()[-1]))
 
 
 def measure_whole(recording: str, target: str, model: str, device: str, repeat: str) -> dict[str, float]:

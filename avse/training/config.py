@@ -117,7 +117,7 @@ def read_config(given: Path | str | None, assignments: Iterable[str] = (), **ove
         overrides: more changes, None for no change; ``preset`` sets the fusion.
 
     Raises:
-        UsageError: there is no such file, or a setting is unknown or has a value that makes no sense.
+        UsageError: there is no such file, or a setting is unknown or has an invalid value.
     """
     return config_from_values(read_values(given) if given else {}, assignments, **overrides)
 

@@ -19,10 +19,10 @@ AUDIO_ONLY_SEED = 2_000_003
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Prepared clips: talking faces, and optionally voices without picture and noises; speakers kept for validation.
+    """Prepared clips: talking faces, and optionally audio-only speech and noises; speakers kept for validation.
 
     ``rooms`` holds measured impulse responses, ROOM/NAME.flac.
-    ``audio_only`` are SMIL's examples without picture, to be enhanced themselves; ``voices`` talk over others.
+    ``audio_only`` are SMIL's audio-only targets; ``voices`` talk over others.
     """
 
     faces: Path
@@ -88,7 +88,7 @@ def training_mixers(config: TrainConfig, folders: TrainingData) -> dict[int, Mix
     if config.stage == "smil":
         mixers[config.seed + AUDIO_ONLY_SEED] = folders.audio_only_mixer(config)
     elif folders.audio_only is not None:
-        raise UsageError("Examples without picture of their own are for SMIL.", "Add --smil, or give them as voices.")
+        raise UsageError("Audio-only targets need SMIL.", "Add --smil, or give them as voices.")
     return mixers
 
 

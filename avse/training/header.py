@@ -1,4 +1,4 @@
-"""What a run says of itself at its start: net, device, data, steps."""
+"""Describe a run at its start: network, device, data, steps."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from avse.data.prepared_clips import load_clip
 from avse.training.config import TrainConfig
 
 SAMPLED_CLIPS = 50
-"""Clips whose length is looked at for the hours of speech."""
+"""Clips whose length is read to estimate the hours of speech."""
 
 
 def describe_run(

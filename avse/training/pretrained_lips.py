@@ -1,4 +1,4 @@
-"""A start for the lip stream from a ResNet-18 that was trained on pictures (torchvision's file of weights)."""
+"""A start for the lip stream from a ResNet-18 trained on images (torchvision's weights)."""
 
 from __future__ import annotations
 

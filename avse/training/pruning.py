@@ -145,12 +145,12 @@ def _bottleneck(channels: _Channels, bottleneck: Bottleneck, deepest: Tensor) ->
 def _attention(channels: _Channels, name: str, wide: Tensor, num_heads: int) -> None:
     """Register attention over time; queries, keys and values stay within their head."""
     channels.norm(f"{name}.norm", wide)
-    compared, told = (
+    compared, values = (
         torch.cat([channels.group(f"{name}.attention.out_proj.weight", num_heads) for _ in range(num_heads)])
         for _ in range(2)
     )
-    channels.layer(f"{name}.attention.in_proj_weight", torch.cat([compared, compared, told]), wide)
-    channels.layer(f"{name}.attention.out_proj.weight", wide, told)
+    channels.layer(f"{name}.attention.in_proj_weight", torch.cat([compared, compared, values]), wide)
+    channels.layer(f"{name}.attention.out_proj.weight", wide, values)
 
 
 def _context(channels: _Channels, name: str, numbers: Tensor, num_layers: int) -> None:

@@ -44,7 +44,7 @@ def read_recipe(given: Path | str, assignments: Iterable[str] = (), **overrides:
     """Read a recipe, a file or the name of a shipped one; changes, as of `read_config`, hold for every stage.
 
     Raises:
-        UsageError: there is no such recipe, or it makes no sense.
+        UsageError: there is no such recipe, or it is invalid.
     """
     path = find_config(given, known=shipped_recipes())
     values = load_yaml(path)

@@ -52,9 +52,9 @@ def _problem_of(state: Any) -> str:
         return "it is not the state of a run"
     step, best, start = state.get("step"), state.get("best"), state.get("start")
     if type(step) is not int or step < 0 or type(best) is not float or math.isnan(best):
-        return "its step or its best score makes no sense"
+        return "its step or best score is invalid"
     if not (start is None or isinstance(start, str)) or not isinstance(state.get("settings", {}), Mapping):
-        return "its settings make no sense"
+        return "its settings are invalid"
     for name, value in state["net"].items():
         if not isinstance(value, Tensor) or not bool(torch.isfinite(value).all()):
             return f"the weights {name} are not finite"

@@ -1,4 +1,4 @@
-"""The imputer's priors: centres of K-means over what the lip stream's stem says of mouths that are seen.
+"""The imputer's priors: centres of K-means over the lip stem's features of visible mouths.
 
 Legend: `C` channels, `H W` pixels of the stem's map, `K` priors.
 """

@@ -23,7 +23,7 @@ from avse.weights.metadata import FORMAT, HINT, Metadata, Provenance, read_metad
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Hold a network ready for use (eval mode, float32, on the CPU), and all that its file says about it."""
+    """Hold a network ready for use (eval mode, float32, on the CPU), and its metadata."""
 
     net: SpeechNet
     about: Mapping[str, Any]

@@ -1,4 +1,4 @@
-"""Read and describe what a checkpoint says of itself, without torch: the JSON in front of a safetensors file."""
+"""Read and describe the metadata of a checkpoint, without torch: the JSON in front of a safetensors file."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Provenance:
         made: how or when the file was made.
         training: the settings of the run, as `avse.training.config.as_mapping` gives them.
         validation_speakers: whom the run was validated on.
-        start: SHA-256 of the checkpoints that training started from; None for random weights, "" where it is not told.
+        start: SHA-256 of the checkpoints that training started from; None for random weights, "" where unknown.
         step: the training step of the weights.
         validation: scores on the validation speakers by name, such as "validation/improvement_db/seen".
         mean: of averaged weights, the share of each file by its SHA-256.
@@ -114,10 +114,10 @@ class Metadata:
     def scores(self) -> str:
         """Return the gain on the validation speakers in a few words; empty where the file does not say."""
         found = self.provenance.validation
-        words = {"unseen": "by sound alone"} if self.fusion == "none" else {"seen": "with picture", "unseen": "without"}
+        words = {"unseen": "audio only"} if self.fusion == "none" else {"seen": "with video", "unseen": "without"}
         gains = {word: found.get(f"validation/improvement_db/{kind}") for kind, word in words.items()}
-        told = [f"{gain:+.1f} {word}" for word, gain in gains.items() if isinstance(gain, float)]
-        return f"SI-SDR {', '.join(told)} (dB)" if told else ""
+        texts = [f"{gain:+.1f} {word}" for word, gain in gains.items() if isinstance(gain, float)]
+        return f"SI-SDR {', '.join(texts)} (dB)" if texts else ""
 
 
 def read_metadata(path: Path) -> Metadata:

@@ -55,7 +55,7 @@ def card(name: str) -> str:
     """Read the card of a model, as Markdown. UsageError for an unknown name, or a model without a card."""
     path = card_path(find(name))
     if not path.is_file():
-        raise UsageError(f"There is no card {path}.", f"What the file says of itself: avse models show {name} --json")
+        raise UsageError(f"There is no card {path}.", f"Its metadata: avse models show {name} --json")
     return path.read_text(encoding="utf-8")
 
 

@@ -57,7 +57,7 @@ def test_picture_out_of_time_is_noticed_and_told(talker: Path, net: Enhancer, tm
     path = moved(talker, tmp_path / "moved.mkv", late_frames)
     in_time, result = avse.enhance(talker, model=net), avse.enhance(path, model=net)
     assert (in_time.av_offset_seconds, result.av_offset_seconds) == (0.0, late_frames / 25)
-    assert f"The picture is {abs(late_frames) / 25:.2f} s {'late' if late_frames > 0 else 'early'}" in result.note
+    assert f"The video is {abs(late_frames) / 25:.2f} s {'late' if late_frames > 0 else 'early'}" in result.note
     assert "picture" not in in_time.note
 
 
@@ -128,7 +128,7 @@ def test_lips_that_do_not_go_with_the_sound_are_told(
     assert too_short.av_correlation is None
     assert own.av_correlation > 0.3
     assert against.av_correlation < 0
-    doubt = "The lips hardly go with the sound: compare with --no-video."
+    doubt = "The lips hardly match the audio: compare with --no-video."
     assert [doubt in result.note for result in (too_short, own, against)] == [False, False, True]
 
 

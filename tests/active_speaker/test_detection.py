@@ -274,7 +274,7 @@ def test_face_that_enters_late_shifts_nothing(see_through: Path, tmp_path: Path)
     assert len(after) == len(before)
     assert np.abs(after - before).max() < 1e-3
     assert [begin for begin, _ in result.seen_seconds] == [5.0]
-    assert "the sound alone elsewhere" in result.note
+    assert "only the audio elsewhere" in result.note
 
 
 def test_faces_as_typed(panel: tuple[Path, np.ndarray], tiny_model: Path, tmp_path: Path) -> None:

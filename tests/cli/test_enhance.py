@@ -162,7 +162,7 @@ def test_talking_head(run: Run, clip: Path, tmp_path: Path) -> None:
     ("make", "words"),
     [
         (lambda path: write_recording(path, coloured_noise(8000), GREY), "There is no face"),
-        (lambda path: write_recording(path, coloured_noise(8000)), "There is no picture"),
+        (lambda path: write_recording(path, coloured_noise(8000)), "There is no video"),
         (lambda path: write_recording(path, np.zeros(8000), GREY), "silent"),
         (lambda path: write_recording(path, coloured_noise(800), GREY[:2]), "There is no face"),
     ],

@@ -177,7 +177,7 @@ def test_delayed_sound_stays_at_its_place_under_the_picture(see_through: Path, t
 def test_what_cannot_be_seen_or_heard_is_said(tiny_model: Path, tmp_path: Path) -> None:
     hum = coloured_noise(16000)
     cases = {
-        "There is no picture": write_recording(tmp_path / "sound.wav", hum),
+        "There is no video": write_recording(tmp_path / "sound.wav", hum),
         "There is no face": write_recording(tmp_path / "grey.mkv", hum, GREY),
         "silent": write_recording(tmp_path / "silence.mkv", 0 * hum, GREY),
     }
@@ -227,7 +227,7 @@ def test_progress_is_told_for_every_stage_to_its_end(clip: Path, tiny_model: Pat
         clip, tmp_path / "out.wav", model=str(tiny_model),
         on_progress=lambda stage, done, total: told.setdefault(stage, []).append((done, total)),
     )  # fmt: skip
-    assert list(told) == ["listening", "looking for faces", "watching mouths", "enhancing"]
+    assert list(told) == ["listening", "detecting faces", "watching mouths", "enhancing"]
     for calls in told.values():
         done = [call[0] for call in calls]
         assert done == sorted(done)

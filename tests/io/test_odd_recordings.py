@@ -97,7 +97,7 @@ def test_a_film_that_breaks_off_is_told(see_through: Path, tmp_path: Path) -> No
     ffmpeg("-i", whole, "-c", "copy", "-output_ts_offset", "60", tmp_path / "later.mkv")
     assert "is it whole" not in avse.enhance(tmp_path / "later.mkv", model=see_through).note
     note = avse.enhance(tmp_path / "part.mkv", model=see_through).note
-    assert re.search(r"The file says 6.0 s, its sound ends at [23]\.\d s: is it whole\?", note)
+    assert re.search(r"The file claims 6.0 s, but its audio ends at [23]\.\d s: is it whole\?", note)
 
 
 def test_sound_beyond_full_scale_is_told(see_through: Path, tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_sound_beyond_full_scale_is_told(see_through: Path, tmp_path: Path) -> N
     soundfile.write(tmp_path / "hot.wav", sound * 4 / np.abs(sound).max(), 16000, "FLOAT")
     soundfile.write(tmp_path / "full.wav", sound / np.abs(sound).max(), 16000, "FLOAT")
     output = tmp_path / "out.flac"  # a .wav would keep the floats
-    assert "12 dB beyond full scale" in avse.enhance(tmp_path / "hot.wav", output, model=see_through).note
+    assert "exceeds full scale by 12 dB" in avse.enhance(tmp_path / "hot.wav", output, model=see_through).note
     unclipped = [
         avse.enhance(tmp_path / "hot.wav", model=see_through),
         avse.enhance(tmp_path / "hot.wav", output, model=see_through, force=True, loudness_lufs=-23.0),

@@ -43,7 +43,7 @@ def look_into(path: Path) -> FileInfo:
 
 
 def rotation(info: FileInfo) -> str:
-    return info.pictures[0].side_data.get("displaymatrix", "")
+    return info.video_tracks[0].side_data.get("displaymatrix", "")
 
 
 def notices(recording: reader.Recording) -> str:
@@ -84,7 +84,7 @@ def test_date_title_and_language_are_kept(plain: Path, copy: Copy, tmp_path: Pat
         assert info.tags["creation_time"].startswith("2024-05-06T07:08:09")
         assert info.tags["title"] == "Interview"
         (audio,) = info.of_kind(AUDIO)
-        assert (audio.language, info.pictures[0].language) in (("deu", "fra"), ("ger", "fra"))
+        assert (audio.language, info.video_tracks[0].language) in (("deu", "fra"), ("ger", "fra"))
         assert audio.title == look_into(source).of_kind(AUDIO)[0].title or "title of the audio" in notices(recording)
 
 
@@ -111,7 +111,7 @@ def test_chapters_and_timecode_are_kept(plain: Path, copy: Copy, tmp_path: Path,
     )  # fmt: skip
     info, recording = copy(source, suffix)
     assert info.num_chapters == 2
-    assert info.pictures[0].tags["timecode"] == "01:02:03:04"
+    assert info.video_tracks[0].tags["timecode"] == "01:02:03:04"
     assert recording.notices == []
 
 
@@ -141,7 +141,7 @@ def test_further_pictures_are_kept(plain: Path, copy: Copy, tmp_path: Path, suff
     source = tmp_path / "in.mkv"
     ffmpeg("-i", plain, "-i", plain, "-map", "0:v", "-map", "1:v", "-map", "0:a", "-c", "copy", source)
     info, recording = copy(source, suffix)
-    assert len(info.pictures) == 2
+    assert len(info.video_tracks) == 2
     assert recording.notices == []
 
 
@@ -186,7 +186,7 @@ def test_hevc_bears_the_tag_that_players_take(copy: Copy, tmp_path: Path, suffix
     quiet = ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none", "-pix_fmt", "yuv420p")
     source = write_recording(tmp_path / "in.mkv", HUM, RAMP, *quiet)
     info, _ = copy(source, suffix)
-    assert tag in info.pictures[0].description
+    assert tag in info.video_tracks[0].description
 
 
 @pytest.mark.parametrize("suffix", VIDEOS)
@@ -195,7 +195,7 @@ def test_colours_are_kept(plain: Path, copy: Copy, tmp_path: Path, suffix: str) 
     source = tmp_path / "in.mkv"
     ffmpeg("-i", plain, "-vf", colours, "-c:v", "libx264", "-preset", "ultrafast", "-c:a", "copy", source)
     info, _ = copy(source, suffix)
-    assert "bt2020nc/bt2020/smpte2084" in info.pictures[0].description
+    assert "bt2020nc/bt2020/smpte2084" in info.video_tracks[0].description
 
 
 def test_check_of_a_container_writes_no_file(plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,7 @@ def test_picture_without_a_decoder_is_no_absent_picture(film: Path, tmp_path: Pa
     assert recording.video is None
     assert "xvc1" in recording.video_problem
     result = avse.enhance(path, model=str(see_through))
-    assert "The picture cannot be decoded" in result.note
+    assert "The video cannot be decoded" in result.note
     assert "no picture" not in result.note
     assert "picture_not_decoded" in [code for code, _ in result.warnings]
     with pytest.raises(InputError, match=r"picture of .* cannot be decoded") as error:

@@ -53,7 +53,7 @@ def test_without_a_face_there_is_no_picture(clip: Path, tiny_model: Path, tmp_pa
     done = run(clip, "-o", tmp_path / "out.wav", "--model", tiny_model, "--report", page, "--no-video")
     assert done.exit_code == 0, done.stderr
     shown = Page(page)
-    assert "The picture was not looked at" in shown.text
+    assert "The video was ignored" in shown.text
     assert not any(values.get("alt") == "The face that was followed" for values in shown.all("img"))
 
 

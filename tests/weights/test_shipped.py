@@ -93,7 +93,7 @@ def test_the_one_that_only_listens_looks_for_no_face(shipped: Path, clip: Path, 
     assert done.exit_code == 0, done.stderr
     told = json.loads(done.stdout)
     assert (told["model"], told["num_faces"], told["speaker"]) == ("avse-audio", 0, 0)
-    assert told["note"] == "The picture was not looked at; the sound alone was used."
+    assert told["note"] == "The video was ignored; only the audio was used."
 
 
 @pytest.mark.usefixtures("no_detector")

@@ -60,15 +60,15 @@ def with_pause(clip: Clip, first: int, last: int, rng: np.random.Generator, list
     pause = np.zeros(len(clip.seen), bool)
     pause[max(first, 0) : max(last, 0)] = True
     switched = np.pad(np.repeat(~pause, SAMPLES_PER_FRAME), 80, "edge")
-    heard = np.convolve(switched, np.ones(161) / 161, "valid").astype(np.float32)
+    gain = np.convolve(switched, np.ones(161) / 161, "valid").astype(np.float32)
     if clip.lips is None:
-        return Clip(clip.sound * heard, None, clip.seen)
+        return Clip(clip.sound * gain, None, clip.seen)
     silent_lips = _listening if listening and rng.random() < listening else _at_rest
-    return Clip(clip.sound * heard, silent_lips(clip, pause, rng), clip.seen)
+    return Clip(clip.sound * gain, silent_lips(clip, pause, rng), clip.seen)
 
 
 def draw_offset(limits: tuple[int, int], rng: np.random.Generator) -> int:
-    """Draw by how many frames a picture comes late, negative: early; each further off is 0.65 times as likely."""
+    """Draw the AV offset in frames, positive: video late; each further off is 0.65 times as likely."""
     frames = np.arange(limits[0], limits[1] + 1)
     weights = np.where(frames == 0, 0.0, 0.65 ** np.abs(frames))
     return int(rng.choice(frames, p=weights / weights.sum()))

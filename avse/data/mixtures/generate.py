@@ -1,7 +1,7 @@
 """Folders of mixtures: made in parallel, whole files only, and continued where they stopped.
 
 ``OUT/mix/ITEM.wav`` the mixture, ``s1/`` the target, ``s2/``, ``s3/`` and ``noise/`` the rest, each as loud as it is
-inside; ``video/ITEM.mkv`` the target's picture over the mixture, ready for ``avse enhance``; ``mixtures.csv`` every
+inside; ``video/ITEM.mkv`` the target's video with the mixture, ready for ``avse enhance``; ``mixtures.csv`` every
 source with its level and place. The "muse" form is written by `avse.data.muse_folder`.
 """
 
@@ -83,7 +83,7 @@ class Outcome:
 def make_folder(order: MixtureRequest, num_jobs: int | None = None, force: bool = False) -> Iterator[Outcome]:
     """Make all mixtures that are not there yet, and yield what became of each of all of them.
 
-    Raises UsageError where the request makes no sense, another process writes to the folder, or what lies there is of
+    Raises UsageError where the request is invalid, another process writes to the folder, or what lies there is of
     something else or damaged; MissingError where the disk is full.
     """
     clips = clips_by_speaker(order.source, order.output)
@@ -226,10 +226,10 @@ def _muse_lists(folder: Path) -> list[Path]:
 
 def _settings(order: MixtureRequest, clips: Clips, noises: Clips) -> str:
     """Return what a folder of mixtures is made of, as JSON."""
-    told = {"layout": order.layout, "clips_sha256": _names_sha256(order.source, clips)} | asdict(order.config)
+    values = {"layout": order.layout, "clips_sha256": _names_sha256(order.source, clips)} | asdict(order.config)
     if order.noise:
-        told["noises_sha256"] = _names_sha256(order.noise, noises)
-    return json.dumps(told, indent=2) + "\n"
+        values["noises_sha256"] = _names_sha256(order.noise, noises)
+    return json.dumps(values, indent=2) + "\n"
 
 
 def _check_apart(order: MixtureRequest) -> None:

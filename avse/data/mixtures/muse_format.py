@@ -40,7 +40,7 @@ def row_name(row: Sequence[str]) -> str:
 
 
 def write_item(folder: Path, row: Sequence[str], mixture: Mixture) -> None:
-    """Write the clean sounds and pictures of a mixture, whole files as the family has them, then the mixture itself."""
+    """Write the clean audio and video of a mixture, as whole files like the original, then the mixture itself."""
     for part in mixture.parts:
         place = Path(SPLIT, part.speaker, _utterance(part.file.as_posix(), part.speaker))
         clean = _with(folder / "audio_clean" / place, ".wav")

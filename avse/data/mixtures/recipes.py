@@ -23,7 +23,7 @@ PEAK = 0.9
 SILENCE = 1e-4
 """RMS below which a sound has no level that could be set."""
 NOISE_HIGHPASS_HZ = 80
-"""Room noise is mostly below what one hears: it would only use up the level that is asked for."""
+"""Room noise is mostly below audible frequencies, and would use up the requested level."""
 
 Clips = Mapping[str, Sequence[Path]]
 
@@ -190,7 +190,7 @@ class _Source:
                 problem = f"{path} is shorter than {min_seconds} s."
             else:
                 return sound, path
-        raise InputError(f"No clip could be used in {MAX_TRIES} tries; the last: {problem}", "Look at these clips.")
+        raise InputError(f"No clip could be used in {MAX_TRIES} tries; the last: {problem}", "Check these clips.")
 
     def stretch(
         self, role: str, speaker: str, clips: Sequence[Path], length: int, level_db: float, rng: np.random.Generator
@@ -200,7 +200,7 @@ class _Source:
             sound, parts = self._join(role, speaker, clips, length, level_db, rng)
             if rms(sound) >= SILENCE:
                 return sound, parts
-        raise InputError(f"{speaker} is silent in {MAX_TRIES} places.", "Look at these clips.")
+        raise InputError(f"{speaker} is silent in {MAX_TRIES} places.", "Check these clips.")
 
     def _join(
         self, role: str, speaker: str, clips: Sequence[Path], length: int, level_db: float, rng: np.random.Generator

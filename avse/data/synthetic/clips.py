@@ -128,9 +128,9 @@ def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], waveform: _Wave
 
 
 def _encoding(width: int, height: int, sound: Path, output: Path) -> list[str]:
-    picture = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(VIDEO_FPS)]
+    video_input = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(VIDEO_FPS)]
     video = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "22", "-pix_fmt", "yuv420p", "-threads", "1"]
     audio = ["-c:a", "aac", "-b:a", "64k"]
     # Bit-exact: no version or date in the file, so that the same seed gives the same bytes with the same ffmpeg.
     exact = ["-fflags", "+bitexact", "-flags:v", "+bitexact", "-flags:a", "+bitexact"]
-    return [*picture, "-i", "-", "-i", f"file:{sound}", *video, *audio, *exact, "-y", f"file:{output}"]
+    return [*video_input, "-i", "-", "-i", f"file:{sound}", *video, *audio, *exact, "-y", f"file:{output}"]

@@ -1,4 +1,4 @@
-"""A made-up talking head: a public-domain photograph whose mouth opens and closes as told.
+"""A made-up talking head: a public-domain photograph whose mouth opens and closes as specified.
 
 Legend: ``V`` video frames, ``H W`` pixels. Positions on the photograph are (row, column) in its own pixels.
 The photograph is ``skimage.data.astronaut()`` (NASA portrait of Eileen Collins, no known copyright restrictions).
@@ -58,7 +58,7 @@ def talking_head(opening: _Array, size: tuple[int, int] = (240, 320), seed: int 
 
     ``opening``: `(V,)`, 0 is lips closed, 1 is wide open. ``size`` is (height, width) in pixels. ``seed`` draws the
     small movement of the head (shift, tilt, distance). UsageError where ``opening`` leaves 0..1 or ``size`` is not
-    that of a landscape or square picture.
+    that of a landscape or square frame.
     """
     height, width = size
     if not 0 < height <= width <= 1.6 * height:
@@ -85,12 +85,12 @@ def _frame(degree: float, pose: _Pose, height: int, width: int) -> _Array:
 def _jaw(rows: _Array, columns: _Array, degree: float, pixels_per_row: float) -> _Array:
     """Draw nose to collar at photograph positions ``rows``, ``columns`` `(h, w)`: moved skin, and the open mouth."""
     lips = _move_lips(columns, degree)
-    picture = _sample(_unwarp(rows, lips), columns)
+    image = _sample(_unwarp(rows, lips), columns)
     inside = np.minimum(rows - lips.new_upper, lips.new_lower - rows) * pixels_per_row + 0.5
     mouth = (inside > 0) & (columns > _LIP_COLUMNS[0]) & (columns < _LIP_COLUMNS[-1])
     opacity = np.clip(inside[mouth], 0, 1)[:, None]
-    picture[mouth] += opacity * (_interior(rows[mouth], columns[mouth], lips, mouth, degree) - picture[mouth])
-    return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+    image[mouth] += opacity * (_interior(rows[mouth], columns[mouth], lips, mouth, degree) - image[mouth])
+    return np.clip(np.rint(image), 0, 255).astype(np.uint8)
 
 
 def _head_movement(num_frames: int, seed: int) -> Iterator[_Pose]:

@@ -43,7 +43,7 @@ class Recipe:
             mixed = np.stack([sound[:length] for sound in drawn]).mean(0, dtype=np.float32)
         mixed = mixed[: round(self.seconds * SAMPLE_RATE)] if self.seconds else mixed
         if not np.any(mixed):
-            raise InputError(f"The mixture of {self.sources[0]} is silent.", "Look at its sources.")
+            raise InputError(f"The mixture of {self.sources[0]} is silent.", "Check its sources.")
         return mixed / np.abs(mixed).max() if self.levels_db else mixed
 
 

@@ -21,7 +21,7 @@ from avse.io import csv_files
 from avse.io.formats import VIDEO_FILES, is_video
 from avse.io.listing import list_recordings
 
-MUSE_HINT = "Rows look so: test,test,SPEAKER,CLIP,0,test,SPEAKER,CLIP,LEVEL_DB,SECONDS"
+MUSE_HINT = "A row has the form: test,test,SPEAKER,CLIP,0,test,SPEAKER,CLIP,LEVEL_DB,SECONDS"
 _CLIP = re.compile(r"(id\d{5})[_#-](.{11})[_#-](\d{5})")
 
 
@@ -80,7 +80,7 @@ def _muse_problem(row: list[str]) -> str:
     except ValueError:
         return f"a level or the length is no number: {', '.join((*levels, seconds))}"
     if not all(map(math.isfinite, numbers)) or numbers[-1] <= 0 or max(map(abs, numbers[:-1])) > 200:
-        return f"a level or the length makes no sense: {', '.join((*levels, seconds))}"
+        return f"a level or the length is invalid: {', '.join((*levels, seconds))}"
     names = [row[start + offset] for start in range(1, len(row) - 1, 4) for offset in range(3)]
     if not all(names) or any(".." in Path(name).parts or Path(name).name in ("", ".") for name in names):
         return "a name of a talker or of a clip is missing"

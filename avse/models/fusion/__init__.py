@@ -1,4 +1,4 @@
-"""The ways to join sound and picture, by name.
+"""Fusion methods for audio and video, by name.
 
 Every block is called as `block(audio, video)` with audio `(B, C, F, T)` and video `(B, C', V, H, W)`, and returns both
 in the shapes that it got. The parts behind them join any branches of any model: see `mmtm`, `msaf` and `asym`.

@@ -28,7 +28,7 @@ class MMTM(nn.Module):
 
     `squeeze="time"` (ours, after AV(SE)^2, ICASSP 2020) keeps the time axis in the mean, so that there is one gate per
     channel *and step*. Different lengths meet at the longest: shorter squeezes are interpolated linearly up to it, and
-    each E_m is interpolated back to its own modality's length. What has no time says the same at every step, and is
+    each E_m is interpolated back to its own modality's length. A stream without time is constant over time, and is
     gated by the mean of its E_m over the steps.
 
     Args:

@@ -21,7 +21,7 @@ THRESHOLD_DB = (
     -5.3, -5.7, -5.9, -6.0, -6.0, -6.0, -6.0, -5.8, -5.4, -5.1, -4.7, -4.3, -4.0, -3.6, -3.3, -3.1, -3.0, -3.0, -2.9,
     -2.8, -2.8, -2.8, -2.9, -3.2, -3.7, -4.3, -4.4, -3.8, -2.7,
 )
-"""Power of the faintest sound that is heard in each band."""
+"""Threshold of hearing: power of the faintest audible sound in each band."""
 # fmt: on
 DENSITY = 3.3e-3
 """From the power of a band's bins to the unit of those thresholds, in which samples of speech have a power of 1e7."""
