@@ -5,109 +5,38 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from .options import Quiet, complete
+from . import train_options as o
+from .options import Quiet
 from .progress import progress
 
 if TYPE_CHECKING:
     from avse.training.data import TrainingData
     from avse.training.recipe import Stage
 
-DATA, RUN, SETTINGS = "Data", "Run", "Settings"
-FUSIONS = ("none", "cwc", "mmtm", "mmtm-global", "mmtm-audio", "msaf", "asym")
-STAGES = ("lips", "speech", "smil")
-
 
 def train(
-    data: Annotated[
-        Path | None, typer.Option(help="Prepared talking faces (see avse prepare).", rich_help_panel=DATA)
-    ] = None,
-    run: Annotated[
-        Path | None, typer.Option(help="Run directory. An existing run is resumed.", rich_help_panel=RUN)
-    ] = None,
-    voices: Annotated[
-        Path | None,
-        typer.Option(help="Prepared audio-only speech, for interfering talkers.", rich_help_panel=DATA),
-    ] = None,
-    noises: Annotated[Path | None, typer.Option(help="Prepared noise.", rich_help_panel=DATA)] = None,
-    rooms: Annotated[
-        Path | None, typer.Option(help="Measured room impulse responses: ROOM/NAME.flac.", rich_help_panel=DATA)
-    ] = None,
-    audio_only_data: Annotated[
-        Path | None,
-        typer.Option(help="With SMIL: prepared audio-only speech as targets.", rich_help_panel=DATA),
-    ] = None,
-    val_speakers: Annotated[
-        str,
-        typer.Option(
-            help="Validation speakers, separated by commas; none: validate on training speakers.",
-            rich_help_panel=DATA,
-        ),
-    ] = "",
-    recipe: Annotated[
-        str | None,
-        typer.Option(help="All stages of a model: avse, or a YAML file.", rich_help_panel=SETTINGS),
-    ] = None,
-    config: Annotated[
-        str | None,
-        typer.Option(help="Settings of one stage: a YAML file, or a name such as long.", rich_help_panel=SETTINGS),
-    ] = None,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="Change a setting, such as learning_rate=3e-4 or mix.num_frames=50; may be repeated.",
-            rich_help_panel=SETTINGS,
-        ),
-    ] = None,
-    preset: Annotated[
-        str | None,
-        typer.Option(
-            metavar="|".join(FUSIONS),
-            autocompletion=complete(*FUSIONS),
-            help="Fusion method.",
-            rich_help_panel=SETTINGS,
-        ),
-    ] = None,
-    stage: Annotated[
-        str | None,
-        typer.Option(
-            metavar="|".join(STAGES),
-            autocompletion=complete(*STAGES),
-            help="Part to train: the lip stream, the whole network, or SMIL meta-training.",
-            rich_help_panel=SETTINGS,
-        ),
-    ] = None,
-    smil: Annotated[
-        bool,
-        typer.Option("--smil", help="SMIL meta-training for missing video (--stage smil).", rich_help_panel=SETTINGS),
-    ] = False,
-    steps: Annotated[
-        int | None, typer.Option(min=1, help="Number of steps, of each stage.", rich_help_panel=SETTINGS)
-    ] = None,
-    print_config: Annotated[
-        bool,
-        typer.Option("--print-config", help="Print all settings as YAML, and stop.", rich_help_panel=SETTINGS),
-    ] = False,
-    start_from: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Checkpoint with the initial weights of a new run; may be repeated, later ones override earlier ones.",
-            rich_help_panel=RUN,
-        ),
-    ] = None,
-    devices: Annotated[
-        int | None,
-        typer.Option(min=1, help="Number of GPUs, or of CPU processes without a GPU.", rich_help_panel=RUN),
-    ] = None,
-    max_hours: Annotated[
-        float | None,
-        typer.Option(min=0.0, help="Stop cleanly after this time, all stages together.", rich_help_panel=RUN),
-    ] = None,
+    data: o.Data = None,
+    run: o.Run = None,
+    voices: o.Voices = None,
+    noises: o.Noises = None,
+    rooms: o.Rooms = None,
+    audio_only_data: o.AudioOnlyData = None,
+    val_speakers: o.ValSpeakers = "",
+    recipe: o.Recipe = None,
+    config: o.Config = None,
+    changes: o.Changes = None,
+    preset: o.Preset = None,
+    stage: o.Part = None,
+    smil: o.Smil = False,
+    steps: o.Steps = None,
+    print_config: o.PrintConfig = False,
+    start_from: o.StartFrom = None,
+    devices: o.Devices = None,
+    max_hours: o.MaxHours = None,
     quiet: Quiet = False,
 ) -> None:
     """Train a model from prepared clips.
@@ -122,34 +51,61 @@ def train(
     avse train --config mmtm --data cache/faces --val-speakers id1,id2 --start-from runs/lips/best.safetensors --run runs/mmtm
     avse train --config long --set learning_rate=3e-4 --print-config
     """  # noqa: E501
-    from avse.errors import MissingError, UsageError
-    from avse.installation import install_hint
-
-    try:
-        from avse.training import recipe as recipes
-        from avse.training.config import to_yaml
-        from avse.training.data import TrainingData
-        from avse.training.distributed import is_first
-    except ImportError as error:
-        raise MissingError(f"Training needs more packages: {error}", install_hint("train")) from error
-
-    for name in ("lightning.fabric", "lightning.pytorch"):
-        logging.getLogger(name).setLevel(logging.WARNING)  # it tells of every process that starts
-    quiet = quiet or not is_first()
     overrides = {"preset": preset, "stage": "smil" if smil else stage, "num_steps": steps, "num_devices": devices}
+    quiet = _prepare(quiet)
+    from avse.training.data import TrainingData
+
     stages = _stages(recipe, config, changes or [], overrides)
     if print_config:
-        typer.echo(recipes.describe_recipe(stages) if recipe else to_yaml(stages[0].config), nl=False)
+        typer.echo(_describe(stages, bool(recipe)), nl=False)
         return
-    if data is None or run is None:
-        raise UsageError("There is nothing to train on, or nowhere to keep it.", "Give --data FACES and --run RUN.")
-    speakers = tuple(name.strip() for name in val_speakers.split(",") if name.strip())
-    if not speakers and not quiet:
-        typer.echo("No --val-speakers: the scores below are of training speakers.", err=True)
-    folders = TrainingData(data, voices, noises, speakers, audio_only_data, rooms)
+    data, run = _check_folders(data, run)
+    folders = TrainingData(data, voices, noises, _speakers(val_speakers, quiet), audio_only_data, rooms)
     best = _train(stages, bool(recipe), folders, run, start_from or [], max_hours, quiet)
     if not quiet:
         typer.echo(best or f"Time is up: the same command resumes {run}.", err=best is None)
+
+
+def _prepare(quiet: bool) -> bool:
+    """Return whether this process prints nothing: on request, or as one of several. MissingError without Lightning."""
+    from avse.errors import MissingError
+    from avse.installation import install_hint
+
+    try:
+        from avse.training.distributed import is_first
+    except ImportError as error:
+        raise MissingError(f"Training needs more packages: {error}", install_hint("train")) from error
+    for name in ("lightning.fabric", "lightning.pytorch"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # else one line per process
+    return quiet or not is_first()
+
+
+def _describe(stages: list[Stage], is_recipe: bool) -> str:
+    """Return all settings as YAML."""
+    from avse.training.config import to_yaml
+    from avse.training.recipe import describe_recipe
+
+    if is_recipe:
+        return describe_recipe(stages)
+    assert stages[0].config is not None
+    return to_yaml(stages[0].config)
+
+
+def _check_folders(data: Path | None, run: Path | None) -> tuple[Path, Path]:
+    """Return both folders. UsageError if one is missing."""
+    from avse.errors import UsageError
+
+    if data is None or run is None:
+        raise UsageError("There is nothing to train on, or nowhere to keep it.", "Give --data FACES and --run RUN.")
+    return data, run
+
+
+def _speakers(names: str, quiet: bool) -> tuple[str, ...]:
+    """Return the validation speakers; print a warning if there are none."""
+    speakers = tuple(name.strip() for name in names.split(",") if name.strip())
+    if not speakers and not quiet:
+        typer.echo("No --val-speakers: the scores below are of training speakers.", err=True)
+    return speakers
 
 
 def _stages(recipe: str | None, config: str | None, changes: list[str], overrides: dict[str, Any]) -> list[Any]:
