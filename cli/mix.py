@@ -43,8 +43,9 @@ def mix(
 
     Example: avse mix voxceleb2/ mixtures/ --speakers 3 --level-db -18 -6 --count 200
     """
-    from avse.data.mixtures.generate import MixtureRequest, make_folder, survey
+    from avse.data.mixtures.generate import make_folder
     from avse.data.mixtures.recipes import MixtureConfig
+    from avse.data.mixtures.request import MixtureRequest, survey
 
     noise_levels = noise_db if noise_db or noise is None else (-5.0, -5.0)
     config = MixtureConfig(speakers, level_db, noise_levels, seconds, seed)

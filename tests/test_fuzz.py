@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 from avse import enhance
 from avse.batch.discovery import read_list
 from avse.batch.journal import Journal
-from avse.data.mixtures.generate import COLUMNS, _rows_so_far
+from avse.data.mixtures.mixture_table import COLUMNS, read_rows
 from avse.data.prepared_clips import load_clip
 from avse.data.synthetic.clips import make_clip
 from avse.errors import AvseError, InputError
@@ -164,7 +164,7 @@ def write_state(folder: Path) -> dict[str, tuple[bytes, Callable[[Path], object]
         "settings.json": (json.dumps(settings).encode(), lambda path: open_results(path.parent, settings)),
         "rows.jsonl": (json.dumps(row).encode() + b"\n", lambda path: open_results(path.parent, settings)),
         "last.pt": ((folder / "s.pt").read_bytes(), read_state),
-        "mixtures.csv": ((",".join(COLUMNS) + "\n" + part * 2).encode(), lambda path: _rows_so_far(path.parent)),
+        "mixtures.csv": ((",".join(COLUMNS) + "\n" + part * 2).encode(), lambda path: read_rows(path.parent)),
         "mixture_data_list_2mix.csv": (muse.encode() * 2, lambda path: muse_items(path.parent)),
         "settings.yaml": ((Path(__file__).parents[1] / "configs" / "base.yaml").read_bytes(), read_config),
         "clip.npz": (write_clip(folder, "a", "b", num_frames=3).read_bytes(), load_clip),

@@ -10,7 +10,7 @@ import soundfile
 
 from avse.batch import discovery
 from avse.data import corpus
-from avse.data.mixtures import generate
+from avse.data.mixtures import request
 from avse.errors import UsageError
 from avse.evaluation.corpora import layouts
 from avse.io import formats
@@ -64,7 +64,9 @@ def test_pairs_take_every_video_type(tmp_path, suffix):
 @pytest.mark.parametrize("suffix", [".aac", ".oga", ".wma", ".aif"])
 def test_noise_of_every_audio_type_is_mixed_in(tmp_path, suffix):
     make_files(tmp_path, f"noise/kind/street{suffix}")
-    assert generate._kinds(tmp_path / "noise", tmp_path / "out") == {"kind": [tmp_path / f"noise/kind/street{suffix}"]}
+    assert request.noises_by_kind(tmp_path / "noise", tmp_path / "out") == {
+        "kind": [tmp_path / f"noise/kind/street{suffix}"]
+    }
 
 
 def test_kind_is_told_by_the_suffix_alone():

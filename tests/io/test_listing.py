@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from avse.batch.discovery import read_list, survey
 from avse.data import corpus
-from avse.data.mixtures.generate import MixtureRequest
-from avse.data.mixtures.generate import survey as survey_mixtures
 from avse.data.mixtures.recipes import MixtureConfig
+from avse.data.mixtures.request import MixtureRequest
+from avse.data.mixtures.request import survey as survey_mixtures
 from avse.errors import UsageError
 from avse.io.formats import FILE_TYPES
 from avse.io.listing import describe_passed_over, list_recordings

@@ -18,7 +18,7 @@ from odd_values import is_fine_or_two_lines, texts
 from recordings import flash_and_click, flash_frame, picture_packets
 from typer.testing import CliRunner
 
-from avse.data.mixtures import generate
+from avse.data.mixtures import mixture_table, request
 from avse.data.mixtures.recipes import MixtureConfig, clips_by_speaker, make_mixture
 from avse.data.synthetic.clips import make_clip
 from avse.data.synthetic.speech import speak
@@ -92,7 +92,7 @@ def test_mixture_is_the_sum_of_its_parts_at_their_levels(mixed: Path) -> None:
         mixture = audio_files.read_audio_file(mixed / "mix" / f"{name}.wav")
         assert np.abs(mixture - sum(parts.values())).max() < 4 / 32768
         assert np.abs(mixture).max() <= 0.91
-        levels = {generate.FOLDERS[row["role"]]: float(row["level_db"]) for row in rows}
+        levels = {request.FOLDERS[row["role"]]: float(row["level_db"]) for row in rows}
         for role, part in parts.items():
             assert 20 * np.log10(rms(part) / rms(parts["s1"])) == pytest.approx(levels[role], abs=0.05)
         assert levels["noise"] == -6.0
@@ -117,7 +117,7 @@ def test_every_source_is_named_with_its_place(mixed: Path, tree: Path, noise: Pa
                 round(float(row[key]) * RATE) for key in ("offset_seconds", "start_seconds", "seconds")
             )
             whole = audio_files.read_audio_file(file)[first : first + length]
-            inside = audio_files.read_audio_file(mixed / generate.FOLDERS[row["role"]] / f"{name}.wav")[
+            inside = audio_files.read_audio_file(mixed / request.FOLDERS[row["role"]] / f"{name}.wav")[
                 start : start + length
             ]
             if row["role"] != "noise" and length > 2000:
@@ -410,7 +410,7 @@ def test_names_that_are_no_text_or_formulas_come_back(tmp_path: Path) -> None:
         make_clip(tmp_path / "clips" / speaker / f"{odd}.mp4", 0.7, seed, size=(64, 64))
     for _ in range(2):
         assert mix(tmp_path / "clips", tmp_path / "mixed", "-n", "2", "-q").exit_code == 0
-    rows = generate._rows_so_far(tmp_path / "mixed")
+    rows = mixture_table.read_rows(tmp_path / "mixed")
     assert {row["speaker"] for parts in rows.values() for row in parts} == {"A", odd}
     assert b",'=caf\xe9," in (tmp_path / "mixed" / "mixtures.csv").read_bytes()
     assert len(recognise(tmp_path / "mixed", LAYOUTS).items) == 2
