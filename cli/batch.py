@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 import os
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -41,6 +41,7 @@ from .progress import say
 if TYPE_CHECKING:
     from avse.batch.discovery import Item
     from avse.batch.job import EnhanceJob
+    from avse.batch.rows import Row, Summary
     from avse.batch.run import Engine, Settings
 
 SUFFIXES = (*OUTPUTS, "keep")
@@ -151,14 +152,11 @@ def batch(
         output_settings.check(suffix)
     extra = {"limits": Limits(max_seconds, max_megabytes), "settings": output_settings}
     asked = {name: value for name, value in (("bitrate", bitrate), ("keep_tracks", keep_tracks)) if value}
-    about: dict[str, Any] = {
-        "model": model,
-        "device": device,
-        "engine": engine.value,
-        "suffix": suffix,
-        "options": options | asked,
-    }
-    about |= {"passed_over": found.passed_over} if found.passed_over else {}
+    about: Summary = {
+        "model": model, "device": device, "engine": engine.value, "suffix": suffix, "options": options | asked,
+    }  # fmt: skip
+    if found.passed_over:
+        about["passed_over"] = found.passed_over
     references = _everywhere(str(reference_dir)) if reference_dir else None
     job = library.EnhanceJob(model, device, options | extra, references)
     settings = library.Settings(
@@ -184,7 +182,7 @@ def _check(recordings: str, folder: str, lacks_video: bool) -> None:
         raise UsageError("--speaker all finds the people in the video.", "Leave out --no-video, or --speaker.")
 
 
-def _run(job: EnhanceJob, items: list[Item], settings: Settings, quiet: bool) -> dict[str, Any]:
+def _run(job: EnhanceJob, items: list[Item], settings: Settings, quiet: bool) -> Summary:
     """Run the batch with progress bars; print every failure to standard error."""
     from avse import batch as library
     from avse.errors import printable
@@ -194,7 +192,7 @@ def _run(job: EnhanceJob, items: list[Item], settings: Settings, quiet: bool) ->
         def on_progress(worker: int, item: Item, stage: str, done: float, total: float) -> None:
             shown.working(worker, printable(item.name), stage, done, total)
 
-        def on_row(row: Mapping[str, Any]) -> None:
+        def on_row(row: Row) -> None:
             shown.ended(with_work=row["attempts"] > 0)
             if row["status"] == "failed":
                 say(f"avse: {row['error']}\n      {row['hint']}")
@@ -254,7 +252,7 @@ def _everywhere(place: str) -> str:
     return place if "://" in place else os.path.abspath(place)
 
 
-def _tell(summary: Mapping[str, Any], settings: Settings, quiet: bool, as_json: bool) -> None:
+def _tell(summary: Summary, settings: Settings, quiet: bool, as_json: bool) -> None:
     """Print the outcome of the batch."""
     from avse.io.jsonl import to_json
 

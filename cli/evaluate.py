@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,7 @@ from .tables import write_table
 
 if TYPE_CHECKING:
     from avse.evaluation.corpora.corpus import Found
+    from avse.evaluation.rows import MeanScore, Row, Summary
 
 Methods = Annotated[
     list[str] | None,
@@ -95,14 +96,14 @@ def _in_words(found: Found) -> str:
     return f"layout {found.layout}, {len(found.items)} items{without}"
 
 
-def _tell_failures(rows: Sequence[Mapping[str, Any]]) -> None:
+def _tell_failures(rows: Sequence[Row]) -> None:
     for row in rows:
         if row["status"] != "ok":
             name = "/".join(filter(None, (row["subset"], row["item"])))
             typer.echo(f"avse: {row['method']} on {name}: {row['reason']}", err=True)
 
 
-def _show(summary: Mapping[str, Any]) -> None:
+def _show(summary: Summary) -> None:
     """Print means of each subset and system with the gain over the mixture, and how many items were made worse."""
     from avse.evaluation.metrics import METRICS
 
@@ -116,7 +117,7 @@ def _show(summary: Mapping[str, Any]) -> None:
     write_table(rows, ["subset", "method", "items", *(METRICS[name].heading for name in names), "made worse"])
 
 
-def _cell(mean: Mapping[str, Any], gain: Mapping[str, Any] | None) -> str:
+def _cell(mean: MeanScore, gain: MeanScore | None) -> str:
     if not mean["n"]:
         return "-"
     return f"{mean['mean']:.3f}" + (f" ({gain['mean']:+.3f})" if gain and gain["n"] else "")

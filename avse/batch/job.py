@@ -7,10 +7,11 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, cast
 
 from avse.batch import storage
 from avse.batch.discovery import FACES_JSON, Item
+from avse.batch.rows import Facts
 from avse.errors import AvseError
 from avse.io import jsonl
 from avse.io.disk import stop_when_full
@@ -18,9 +19,8 @@ from avse.io.formats import AUDIO_FILES
 from avse.parallel import tasks
 from avse.progress import Report
 
-Values = dict[str, Any]
-Work = tasks.Work[Item, Values]
-Job = tasks.Job[Item, Values]
+Work = tasks.Work[Item, Facts]
+Job = tasks.Job[Item, Facts]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class EnhanceJob:
         check_speaker(checkpoint.net, self.options.get("speaker", "active"), "all")
         return functools.partial(self._enhance, checkpoint)
 
-    def _enhance(self, checkpoint: Any, item: Item, report: Report) -> Values:
+    def _enhance(self, checkpoint: Any, item: Item, report: Report) -> Facts:
         if item.suffix:
             return self._enhance_each(checkpoint, item, report)
         from avse.enhancement.pipeline import enhance
@@ -74,9 +74,9 @@ class EnhanceJob:
             values = result.as_dict() | {"host": socket.gethostname()}
             if self.reference_dir:
                 values["scores"] = scores(self.reference_dir, item.name, source, target, self.options)
-        return values
+        return cast("Facts", values)
 
-    def _enhance_each(self, checkpoint: Any, item: Item, report: Report) -> Values:
+    def _enhance_each(self, checkpoint: Any, item: Item, report: Report) -> Facts:
         """Write a folder with a file for each person; it is whole when its faces.json is there."""
         from avse.enhancement.all_speakers import enhance_all
 
@@ -92,7 +92,7 @@ class EnhanceJob:
             if self.reference_dir:
                 summary["scores"] = scores_of_faces(self.reference_dir, item.name, source, folder, summary, options)
                 jsonl.write_json(folder / FACES_JSON, summary)
-        return summary | {"host": socket.gethostname()}
+        return cast("Facts", summary | {"host": socket.gethostname()})
 
 
 def scores(reference_dir: str, name: str, recording: Path, output: Path, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,8 +111,8 @@ def scores(reference_dir: str, name: str, recording: Path, output: Path, options
 
 
 def scores_of_faces(
-    reference_dir: str, name: str, recording: Path, folder: Path, summary: Values, options: Mapping[str, Any]
-) -> Values:
+    reference_dir: str, name: str, recording: Path, folder: Path, summary: dict[str, Any], options: Mapping[str, Any]
+) -> dict[str, Any]:
     """Add scores to each face of a summary; return their mean, or the reason why there are none."""
     from avse.evaluation.face_references import mean_scores, read_face_references, score_faces
 

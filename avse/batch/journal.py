@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from avse.batch.rows import Row
 from avse.errors import MissingError
 from avse.io import jsonl
 from avse.io.folders import open_own_file
@@ -29,13 +30,14 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / NAME
-        self._length, self.rows = jsonl.read_jsonl(self.path, check_row, REPAIR)
+        self._length, rows = jsonl.read_jsonl(self.path, check_row, REPAIR)
+        self.rows = cast("list[Row]", rows)
 
-    def last(self) -> dict[str, dict[str, Any]]:
+    def last(self) -> dict[str, Row]:
         """Return the latest row of each item, by its name."""
         return {row["item"]: row for row in self.rows}
 
-    def append(self, row: Mapping[str, Any]) -> None:
+    def append(self, row: Row) -> None:
         """Add a line and flush it to the disk. MissingError, and the file as before, if there is no space."""
         line = jsonl.to_json(row).encode() + b"\n"
         try:
@@ -52,7 +54,7 @@ class Journal:
             reason = error.strerror or error
             raise MissingError(f"{self.path} cannot be written: {reason}.", "See that there is space.") from error
         self._length += len(line)
-        self.rows.append(dict(row))
+        self.rows.append(row.copy())
 
 
 def check_row(row: Mapping[str, Any]) -> str:

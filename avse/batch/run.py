@@ -9,12 +9,13 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, cast
 
 from avse.batch import storage
 from avse.batch.discovery import Item
-from avse.batch.job import Job, Values
+from avse.batch.job import Job
 from avse.batch.journal import Journal
+from avse.batch.rows import Facts, Row, Summary
 from avse.errors import AvseError, MissingError, UsageError, printable
 from avse.io import atomic, jsonl
 from avse.io.folders import check_inside
@@ -23,10 +24,10 @@ from avse.parallel.local import run_many
 from avse.version import __version__
 
 State = Literal["todo", "done", "taken", "linked"]
-Outcome = tasks.Outcome[Item, Values]
+Outcome = tasks.Outcome[Item, Facts]
 OnProgress = tasks.OnProgress[Item]
-Engine = Callable[[Job, Sequence[Item], int, OnProgress], tasks.Outcomes[Item, Values]]
-OnRow = Callable[[Mapping[str, Any]], None]
+Engine = Callable[[Job, Sequence[Item], int, OnProgress], tasks.Outcomes[Item, Facts]]
+OnRow = Callable[[Row], None]
 FACTS = ("duration_seconds", "num_faces", "seen_share", "note", "model", "host", "scores")
 
 
@@ -50,10 +51,10 @@ class Settings:
     force: bool = False
     needs_scores: bool = False
     engine: Engine = run_many
-    about: Mapping[str, Any] = field(default_factory=dict)
+    about: Summary = field(default_factory=Summary)
 
 
-def states(items: Sequence[Item], settings: Settings, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, State]:
+def states(items: Sequence[Item], settings: Settings, rows: Mapping[str, Row]) -> dict[str, State]:
     """Return what there is to do, by name: nothing where the output exists, which it does only when it is whole.
 
     ``rows`` are the latest rows of earlier runs. An output that they call another recording's is "taken"; one that is a
@@ -67,7 +68,7 @@ def states(items: Sequence[Item], settings: Settings, rows: Mapping[str, Mapping
     found: dict[str, State] = {}
     for item in items:
         name = printable(item.name)
-        row = rows.get(name, {})
+        row: Facts | Row = rows.get(name, Facts())
         is_done = row.get("status") != "failed" and (bool(row.get("scores")) or not settings.needs_scores)
         is_own = owners.get(_shown(item, settings), name) == name
         state: State = "taken" if not is_own else "done" if is_done else "todo"
@@ -88,7 +89,7 @@ def _link_to(item: Item, settings: Settings) -> UsageError | None:
 
 def run(
     job: Job, items: Sequence[Item], settings: Settings, on_progress: OnProgress, on_row: OnRow = lambda row: None
-) -> dict[str, Any]:
+) -> Summary:
     """Do what is not done yet, and return the summary: counts of this run by status, times, versions.
 
     Every item gives one row, also to ``on_row``: item, source, output, status (done, skipped or failed), error, hint,
@@ -106,7 +107,7 @@ def run(
         storage.sweep(item.output for item in todo)
         summary = _Summary(settings, len(items))
 
-        def end(row: Mapping[str, Any], is_new: bool) -> None:
+        def end(row: Row, is_new: bool) -> None:
             if is_new:
                 journal.append(row)
             summary.count(row)
@@ -157,10 +158,10 @@ def _shown(item: Item, settings: Settings) -> str:
     return printable(below or item.output)
 
 
-def _row(outcome: Outcome, settings: Settings) -> dict[str, Any]:
+def _row(outcome: Outcome, settings: Settings) -> Row:
     item, error = outcome.item, outcome.error
-    values = {} if isinstance(outcome.answer, AvseError) else outcome.answer
-    return {
+    values = Facts() if isinstance(outcome.answer, AvseError) else outcome.answer
+    row: Row = {
         "item": printable(item.name),
         "source": printable(item.source),
         "output": _shown(item, settings),
@@ -170,8 +171,13 @@ def _row(outcome: Outcome, settings: Settings) -> dict[str, Any]:
         "attempts": outcome.num_attempts,
         "elapsed_seconds": values.get("elapsed_seconds"),
         "finished": _now(),
-        **{name: values.get(name) for name in FACTS},
     }
+    return row | _facts(values)
+
+
+def _facts(values: Facts) -> Facts:
+    """Return those values of a worker that rows keep; None where there is none."""
+    return cast("Facts", {name: values.get(name) for name in FACTS})
 
 
 def _reason(item: Item, error: AvseError) -> str:
@@ -183,8 +189,8 @@ def _without_work(
     items: Sequence[Item],
     state: Mapping[str, State],
     settings: Settings,
-    before: Mapping[str, Mapping[str, Any]],
-) -> Iterator[tuple[dict[str, Any], bool]]:
+    before: Mapping[str, Row],
+) -> Iterator[tuple[Row, bool]]:
     """Yield the rows of items that need no worker, and whether each is new."""
     for item in items:
         if state[item.name] == "taken":
@@ -194,9 +200,15 @@ def _without_work(
         elif link := _link_to(item, settings) if state[item.name] == "linked" else None:
             yield _row(Outcome(item, link, 0), settings), True
         elif state[item.name] == "done":
-            known = before.get(printable(item.name), {})
-            facts = {name: known[name] for name in (*FACTS, "elapsed_seconds") if name in known}
-            yield _row(Outcome(item, {}, 0), settings) | facts | {"status": "skipped"}, not known
+            known = before.get(printable(item.name))
+            row = _row(Outcome(item, Facts(), 0), settings)
+            yield _skipped(row, known), known is None
+
+
+def _skipped(row: Row, known: Row | None) -> Row:
+    """Return the row of an item that was done before, with what its earlier row holds."""
+    kept = {name: value for name, value in (known or {}).items() if name in (*FACTS, "elapsed_seconds")}
+    return row | cast("Facts", kept) | {"status": "skipped"}
 
 
 class _Summary:
@@ -209,12 +221,12 @@ class _Summary:
         self._recording_seconds = 0.0
         self._started, self._clock = _now(), time.perf_counter()
 
-    def count(self, row: Mapping[str, Any]) -> None:
+    def count(self, row: Row) -> None:
         self._counts[row["status"]] += 1
         if row["status"] == "done":
             self._recording_seconds += row["duration_seconds"] or 0.0
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Summary:
         elapsed = time.perf_counter() - self._clock
         return {
             "avse": __version__,
@@ -224,7 +236,9 @@ class _Summary:
             "ended": _now(),
             "stopped": self.stopped,
             "items": self._num_items,
-            **{status: self._counts[status] for status in ("done", "skipped", "failed")},
+            "done": self._counts["done"],
+            "skipped": self._counts["skipped"],
+            "failed": self._counts["failed"],
             "left": self._num_items - self._counts.total(),
             "recording_seconds": self._recording_seconds,
             "elapsed_seconds": elapsed,
@@ -232,7 +246,7 @@ class _Summary:
         }
 
 
-def _write_report(journal: Journal, items: Sequence[Item], summary: dict[str, Any], settings: Settings) -> None:
+def _write_report(journal: Journal, items: Sequence[Item], summary: Summary, settings: Settings) -> None:
     """Write the report: the latest row of each item of this batch."""
     from avse.reports.batch import batch_report
 

@@ -13,7 +13,8 @@ from avse.errors import AvseError
 from avse.evaluation import dnsmos, results, summary
 from avse.evaluation.corpora.corpus import Found, choose, recognise, unused_files
 from avse.evaluation.corpora.layouts import LAYOUTS
-from avse.evaluation.scoring import Evaluator, Row, Setup, Task, empty_row
+from avse.evaluation.rows import Row, Summary
+from avse.evaluation.scoring import Evaluator, Setup, Task, empty_row
 from avse.evaluation.systems import System, parse_systems
 from avse.io import jsonl
 from avse.parallel import local
@@ -50,7 +51,7 @@ class Evaluation:
 
     layout: str
     rows: list[Row]
-    summary: dict[str, Any] = field(default_factory=dict)
+    summary: Summary = field(default_factory=Summary)
 
     @property
     def num_failed(self) -> int:
@@ -98,10 +99,11 @@ def evaluate(
         fresh = before | {results.key(row): row for row in new}
         wanted = [(item.subset, item.name, method.label) for item in found.items for method in methods]
         ordered = [fresh[key] for key in wanted if key in fresh]
-        facts: dict[str, Any] = {"folder": str(request.folder), "layout": found.layout}
-        facts |= {"passed_over": found.passed_over} if found.passed_over else {}
+        facts: Summary = {"folder": str(request.folder), "layout": found.layout}
+        if found.passed_over:
+            facts["passed_over"] = found.passed_over
         facts |= summary.summarise(ordered, methods, request.seed)
-        facts |= {"time": summary.times(new, time.perf_counter() - began, jobs)}
+        facts["time"] = summary.times(new, time.perf_counter() - began, jobs)
         _write(request, ordered, facts)
     return Evaluation(found.layout, ordered, facts)
 
@@ -133,7 +135,7 @@ def _settings(request: Request, layout: str, methods: Sequence[System]) -> dict[
     return {"folder": str(request.folder.resolve()), "videos": videos, "layout": layout, "methods": own}
 
 
-def _write(request: Request, rows: list[Row], facts: dict[str, Any]) -> None:
+def _write(request: Request, rows: list[Row], facts: Summary) -> None:
     """Write the table and the summary."""
     results.write_table(request.output / results.TABLE, rows)
     jsonl.write_json(request.output / results.SUMMARY, facts)

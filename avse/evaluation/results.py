@@ -6,15 +6,15 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from avse.errors import UsageError
+from avse.evaluation.rows import Row
 from avse.evaluation.statistics import UNPROCESSED, ScoreTable, score_of
 from avse.io import atomic, csv_files, jsonl
 from avse.io.folders import check_inside
 from avse.io.schema import is_number, is_text, mapping_of, one_of, optional, problem_of
 
-Row = dict[str, Any]
 Key = tuple[str, str, str]
 
 REPAIR = "Remove that line, or move the file away; or give --force to start anew."
@@ -34,9 +34,9 @@ ROWS, SETTINGS, TABLE, SUMMARY = "results.jsonl", "settings.json", "scores.csv",
 FOLDERS = ("estimates", "mixtures")
 
 
-def key(row: Mapping[str, Any]) -> Key:
+def key(row: Row) -> Key:
     """Return what a row is about: subset, item and method."""
-    return str(row["subset"]), str(row["item"]), str(row["method"])
+    return row["subset"], row["item"], row["method"]
 
 
 @contextmanager
@@ -57,7 +57,8 @@ def opened(output: Path, settings: Mapping[str, Any], force: bool) -> Iterator[t
             _clear(output)
         settings = _joined(output / SETTINGS, settings)
         path = output / ROWS
-        kept = [row for row in jsonl.read_jsonl(path, check_row, REPAIR)[1] if row["status"] == "ok"]
+        rows = cast("list[Row]", jsonl.read_jsonl(path, check_row, REPAIR)[1])
+        kept = [row for row in rows if row["status"] == "ok"]
         for name in FOLDERS:
             atomic.sweep_tree(output / name)
         jsonl.write_json(output / SETTINGS, settings)
@@ -87,7 +88,8 @@ def write_table(path: Path, rows: Sequence[Row]) -> None:
     for row in rows:
         scores = [score_of(row, name) for name in names]
         gains = [study.gain(row, name) if row["method"] != UNPROCESSED else None for name in names]
-        table.append([row[head] for head in heads] + [_cell(value) for value in (*scores, *gains)])
+        values: Mapping[str, object] = row
+        table.append([values[head] for head in heads] + [_cell(value) for value in (*scores, *gains)])
     csv_files.write_csv(path, table)
 
 

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from avse.errors import AvseError, one_line
 from avse.evaluation import dnsmos
 from avse.evaluation.corpora.corpus import Item, Recipe
 from avse.evaluation.metrics import WITH_REFERENCE, score
+from avse.evaluation.rows import Row
 from avse.evaluation.systems import UNPROCESSED, Case, Runner, System
 from avse.io import atomic, audio_files
 from avse.io.folders import check_inside
@@ -27,7 +27,6 @@ from avse.parallel import local
 from avse.progress import Report
 
 MAX_NAME_BYTES = 150
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from avse.evaluation.metrics import FORMER_KEYS, METRICS
+from avse.evaluation.rows import Row
 
 UNPROCESSED = "mixed"
 NUM_RESAMPLES = 1000
@@ -44,7 +45,7 @@ class ScoreTable:
     for which there is any score. ``seed`` is that of the bootstrap.
     """
 
-    def __init__(self, rows: Sequence[Mapping[str, Any]], seed: int = 0) -> None:
+    def __init__(self, rows: Sequence[Row], seed: int = 0) -> None:
         self.rows = list(rows)
         self.seed = seed
         self.methods = sorted(dict.fromkeys(str(row["method"]) for row in rows), key=lambda name: name != UNPROCESSED)
@@ -52,7 +53,7 @@ class ScoreTable:
         self.metrics = [
             metric for metric in METRICS.values() if any(math.isfinite(score_of(row, metric.key)) for row in rows)
         ]
-        self._of: dict[tuple[str, str, str], Mapping[str, Any]] = {
+        self._of: dict[tuple[str, str, str], Row] = {
             (subset_of(row), str(row["item"]), str(row["method"])): row for row in rows
         }
 
@@ -66,11 +67,11 @@ class ScoreTable:
         """Count the items, whatever the number of systems."""
         return len({(subset, item) for subset, item, _ in self._of})
 
-    def row(self, subset: str, item: str, method: str) -> Mapping[str, Any] | None:
+    def row(self, subset: str, item: str, method: str) -> Row | None:
         """Return the row of one system on one item."""
         return self._of.get((subset, item, method))
 
-    def select(self, method: str, subset: str | None = None) -> list[Mapping[str, Any]]:
+    def select(self, method: str, subset: str | None = None) -> list[Row]:
         """Return the rows of one system, in one condition or in all."""
         return [row for (own, _, name), row in self._of.items() if name == method and (subset is None or own == subset)]
 
@@ -79,7 +80,7 @@ class ScoreTable:
         scores = np.array([score_of(row, metric) for row in self.select(method, subset)], float)
         return scores[np.isfinite(scores)]
 
-    def gain(self, row: Mapping[str, Any], metric: str) -> float:
+    def gain(self, row: Row, metric: str) -> float:
         """Return the score of a row minus that of the unprocessed item; nan if either is missing."""
         before = self.row(subset_of(row), str(row["item"]), UNPROCESSED)
         return score_of(row, metric) - score_of(before, metric) if before is not None else math.nan
@@ -105,7 +106,7 @@ class ScoreTable:
         """Return the mean gain of a system, in one condition or in all."""
         return mean_of(self.gains(metric, method, subset), self.seed)
 
-    def ranked(self, metric: str, method: str) -> list[Mapping[str, Any]]:
+    def ranked(self, metric: str, method: str) -> list[Row]:
         """Return the rows of a system, best first by gain, or by score where there is no gain."""
         rows = self.select(method)
         has_gain = len(self.gains(metric, method)) > 0
@@ -113,7 +114,7 @@ class ScoreTable:
         order = sorted((index for index in range(len(rows)) if math.isfinite(worth[index])), key=lambda i: -worth[i])
         return [rows[index] for index in order]
 
-    def troubled(self) -> list[Mapping[str, Any]]:
+    def troubled(self) -> list[Row]:
         """Return the rows that failed or lack a score."""
         return [row for row in self.rows if row.get("status") == "failed" or row.get("reason")]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import platform
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from datetime import date
 from importlib import metadata
 from typing import Any
 
+from avse.evaluation.rows import Line, MeanScore, Row, Summary
 from avse.evaluation.statistics import UNPROCESSED, Mean, ScoreTable, mean_of
 from avse.evaluation.systems import System
 from avse.parallel.local import num_cores
@@ -25,7 +25,7 @@ PROTOCOL = (
 PACKAGES = ("torch", "numpy", "scipy", "pesq", "pystoi", "speechmos", "soxr", "soundfile", "onnxruntime")
 
 
-def summarise(rows: Sequence[Mapping[str, Any]], methods: Sequence[System], seed: int) -> dict[str, Any]:
+def summarise(rows: Sequence[Row], methods: Sequence[System], seed: int) -> Summary:
     """Return versions, machine, systems with the SHA-256 of their weights, and a table by subset and system."""
     study = ScoreTable(rows)
     table = [_line(study, subset, method, seed) for subset in study.subsets for method in study.methods]
@@ -42,7 +42,7 @@ def summarise(rows: Sequence[Mapping[str, Any]], methods: Sequence[System], seed
     }
 
 
-def times(rows: Sequence[Mapping[str, Any]], wall_seconds: float, num_jobs: int) -> dict[str, float]:
+def times(rows: Sequence[Row], wall_seconds: float, num_jobs: int) -> dict[str, float]:
     """Return where the time of a run went, as shares of what the workers had (1 in all)."""
     stages = {name: sum(row["stage_seconds"].get(name, 0.0) for row in rows) for name in ("method", "score")}
     busy = sum(sum(row["stage_seconds"].values()) for row in rows)
@@ -61,7 +61,7 @@ def _weights(method: System) -> dict[str, Any]:
     return {"spec": method.spec, "sha256": method.sha256, "sha256_without_face": method.sha256_without_face}
 
 
-def _line(study: ScoreTable, subset: str, method: str, seed: int) -> dict[str, Any]:
+def _line(study: ScoreTable, subset: str, method: str, seed: int) -> Line:
     rows = study.select(method, subset)
     names = [metric.key for metric in study.metrics]
     gains = {} if method == UNPROCESSED else {name: study.gains(name, method, subset) for name in names}
@@ -77,9 +77,8 @@ def _line(study: ScoreTable, subset: str, method: str, seed: int) -> dict[str, A
     }
 
 
-def _mean(mean: Mean) -> dict[str, Any]:
-    values = asdict(mean)
-    return {"mean": values["value"], "low": values["low"], "high": values["high"], "n": values["num_items"]}
+def _mean(mean: Mean) -> MeanScore:
+    return {"mean": mean.value, "low": mean.low, "high": mean.high, "n": mean.num_items}
 
 
 def _or_none(value: float) -> float | None:

@@ -22,7 +22,7 @@ ORDER = {"failed": 0, "done": 1, "skipped": 2}
 Row = Mapping[str, Any]
 
 
-def batch_report(rows: list[dict[str, Any]], summary: dict[str, Any], output: Path) -> Path:
+def batch_report(rows: Sequence[Row], summary: Row, output: Path) -> Path:
     """Write a page about a batch of recordings.
 
     Args:

@@ -12,6 +12,7 @@ import numpy as np
 from markupsafe import Markup
 
 from avse.evaluation.metrics import Metric
+from avse.evaluation.rows import Row, Summary
 from avse.evaluation.statistics import UNPROCESSED, Mean, ScoreTable, score_of, subset_of
 from avse.reports.audio_player import BYTES_PER_SECOND, PlayerTrack, make_player_tracks, time_ticks
 from avse.reports.charts import Points, Series, distributions, scatter
@@ -50,7 +51,7 @@ class Example:
     tracks: list[PlayerTrack]
 
 
-def evaluation_report(rows: list[dict[str, Any]], summary: dict[str, Any], output: Path) -> Path:
+def evaluation_report(rows: Sequence[Row], summary: Summary, output: Path) -> Path:
     """Write the results of an evaluation as one page.
 
     Args:
@@ -163,7 +164,7 @@ def _level_charts(study: ScoreTable) -> list[tuple[str, Markup]]:
     ]
 
 
-def _point_words(row: Mapping[str, Any], level: float, gain: float) -> str:
+def _point_words(row: Row, level: float, gain: float) -> str:
     return f"{_name(row)}: {number(level, 1)} dB before, gain {signed(gain, 1)} dB"
 
 
@@ -174,7 +175,7 @@ def _played_seconds(study: ScoreTable, num_examples: int) -> float:
     return max(2.0, min(MAX_PLAYED_SECONDS, float(int(seconds))))
 
 
-def _example(study: ScoreTable, row: Mapping[str, Any], played_seconds: float) -> Example:
+def _example(study: ScoreTable, row: Row, played_seconds: float) -> Example:
     """Return the audio of an item before, after each system, and the reference, with the scores of the row's system."""
     subset, item = subset_of(row), str(row["item"])
     sounds = [("Before", row.get("mixture"))]
@@ -196,12 +197,12 @@ def _example(study: ScoreTable, row: Mapping[str, Any], played_seconds: float) -
     return Example(item, subset, facts, tracks)
 
 
-def _trouble(row: Mapping[str, Any]) -> tuple[str, str, str, str]:
+def _trouble(row: Row) -> tuple[str, str, str, str]:
     what = "failed" if row.get("status") == "failed" else "score missing"
     return _name(row), str(row["method"]), what, _reason(row)
 
 
-def _reason(row: Mapping[str, Any]) -> str:
+def _reason(row: Row) -> str:
     reason = row.get("reason")
     if isinstance(reason, Mapping):
         return "; ".join(f"{name}: {words}" for name, words in reason.items())
@@ -225,7 +226,7 @@ def _table(study: ScoreTable) -> dict[str, Any]:
     return {"headers": headers, "rows": lines}
 
 
-def _name(row: Mapping[str, Any]) -> str:
+def _name(row: Row) -> str:
     return f"{subset_of(row)} / {row['item']}" if subset_of(row) else str(row["item"])
 
 

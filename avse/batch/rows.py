@@ -1,0 +1,59 @@
+"""Types of what a batch writes: rows of results.jsonl, and summary.json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypedDict
+
+
+class Facts(TypedDict, total=False):
+    """Hold what a worker returns of an item, of which a row keeps these."""
+
+    duration_seconds: float | None
+    num_faces: int | None
+    seen_share: float | None
+    note: str | None
+    model: str | None
+    host: str | None
+    scores: Mapping[str, Any] | None
+    elapsed_seconds: float | None
+
+
+class _Required(Facts):
+    item: str
+    status: Literal["done", "skipped", "failed"]
+
+
+class Row(_Required, total=False):
+    """Hold what became of one item."""
+
+    source: str
+    output: str
+    error: str | None
+    hint: str | None
+    attempts: int
+    finished: str
+
+
+class Summary(TypedDict, total=False):
+    """Hold counts and times of a run, and its settings: model, device, engine, suffix, options."""
+
+    avse: str
+    model: str
+    device: str
+    engine: str
+    suffix: str
+    options: Mapping[str, Any]
+    passed_over: Mapping[str, str]
+    workers: int
+    started: str
+    ended: str
+    stopped: str | None
+    items: int
+    done: int
+    skipped: int
+    failed: int
+    left: int
+    recording_seconds: float
+    elapsed_seconds: float
+    times_real_time: float
