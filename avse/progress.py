@@ -11,7 +11,7 @@ from enum import Enum
 from typing import TypeVar
 
 Report = Callable[[str, float, float], None]
-"""Takes the current stage, the amount done, and the total. An exception that it raises cancels the work."""
+"""Called with the current stage, the amount done, and the total. An exception that it raises cancels the work."""
 
 Item = TypeVar("Item")
 

@@ -83,7 +83,7 @@ def _sums(found: dict[str, Any]) -> list[list[str]]:
 
 
 def _facts(found: dict[str, Any]) -> list[str]:
-    """What was measured besides, in sentences."""
+    """Return the other measurements as sentences."""
     from avse.errors import printable
 
     picture = "x".join(map(str, found["picture"])) if found["picture"] else "no video"

@@ -57,7 +57,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as one line
 
 
 def lufs(text: str) -> float | None:
-    """What ``--loudness`` asks for: None to keep the level."""
+    """Parse ``--loudness``; None keeps the level."""
     if text == "keep":
         return None
     try:

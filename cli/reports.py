@@ -14,7 +14,7 @@ SUFFIXES = (*PAGES, ".json")
 
 
 def check_report(report: Path, output: Path) -> None:
-    """UsageError for a report that is the output itself, or of a kind that is not written."""
+    """Raise UsageError for a report that is the output itself, or of a kind that is not written."""
     from avse.errors import UsageError
 
     if os.path.realpath(report) == os.path.realpath(output):

@@ -165,7 +165,7 @@ class App(typer.Typer):
 
 
 def with_common_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function with the options ``--verbose`` and ``--debug``, of which it need not know."""
+    """Add the options ``--verbose`` and ``--debug`` to a command."""
     signature = inspect.signature(function, eval_str=True)
     added = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=kind)

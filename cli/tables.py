@@ -23,7 +23,7 @@ def write_table(rows: Sequence[Sequence[str]], header: Sequence[str] = ()) -> No
 
 
 def has_colours() -> bool:
-    """Whether standard output is a terminal that wants colours (no-color.org)."""
+    """Return whether standard output is a terminal that wants colours (no-color.org)."""
     import os
 
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

@@ -58,7 +58,7 @@ class SpeakerActivity:
 
     @property
     def motion_share(self) -> np.ndarray:
-        """Share of its visible time in which each mouth moves as in speech, (K,)."""
+        """Return the share of its visible time in which each mouth moves as in speech, (K,)."""
         moving = (self.motion > SPEAKING_MOTION) & self.visible
         return np.asarray(moving.sum(1) / np.maximum(self.visible.sum(1), 1))
 
@@ -69,12 +69,12 @@ class SpeakerActivity:
 
     @property
     def score(self) -> np.ndarray:
-        """Correlation while the mouth moves, averaged over all frames, (K,): largest for the active speaker."""
+        """Return the correlation while the mouth moves, averaged over all frames (K,): largest for the active one."""
         return np.asarray((self.av_correlation * (self.motion > SPEAKING_MOTION) * self.visible).mean(1))
 
     @property
     def speaking(self) -> np.ndarray:
-        """When each face speaks, (K, V) bool: its mouth moves and is clearly correlated with the audio.
+        """Return when each face speaks, (K, V) bool: its mouth moves and is clearly correlated with the audio.
 
         Pauses of up to half a second count as speech; what is shorter than 0.4 s does not.
         """
@@ -83,7 +83,7 @@ class SpeakerActivity:
 
     @property
     def is_still(self) -> np.ndarray:
-        """Which faces never move their mouths, such as those on photographs, (K,) bool.
+        """Return which faces never move their mouths, such as those on photographs, (K,) bool.
 
         One movement of any length makes the mouth count as moving for about a second.
         """

@@ -47,7 +47,7 @@ class Scene:
 
     @property
     def speaking_faces(self) -> list[int]:
-        """Indices of the faces whose mouths move at all; all faces if the activity was not measured."""
+        """Return the indices of the faces whose mouths move at all; all faces if the activity was not measured."""
         if self.activity is None:
             return list(range(len(self.tracks)))
         return np.flatnonzero(~self.activity.is_still).tolist()

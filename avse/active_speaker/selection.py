@@ -55,17 +55,17 @@ class Selection:
 
     @property
     def av_offset_seconds(self) -> float:
-        """Seconds by which the video comes later than the audio; negative if earlier."""
+        """Return the seconds by which the video is later than the audio; negative if earlier."""
         return (self.targets[0].av_offset_frames or 0) / VIDEO_FPS if self.targets else 0.0
 
     @property
     def av_correlation(self) -> float | None:
-        """Correlation of the lips of a single face with the audio; None if it was not measured."""
+        """Return the correlation of the lips of a single face with the audio; None if it was not measured."""
         return self.targets[0].av_correlation if self.targets else None
 
     @property
     def removed(self) -> list[int]:
-        """Indices of the faces that speak for a second or more, and whose voices are not kept."""
+        """Return the faces that speak for a second or more, and whose voices are not kept."""
         spoken = {k: sum(b - a for a, b in self.scene.speech_intervals(k)) for k in range(len(self.scene.tracks))}
         return [k for k, seconds in spoken.items() if seconds >= MIN_OTHER_SECONDS and k not in self.indices]
 

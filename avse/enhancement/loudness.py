@@ -31,7 +31,7 @@ class Levels:
 
     @property
     def message(self) -> tuple[str, str]:
-        """Code and text of what was done: loudness, loudness_limited or loudness_unknown."""
+        """Return code and text of what was done: loudness, loudness_limited or loudness_unknown."""
         if self.before_lufs <= SILENT_LUFS:
             return "loudness_unknown", "Too quiet or too short for a loudness: the level was kept."
         held = f" (no more: the peaks are at {CEILING_DB:g} dBFS)" if self.held_by_peaks else ""

@@ -101,7 +101,7 @@ class Pipeline:
 
     @property
     def num_outputs(self) -> int:
-        """How many blocks `stream` yields at a time, without the background."""
+        """Return the number of blocks that `stream` yields at a time, without the background."""
         return max(len(self.selection.targets), 1) if self.options.speaker == "all" else 1
 
     def stream(self, stored_as: str = "FLOAT") -> Iterator[tuple[np.ndarray, ...]]:
@@ -275,7 +275,7 @@ def measure_audio(recording: reader.Recording, report: Report) -> AudioStats:
             yield block
             seconds += len(block) / rate
             recording.limits.check_seconds(recording.path, seconds)
-            report("listening", seconds, recording.duration_seconds)
+            report("measuring levels", seconds, recording.duration_seconds)
 
     with span(Stage.MEASURE):
         stats = compute_audio_stats(counted(), rate)

@@ -21,7 +21,7 @@ away and never adds, but what it takes away may have kept peaks down."""
 
 
 def check_paths(source: Path | BinaryIO, target: Path | BinaryIO | None, force: bool) -> None:
-    """UsageError, before any work, for a recording that is not there or an output that cannot be."""
+    """Raise UsageError for a recording that is not there or an output that cannot be."""
     if isinstance(source, Path):
         check_recording(source)
     if not isinstance(target, Path):
@@ -47,7 +47,7 @@ def check_background(
 
 
 def check_recording(source: Path) -> None:
-    """UsageError for a path that names no file, InputError for an empty one."""
+    """Raise UsageError for a path that names no file, InputError for an empty one."""
     if source.is_dir():
         folder = str(source).rstrip("/") or "/"
         hint = f"Use: avse batch {shlex.quote(folder)} -o enhanced"
@@ -70,7 +70,7 @@ def check_strength(strength: float) -> None:
 def check_tracks(
     recording: reader.Recording, target: Path | BinaryIO | None, settings: OutputSettings = DEFAULT_SETTINGS
 ) -> None:
-    """InputError for audio that is missing or does not fit the output, UsageError for a video output without video."""
+    """Raise InputError for audio that does not fit the output, UsageError for a video output without video."""
     audio = recording.sound
     if not isinstance(target, Path):
         return

@@ -23,12 +23,12 @@ from avse.progress import Report, silent
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be measured, and how."""
+    """Hold the settings of an evaluation."""
 
     folder: Path
     output: Path
     methods: Sequence[str] = ("avse",)
-    """As `methods.parse_methods` reads them; the unprocessed mixture is always there."""
+    """As `avse.evaluation.systems.parse_systems` reads them; the unprocessed mixture is always added."""
     layout: str | None = None
     """A name in `LAYOUTS`; None to find out."""
     videos: Path | None = None
@@ -47,7 +47,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What came of it: rows of the methods asked for, by earlier runs too, and the summary as it was written."""
+    """Hold the rows of the systems asked for, those of earlier runs included, and the summary."""
 
     layout: str
     rows: list[Row]
@@ -55,12 +55,12 @@ class Evaluation:
 
     @property
     def num_failed(self) -> int:
-        """Rows without a score that they should have."""
+        """Return the number of rows that lack a score."""
         return sum(row["status"] != "ok" for row in self.rows)
 
 
 def find(request: Request) -> Found:
-    """The folder's layout, and the items that are asked for. UsageError if there are none."""
+    """Find the layout of the folder, and the items that are asked for. UsageError if there are none."""
     found = recognise(request.folder, LAYOUTS, request.layout, request.videos)
     passed_over = unused_files(request.folder, found.items) if found.layout == "pairs" else {}
     return Found(found.layout, choose(found.items, list(request.subsets), request.limit), passed_over)
@@ -109,7 +109,7 @@ def evaluate(
 
 
 def _tasks(found: Found, methods: Sequence[System], done: Mapping[results.Key, Row]) -> Iterator[Task]:
-    """Items with the methods that are still to be run."""
+    """Yield items with the systems that are still to be run."""
     for item in found.items:
         labels = [method.label for method in methods if (item.subset, item.name, method.label) not in done]
         if labels:
@@ -117,7 +117,7 @@ def _tasks(found: Found, methods: Sequence[System], done: Mapping[results.Key, R
 
 
 def _run(setup: Setup, tasks: Sequence[Task], on_progress: Report) -> Iterator[list[Row]]:
-    """Rows of each item as it ends; a worker that died leaves rows that say so."""
+    """Yield the rows of each item as it ends; an item whose worker died gives failed rows."""
     ended = local.run_many(partial(Evaluator, setup), tasks, setup.num_jobs)
     for number, outcome in enumerate(ended, 1):
         if isinstance(outcome.answer, AvseError):
@@ -129,7 +129,7 @@ def _run(setup: Setup, tasks: Sequence[Task], on_progress: Report) -> Iterator[l
 
 
 def _settings(request: Request, layout: str, methods: Sequence[System]) -> dict[str, Any]:
-    """What rows in one folder must have in common."""
+    """Return the settings that all rows in one folder share."""
     own = {method.label: asdict(method) | {"command": list(method.command)} for method in methods}
     videos = str(request.videos.resolve()) if request.videos else None
     return {"folder": str(request.folder.resolve()), "videos": videos, "layout": layout, "methods": own}

@@ -50,7 +50,7 @@ def _find(named: str, path: str | None) -> Binary:
 
 @cache
 def _bundled() -> str | None:
-    """The executable inside the package imageio-ffmpeg, regardless of IMAGEIO_FFMPEG_EXE."""
+    """Return the executable inside the package imageio-ffmpeg, regardless of IMAGEIO_FFMPEG_EXE."""
     try:
         import imageio_ffmpeg
     except ImportError:

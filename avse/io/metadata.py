@@ -76,12 +76,12 @@ def _is_housekeeping(key: str) -> bool:
 
 
 def _short(key: str) -> str:
-    """A tag without its language: ``location-eng`` is ``location``."""
+    """Return a tag without its language: ``location-eng`` is ``location``."""
     return "location" if key.startswith("location") else key
 
 
 def _name(key: str) -> str:
-    """What a tag is called in a message."""
+    """Return the name of a tag in a message."""
     if key == "creation_time":
         return "date of recording"
     if key.startswith(_PLACE):

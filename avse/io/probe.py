@@ -118,7 +118,7 @@ def _framecrc(text: str) -> dict[str, Any] | None:
 
 
 def _audio_stream(path: Path, facts: dict[str, Any] | None, info: FileInfo, track: int) -> AudioStream | None:
-    """The audio track; InputError for a rate or a number of channels that no recording has."""
+    """Return the audio track; InputError for a rate or a number of channels that no recording has."""
     if facts is None or "sample_rate" not in facts:
         return None
     layout = re.fullmatch(r"(?:\d+ channels \()?([\w.+-]+(?:\([\w-]+\))?)\)?", facts.get("channel_layout_name", ""))
@@ -157,7 +157,7 @@ def _is_tiny(video: VideoStream) -> bool:
 
 
 def _problem(words: str, limits: Limits, tracks: list[StreamInfo]) -> str:
-    """Why no frame of a track that is there could be decoded; empty where there is no such track."""
+    """Return why no frame of the track could be decoded; empty where there is no such track."""
     if not tracks:
         return ""
     if "exceeds specified max pixel count" in words or "Picture size" in words:

@@ -55,7 +55,7 @@ def read_audio(media: Recording, block_seconds: float, sample_rate: int, num_cha
 
 
 def _within(blocks: Iterator[np.ndarray], media: Recording, sample_rate: int) -> Iterator[np.ndarray]:
-    """The same blocks; InputError once there are more of them than the limits allow."""
+    """Yield the same blocks; InputError once there are more of them than the limits allow."""
     num_samples = 0
     for block in blocks:
         num_samples += len(block)
@@ -190,7 +190,7 @@ def _decode_video(
     pix_fmt: str = "gray",
     container: str = "yuv4mpegpipe",
 ) -> list[str]:
-    """Frames get one size, are made whole where they say that they are interlaced, put on the grid of 25 fps, then cut.
+    """Decode frames of one size, deinterlaced where flagged so, resampled to 25 fps, then cropped.
 
     Where the size changes midway, ffmpeg would set up the chain once more, which loses its place in time: so it is kept
     from it, and the first filters bear it. Rotation filters do not, so that rotated videos are left to ffmpeg.

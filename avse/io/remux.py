@@ -100,7 +100,7 @@ def _write(media: Recording, arguments: list[str], output: Path, failure: str, h
 
 
 def _inputs(media: Recording, sound: Path) -> list[str]:
-    """The recording and the new sound, shifted so that the file begins at 0."""
+    """Return inputs for the recording and the new audio, shifted so that the file begins at 0."""
     assert media.audio is not None
     assert media.video is not None
     begin = min(media.audio.start_seconds, media.video.start_seconds)
@@ -110,7 +110,7 @@ def _inputs(media: Recording, sound: Path) -> list[str]:
 
 
 def _track_arguments(media: Recording, tracks: list[OutputTrack], suffix: str, settings: OutputSettings) -> list[str]:
-    """Codec, tags, flags and bitstream filters of every output track."""
+    """Return codec, tags, flags and bitstream filters of every output track."""
     preroll = _preroll(media) if suffix == ".mkv" else None
     arguments = []
     for number, track in enumerate(tracks):
@@ -133,7 +133,7 @@ def _track_arguments(media: Recording, tracks: list[OutputTrack], suffix: str, s
 
 
 def _tag_arguments(info: FileInfo, suffix: str) -> list[str]:
-    """Tags of the whole file; those that describe the old container are left to the new one."""
+    """Return the tags of the file; those that describe the old container are omitted."""
     arguments = ["-map_metadata", "0", "-map_chapters", "0"]
     for name in ("major_brand", "minor_version", "compatible_brands", "encoder"):
         arguments += ["-metadata", f"{name}="]
@@ -149,7 +149,7 @@ def _tag_arguments(info: FileInfo, suffix: str) -> list[str]:
 
 
 def _dispositions(stream: StreamInfo) -> list[str]:
-    """Flags of the audio track that is replaced, as ffmpeg names them."""
+    """Return the flags of the audio track that is replaced, as ffmpeg names them."""
     return sorted(flag.replace(" ", "_") for flag in stream.flags)
 
 
@@ -172,7 +172,7 @@ def _filters(track: OutputTrack, number: int, preroll: tuple[float, float] | Non
 
 
 def _preroll(media: Recording) -> tuple[float, float] | None:
-    """On the clock of the output, the first packet that an edit list hides, and the first frame shown; None if none."""
+    """Return, in output time, the first packet that an edit list hides, and the first frame shown; None if none."""
     assert media.audio is not None
     assert media.video is not None
     arguments = [
@@ -191,7 +191,7 @@ def _preroll(media: Recording) -> tuple[float, float] | None:
 
 
 def _fits(media: Recording, suffix: str, track: StreamInfo, codec: str) -> bool:
-    """Whether a container can hold a track; the beginning of it is tried, and written nowhere."""
+    """Return whether a container can hold a track, by a trial with its beginning."""
     arguments = [
         *input_arguments(media.path, media.limits), "-map", f"0:{track.index}", "-c", codec, "-t", "1",
         *(_FRAGMENTED if suffix != ".mkv" else ()), "-strict", "unofficial", "-f", MUXERS[suffix], "pipe:1",

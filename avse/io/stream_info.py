@@ -94,13 +94,13 @@ def parse_info(words: str) -> FileInfo:
 
 
 def _key(name: str, tags: dict[str, str], info: FileInfo) -> str:
-    """A tag in lower case; side data without spaces, as older versions of ffmpeg write them."""
+    """Return a tag in lower case; side data without spaces, as older versions of ffmpeg write them."""
     is_side_data = info.streams and tags is info.streams[-1].side_data
     return name.lower().replace(" ", "") if is_side_data else name.lower()
 
 
 def _input_lines(words: str) -> Iterator[str]:
-    """The lines about the first input."""
+    """Yield the lines about the first input."""
     started = False
     for line in words.splitlines():
         if line.startswith(_END):

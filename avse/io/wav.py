@@ -162,7 +162,7 @@ def is_cut_short(path: Path) -> bool:
 
 
 def _read_chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
-    """Chunks of a RIFF, RF64 or BW64 file besides those that are written anew; none of a file of another kind."""
+    """Yield the chunks of a RIFF, RF64 or BW64 file that are not written anew; none of another kind of file."""
     head = file.read(12)
     if head[:4] not in (b"RIFF", b"RF64", b"BW64") or head[8:12] != b"WAVE":
         return
@@ -192,7 +192,7 @@ def _settle(name: bytes, content: bytes) -> bytes:
 
 
 def _from_tags(tags: Mapping[str, str]) -> bytes:
-    """A ``bext`` chunk where a time reference is known, and an INFO list."""
+    """Return a ``bext`` chunk where a time reference is known, and an INFO list."""
     chunks = _bext(tags) if tags.get("time_reference", "").isdigit() else b""
     fields: dict[str, str] = {}
     for tag, name in _INFO.items():

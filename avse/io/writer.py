@@ -43,7 +43,7 @@ def write_output(
     blocks: Iterator[np.ndarray],
     settings: OutputSettings = DEFAULT_SETTINGS,
 ) -> np.ndarray | None:
-    """Hand blocks (N, C) on: into a file that appears when it is whole, as WAV into a stream, or as one array."""
+    """Write blocks (N, C) to a file that appears when it is complete, as WAV to a stream, or to one array."""
     if target is None:
         return np.concatenate(list(blocks))
     if isinstance(target, Path):

@@ -91,7 +91,7 @@ class Imputer(nn.Module):
         return torch.where(seen.reshape(seen.shape[0], 1, -1, *aside) > 0, features, filled), divergence
 
     def weights(self, cue: Tensor) -> tuple[Tensor, Tensor]:
-        """What each prior counts: (B, C, L) -> (B, K, L), with the divergence (0 where nothing is drawn).
+        """Return the weight of each prior: (B, C, L) -> (B, K, L), with the divergence (0 where nothing is drawn).
 
         "blended" has K + 1 weights, the last one that of the features themselves.
         """
@@ -179,7 +179,7 @@ def average_samples(net: nn.Module, predict: Callable[[], Tensor], num_samples: 
 
 
 def gaussian_divergence(mean: Tensor, deviation: Tensor) -> Tensor:
-    """KL(N(mean, deviation^2) || N(0, 1)), averaged over all elements."""
+    """Compute KL(N(mean, deviation^2) || N(0, 1)), averaged over all elements."""
     variance = deviation.square()
     return 0.5 * (mean.square() + variance - 1 - (variance + 1e-8).log()).mean()
 

@@ -45,7 +45,7 @@ class LipStream(nn.Module):
         self.energies = nn.Conv1d(8 * width, NUM_BANDS, 1)
 
     def forward(self, lips: Tensor) -> Tensor:
-        """Lips alone, without sound: (B, V, H, W) -> band energies (B, bands, V)."""
+        """Predict from lips alone: (B, V, H, W) -> band energies (B, bands, V)."""
         x = self.resnet.stem(lips)
         for index in range(4):
             x = self.resnet.stage(index, x)
@@ -53,7 +53,7 @@ class LipStream(nn.Module):
         return energies
 
     def summary(self, x: Tensor) -> Tensor:
-        """The last stage's map as one vector a frame, with what happens around it: (B, C, V, H, W) -> (B, C, V)."""
+        """Pool the last stage's map to one vector per frame, with temporal context: (B, C, V, H, W) -> (B, C, V)."""
         context: Tensor = self.context(x.mean((-2, -1)))
         return context
 
@@ -126,7 +126,7 @@ class SpeechNet(nn.Module):
         return Output(inputs.spectrum * mask, mask, energies, sum(divergences) if divergences else None)
 
     def _fusion(self, depth: int) -> nn.Module:
-        """The block after encoder stage ``depth`` of the last four, or (4) before the bottleneck."""
+        """Return the block after encoder stage ``depth`` of the last four, or (4) before the bottleneck."""
         sites = (4,) if SITES.get(self.config.fusion) == "bottleneck" else self.config.fusion_depths
         if depth not in sites:
             return NoFusion()
@@ -134,7 +134,7 @@ class SpeechNet(nn.Module):
         return build_fusion(self.config.fusion, self.config.audio_channels[stage - 4], self.config.lip_width * 2**stage)
 
     def _imputer(self) -> Imputer | None:
-        """What stands in for the stem where the mouth is not seen."""
+        """Build the imputer of stem features for frames whose mouth is not visible."""
         config = self.config
         if config.imputer == "none":
             return None

@@ -39,7 +39,7 @@ class StageTime:
     floor: str = ""
 
     def as_dict(self, duration_seconds: float, whole_seconds: float) -> dict[str, Any]:
-        """Plain values, with the time for a second of recording and the share of the whole."""
+        """Return plain values, with the time per second of recording and the share of the whole."""
         floor = None if self.floor_seconds is None else self.floor_seconds / duration_seconds
         return {
             **asdict(self),
@@ -73,7 +73,7 @@ class Bench:
         return sum(stage.floor_seconds or 0.0 for stage in self.stages)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, with what follows from them."""
+        """Return plain values, with derived ones."""
         return {
             **asdict(self),
             "stages": [stage.as_dict(self.duration_seconds, self.whole.seconds) for stage in self.stages],
@@ -189,7 +189,7 @@ def _rooflines(
 
 
 def _net_macs(net: SpeechNet, inputs: Sequence[Inputs]) -> dict[Stage, float]:
-    """MACs of the net's streams for all windows, from those for the first."""
+    """Return the MACs of the network's streams for all windows, from those for the first."""
     times = sum(given.seen.shape[1] for given in inputs) / inputs[0].seen.shape[1]
     both = times * roofline.num_macs(net, inputs[0])
     if net.lips is None:
@@ -199,12 +199,12 @@ def _net_macs(net: SpeechNet, inputs: Sequence[Inputs]) -> dict[Stage, float]:
 
 
 def _name(device: torch.device) -> str:
-    """What the GPU is called, or cpu."""
+    """Return the name of the GPU, or cpu."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def _counted(on_progress: Report, total: int) -> Callable[[], None]:
-    """A function to call after each of so many steps."""
+    """Return a function to call after each of so many steps."""
     done = 0
 
     def step() -> None:

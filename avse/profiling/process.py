@@ -47,7 +47,7 @@ class Start:
 
     @property
     def beyond_torch_seconds(self) -> float:
-        """What avse and its net add to torch."""
+        """Return the time that avse and its network add to torch."""
         return self.avse_seconds - self.torch_seconds
 
 
@@ -59,7 +59,7 @@ def run_whole(recording: Path, folder: Path, model: str, device: str, num_thread
 
 
 def measure_whole(recording: str, target: str, model: str, device: str, repeat: str) -> dict[str, float]:
-    """In the fresh process: the values of `Whole`."""
+    """Return the values of `Whole`; called in a new process."""
     from avse.enhancement.pipeline import enhance
     from avse.weights.pretrained import load_model
 
@@ -81,7 +81,7 @@ def run_start(model: str, device: str, num_threads: int, repeat: int) -> Start:
 
 
 def peak_megabytes() -> float:
-    """The most memory that this process ever held, where Linux tells it; else nan.
+    """Return the peak memory of this process on Linux; elsewhere nan.
 
     The system's own figure for its children will not do: it begins with that of the process that started them.
     """
@@ -91,7 +91,7 @@ def peak_megabytes() -> float:
 
 
 def _python(num_threads: int, *program: str) -> str:
-    """What a program prints that runs in a Python of its own, with so many threads."""
+    """Run a program in a Python process of its own, with so many threads, and return its output."""
     environment = os.environ | {"OMP_NUM_THREADS": str(num_threads)}
     command = [sys.executable, "-c", *program]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", check=False)

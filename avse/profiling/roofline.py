@@ -28,7 +28,7 @@ MATRIX_SECONDS = 0.5
 
 @torch.inference_mode()
 def macs_per_second(device: torch.device) -> float:
-    """The best rate of float32 matrix products on this device, with the threads that torch has now."""
+    """Measure the best rate of float32 matrix products on this device, with the threads that torch has now."""
     side = MATRIX_SIDE.get(device.type, 1024)
     a, b = torch.rand(2, side, side, device=device)
     best = float("inf")
@@ -43,7 +43,7 @@ def macs_per_second(device: torch.device) -> float:
 
 
 def num_macs(module: nn.Module, given: Tensor | Inputs) -> int:
-    """MACs of ``module(given)``. Counted by the shapes alone, on torch's device "meta": nothing is computed."""
+    """Count the MACs of ``module(given)`` by the shapes alone, on torch's device "meta": nothing is computed."""
     shapes = copy.deepcopy(module).to("meta")
     blank = given.to("meta") if isinstance(given, Tensor) else Inputs(*(part.to("meta") for part in given))
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
@@ -63,7 +63,7 @@ def num_detector_macs(height: int, width: int) -> int:
 
 
 def num_onnx_macs(model: Any, sizes: Sequence[int]) -> int:
-    """MACs of the convolutions of an ONNX model for a first input of those sizes. The model is changed."""
+    """Count the MACs of the convolutions of an ONNX model for a first input of those sizes. The model is changed."""
     import onnx
 
     for value in [*model.graph.output, *model.graph.value_info]:

@@ -97,7 +97,7 @@ class Trainer:
 
     @property
     def is_first(self) -> bool:
-        """Whether this is the process that validates, writes and reports."""
+        """Return whether this is the process that validates, writes and reports."""
         return self.fabric.global_rank == 0
 
     def is_agreed(self, answer: bool) -> bool:

@@ -112,7 +112,7 @@ def load_model(name: str | Path = DEFAULT, device: str = "auto") -> Checkpoint:
 
 
 def for_audio_only(checkpoint: Checkpoint) -> Checkpoint:
-    """The net for a recording without any face: for `avse` as it was shipped, the one that only listens, which does
+    """Return the network for a recording without any face: for the shipped `avse`, the audio-only one, which does
     that no worse, and sooner (docs/missing.md); any other net does it itself."""
     if checkpoint.sha256 != shipped_sums().get(f"{DEFAULT}.safetensors") or AUDIO_ONLY not in names():
         return checkpoint

@@ -227,7 +227,7 @@ def test_progress_is_told_for_every_stage_to_its_end(clip: Path, tiny_model: Pat
         clip, tmp_path / "out.wav", model=str(tiny_model),
         on_progress=lambda stage, done, total: told.setdefault(stage, []).append((done, total)),
     )  # fmt: skip
-    assert list(told) == ["listening", "detecting faces", "watching mouths", "enhancing"]
+    assert list(told) == ["measuring levels", "detecting faces", "analysing mouths", "enhancing"]
     for calls in told.values():
         done = [call[0] for call in calls]
         assert done == sorted(done)

@@ -158,7 +158,7 @@ def test_limits_are_those_of_the_command(studio: Studio, clip: Path) -> None:
         Session(Studio(studio.checkpoint, studio.folder, Limits(max_megabytes=0.001))).open(clip, silent)
 
 
-@pytest.mark.parametrize("stage", ["listening", "detecting faces"])
+@pytest.mark.parametrize("stage", ["measuring levels", "detecting faces"])
 def test_cancelled_analysis_leaves_nothing(session: Session, clip: Path, stage: str) -> None:
     def report(at: str, done: float, total: float) -> None:
         if at == stage:
@@ -197,7 +197,7 @@ def test_visitor_who_leaves_stops_the_work_and_takes_all_files_along(session: Se
     begun, left = threading.Event(), threading.Event()
 
     def report(stage: str, done: float, total: float) -> None:
-        if stage == "listening":
+        if stage == "measuring levels":
             begun.set()
             left.wait(20)
 
@@ -301,7 +301,7 @@ def test_work_hands_on_outcome_and_error() -> None:
 
 
 def test_progress_says_stage_share_and_time_left() -> None:
-    assert Progress("detecting faces", 15, 60, 90).text == "Looking for faces: 25%, about 1 min 30 s left"
+    assert Progress("detecting faces", 15, 60, 90).text == "Detecting faces: 25%, about 1 min 30 s left"
     assert Progress("enhancing", 7, 5).share == 1
     assert 'value="0.25"' in render.progress(Progress("enhancing", 1, 4))
     assert "value=" not in render.progress(Progress())

@@ -44,7 +44,7 @@ __all__ = [
 
 
 def _speech_msaf(audio_channels: int, video_channels: int) -> MSAF:
-    """One segment, because a place in a recording means nothing; half of every feature always passes (ours)."""
+    """Build MSAF with one segment, as positions in a recording carry no meaning; half of each feature passes (ours)."""
     block_channels = min(16, audio_channels, video_channels)
     reduction = min(4, block_channels)
     return MSAF([audio_channels, video_channels], block_channels, reduction, lowest_attention=0.5)
