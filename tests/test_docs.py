@@ -91,7 +91,7 @@ def test_wrong_commands_are_found(line: str, problem: str) -> None:
     assert bool(problem) == bool(complaint(Command(line)))
 
 
-def test_commands_and_their_outputs_are_told_apart(tmp_path: Path) -> None:
+def test_commands_and_their_outputs_are_distinguished(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("```console\n$ avse models\nname\n$ avse doctor \\\n  --json\n```\n\n    avse samples\n    Done.\n")
     assert commands(page) == [

@@ -186,7 +186,7 @@ def test_no_ffmpeg_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "imageio-ffmpeg" in finding.hint
 
 
-def test_ffmpeg_says_which_and_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ffmpeg_reports_which_and_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = fake_ffmpeg(tmp_path / "ffmpeg")
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("AVSE_FFMPEG", raising=False)
@@ -237,7 +237,7 @@ def test_extras_are_those_of_the_project(monkeypatch: pytest.MonkeyPatch) -> Non
     assert [finding.hint for finding in findings] == hints
 
 
-def test_a_look_that_fails_is_a_finding() -> None:
+def test_a_check_that_fails_is_a_finding() -> None:
     def _strange() -> Any:
         raise RuntimeError("libfoo\nis broken")
 
@@ -245,7 +245,7 @@ def test_a_look_that_fails_is_a_finding() -> None:
     assert only(_strange).detail == "RuntimeError: libfoo is broken"
 
 
-def test_missing_is_3_and_says_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_is_3_and_reports_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
     bad = [Finding("a", OK, "fine"), Finding("b", MISSING, "gone", "Type: c"), Finding("d", ABSENT, "no")]
     monkeypatch.setattr(doctor, "examine", lambda: bad)
     shown = CliRunner().invoke(app, ["doctor"])
@@ -257,7 +257,7 @@ def test_missing_is_3_and_says_what_to_type(monkeypatch: pytest.MonkeyPatch) -> 
     assert CliRunner().invoke(app, ["doctor"]).exit_code == 0
 
 
-def test_quiet_and_fit_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quiet_and_fit_prints_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "examine", lambda: [Finding("a", OK, "fine")])
     shown = CliRunner().invoke(app, ["doctor", "-q"])
     assert (shown.exit_code, shown.stdout) == (0, "")

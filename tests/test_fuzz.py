@@ -243,7 +243,7 @@ def test_no_file_reads_another(name: str, suffix: str, tmp_path: Path) -> None:
             server.accept()
 
 
-def test_picture_with_too_many_pixels(tmp_path: Path) -> None:
+def test_frame_with_too_many_pixels(tmp_path: Path) -> None:
     path = write_recording(tmp_path / "a.mkv", coloured_noise(6400), GREY, "-c:v", "ffv1")
     assert reader.probe(path, limits=Limits(max_pixels=64 * 48)).video is not None
     assert reader.probe(path, limits=Limits(max_pixels=64 * 47)).video is None
@@ -256,7 +256,7 @@ def test_pixels_of_absurd_shape_stay_small(tmp_path: Path) -> None:
     assert recording.video.width <= 16384
 
 
-def test_length_is_limited_though_the_file_says_less(tiny_model: Path, tmp_path: Path) -> None:
+def test_length_is_limited_though_the_header_claims_less(tiny_model: Path, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "long.flac", np.zeros(480_000), 16000)
     data = bytearray((tmp_path / "long.flac").read_bytes())
     data[21:26] = bytes([data[21] & 0xF0, 0, 0, 0x3E, 0x80])  # total samples: one second

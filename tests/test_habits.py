@@ -71,7 +71,7 @@ def test_long_options_have_their_usual_short_names(words: tuple[str, ...]) -> No
 
 
 @pytest.mark.parametrize("words", LEAVES, ids=" ".join)
-def test_every_command_can_be_verbose_and_says_why_it_failed(words: tuple[str, ...]) -> None:
+def test_every_command_can_be_verbose_and_reports_why_it_failed(words: tuple[str, ...]) -> None:
     names = {name for option in LEAVES[words].params for name in option.opts}
     assert {"--verbose", "--debug"} <= names
     if "--output" in names or "--run" in names:
@@ -259,7 +259,7 @@ def test_samples_in_poor_surroundings(poor: dict[str, Any]) -> None:
     assert len(list((poor["cwd"] / "made").iterdir())) == 4
 
 
-def test_a_name_of_any_bytes_can_be_told(tmp_path: Path) -> None:
+def test_a_name_of_any_bytes_can_be_printed(tmp_path: Path) -> None:
     name = os.fsencode(tmp_path) + b"/\xff\xfe \n.mp4"
     done = run("enhance", name, "-o", tmp_path / "out.wav", text=False)
     assert done.returncode == 2

@@ -53,7 +53,7 @@ def moved(source: Path, path: Path, late_frames: int) -> Path:
 
 @pytest.mark.parametrize("late_frames", [4, -3])
 @pytest.mark.usefixtures("telling")
-def test_picture_out_of_time_is_noticed_and_told(talker: Path, net: Enhancer, tmp_path: Path, late_frames: int) -> None:
+def test_av_offset_is_detected_and_reported(talker: Path, net: Enhancer, tmp_path: Path, late_frames: int) -> None:
     path = moved(talker, tmp_path / "moved.mkv", late_frames)
     in_time, result = avse.enhance(talker, model=net), avse.enhance(path, model=net)
     assert (in_time.av_offset_seconds, result.av_offset_seconds) == (0.0, late_frames / 25)
@@ -67,7 +67,7 @@ def test_untrained_lips_make_no_lag_up(talker: Path, net: Enhancer, tmp_path: Pa
 
 
 @pytest.mark.usefixtures("telling")
-def test_picture_is_read_no_oftener_for_it(
+def test_video_is_decoded_no_more_often_for_it(
     talker: Path, net: Enhancer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[object] = []
@@ -112,7 +112,7 @@ def test_model_on_arrays_puts_it_right_too(
 
 
 @pytest.mark.usefixtures("telling")
-def test_lips_that_do_not_go_with_the_sound_are_told(
+def test_lips_that_do_not_match_the_audio_are_reported(
     talker: Path, net: Enhancer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A mouth that opens with the sound, and one that closes whenever there is any."""

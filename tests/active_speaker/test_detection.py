@@ -63,7 +63,7 @@ def test_place_of_as_many_faces_as_there_may_be() -> None:
     assert len({scene.place(index) for index in range(selection.MAX_FACES)}) == selection.MAX_FACES
 
 
-def test_mouth_that_goes_with_the_sound_is_told_from_one_that_does_not() -> None:
+def test_mouth_that_matches_the_audio_is_distinguished_from_one_that_does_not() -> None:
     activity = score_activity(*made_facts())
     assert activity.av_offset_frames == 0
     assert activity.mean_correlation[0] == pytest.approx(0.3, abs=0.05)
@@ -72,7 +72,7 @@ def test_mouth_that_goes_with_the_sound_is_told_from_one_that_does_not() -> None
 
 
 @pytest.mark.parametrize("late", [-4, 0, 1, 7])
-def test_late_picture_is_noticed_and_put_right(late: int) -> None:
+def test_late_video_is_detected_and_compensated(late: int) -> None:
     activity = score_activity(*made_facts(late=late))
     assert activity.av_offset_frames == late
     assert activity.mean_correlation[0] > 0.25
@@ -118,7 +118,7 @@ def test_wishes(text: str | int, wish: str | int) -> None:
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "the tall one", "", "all"])
-def test_senseless_wish_is_refused_with_the_words_that_are_known(text: str) -> None:
+def test_invalid_wish_is_refused_with_the_words_that_are_known(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         selection.parse_speaker(text)
     assert "left" in caught.value.hint
@@ -302,7 +302,7 @@ def test_faces_as_typed(panel: tuple[Path, np.ndarray], tiny_model: Path, tmp_pa
         (["--speaker", "all", "-o", "out", "--no-video"], 2, "--no-video"),
     ],
 )
-def test_senseless_speakers_as_typed(
+def test_invalid_speakers_as_typed(
     clip: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     arguments: list[str], code: int, word: str,
 ) -> None:  # fmt: skip

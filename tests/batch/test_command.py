@@ -195,7 +195,7 @@ def test_wrong_usage_is_2(run: Run, sounds: Path, arguments: list[str], words: s
     assert not Path("out").exists()
 
 
-def test_unknown_model_is_2_and_tells_it_once(run: Run, sounds: Path) -> None:
+def test_unknown_model_is_2_and_reports_it_once(run: Run, sounds: Path) -> None:
     shown = run("in", "-o", "out", model="unknown")
     assert (shown.exit_code, shown.stdout, shown.stderr.count("\n")) == (2, "", 2)
     assert "unknown" in shown.stderr
@@ -203,14 +203,14 @@ def test_unknown_model_is_2_and_tells_it_once(run: Run, sounds: Path) -> None:
 
 
 @pytest.mark.parametrize(("speaker", "words"), [("all", "audio-only"), ("left", "audio-only")])
-def test_senseless_speaker_is_2_and_told_once(run: Run, sounds: Path, speaker: str, words: str) -> None:
+def test_invalid_speaker_is_2_and_reported_once(run: Run, sounds: Path, speaker: str, words: str) -> None:
     shown = run("in", "-o", "out", "--speaker", speaker, model="avse-audio")
     assert (shown.exit_code, shown.stdout, shown.stderr.count("\n")) == (2, "", 2), shown.output
     assert words in shown.stderr
     assert rows(Path("out")) == []
 
 
-def test_senseless_strength_is_told_as_a_worker_starts(tiny_model: Path) -> None:
+def test_invalid_strength_is_reported_as_a_worker_starts(tiny_model: Path) -> None:
     with pytest.raises(UsageError, match="strength of 2"):
         EnhanceJob(str(tiny_model), "cpu", {"strength": 2.0})()
 
@@ -305,7 +305,7 @@ def test_full_disk_stops_at_once(typed: Run, sounds: Path, tmpfs: Path) -> None:
     assert (batch.returncode, shown.partition(" (")[0]) == (0, f"{tmpfs}/out: 3 done, 4 skipped")
 
 
-def test_disk_that_is_full_of_pictures_stops_at_once(typed: Run, sounds: Path, tmpfs: Path) -> None:
+def test_disk_that_is_full_of_videos_stops_at_once(typed: Run, sounds: Path, tmpfs: Path) -> None:
     frames = np.random.default_rng(0).integers(0, 255, (25, 192, 256))
     for name in ("1", "2"):
         write_recording(sounds / f"{name}.mkv", coloured_noise(16_000), frames)
@@ -327,7 +327,7 @@ def test_limit_on_the_size_of_files_stops_at_once(typed: Run, sounds: Path, tmp_
     assert rows(tmp_path / "out") == []
 
 
-def test_read_only_output_is_told_before_any_work(typed: Run, sounds: Path, tmpfs: Path) -> None:
+def test_read_only_output_is_reported_before_any_work(typed: Run, sounds: Path, tmpfs: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(tmpfs)], check=True)
     with typed("in", "-o", tmpfs / "out") as batch:
         shown, errors = batch.communicate(timeout=100)

@@ -232,7 +232,7 @@ def test_links_in_the_output_folder_are_not_followed(batch: Batch, tmp_path: Pat
     assert (out / "01.wav").read_text() == "well"
 
 
-def test_workers_are_told_what_they_may_replace(tmp_path: Path, out: Path) -> None:
+def test_workers_know_what_they_may_replace(tmp_path: Path, out: Path) -> None:
     items = write_items(tmp_path / "in", "well", "well")
     out.mkdir()
     Path(items[0].output).touch()

@@ -11,7 +11,7 @@ OWN, STRANGE, NOISE = (10 * uniform_filter1d(values, 3, axis=0) for values in RN
 SCENE = Scene(OWN, STRANGE, dict(zip(SOUNDS, (OWN, OWN + OWN[::-1], OWN + 30 * NOISE, OWN[::-1]), strict=True)))
 
 
-def test_lips_that_tell_all_are_always_found_and_strange_ones_never() -> None:
+def test_perfect_lips_are_always_matched_and_mismatched_ones_never() -> None:
     clean, *_ = agreement_rows("20 s", [SCENE])
     assert clean.startswith("| 20 s | clean | 1.00 ± 0.00 | 0% | ")
     assert clean.endswith(" | 100% |")

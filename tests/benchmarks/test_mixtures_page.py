@@ -30,7 +30,7 @@ def test_where_the_other_talkers_come_from(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_an_index_of_another_form_tells_nothing(tmp_path: Path) -> None:
+def test_an_index_of_another_form_is_ignored(tmp_path: Path) -> None:
     index = tmp_path / "mixtures.csv"
     index.write_text("item,role,speaker\n1,target,lrc04\n")
     assert origins(index) == {}

@@ -60,7 +60,7 @@ FOUND = {
 }
 
 
-def test_the_page_says_what_follows_from_the_measurements() -> None:
+def test_the_page_states_what_follows_from_the_measurements() -> None:
     text = speed_page.page(FOUND)
     assert "threads: 2, on Chip, no GPU; system load before at most 0.2; 2026-01-02. " in text
     for line in (

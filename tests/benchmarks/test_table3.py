@@ -237,7 +237,7 @@ def test_the_paper_table_is_the_paper_s() -> None:
         (["AO=avse", "CWC=avse"], "no net called 'MMTM time'"),
     ],
 )
-def test_what_makes_no_sense_is_said_before_any_work(
+def test_invalid_options_are_reported_before_any_work(
     lists: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], typed: list[str], said: str
 ) -> None:
     with pytest.raises(SystemExit) as caught:

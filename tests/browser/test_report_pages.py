@@ -149,7 +149,7 @@ def test_one_player_at_a_time_and_at_the_same_moment(visit: Any) -> None:
     assert page.locator(".playhead:visible").count() == 2
 
 
-def test_click_into_a_picture_plays_from_there(visit: Any) -> None:
+def test_click_into_a_spectrogram_plays_from_there(visit: Any) -> None:
     page = visit("enhancement")
     lanes = page.locator(".lanes").first
     box = lanes.bounding_box()

@@ -46,7 +46,7 @@ def test_batch_without_streams(folder: Path) -> None:
         ("enhance in.wav -o - >&-", "Standard output is closed"),
     ],
 )
-def test_pipe_that_is_closed_is_told(words: str, told: str, folder: Path) -> None:
+def test_pipe_that_is_closed_is_reported(words: str, told: str, folder: Path) -> None:
     done = run(f"{words} --model tiny.safetensors", folder)
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 2)
     assert told in done.stderr

@@ -168,7 +168,7 @@ def test_talking_head(run: Run, clip: Path, tmp_path: Path) -> None:
     ],
     ids=["no face", "sound alone", "silent", "0.1 s"],
 )  # fmt: skip
-def test_recording_with_less_to_go_by_works_and_says_so(
+def test_recording_without_video_face_or_audio_is_reported(
     run: Run, tmp_path: Path, make: Callable[[Path], Path], words: str
 ) -> None:
     num_samples = len(reader.load_audio(reader.probe(make(tmp_path / "in.mkv"))))
@@ -213,7 +213,7 @@ def test_quiet_and_json(run: Run, sound: Path) -> None:
     assert "no picture" in summary["note"]
 
 
-def test_picture_can_be_left_out(run: Run, clip: Path) -> None:
+def test_video_can_be_left_out(run: Run, clip: Path) -> None:
     assert "not looked at" in run(clip, "-o", "a.wav", "--no-video").stdout
 
 

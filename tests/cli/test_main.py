@@ -41,7 +41,7 @@ def test_help_of_every_command_loads_no_torch() -> None:
     assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
-def test_installed_command_tells_its_version() -> None:
+def test_installed_command_reports_its_version() -> None:
     done = subprocess.run([AVSE, "--version"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     told = dict(line.split(" ", 1) for line in done.stdout.splitlines())

@@ -134,7 +134,7 @@ def test_who_was_removed_is_a_line_for_each(run: Any, panel: Path, tmp_path: Pat
     np.testing.assert_allclose(both + rest, reader.load_audio(reader.probe(panel))[:, 0], atol=1e-4)
 
 
-def test_all_people_with_films_scores_loudness_and_a_page(run: Any, panel: Path, tmp_path: Path) -> None:
+def test_all_people_with_videos_scores_loudness_and_a_page(run: Any, panel: Path, tmp_path: Path) -> None:
     (tmp_path / "clean").mkdir()
     mixture = reader.load_audio(reader.probe(panel))[:, 0]
     soundfile.write(tmp_path / "clean/face-1.wav", mixture, 16000)

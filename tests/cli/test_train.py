@@ -166,7 +166,7 @@ def test_settings_are_printed_without_data(world: World, tmp_path: Path) -> None
     assert (code, out, "--data" in err, len(err.splitlines())) == (2, "", True, 2)
 
 
-def test_a_misspelt_validation_speaker_is_told_the_nearest_ones(world: World) -> None:
+def test_a_misspelt_validation_speaker_is_reported_the_nearest_ones(world: World) -> None:
     code, _, err = world.train("misspelt", "--val-speakers", "ld2")
     assert code == 2
     assert err.splitlines()[1].strip() == "Nearest: id2."
@@ -188,7 +188,7 @@ def test_a_run_with_other_validation_speakers_is_not_continued(world: World) -> 
     assert len(err.splitlines()) == 2
 
 
-def test_a_bad_recording_is_said_and_counted(world: World, tmp_path: Path) -> None:
+def test_a_bad_recording_is_reported_and_counted(world: World, tmp_path: Path) -> None:
     (tmp_path / "tree" / "id1").mkdir(parents=True)
     (tmp_path / "tree" / "id1" / "broken.mp4").write_bytes(b"no film" * 99)
     code, out, _ = avse("prepare", str(tmp_path / "tree"), "-o", str(tmp_path / "cache"), "-j", "1")

@@ -133,7 +133,7 @@ def test_the_same_person_among_the_voices_is_left_out_too(world: Path) -> None:
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.2, 1.0])
-def test_how_often_another_talker_is_a_stranger(
+def test_how_often_another_talker_is_audio_only(
     make: Make, monkeypatch: pytest.MonkeyPatch, probability: float
 ) -> None:
     mixer, drawn = make(voices=True, num_talkers=(0.0, 1.0), audio_only_interferer_probability=probability), []
@@ -145,7 +145,7 @@ def test_how_often_another_talker_is_a_stranger(
     assert strange == pytest.approx(probability, abs=0.0 if probability in (0, 1) else 0.08)
 
 
-def test_turnabout_hears_the_same_and_looks_at_somebody_else(make: Make) -> None:
+def test_swapped_target_has_the_same_mixture_and_other_lips(make: Make) -> None:
     settings = {
         "num_talkers": (0.0, 1.0),
         "noise_probability": 0.0,
@@ -165,7 +165,7 @@ def test_turnabout_hears_the_same_and_looks_at_somebody_else(make: Make) -> None
 @pytest.mark.parametrize(
     ("settings", "strays"), [({"num_talkers": (1.0,)}, True), ({"num_talkers": (0.0, 1.0)}, False)]
 )
-def test_somebody_elses_lips_where_sound_tells_who_is_meant(make: Make, settings: dict[str, Any], strays: bool) -> None:
+def test_mismatched_lips_where_audio_identifies_the_target(make: Make, settings: dict[str, Any], strays: bool) -> None:
     plain, stray = (
         examples(make(missing_video_probability=0.0, mismatched_video_probability=chance, **settings), 20)
         for chance in (0.0, 1.0)
@@ -205,9 +205,7 @@ def test_where_nobody_else_is_seen_there_is_no_turnabout(make: Make, settings: d
         np.testing.assert_array_equal(turning.example(5, index).lips, plain.example(5, index).lips)
 
 
-def test_each_voice_has_its_own_microphone_and_the_target_is_heard_through_it(
-    make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_voice_has_its_own_microphone_the_target_included(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     heard = []
     monkeypatch.setattr(
         online_mixing, "random_eq", lambda sound, range_db, rng: heard.append((range_db, rng.random())) or -sound
@@ -243,7 +241,7 @@ def test_numbers_of_talkers_and_noises_come_as_often_as_asked(make: Make, monkey
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
-def test_how_often_the_picture_is_missing(make: Make, probability: float) -> None:
+def test_how_often_the_video_is_missing(make: Make, probability: float) -> None:
     made = examples(make(missing_video_probability=probability), 200)
     missing = np.array([not example.lips.any() for example in made])
     assert missing.mean() == pytest.approx(probability, abs=0.0 if probability in (0, 1) else 0.08)
@@ -284,7 +282,7 @@ def gaps(example: Example) -> list[tuple[int, int]]:
     return list(zip(first.tolist(), (last - first).tolist(), strict=True))
 
 
-def test_a_picture_lost_for_a_stretch(make: Make) -> None:
+def test_a_video_lost_for_a_stretch(make: Make) -> None:
     made = examples(make(missing_video_probability=0.0, gap_probability=1.0, gap_frames=(3, 5)), 200)
     found = [gaps(example) for example in made]
     assert all(len(stretches) == 1 for stretches in found)
@@ -296,12 +294,12 @@ def test_a_picture_lost_for_a_stretch(make: Make) -> None:
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.4])
-def test_how_often_a_picture_is_lost_for_a_stretch(make: Make, probability: float) -> None:
+def test_how_often_a_video_is_lost_for_a_stretch(make: Make, probability: float) -> None:
     made = examples(make(missing_video_probability=0.0, gap_probability=probability), 200)
     assert np.mean([bool(gaps(example)) for example in made]) == pytest.approx(probability, abs=0.08)
 
 
-def test_how_often_the_target_is_a_voice_without_picture(make: Make) -> None:
+def test_how_often_the_target_is_a_voice_without_video(make: Make) -> None:
     made = examples(
         make(voices=True, audio_only_target_probability=0.3, missing_video_probability=0.0, gain_db=(0, 0)), 200
     )
@@ -493,7 +491,7 @@ def test_talkers_of_the_same_collection(tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("nothing", ["missing", "frozen", "unrelated"])
 @pytest.mark.parametrize(("level_db", "is_kept"), [(-3.0, True), (0.0, True), (-9.0, False)])
-def test_where_the_picture_tells_nothing_both_are_kept(
+def test_where_the_video_does_not_identify_the_target_both_are_kept(
     tmp_path: Path, nothing: str, level_db: float, is_kept: bool
 ) -> None:
     settings = {"num_frames": 10, "num_talkers": (0.0, 1.0), "noise_probability": 0.0, "ambiguous_target_db": 4.0}
@@ -507,7 +505,7 @@ def test_where_the_picture_tells_nothing_both_are_kept(
             assert (example.lips == example.lips[:1]).all()
 
 
-def test_with_a_picture_the_target_alone_is_kept(tmp_path: Path) -> None:
+def test_with_video_the_target_alone_is_kept(tmp_path: Path) -> None:
     settings = {"num_frames": 10, "num_talkers": (0.0, 1.0), "noise_probability": 0.0, "ambiguous_target_db": 4.0}
     mixer = Mixer(
         collected(tmp_path), {}, {}, MixConfig(**settings, missing_video_probability=0.0, talker_db=(0.0, 0.0))
@@ -515,7 +513,7 @@ def test_with_a_picture_the_target_alone_is_kept(tmp_path: Path) -> None:
     assert not any(np.allclose(example.mixture, example.target) for example in examples(mixer, 10))
 
 
-def test_measured_rooms_are_heard(tmp_path: Path) -> None:
+def test_measured_rooms_are_applied(tmp_path: Path) -> None:
     response = np.zeros(400, np.float32)
     response[[0, 300]] = 0.8, 0.6
     settings = {"num_frames": 10, "num_talkers": (1.0,), "noise_db": (-60.0, -60.0), "missing_video_probability": 0.0}
@@ -535,7 +533,7 @@ def test_measured_rooms_are_heard(tmp_path: Path) -> None:
     assert spectrum[300] / spectrum[0] == pytest.approx(0.48, abs=0.15)
 
 
-def test_web_pictures_and_offsets_leave_the_sound_alone(tmp_path: Path) -> None:
+def test_web_video_and_offsets_leave_the_audio_unchanged(tmp_path: Path) -> None:
     settings = {"num_frames": 10, "num_talkers": (1.0,), "missing_video_probability": 0.0}
     plain = Mixer(collected(tmp_path), {}, {}, MixConfig(**settings)).example(2, 0)
     for change in ({"degraded_video_probability": 1.0}, {"av_offset_probability": 1.0}):

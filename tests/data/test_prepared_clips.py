@@ -77,7 +77,7 @@ def kept(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.name != LOCK)
 
 
-def test_every_recording_is_kept_or_said_to_be_bad(world: World) -> None:
+def test_every_recording_is_kept_or_reported_to_be_bad(world: World) -> None:
     assert kept(world.cache) == [
         "bad.csv", "id1/videoA-00001.npz", "id1/videoB-00001.npz", "id2/videoA-00001.npz", "id2/videoA-00002.npz",
         "id3/chapter-line.npz",

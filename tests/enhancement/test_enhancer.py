@@ -82,7 +82,7 @@ def test_every_form_comes_back_in_its_own_form(model: Enhancer, form: str) -> No
         (noise(2, 1, 3000), RATE, {"frames": [None], "fps": 25}, "2 waveforms and 1 videos"),
     ],
 )
-def test_what_cannot_be_used_is_said_in_two_lines(
+def test_what_cannot_be_used_is_reported_in_two_lines(
     model: Enhancer, waveform: Any, rate: Any, options: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(UsageError, match=said) as error:

@@ -140,7 +140,7 @@ def test_background_that_cannot_be_is_refused(
     assert [path.name for path in tmp_path.iterdir()] == ["old.wav"]
 
 
-def test_it_is_said_who_was_removed_and_when(panel: Path, model: Enhancer) -> None:
+def test_it_reports_who_was_removed_and_when(panel: Path, model: Enhancer) -> None:
     left = avse.enhance(panel, model=model, speaker="left")
     (warning,) = [each for each in left.warnings if each.code == "speaker_removed"]
     other = next(face for face in left.faces if face["position"] == "right")
@@ -186,7 +186,7 @@ def test_face_that_never_moves_has_no_voice(model: Enhancer, tmp_path: Path) -> 
     assert avse.enhance(path, model=model, speaker="everyone").speakers == [moving]
 
 
-def test_every_person_gets_a_film_and_a_loudness(panel: Path, model: Enhancer, tmp_path: Path) -> None:
+def test_every_person_gets_a_video_and_a_loudness(panel: Path, model: Enhancer, tmp_path: Path) -> None:
     summary = avse.enhance_all(panel, tmp_path / "all", model=model, suffix=".mkv", loudness_lufs=-30.0)
     for face in summary["faces"]:
         assert face["sound"] == f"face-{face['number']}.mkv"

@@ -67,7 +67,7 @@ def test_every_way_in_gives_the_same_samples(
         np.testing.assert_array_equal(written(other), written(tmp_path / "file.wav"))
 
 
-def test_picture_that_starts_late_in_its_file_is_the_same_for_the_benchmark(
+def test_video_that_starts_late_in_its_file_is_the_same_for_the_benchmark(
     clip: Path, model: Enhancer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "offset.mkv"

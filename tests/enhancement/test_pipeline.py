@@ -129,7 +129,7 @@ def test_length_is_made_exact() -> None:
         assert joined.sum() == 2 * min(num_samples, 12)
 
 
-def test_face_is_followed_and_said_to_be_seen(clip: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_face_is_followed_and_reported_as_visible(clip: Path, tiny_model: Path, tmp_path: Path) -> None:
     result = avse.enhance(clip, tmp_path / "seen.wav", model=str(tiny_model))
     assert (result.num_faces, result.num_channels, result.sample_rate) == (1, 1, 16000)
     assert result.seen_share == 1
@@ -151,7 +151,7 @@ def test_loaded_model_does_the_same_as_its_path(clip: Path, tiny_model: Path, tm
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])
-def test_video_keeps_its_picture_and_gets_the_new_sound(
+def test_video_keeps_its_video_and_gets_the_new_sound(
     clip: Path, see_through: Path, tmp_path: Path, suffix: str
 ) -> None:
     output = tmp_path / f"out{suffix}"
@@ -164,7 +164,7 @@ def test_video_keeps_its_picture_and_gets_the_new_sound(
     assert list(tmp_path.iterdir()) == [output]
 
 
-def test_delayed_sound_stays_at_its_place_under_the_picture(see_through: Path, tmp_path: Path) -> None:
+def test_delayed_audio_keeps_its_offset_to_the_video(see_through: Path, tmp_path: Path) -> None:
     source = flash_and_click(tmp_path / "in.mkv", sound_delay=0.2)
     avse.enhance(source, tmp_path / "out.mkv", model=str(see_through))
     before, after = reader.probe(source), reader.probe(tmp_path / "out.mkv")
@@ -174,7 +174,7 @@ def test_delayed_sound_stays_at_its_place_under_the_picture(see_through: Path, t
     assert np.argmax(reader.load_audio(after)) == np.argmax(reader.load_audio(before)) == 3200
 
 
-def test_what_cannot_be_seen_or_heard_is_said(tiny_model: Path, tmp_path: Path) -> None:
+def test_missing_video_audio_or_faces_are_reported(tiny_model: Path, tmp_path: Path) -> None:
     hum = coloured_noise(16000)
     cases = {
         "There is no video": write_recording(tmp_path / "sound.wav", hum),
@@ -199,7 +199,7 @@ def test_shortest_recordings(tiny_model: Path, tmp_path: Path, num_samples: int,
     assert result.duration_seconds == num_samples / sample_rate
 
 
-def test_picture_longer_than_the_sound_is_left_alone(clip: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_video_longer_than_the_sound_is_left_alone(clip: Path, tiny_model: Path, tmp_path: Path) -> None:
     """A face that only comes when the sound is over is no face."""
     frames = np.concatenate([np.full((25, 240, 320), 128), *_frames(clip)])
     source = write_recording(tmp_path / "in.mkv", coloured_noise(8000), frames)
@@ -209,7 +209,7 @@ def test_picture_longer_than_the_sound_is_left_alone(clip: Path, tiny_model: Pat
     assert len(written(tmp_path / "out.wav")) == 8000
 
 
-def test_sound_longer_than_the_picture_is_kept(clip: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_sound_longer_than_the_video_is_kept(clip: Path, tiny_model: Path, tmp_path: Path) -> None:
     source = write_recording(tmp_path / "in.mkv", coloured_noise(48000), np.concatenate(_frames(clip)))
     result = avse.enhance(source, tmp_path / "out.wav", model=str(tiny_model))
     assert len(written(tmp_path / "out.wav")) == 48000
@@ -221,7 +221,7 @@ def _frames(path: Path) -> list[np.ndarray]:
     return [frame[None] for frame in reader.read_frames(reader.probe(path))]
 
 
-def test_progress_is_told_for_every_stage_to_its_end(clip: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_progress_is_reported_for_every_stage_to_its_end(clip: Path, tiny_model: Path, tmp_path: Path) -> None:
     told: dict[str, list[tuple[float, float]]] = {}
     avse.enhance(
         clip, tmp_path / "out.wav", model=str(tiny_model),
@@ -234,7 +234,7 @@ def test_progress_is_told_for_every_stage_to_its_end(clip: Path, tiny_model: Pat
         assert done[-1] == pytest.approx(calls[-1][1], rel=0.1)
 
 
-def test_video_that_cannot_hold_the_picture_leaves_nothing(tiny_model: Path, tmp_path: Path) -> None:
+def test_video_that_cannot_hold_the_video_leaves_nothing(tiny_model: Path, tmp_path: Path) -> None:
     source = write_recording(tmp_path / "in.mkv", coloured_noise(16000), GREY, "-c:v", "wmv2")
     told: list[str] = []
     with pytest.raises(InputError, match=r"\.mkv"):
@@ -247,7 +247,7 @@ def test_video_that_cannot_hold_the_picture_leaves_nothing(tiny_model: Path, tmp
 
 
 @pytest.mark.parametrize("name", ["out.wav", "out.flac", "out.mkv"])
-def test_disk_that_is_full_is_said_and_nothing_left(see_through: Path, tmp_path: Path, name: str) -> None:
+def test_disk_that_is_full_is_reported_and_nothing_left(see_through: Path, tmp_path: Path, name: str) -> None:
     source = write_recording(tmp_path / "in.mkv", coloured_noise(32000), GREY)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))

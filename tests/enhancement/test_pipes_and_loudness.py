@@ -237,7 +237,7 @@ def test_reader_that_leaves_early(clip: Path, tiny_model: Path) -> None:
     assert (done.returncode, done.stderr) == (1, b"")
 
 
-def test_header_of_a_stream_beyond_4_gb_says_until_the_end() -> None:
+def test_header_of_a_stream_beyond_4_gb_means_until_the_end() -> None:
     assert len(wav_header(48000, 2, 100)) == 44
     assert wav_header(48000, 2, 100)[40:] == (400).to_bytes(4, "little")
     assert wav_header(48000, 2, 2**31)[40:] == b"\xff\xff\xff\xff"

@@ -55,7 +55,7 @@ def run(pairs: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory)
     return output, avse(pairs, "-o", output, "-m", f"tiny={tiny_model}", "-m", f"copy={COPY}", "-j", "2")
 
 
-def test_says_what_it_took_the_folder_for(run: tuple[Path, Any], pairs: Path) -> None:
+def test_detected_layout_is_reported(run: tuple[Path, Any], pairs: Path) -> None:
     _, shown = run
     assert shown.exit_code == 0, shown.output
     assert shown.stderr == f"{pairs}: layout pairs, 3 items; 3 without video: audio alone is used\n"
@@ -210,7 +210,7 @@ def test_killed_worker_costs_its_item_and_no_other(pairs: Path, tmp_path: Path) 
     assert [line["failed"] for line in found.summary["scores"]] == [1, 1]
 
 
-def test_failures_are_counted_and_told(tmp_path: Path) -> None:
+def test_failures_are_counted_and_reported(tmp_path: Path) -> None:
     write_pair(tmp_path / "data", "good")
     write_pair(tmp_path / "data", "bad")
     (tmp_path / "data" / "clean" / "bad.wav").unlink()

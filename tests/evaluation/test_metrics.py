@@ -142,7 +142,7 @@ def test_window_without_speech_is_left_out():
     assert score(reference, estimate, RATE, ["pesq", "stoi"]).values == first.values
 
 
-def test_estimate_silent_for_a_whole_window_of_speech_is_told():
+def test_estimate_silent_for_a_whole_window_of_speech_is_reported():
     reference, estimate = make_pair(60)
     estimate[30 * RATE :] = 0
     assert "the estimate is silent for 30.0 s" in score(reference, estimate, RATE).reasons["pesq"]

@@ -50,7 +50,7 @@ def talking(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_film_is_used_unless_it_is_to_be_ignored(talking: Path, see_through: Path, tmp_path: Path, monkeypatch) -> None:
+def test_video_is_used_unless_ignored(talking: Path, see_through: Path, tmp_path: Path, monkeypatch) -> None:
     looked: list[bool] = []
     library = importlib.import_module("avse.enhancement.pipeline")
     real = library.enhance
@@ -67,7 +67,7 @@ def test_film_is_used_unless_it_is_to_be_ignored(talking: Path, see_through: Pat
         assert row["elapsed_seconds"] > 0
 
 
-def test_film_apart_from_the_mixture_is_joined(clip: Path, see_through: Path, tmp_path: Path, talking: Path) -> None:
+def test_video_apart_from_the_mixture_is_joined(clip: Path, see_through: Path, tmp_path: Path, talking: Path) -> None:
     """The film's own sound, which is the target, must not be what is enhanced."""
     item = Item("x", "", talking / "mix" / "x.wav", talking / "s1" / "x.wav", clip)
     mixed, seen = rows(tmp_path, item, f"seen={see_through}")
@@ -135,14 +135,14 @@ def test_lengths_that_differ_by_more_than_a_frame(pairs: Path, tmp_path: Path) -
     assert_failed(row, "reference 15300 samples", "estimate 16000")
 
 
-def test_reference_that_goes_on_where_the_layout_says_so(pairs: Path, tmp_path: Path) -> None:
+def test_longer_reference_is_cut_where_the_layout_allows_it(pairs: Path, tmp_path: Path) -> None:
     audio_files.write_audio_file(tmp_path / "short.wav", audio_files.read_audio_file(pairs / "noisy" / "a.wav")[:-3000])
     for cut, status in ((True, "ok"), (False, "failed")):
         (row,) = rows(tmp_path, Item("x", "", tmp_path / "short.wav", pairs / "clean" / "a.wav", cut=cut))
         assert row["status"] == status
 
 
-def test_too_short_for_pesq_is_said_and_the_rest_is_scored(tmp_path: Path) -> None:
+def test_too_short_for_pesq_is_reported_and_the_rest_is_scored(tmp_path: Path) -> None:
     mixture, clean = write_pair(tmp_path, "short", seconds=0.2)
     (row,) = rows(tmp_path, Item("x", "", mixture, clean))
     assert_failed(row, "too short")
@@ -234,9 +234,7 @@ def test_dnsmos_where_there_is_no_reference(pairs: Path, tmp_path: Path) -> None
         dnsmos.overall(np.zeros(RATE))
 
 
-def test_dnsmos_that_is_not_installed_is_told_at_once(
-    pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_dnsmos_is_reported_at_once(pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dnsmos.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingError, match="speechmos"):
         evaluate(Request(pairs, tmp_path / "out", with_dnsmos=True))

@@ -59,12 +59,12 @@ def test_nothing_is_found_in_noise_or_darkness(detector: Detector) -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 300), (33, 47), (95, 111), (131, 100)])
-def test_picture_of_any_size_is_searched(detector: Detector, head: np.ndarray, size: tuple[int, int]) -> None:
+def test_frame_of_any_size_is_searched(detector: Detector, head: np.ndarray, size: tuple[int, int]) -> None:
     faces = detector(np.asarray(Image.fromarray(head).resize(size[::-1])))
     assert len(faces) == (1 if min(size) > 90 else 0)
 
 
-def test_large_picture_is_searched_smaller_and_answers_in_its_own_pixels(
+def test_large_frame_is_searched_downscaled_with_boxes_in_its_own_pixels(
     detector: Detector, clip: Path, tmp_path: Path
 ) -> None:
     large = tmp_path / "large.mp4"
@@ -75,13 +75,13 @@ def test_large_picture_is_searched_smaller_and_answers_in_its_own_pixels(
     np.testing.assert_allclose(second.faces[0].landmarks.mean(0) / 3, first.faces[0].landmarks.mean(0), atol=4)
 
 
-def test_every_fifth_frame_is_searched_and_told(detector: Detector, clip: Path) -> None:
+def test_every_fifth_frame_is_searched_and_reported(detector: Detector, clip: Path) -> None:
     told: list[int] = []
     (track,) = track_faces(reader.probe(clip), detector, told.append)
     assert told == track.frames == list(range(0, 32, DETECT_EVERY))
 
 
-def test_no_picture_has_no_faces(detector: Detector, tmp_path: Path) -> None:
+def test_no_video_has_no_faces(detector: Detector, tmp_path: Path) -> None:
     assert track_faces(reader.probe(write_recording(tmp_path / "a.wav", np.zeros(1600))), detector) == []
 
 
@@ -130,7 +130,7 @@ def test_fade_is_no_cut_and_a_cut_in_the_dark_is_one() -> None:
     assert is_cut((picture[::-1, ::-1] * 0.2).astype(np.uint8))
 
 
-def test_before_a_picture_that_begins_late_nothing_is_seen(detector: Detector, clip: Path, tmp_path: Path) -> None:
+def test_before_a_late_video_no_face_is_visible(detector: Detector, clip: Path, tmp_path: Path) -> None:
     late = tmp_path / "late.mkv"
     ffmpeg("-itsoffset", "0.48", "-i", clip, "-i", clip, "-map", "0:v", "-map", "1:a", "-c", "copy", late)
     recording = reader.probe(late)
@@ -150,7 +150,7 @@ def test_a_face_beyond_the_edge_is_compared_with_what_is_there() -> None:
     assert not is_frozen(face, changed_pixels(None, frame))
 
 
-def test_a_face_at_rest_is_still_only_where_the_whole_picture_is() -> None:
+def test_a_face_at_rest_is_frozen_only_where_the_whole_frame_is() -> None:
     face = Face(np.array([20.0, 36.0, 44.0, 60.0]), np.zeros((5, 2)), 0.9)
     frame = np.full((100, 200), 7, np.uint8)
     elsewhere, mouth = frame.copy(), frame.copy()
@@ -160,7 +160,7 @@ def test_a_face_at_rest_is_still_only_where_the_whole_picture_is() -> None:
     assert not is_frozen(face, changed_pixels(frame, mouth))
 
 
-def test_a_film_that_hangs_shows_nobody_then(detector: Detector, clip: Path, tmp_path: Path) -> None:
+def test_frozen_video_shows_no_face(detector: Detector, clip: Path, tmp_path: Path) -> None:
     """Coded anew, as a recorded call is: after the first looks hardly a grey level changes."""
     hung, still = tmp_path / "hung.mp4", tmp_path / "still.mp4"
     ffmpeg("-i", clip, "-vf", "loop=loop=50:size=1:start=12,setpts=N/25/TB", "-an", "-crf", "30", hung)

@@ -60,7 +60,7 @@ def test_crop_of_a_large_mouth_is_averaged_not_sampled() -> None:
     np.testing.assert_allclose(found, noise.reshape(88, 5, 88, 5).mean((1, 3)), atol=2)
 
 
-def test_beyond_the_picture_is_black() -> None:
+def test_beyond_the_frame_is_black() -> None:
     found = mouth_roi.crop_mouth(np.full((100, 100), 200, np.uint8), np.array([0.0, 50.0]), 88.0, 0.0)
     assert found[:, :43].max() == 0
     assert found[:, 45:].min() == 200
@@ -108,7 +108,7 @@ def test_mouth_is_seen_near_its_detections_only() -> None:
         (range(1, 21), range(105)),  # a picture that never moves
     ],
 )
-def test_a_picture_that_hangs_is_not_seen(still: Sequence[int], unseen: Sequence[int]) -> None:
+def test_a_frozen_face_is_not_visible(still: Sequence[int], unseen: Sequence[int]) -> None:
     track = made_track(range(0, 101, 5), np.full((21, 2), 50.0))
     track.faces = [replace(face, still=k in still) for k, face in enumerate(track.faces)]
     assert np.flatnonzero(~mouth_roi.mouth_pose(track, num_frames=105).visible).tolist() == list(unseen)
@@ -173,7 +173,7 @@ def test_frames_without_the_face_are_black(clip: Path) -> None:
     assert len(mouths) == 40
 
 
-def test_picture_that_ends_early_goes_on_black(clip: Path) -> None:
+def test_video_that_ends_early_continues_black(clip: Path) -> None:
     track = made_track(range(0, 60, 5), np.full((12, 2), 150.0))
     mouths = np.concatenate(list(mouth_roi.crop_track(reader.probe(clip), track, num_frames=50)))
     assert np.flatnonzero(mouth_roi.visible(mouths)).tolist() == list(range(32))

@@ -32,7 +32,7 @@ def brightest(png: bytes) -> tuple[int, int]:
     return round(columns.mean()), round(rows.mean())
 
 
-def test_the_surest_look_is_shown(tmp_path: Path) -> None:
+def test_the_surest_detection_is_shown(tmp_path: Path) -> None:
     faces = [Face(BOX, EYES, score) for score in (0.6, 0.9, 0.7)]
     png = face_thumbnail(recording(tmp_path / "in.mkv"), Track([15, 20, 25], faces))
     assert png is not None
@@ -52,7 +52,7 @@ def test_a_face_on_its_side_stands_upright(tmp_path: Path) -> None:
     assert abs(y - (96 + 10 * 192 / 70)) < 4
 
 
-def test_a_face_beyond_the_end_has_no_picture(tmp_path: Path) -> None:
+def test_a_face_beyond_the_end_has_no_thumbnail(tmp_path: Path) -> None:
     assert face_thumbnail(recording(tmp_path / "in.mkv"), Track([500], [Face(BOX, EYES, 0.9)])) is None
 
 

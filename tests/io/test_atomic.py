@@ -205,7 +205,7 @@ def test_names_that_are_no_text_come_back_from_json(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cell", ["=1+1", "@a", "+a", "-a", "\t=1", "'=1", "''+1"])
-def test_cells_that_look_like_formulas_come_back(cell: str, tmp_path: Path) -> None:
+def test_cells_like_formulas_come_back(cell: str, tmp_path: Path) -> None:
     csv_files.write_csv(tmp_path / "a.csv", [[cell, "-1.5", "plain", "'tis"]])
     assert (tmp_path / "a.csv").read_text().lstrip('"').startswith("'")
     assert csv_files.read_csv(tmp_path / "a.csv", "") == [(1, [cell, "-1.5", "plain", "'tis"])]

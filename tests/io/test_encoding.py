@@ -111,7 +111,7 @@ def test_tags_are_kept(tmp_path: Path, suffix: str, source: str) -> None:
     assert recording.notices == []
 
 
-def test_tags_that_wav_cannot_hold_are_said(tmp_path: Path) -> None:
+def test_tags_that_wav_cannot_hold_are_reported(tmp_path: Path) -> None:
     plain = write_recording(tmp_path / "plain.wav", coloured_noise(16000))
     ffmpeg("-i", plain, "-metadata", "title=A", "-metadata", "replaygain_track_gain=-3 dB", tmp_path / "in.flac")
     recording = write(tmp_path / "in.flac", tmp_path / "out.wav")

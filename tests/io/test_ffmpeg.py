@@ -64,7 +64,7 @@ def test_memory_is_bounded(megabytes: float, fits: bool) -> None:
     assert ("MemoryError" not in words) == fits
 
 
-def test_lack_of_memory_is_said() -> None:
+def test_lack_of_memory_is_reported() -> None:
     with pytest.raises(InputError, match="more memory") as error:
         run(shell("echo 'Error opening input: Cannot allocate memory' >&2; exit 1"), Limits(), "It failed")
     assert error.value.hint == MEMORY_HINT

@@ -69,7 +69,7 @@ def test_noise_of_every_audio_type_is_mixed_in(tmp_path, suffix):
     }
 
 
-def test_kind_is_told_by_the_suffix_alone():
+def test_kind_is_determined_by_the_suffix_alone():
     assert formats.is_video("a/b.MKV")
     assert formats.is_video(Path("b.m2ts"))
     assert not formats.is_video("b.wav")

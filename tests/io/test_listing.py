@@ -64,7 +64,7 @@ def test_links_are_followed_once(tmp_path: Path) -> None:
     assert list_recordings(tmp_path / "in", recursive=False).names == ["b.wav"]
 
 
-def test_folder_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_that_cannot_be_read_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "shut").mkdir()
     (tmp_path / "a.wav").touch()
     scandir = os.scandir
@@ -117,7 +117,7 @@ def test_names_that_are_no_text_are_read_from_a_list(tmp_path: Path) -> None:
         read_list(tmp_path / "list.txt", str(tmp_path))
 
 
-def test_batch_tells_in_a_line_what_it_passed_over_and_all_of_it_in_verbose(tmp_path: Path) -> None:
+def test_batch_reports_in_a_line_what_it_passed_over_and_all_of_it_in_verbose(tmp_path: Path) -> None:
     fill(tmp_path / "in")
     shown = CliRunner().invoke(app, ["batch", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "-n"])
     [line] = shown.stderr.splitlines()
@@ -130,7 +130,7 @@ def test_batch_tells_in_a_line_what_it_passed_over_and_all_of_it_in_verbose(tmp_
     assert (shown.exit_code, "1 not a recording (.odd)" in shown.stderr) == (2, True)
 
 
-def test_evaluate_passes_over_hidden_files_and_tells_what_has_no_item(tmp_path: Path) -> None:
+def test_evaluate_passes_over_hidden_files_and_reports_what_has_no_item(tmp_path: Path) -> None:
     pairs = write_pairs(tmp_path / "pairs")
     for kind in ("noisy", "clean"):
         (pairs / kind / "deep").mkdir()

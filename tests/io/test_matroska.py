@@ -69,7 +69,7 @@ def test_times_that_tremble_or_go_back_change_no_sample(whole: Path, tmp_path: P
     np.testing.assert_array_equal(sound_of(with_times(whole, tmp_path / "a.mkv", chain)), sound_of(whole))
 
 
-def test_very_long_loss_is_told_block_by_block(whole: Path, tmp_path: Path) -> None:
+def test_very_long_loss_is_reported_block_by_block(whole: Path, tmp_path: Path) -> None:
     lossy = with_times(whole, tmp_path / "lossy.mkv", "asetpts='PTS+1200/TB*gt(T,2.5)'")
     lengths = [len(block) for block in reader.read_audio(reader.probe(lossy), 4.0, RATE, 1)]
     assert set(lengths[:-1]) == {4 * RATE}
@@ -83,7 +83,7 @@ def test_enhanced_sound_has_the_loss_too(whole: Path, see_through: Path, tmp_pat
 
 
 @pytest.mark.parametrize("sample_rate", [16000, 44100])
-def test_same_voice_in_both_channels_is_heard_as_loud_as_in_one(tmp_path: Path, sample_rate: int) -> None:
+def test_same_voice_in_both_channels_is_as_loud_as_in_one(tmp_path: Path, sample_rate: int) -> None:
     voice = coloured_noise(sample_rate)
     for suffix in ("wav", "mkv"):
         mono = reader.probe(write_recording(tmp_path / f"mono.{suffix}", voice, sample_rate=sample_rate))
@@ -92,7 +92,7 @@ def test_same_voice_in_both_channels_is_heard_as_loud_as_in_one(tmp_path: Path, 
         np.testing.assert_allclose(audio_files.read_audio_file(both), reader.load_audio(mono)[:, 0], atol=1e-4)
 
 
-def test_one_channel_is_what_the_net_hears(tmp_path: Path) -> None:
+def test_one_channel_is_the_input_of_the_net(tmp_path: Path) -> None:
     stage = coloured_noise(44100, 6)
     recording = reader.probe(write_recording(tmp_path / "a.wav", stage, sample_rate=44100))
     heard = np.concatenate(list(resampling.to_model_rate(reader.read_audio(recording, 4.0, 44100, 6), 44100)))

@@ -59,7 +59,7 @@ def test_channels_stay_apart_wherever_they_stood(tmp_path: Path, layout: str, nu
 
 @pytest.mark.parametrize("num_channels", [3, 4, 7])
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_channels_stay_apart_under_a_picture(see_through: Path, tmp_path: Path, num_channels: int, suffix: str) -> None:
+def test_channels_stay_apart_under_a_video(see_through: Path, tmp_path: Path, num_channels: int, suffix: str) -> None:
     sound = 0.1 * coloured_noise(16000, num_channels)
     recording = write_recording(tmp_path / "in.mkv", sound, np.full((25, 64, 64), 128, np.uint8))
     avse.enhance(recording, tmp_path / f"out{suffix}", model=see_through)
@@ -76,7 +76,7 @@ def test_channels_stay_apart_under_a_picture(see_through: Path, tmp_path: Path, 
         (".mov", 37800, 1, "cannot hold audio of 37800 Hz"),
     ],
 )
-def test_what_would_not_fit_under_the_picture_is_said_first(
+def test_what_would_not_fit_under_the_video_is_reported_first(
     see_through: Path, tmp_path: Path, suffix: str, sample_rate: int, num_channels: int, said: str
 ) -> None:
     picture = np.full((5, 64, 64), 128, np.uint8)
@@ -89,7 +89,7 @@ def test_what_would_not_fit_under_the_picture_is_said_first(
     assert not (tmp_path / f"out{suffix}").exists()
 
 
-def test_a_film_that_breaks_off_is_told(see_through: Path, tmp_path: Path) -> None:
+def test_a_video_that_breaks_off_is_reported(see_through: Path, tmp_path: Path) -> None:
     """A part of a file that says at its beginning how long it is."""
     whole = write_recording(tmp_path / "whole.mkv", coloured_noise(6 * 16000), np.full((150, 64, 64), 128, np.uint8))
     (tmp_path / "part.mkv").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
@@ -100,7 +100,7 @@ def test_a_film_that_breaks_off_is_told(see_through: Path, tmp_path: Path) -> No
     assert re.search(r"The file claims 6.0 s, but its audio ends at [23]\.\d s: is it whole\?", note)
 
 
-def test_sound_beyond_full_scale_is_told(see_through: Path, tmp_path: Path) -> None:
+def test_sound_beyond_full_scale_is_reported(see_through: Path, tmp_path: Path) -> None:
     sound = coloured_noise(16000)
     soundfile.write(tmp_path / "hot.wav", sound * 4 / np.abs(sound).max(), 16000, "FLOAT")
     soundfile.write(tmp_path / "full.wav", sound / np.abs(sound).max(), 16000, "FLOAT")
@@ -146,7 +146,7 @@ def test_channels_that_cancel_each_other_out(see_through: Path, tmp_path: Path) 
     avse.enhance(tmp_path / "wide.wav", model=see_through)
 
 
-def test_wav_of_more_than_4_gb_says_how_long_it_is(tmp_path: Path) -> None:
+def test_wav_of_more_than_4_gb_reports_how_long_it_is(tmp_path: Path) -> None:
     sound = reader.AudioStream(48000, 2, 0.0)
     for num_samples, kind in ((1 << 20, b"RIFF"), (1 << 30, b"RF64")):
         with open_audio_file(tmp_path / "out.wav", sound, num_samples) as file:
@@ -190,7 +190,7 @@ def test_faces_are_looked_for_within_the_same_limits(clip: Path, tiny_model: Pat
     assert shown.stderr.count("\n") == 2
 
 
-def test_senseless_loudness_is_told_before_any_work(see_through: Path, tmp_path: Path) -> None:
+def test_invalid_loudness_is_reported_before_any_work(see_through: Path, tmp_path: Path) -> None:
     write_recording(tmp_path / "in.wav", coloured_noise(16000))
     told: list[str] = []
     with pytest.raises(UsageError, match="loudness 16"):
@@ -213,7 +213,7 @@ def test_name_that_no_file_can_have_is_two_lines(
     assert shown.stderr.count("\n") == 2
 
 
-def test_what_is_no_file_is_said_to_be_none(tmp_path: Path, see_through: Path) -> None:
+def test_what_is_no_file_is_reported(tmp_path: Path, see_through: Path) -> None:
     with pytest.raises(UsageError, match="is no file"):
         avse.enhance("/dev/null", tmp_path / "out.wav", model=see_through)
 

@@ -49,7 +49,7 @@ def click_seconds(path: Path) -> float:
     return starts(path)[0] + click_sample(path) / 16000
 
 
-def test_facts_of_sound_and_picture(tmp_path: Path) -> None:
+def test_facts_of_sound_and_video(tmp_path: Path) -> None:
     stereo = coloured_noise(22050, num_channels=2)
     path = write_recording(tmp_path / "a.mp4", stereo, np.tile(GREY, (5, 1, 1))[:25], sample_rate=44100, fps=50)
     recording = reader.probe(path)
@@ -59,7 +59,7 @@ def test_facts_of_sound_and_picture(tmp_path: Path) -> None:
     assert recording.video == reader.VideoStream(64, 48, 0.0)
 
 
-def test_sound_alone_and_picture_alone(tmp_path: Path) -> None:
+def test_audio_alone_and_video_alone(tmp_path: Path) -> None:
     sound = reader.probe(write_recording(tmp_path / "sound.wav", HUM))
     picture = reader.probe(write_recording(tmp_path / "picture.mp4", None, GREY))
     assert (sound.audio, sound.video) == (reader.AudioStream(16000, 1, 0.0, "mono"), None)
@@ -75,7 +75,7 @@ def test_tracks_that_begin_later_say_when(tmp_path: Path) -> None:
     assert recording.video.start_seconds == pytest.approx(0.08, abs=1e-3)
 
 
-def test_cover_art_is_no_picture(tmp_path: Path) -> None:
+def test_cover_art_is_no_video(tmp_path: Path) -> None:
     still = write_recording(tmp_path / "cover.png", None, GREY[:1], "-c:v", "png", "-update", "1")
     sound = write_recording(tmp_path / "sound.wav", HUM)
     song = tmp_path / "song.m4a"
@@ -86,7 +86,7 @@ def test_cover_art_is_no_picture(tmp_path: Path) -> None:
     assert recording.audio is not None
 
 
-def test_picture_is_seen_as_it_is_displayed(tmp_path: Path) -> None:
+def test_video_is_decoded_as_it_is_displayed(tmp_path: Path) -> None:
     corner = np.zeros((5, 48, 64), np.uint8)
     corner[:, :16, :16] = 255
     plain = write_recording(tmp_path / "plain.mp4", None, corner)
@@ -105,7 +105,7 @@ def test_picture_is_seen_as_it_is_displayed(tmp_path: Path) -> None:
         assert frame.mean() < 80
 
 
-def test_part_of_the_picture_and_smaller_picture(tmp_path: Path) -> None:
+def test_part_of_the_frame_and_smaller_frame(tmp_path: Path) -> None:
     ramp = np.broadcast_to(np.arange(64, dtype=np.uint8) * 3 + 30, (3, 48, 64))
     recording = reader.probe(write_recording(tmp_path / "a.mkv", None, ramp, "-c:v", "ffv1"))
     part = next(iter(reader.read_frames(recording, crop=(11, 7, 21, 15))))
@@ -139,7 +139,7 @@ def test_resampled_and_mixed_down_sound_is_not_shifted(tmp_path: Path) -> None:
 
 @DELAYS
 @pytest.mark.parametrize("fps", [25, 30, 50])
-def test_picture_and_sound_come_out_together(tmp_path: Path, delays: dict[str, float], fps: int) -> None:
+def test_video_and_sound_come_out_together(tmp_path: Path, delays: dict[str, float], fps: int) -> None:
     delays = {name: round(seconds * 5) / 5 for name, seconds in delays.items()}  # whole frames at any of the rates
     path = flash_and_click(tmp_path / "a.mkv", **delays, fps=fps)  # type: ignore[arg-type]
     assert click_sample(path) == first_click(delays)
@@ -151,7 +151,7 @@ def test_picture_and_sound_come_out_together(tmp_path: Path, delays: dict[str, f
 
 @DELAYS
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])
-def test_replaced_sound_is_where_it_was_and_the_picture_untouched(
+def test_replaced_sound_is_where_it_was_and_the_video_untouched(
     tmp_path: Path, delays: dict[str, float], suffix: str
 ) -> None:
     source = flash_and_click(tmp_path / "a.mkv", **delays)
@@ -173,7 +173,7 @@ def test_new_sound_in_mkv_is_kept_to_the_bit(tmp_path: Path) -> None:
     np.testing.assert_array_equal(written, soundfile.read(sound, dtype="float32")[0])
 
 
-def test_picture_that_the_new_file_cannot_hold_is_said_to_be_the_trouble(tmp_path: Path) -> None:
+def test_video_that_the_new_file_cannot_hold_is_named_as_the_cause(tmp_path: Path) -> None:
     recording = reader.probe(write_recording(tmp_path / "a.mkv", HUM, GREY, "-c:v", "wmv2"))
     sound = write_recording(tmp_path / "new.wav", HUM)
     with pytest.raises(InputError, match=r"(?s)cannot be put into a \.mp4 file: .*\n.*\.mkv"):

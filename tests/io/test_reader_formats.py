@@ -117,14 +117,14 @@ def check_picture(path: Path, plain: Plain, net: Enhancer) -> None:
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_any_picture(name: str, plain: Plain, net: Enhancer, tmp_path: Path) -> None:
+def test_any_video(name: str, plain: Plain, net: Enhancer, tmp_path: Path) -> None:
     suffix, *options = PICTURES[name]
     path = tmp_path / f"variant.{suffix}"
     ffmpeg("-i", plain.path, *options, *LOSSLESS, path)
     check_picture(path, plain, net)
 
 
-def test_picture_in_4k(plain: Plain, net: Enhancer, tmp_path: Path) -> None:
+def test_video_in_4k(plain: Plain, net: Enhancer, tmp_path: Path) -> None:
     path = tmp_path / "variant.mp4"
     ffmpeg("-i", plain.path, "-t", "0.4", "-vf", "scale=3840:2160", *FAST, path)
     result = avse.enhance(path, model=net)
@@ -134,7 +134,7 @@ def test_picture_in_4k(plain: Plain, net: Enhancer, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("turn", "degrees"), [("transpose=1", 90), ("transpose=2", -90), ("hflip,vflip", 180)])
-def test_picture_that_says_it_is_turned(turn: str, degrees: int, plain: Plain, net: Enhancer, tmp_path: Path) -> None:
+def test_video_with_a_rotation_flag(turn: str, degrees: int, plain: Plain, net: Enhancer, tmp_path: Path) -> None:
     ffmpeg("-i", plain.path, "-vf", turn, *FAST, *LOSSLESS, tmp_path / "lying.mov")
     check_picture(turned(tmp_path / "lying.mov", tmp_path / "upright.mov", degrees), plain, net)
 
@@ -282,7 +282,7 @@ def test_track_that_ends_earlier(sound: str, picture: str, plain: Plain, net: En
     assert si_sdr(plain.enhanced[both, 0], output[both, 0]) > 25
 
 
-def test_picture_that_changes_its_size_midway_keeps_its_time(plain: Plain, tmp_path: Path) -> None:
+def test_video_that_changes_its_size_midway_keeps_its_time(plain: Plain, tmp_path: Path) -> None:
     for name, size, part in [("a", "320:240", ("-t", "0.96")), ("b", "160:120", ("-ss", "0.96"))]:
         codec = ("-c:v", "mpeg2video", "-q:v", "2", "-bf", "0", "-c:a", "mp2", "-ar", "48000", "-muxdelay", "0")
         shifted = ("-output_ts_offset", "0.96") if name == "b" else ()

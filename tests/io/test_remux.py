@@ -137,7 +137,7 @@ def test_subtitles_and_attachments_are_kept_where_they_fit(
 
 
 @pytest.mark.parametrize("suffix", VIDEOS)
-def test_further_pictures_are_kept(plain: Path, copy: Copy, tmp_path: Path, suffix: str) -> None:
+def test_further_videos_are_kept(plain: Path, copy: Copy, tmp_path: Path, suffix: str) -> None:
     source = tmp_path / "in.mkv"
     ffmpeg("-i", plain, "-i", plain, "-map", "0:v", "-map", "1:v", "-map", "0:a", "-c", "copy", source)
     info, recording = copy(source, suffix)
@@ -146,7 +146,7 @@ def test_further_pictures_are_kept(plain: Path, copy: Copy, tmp_path: Path, suff
 
 
 @pytest.mark.parametrize("suffix", VIDEOS)
-def test_other_audio_tracks_are_said_and_kept_on_demand(plain: Path, copy: Copy, tmp_path: Path, suffix: str) -> None:
+def test_other_audio_tracks_are_named_and_kept_on_demand(plain: Path, copy: Copy, tmp_path: Path, suffix: str) -> None:
     source = tmp_path / "in.mkv"
     ffmpeg(
         "-i", plain, "-map", "0:v", "-map", "0:a", "-map", "0:a", "-map", "0:a", "-c:v", "copy", "-c:a", "aac",

@@ -36,7 +36,7 @@ def rename_codec(path: Path, old: bytes, new: bytes) -> Path:
     return path
 
 
-def test_picture_without_a_decoder_is_no_absent_picture(film: Path, tmp_path: Path, see_through: Path) -> None:
+def test_video_without_a_decoder_is_no_absent_video(film: Path, tmp_path: Path, see_through: Path) -> None:
     path = rename_codec(film, b"avc1", b"xvc1")
     recording = reader.probe(path)
     assert recording.video is None
@@ -61,7 +61,7 @@ def test_audio_without_a_decoder_is_no_absent_audio(tmp_path: Path) -> None:
         reader.load_audio(recording)
 
 
-def test_picture_beyond_the_limit_is_no_absent_picture(film: Path) -> None:
+def test_video_beyond_the_limit_is_no_absent_video(film: Path) -> None:
     recording = reader.probe(film, limits=Limits(max_pixels=1000))
     assert recording.video is None
     assert "more than 1000 pixels" in recording.video_problem
@@ -76,7 +76,7 @@ def test_absent_tracks_have_no_problem(tmp_path: Path) -> None:
         reader.load_audio(silent)
 
 
-def test_audio_file_that_was_cut_short_is_told(tmp_path: Path, see_through: Path) -> None:
+def test_audio_file_that_was_cut_short_is_reported(tmp_path: Path, see_through: Path) -> None:
     for name, word in (("whole.wav", "cut short"), ("whole.flac", "is it whole?")):
         soundfile.write(tmp_path / name, coloured_noise(80000), 16000)
         data = (tmp_path / name).read_bytes()

@@ -71,14 +71,14 @@ def test_beyond_full_scale_is_clipped_and_float_is_kept(tmp_path: Path, subtype:
 
 
 @pytest.mark.parametrize("announced", [0, 100, 2000, 1 << 30])
-def test_header_says_what_was_written(tmp_path: Path, announced: int) -> None:
+def test_header_matches_what_was_written(tmp_path: Path, announced: int) -> None:
     with WavWriter(tmp_path / "a.wav", 48000, 2, announced) as file:
         file.write(np.zeros((500, 2)))
     assert (tmp_path / "a.wav").read_bytes()[:4] == (b"RF64" if announced == 1 << 30 else b"RIFF")
     assert soundfile.info(tmp_path / "a.wav").frames == 500
 
 
-def test_long_stream_says_until_the_end() -> None:
+def test_header_of_a_long_stream_means_until_the_end() -> None:
     header = wav_header(48000, 2, 2**31)
     assert header[:8] == b"RIFF\xff\xff\xff\xff"
     assert header[-4:] == b"\xff\xff\xff\xff"

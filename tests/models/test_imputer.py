@@ -75,7 +75,7 @@ def test_without_deviation_training_is_use() -> None:
     assert torch.allclose(drawn, imputer.eval()(cue, features, torch.zeros(2, 7))[0], atol=1e-6)
 
 
-def test_weights_of_the_papers_form_are_drawn_around_one_as_widely_as_the_cue_says() -> None:
+def test_weights_of_the_papers_form_are_drawn_around_one_as_widely_as_the_cue_demands() -> None:
     imputer = built("paper").eval()
     cue = parts()[0]
     told = imputer.spread(imputer.context(torch.relu(imputer.gather(cue))))
@@ -204,7 +204,7 @@ def test_wrong_arguments() -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_in_the_net_a_picture_that_is_there_is_worth_what_it_was(form: str) -> None:
+def test_in_the_net_visible_frames_keep_their_effect(form: str) -> None:
     """The imputer's own weights change nothing where every frame is seen; where one is lost they do."""
     net = imputing(form)
     inputs = made_inputs(net.config)
@@ -217,7 +217,7 @@ def test_in_the_net_a_picture_that_is_there_is_worth_what_it_was(form: str) -> N
 
 
 @pytest.mark.parametrize("lip_side", [44, 88])
-def test_a_whole_file_without_picture(lip_side: int) -> None:
+def test_a_whole_file_without_video(lip_side: int) -> None:
     net = imputing(lip_side=lip_side, regulariser="multiply")
     inputs = without(made_inputs(net.config), slice(None))
     output = net(inputs)
@@ -240,7 +240,7 @@ def test_a_lost_second_is_felt_around_it_alone() -> None:
     assert inside.max() > 1e-3
 
 
-def test_there_is_no_seam_where_the_picture_goes() -> None:
+def test_there_is_no_seam_where_the_video_ends() -> None:
     """The mask changes no faster from frame to frame at the ends of a gap than it does anywhere."""
     net = imputing()
     inputs = made_inputs(net.config, batch=1, num_frames=100)

@@ -50,7 +50,7 @@ def test_colours_are_averaged_and_frames_share(original: ResNet, loaded: LipResN
 
 
 @torch.inference_mode()
-def test_a_still_grey_picture_gives_torchvisions_features(original: ResNet, loaded: LipResNet) -> None:
+def test_a_constant_grey_video_gives_torchvisions_features(original: ResNet, loaded: LipResNet) -> None:
     grey = torch.randn(1, 1, 224, 224)
     x = original.maxpool(torch.relu(original.bn1(original.conv1(grey.expand(-1, 3, -1, -1)))))
     expected = [x]

@@ -55,7 +55,7 @@ def test_with_the_default_sizes_every_parameter_learns(fusion: str) -> None:
 
 
 @pytest.mark.parametrize("fusion", FUSIONS)
-def test_the_picture_matters_to_all_but_none(fusion: str) -> None:
+def test_the_video_matters_to_all_but_none(fusion: str) -> None:
     net = stirred(tiny(fusion)).eval()
     inputs = made_inputs(net.config)
     others = inputs._replace(lips=mouths(2, 6, 44))
@@ -64,7 +64,7 @@ def test_the_picture_matters_to_all_but_none(fusion: str) -> None:
 
 
 @pytest.mark.parametrize("fusion", SEEING)
-def test_the_sound_matters_to_what_the_lips_tell_where_the_fusion_answers(fusion: str) -> None:
+def test_the_audio_matters_to_the_predicted_bands_where_the_fusion_feeds_back(fusion: str) -> None:
     net = stirred(tiny(fusion)).eval()
     inputs = made_inputs(net.config)
     others = inputs._replace(spectrum=torch.randn_like(inputs.spectrum))
@@ -190,7 +190,7 @@ def test_further_rounds_say_little_at_first_and_can_learn() -> None:
 
 
 @pytest.mark.parametrize(("heads", "reaches"), [(0, False), (2, True)])
-def test_only_attention_hears_what_is_seconds_away(heads: int, reaches: bool) -> None:
+def test_only_attention_reaches_seconds_away(heads: int, reaches: bool) -> None:
     net = stirred(tiny("none", attention_heads=heads)).eval()
     inputs = made_inputs(net.config, num_frames=100)
     inputs.spectrum[..., -20:] *= 3

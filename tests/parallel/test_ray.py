@@ -66,7 +66,7 @@ def nothing(worker: int, item: Item, stage: str, done: float, total: float) -> N
     """Progress that nobody watches."""
 
 
-def test_without_ray_it_says_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_ray_it_reports_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingError, match=r"\[ray\]"), parallel_ray.connected():
         pass
@@ -74,7 +74,7 @@ def test_without_ray_it_says_what_to_type(monkeypatch: pytest.MonkeyPatch) -> No
 
 @needs_ray
 @quiet
-def test_without_a_cluster_it_says_what_to_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_cluster_it_reports_what_to_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     with pytest.raises(MissingError, match="ray start --head"), parallel_ray.connected("auto"):
         pass

@@ -92,7 +92,7 @@ def test_floors_are_those_of_nets_and_decoders(found: dict[str, Any]) -> None:
     assert found["macs_per_second"] > 1e8
 
 
-def test_processes_of_its_own_tell_memory_and_start(found: dict[str, Any]) -> None:
+def test_separate_processes_measure_memory_and_start(found: dict[str, Any]) -> None:
     assert found["whole"]["peak_megabytes"] > 100  # torch alone takes more
     start = found["start"]
     assert start["torch_seconds"] > start["python_seconds"] > 0
@@ -100,7 +100,7 @@ def test_processes_of_its_own_tell_memory_and_start(found: dict[str, Any]) -> No
 
 
 @pytest.mark.usefixtures("quick")
-def test_the_table_has_a_line_for_each_stage_and_says_the_rest(clip: Path, tiny_model: Path) -> None:
+def test_the_table_has_a_line_for_each_stage_and_one_for_the_rest(clip: Path, tiny_model: Path) -> None:
     shown = invoke(clip, "--model", tiny_model, "--repeat", 1).stdout
     table, _, facts = shown.partition("\n\n")
     assert table.startswith("stage ")
@@ -145,7 +145,7 @@ def test_nothing_to_measure_is_an_error_of_the_library_too(clip: Path) -> None:
 
 
 @pytest.mark.usefixtures("quick")
-def test_without_picture_its_stages_are_missing(tmp_path: Path, tiny_model: Path) -> None:
+def test_without_video_its_stages_are_missing(tmp_path: Path, tiny_model: Path) -> None:
     sound = tmp_path / "sound.wav"
     soundfile.write(sound, 0.1 * np.random.default_rng(0).standard_normal(8000), 8000)
     values = json.loads(invoke(sound, "--model", tiny_model, "--repeat", 1, "--json").stdout)
@@ -163,13 +163,13 @@ def test_without_face_no_mouth_is_cut_out(tmp_path: Path, tiny_model: Path) -> N
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_net_that_only_listens_looks_at_nothing(clip: Path, tmp_path: Path) -> None:
+def test_an_audio_only_net_decodes_no_video(clip: Path, tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "ao.safetensors", stirred(tiny("none")), {"name": "ao"})
     values = json.loads(invoke(clip, "--model", tmp_path / "ao.safetensors", "--repeat", 1, "--json").stdout)
     assert set(names(values)) == set(Stage) - {*PICTURE, *FACE, Stage.ACTIVITY, Stage.LIPS}
 
 
-def test_a_process_that_fails_says_why(clip: Path, tmp_path: Path) -> None:
+def test_a_process_that_fails_reports_why(clip: Path, tmp_path: Path) -> None:
     with pytest.raises(AvseError, match="process of its own: There is no model called 'nobody'"):
         run_whole(clip, tmp_path, "nobody", "cpu", 1, 1)
 
@@ -245,7 +245,7 @@ def test_macs_of_an_onnx_graph_whose_count_is_known() -> None:
     assert roofline.num_onnx_macs(helper.make_model(graph), (1, 3, 8, 10)) == expected
 
 
-def test_macs_of_the_detector_grow_with_the_picture() -> None:
+def test_macs_of_the_detector_grow_with_the_frame() -> None:
     once = roofline.num_detector_macs(64, 96)
     assert once > 1e6
     assert roofline.num_detector_macs(128, 96) == 2 * once

@@ -31,7 +31,7 @@ def test_page_shows_both_sounds_and_the_face(clip: Path, tiny_model: Path, tmp_p
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.mp4", "page.HTML"]
 
 
-def test_json_as_ever_without_the_picture(clip: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_json_as_ever_without_the_thumbnail(clip: Path, tiny_model: Path, tmp_path: Path) -> None:
     facts = tmp_path / "facts.json"
     assert run(clip, "-o", tmp_path / "out.wav", "--model", tiny_model, "--report", facts).exit_code == 0
     values = json.loads(facts.read_text())
@@ -39,7 +39,7 @@ def test_json_as_ever_without_the_picture(clip: Path, tiny_model: Path, tmp_path
     assert "thumbnail" not in values
 
 
-def test_no_picture_is_cut_out_unasked(clip: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_no_thumbnail_is_made_unasked(clip: Path, tiny_model: Path, tmp_path: Path) -> None:
     result = enhance(clip, tmp_path / "out.wav", model=str(tiny_model))
     assert result.thumbnail is None
     assert "thumbnail" not in result.as_dict()
@@ -48,7 +48,7 @@ def test_no_picture_is_cut_out_unasked(clip: Path, tiny_model: Path, tmp_path: P
     assert shown.thumbnail.startswith(b"\x89PNG")
 
 
-def test_without_a_face_there_is_no_picture(clip: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_without_a_face_there_is_no_thumbnail(clip: Path, tiny_model: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     done = run(clip, "-o", tmp_path / "out.wav", "--model", tiny_model, "--report", page, "--no-video")
     assert done.exit_code == 0, done.stderr

@@ -83,7 +83,7 @@ def test_policy_lets_only_its_own_script_run(page: Page) -> None:
     assert re.search(r"script-src ([^;]*)", policy)[1] == f"'sha256-{digest}'"  # type: ignore[index]
 
 
-def test_says_what_it_is(page: Page) -> None:
+def test_page_has_its_title(page: Page) -> None:
     assert page.source.startswith("<!doctype html>")
     assert page.all("html")[0]["lang"] == "en"
     assert page.texts["title"][0].strip()
@@ -274,7 +274,7 @@ def test_batch_lists_failures_first(tmp_path: Path) -> None:
     assert "1 of 4 failed" in page.texts["title"][0]
 
 
-def test_batch_tells_the_throughput(tmp_path: Path) -> None:
+def test_batch_reports_the_throughput(tmp_path: Path) -> None:
     page = Page(write_batch(tmp_path))
     assert "2.0 \N{MULTIPLICATION SIGN}" in page.texts["b"]
     assert "50.0 s" in page.texts["b"]

@@ -79,7 +79,7 @@ def test_an_hour_is_kept_as_small_as_a_minute() -> None:
     assert drawing.finish().seconds == 600.0
 
 
-def test_spectrogram_is_a_small_picture_with_low_frequencies_below() -> None:
+def test_spectrogram_is_a_small_image_with_low_frequencies_below() -> None:
     outline = draw(tone(500, 1.0))
     picture = Image.open(io.BytesIO(spectrogram_png(outline, outline.top_db)))
     assert picture.size == (outline.power.shape[1], 128)
@@ -201,7 +201,7 @@ def test_interval_is_that_of_the_theory() -> None:
     assert mean_of(values, seed=1) != mean
 
 
-def test_interval_covers_the_truth_as_often_as_it_says() -> None:
+def test_interval_covers_the_truth_at_its_nominal_rate() -> None:
     rng = np.random.default_rng(2)
     means = [mean_of(rng.normal(0.0, 1.0, 50), seed) for seed in range(200)]
     assert 0.90 < np.mean([mean.low < 0 < mean.high for mean in means]) <= 0.99

@@ -57,7 +57,7 @@ def test_the_preset_of_the_lips() -> None:
     assert config.model == TrainConfig().model
 
 
-def test_the_presets_for_missing_pictures() -> None:
+def test_the_presets_for_missing_videos() -> None:
     dropout, smil = (read_config(CONFIGS / f"{name}.yaml") for name in ("dropout", "smil"))
     assert (dropout.stage, dropout.model) == ("speech", ModelConfig())
     assert dropout.mix.missing_video_probability > 0
@@ -85,7 +85,7 @@ def test_the_parts_to_start_with_are_those_that_a_net_has() -> None:
     assert {name for name, _ in net.named_children()} == set(PARTS)
 
 
-def test_stage_smil_brings_its_parts_unless_told_otherwise(tmp_path: Path) -> None:
+def test_stage_smil_brings_its_parts_by_default(tmp_path: Path) -> None:
     assert read_config(None, stage="smil").model == ModelConfig(imputer="reference", regulariser="multiply")
     path = written(tmp_path, "stage: smil\nmodel: {imputer: paper, regulariser: none}\nsmil: {second_order: true}")
     config = read_config(path)
@@ -108,7 +108,7 @@ def test_stage_smil_brings_its_parts_unless_told_otherwise(tmp_path: Path) -> No
         ({"bottleneck_rounds": 0}, "bottleneck_rounds is 0"),
     ],
 )
-def test_what_a_net_for_missing_pictures_cannot_be(settings: dict[str, Any], words: str) -> None:
+def test_what_a_net_for_missing_videos_cannot_be(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         ModelConfig(**settings)
 

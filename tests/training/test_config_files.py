@@ -73,7 +73,7 @@ def test_a_file_extends_one_file(tmp_path: Path) -> None:
         read_values(write(tmp_path / "mine.yaml", "extends: [long, smil]"))
 
 
-def test_a_missing_file_is_told_with_those_that_there_are(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_with_those_that_there_are(tmp_path: Path) -> None:
     for given in ("nonesuch", tmp_path / "long.yaml", write(tmp_path / "mine.yaml", "extends: nonesuch")):
         with pytest.raises(UsageError, match=r"nonesuch|long\.yaml") as caught:
             read_values(given)

@@ -57,7 +57,7 @@ def test_the_rest_of_the_net_stays(weights: Path) -> None:
 
 
 @pytest.mark.parametrize("model", [{"lip_width": 16}, {"lip_width": 64, "fusion": "none"}])
-def test_another_width_is_told_what_is_needed(tmp_path: Path, model: dict[str, object]) -> None:
+def test_another_width_reports_what_is_needed(tmp_path: Path, model: dict[str, object]) -> None:
     with pytest.raises(UsageError, match="width 64") as found:
         read_config(write_config(tmp_path, **model))
     assert "lip_width: 64" in found.value.hint

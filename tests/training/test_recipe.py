@@ -102,7 +102,7 @@ def test_recipes_that_make_no_sense(tmp_path: Path, stages: object, words: str) 
     assert caught.value.hint
 
 
-def test_an_unknown_recipe_is_told_with_those_that_there_are(tmp_path: Path) -> None:
+def test_an_unknown_recipe_is_reported_with_those_that_there_are(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="nonesuch") as caught:
         read_recipe("nonesuch")
     assert caught.value.hint == "Give a path, or one of: avse."

@@ -136,7 +136,7 @@ def test_speed_and_data_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     assert values["speed/seconds_left"] == pytest.approx(6.0)
 
 
-def test_nothing_is_said_of_a_run_that_is_done(prepared: TrainingData, tmp_path: Path) -> None:
+def test_a_finished_run_prints_nothing(prepared: TrainingData, tmp_path: Path) -> None:
     train(settings(num_steps=1), prepared, tmp_path)
     lines: list[str] = []
     train(settings(num_steps=1), prepared, tmp_path, on_line=lines.append)

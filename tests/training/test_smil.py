@@ -113,7 +113,7 @@ def step_gradients(
     return {name: value.grad for name, value in net.named_parameters() if value.grad is not None}
 
 
-def test_with_whole_pictures_only_the_second_order_teaches_the_imputer(prepared: TrainingData) -> None:
+def test_with_complete_video_only_the_second_order_trains_the_imputer(prepared: TrainingData) -> None:
     """Without D^m in the objective, D^f reaches the imputer through the inner step alone."""
     whole = settings(mix=MixConfig(num_frames=6, missing_video_probability=0.0))
     first, second, released = (
@@ -173,7 +173,7 @@ def test_faces_alone_set_the_batch_norms_of_the_lips(prepared: TrainingData) -> 
     assert all(value == (1 if name.startswith("lips") else 3) for name, value in counts.items())
 
 
-def test_examples_without_picture_are_of_voices_or_of_hidden_faces(prepared: TrainingData) -> None:
+def test_examples_without_video_are_of_voices_or_of_hidden_faces(prepared: TrainingData) -> None:
     config = settings()
     for folders, names in ((prepared, {"reader1", "reader2"}), (TrainingData(prepared.faces), None)):
         mixer = folders.audio_only_mixer(config)
@@ -188,7 +188,7 @@ def test_examples_without_picture_are_of_voices_or_of_hidden_faces(prepared: Tra
     assert not voices.seen.any()
 
 
-def test_data_without_picture_of_their_own_are_for_smil(prepared: TrainingData, tmp_path: Path) -> None:
+def test_data_without_video_of_their_own_are_for_smil(prepared: TrainingData, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="for SMIL"):
         train(settings(stage="speech"), prepared, tmp_path)
 
@@ -261,7 +261,7 @@ def test_too_few_faces_for_the_priors(prepared: TrainingData) -> None:
         set_priors(net, blind.values(), 0)
 
 
-def test_a_trained_imputer_beats_an_untrained_one_where_there_is_no_picture(
+def test_a_trained_imputer_beats_an_untrained_one_where_there_is_no_video(
     prepared: TrainingData, tmp_path: Path
 ) -> None:
     """A few meta steps on one row lower both losses."""
@@ -274,7 +274,7 @@ def test_a_trained_imputer_beats_an_untrained_one_where_there_is_no_picture(
         assert course[-1][name] < course[0][name]
 
 
-def test_net_with_a_divergence_counts_it_as_told(prepared: TrainingData) -> None:
+def test_net_with_a_divergence_weights_it_as_configured(prepared: TrainingData) -> None:
     from avse.training.steps import speech_losses, total_loss
 
     config = settings("paper")

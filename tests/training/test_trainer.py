@@ -210,7 +210,7 @@ def test_validation_speakers_are_never_trained_on(prepared: TrainingData) -> Non
     assert {path.parent.name for paths in taught.seen.values() for path in paths} == set(taught.seen)
 
 
-def test_voices_without_picture_are_kept_apart_too(prepared: TrainingData, tmp_path: Path) -> None:
+def test_voices_without_video_are_kept_apart_too(prepared: TrainingData, tmp_path: Path) -> None:
     for index in range(12):
         write_clip(tmp_path, f"reader{index:02}", "page", num_frames=2, with_lips=False)
     folders = TrainingData(prepared.faces, tmp_path, tmp_path, prepared.validation_speakers)
@@ -334,7 +334,7 @@ def test_of_several_starts_the_later_ones_go_first(prepared: TrainingData, tmp_p
     assert trainer.start == " + ".join(load_checkpoint(path).sha256 for path in (lips, audio))
 
 
-def test_a_checkpoint_tells_what_it_started_from(prepared: TrainingData, tmp_path: Path) -> None:
+def test_a_checkpoint_reports_what_it_started_from(prepared: TrainingData, tmp_path: Path) -> None:
     given = tmp_path / "given.safetensors"
     save_checkpoint(given, SpeechNet(tiny()), {})
     config = settings(num_steps=2, validate_every=1, model=tiny("none"), mix=MixConfig(num_frames=2))

@@ -24,7 +24,7 @@ def test_every_weight_is_the_weighted_mean() -> None:
         torch.testing.assert_close(value, wanted)
 
 
-def test_a_net_with_fewer_rounds_is_as_if_the_others_said_nothing() -> None:
+def test_a_net_with_fewer_rounds_is_as_if_the_others_were_zero() -> None:
     shallow, deep = (stirred(tiny("mmtm", attention_heads=2, bottleneck_rounds=rounds)) for rounds in (1, 3))
     inputs = made_inputs(shallow.config)
     alone = average_weights([shallow, deep], (1.0, 0.0)).eval()
@@ -45,7 +45,7 @@ def test_nets_of_other_shapes_have_no_mean() -> None:
         average_weights([stirred(tiny("mmtm")), stirred(tiny("cwc"))], (0.5, 0.5))
 
 
-def test_the_command_tells_what_went_in_and_shipping_keeps_it(tmp_path: Path) -> None:
+def test_the_command_reports_what_went_in_and_shipping_keeps_it(tmp_path: Path) -> None:
     paths = [str(tmp_path / f"{name}.safetensors") for name in "ab"]
     for path in paths:
         save_checkpoint(Path(path), stirred(tiny()), {"step": 7, "training": {"seed": 3}})

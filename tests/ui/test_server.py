@@ -50,7 +50,7 @@ def test_page_is_served_on_this_machine_alone_and_names_no_other(tiny_model: Pat
     assert running.errors() == "avse: interrupted; nothing was left half-written.\n"
 
 
-def test_taken_port_is_said_before_any_work() -> None:
+def test_taken_port_is_reported_before_any_work() -> None:
     with socket.socket() as listener:
         listener.bind((server.LOCAL, 0))
         listener.listen()
@@ -59,12 +59,12 @@ def test_taken_port_is_said_before_any_work() -> None:
             server.serve(model="no such model", port=port)
 
 
-def test_missing_recording_is_said_before_any_work(tmp_path: Path) -> None:
+def test_missing_recording_is_reported_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="There is no file"):
         server.serve(tmp_path / "none.mp4", model="no such model")
 
 
-def test_missing_gradio_is_said(monkeypatch: pytest.MonkeyPatch, tiny_model: Path) -> None:
+def test_missing_gradio_is_reported(monkeypatch: pytest.MonkeyPatch, tiny_model: Path) -> None:
     monkeypatch.setitem(sys.modules, "gradio", None)
     monkeypatch.delitem(sys.modules, "avse.ui.page", raising=False)
     with pytest.raises(MissingError, match="Gradio") as caught:

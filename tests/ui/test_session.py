@@ -81,7 +81,7 @@ def test_strength_mixes_what_is_there_as_the_command_computes_it(
     assert np.abs(samples(full) - samples(tmp_path / "expected.wav")).max() > 100 / 32768
 
 
-def test_player_hears_before_left_and_after_right(ready: Session, clip: Path, tmp_path: Path) -> None:
+def test_player_has_before_left_and_after_right(ready: Session, clip: Path, tmp_path: Path) -> None:
     assert ready.enhanced is not None
     export.write_pair(ready.enhanced, tmp_path / "pair.wav")
     pair, rate = soundfile.read(tmp_path / "pair.wav", always_2d=True)
@@ -107,7 +107,7 @@ def test_wrong_export_is_refused(ready: Session, tmp_path: Path, suffix: str, st
     assert files(tmp_path / "workspace") == ["voice.w64"]
 
 
-def test_faces_have_a_number_a_place_and_a_picture(session: Session, clip: Path) -> None:
+def test_faces_have_a_number_a_position_and_a_thumbnail(session: Session, clip: Path) -> None:
     picture = faces.picture_faces(session.open(clip, silent))
     assert picture is not None
     (card,) = picture.cards
@@ -123,7 +123,7 @@ def test_faces_have_a_number_a_place_and_a_picture(session: Session, clip: Path)
     assert html.count("data:image/") == 2
 
 
-def test_recording_without_picture_works_and_says_so(session: Session, clip: Path, tmp_path: Path) -> None:
+def test_recording_without_video_works_and_reports_so(session: Session, clip: Path, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "voice.wav", samples(clip), 16000)
     pipeline = session.open(tmp_path / "voice.wav", silent)
     assert faces.picture_faces(pipeline) is None
@@ -300,7 +300,7 @@ def test_work_hands_on_outcome_and_error() -> None:
         list(Work(fail).follow())
 
 
-def test_progress_says_stage_share_and_time_left() -> None:
+def test_progress_reports_stage_share_and_time_left() -> None:
     assert Progress("detecting faces", 15, 60, 90).text == "Detecting faces: 25%, about 1 min 30 s left"
     assert Progress("enhancing", 7, 5).share == 1
     assert 'value="0.25"' in render.progress(Progress("enhancing", 1, 4))
@@ -317,7 +317,7 @@ def test_names_are_text_wherever_they_are_shown(ready: Session, tmp_path: Path) 
     assert "%3Cimg" in render.link(hostile)
 
 
-def test_player_has_one_sound_two_pictures_and_the_video(ready: Session, tmp_path: Path) -> None:
+def test_player_has_one_audio_two_spectrograms_and_the_video(ready: Session, tmp_path: Path) -> None:
     assert ready.enhanced is not None
     video = ready.serve_video()
     assert video is not None

@@ -87,7 +87,7 @@ def test_half_is_half_the_size(tmp_path: Path, saved: Path) -> None:
     assert 0.5 <= half / full < 0.53
 
 
-def test_the_header_tells_all(saved: Path) -> None:
+def test_the_header_is_complete(saved: Path) -> None:
     with safe_open(saved, framework="pt") as stored:
         header = json.loads(stored.metadata()["avse"])
     assert header["format"] == "avse-1"

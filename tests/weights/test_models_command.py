@@ -52,7 +52,7 @@ def shipped(tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_list_tells_size_parameters_fusion_and_scores(shipped: Path) -> None:
+def test_list_shows_size_parameters_fusion_and_scores(shipped: Path) -> None:
     lines = avse("list").stdout.splitlines()
     assert lines[0].split()[:4] == ["name", "size", "parameters", "fusion"]
     assert [line.split()[0] for line in lines[1:]] == ["avse", "other"]

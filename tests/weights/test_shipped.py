@@ -67,7 +67,7 @@ def test_each_is_found_by_its_name(shipped: Path) -> None:
     assert pretrained.load_model(device="cpu").about["name"] == "avse"
 
 
-def test_the_list_tells_which_one_only_listens(shipped: Path) -> None:
+def test_the_list_shows_which_model_is_audio_only(shipped: Path) -> None:
     lines = {line.split()[0]: line for line in avse("models", "list").stdout.splitlines()[1:]}
     assert list(lines) == sorted(FUSIONS)
     assert "SI-SDR +3.2 with picture, +3.0 without (dB)" in lines["avse-small"]
@@ -88,7 +88,7 @@ def test_all_are_verified_and_one_that_was_replaced_is_found(shipped: Path) -> N
 
 
 @pytest.mark.usefixtures("no_detector")
-def test_the_one_that_only_listens_looks_for_no_face(shipped: Path, clip: Path, tmp_path: Path) -> None:
+def test_the_audio_only_model_detects_no_face(shipped: Path, clip: Path, tmp_path: Path) -> None:
     done = avse("enhance", clip, "-o", tmp_path / "clean.wav", "--model", "avse-audio", "--json")
     assert done.exit_code == 0, done.stderr
     told = json.loads(done.stdout)
@@ -125,7 +125,7 @@ def test_the_default_hands_over_to_it_where_there_is_no_face(shipped: Path, clip
     }
 
 
-def test_scores_without_the_picture_name_the_net_that_gave_them(shipped: Path) -> None:
+def test_scores_without_the_video_name_the_net_that_gave_them(shipped: Path) -> None:
     _, seen, unseen, listener = parse_systems(["avse", "avse:no-video", "avse-audio"])
     assert seen.sha256 != unseen.sha256 == listener.sha256
 

@@ -26,7 +26,7 @@ def test_rooms_are_read_at_any_rate(tmp_path: Path) -> None:
         assert np.square(response).sum() == pytest.approx(1.0, abs=1e-4)
 
 
-def test_a_folder_without_responses_is_told(tmp_path: Path) -> None:
+def test_a_folder_without_responses_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No impulse responses"):
         read_rooms(tmp_path)
 

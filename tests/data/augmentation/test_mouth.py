@@ -145,7 +145,7 @@ def test_a_cover_hides_one_place_in_all_frames_of_some_clips() -> None:
     assert torch.allclose(together, share, atol=0.01)
 
 
-def test_a_picture_that_comes_early_or_late_takes_what_is_seen_along() -> None:
+def test_a_video_that_is_early_or_late_takes_its_visibility_along() -> None:
     crops = torch.arange(10.0)[None, :, None, None].expand(64, 10, 2, 2)
     seen = torch.arange(10).expand(64, 10) != 5
     moved, still_seen = jitter_av_offset(crops, seen, 2, torch.Generator().manual_seed(0))

@@ -43,7 +43,7 @@ def test_sound_and_lips_are_cut_at_the_same_place(world: Path) -> None:
         np.testing.assert_array_equal(made.sound, clip.sound[first * 640 : (first + 7) * 640])
 
 
-def test_a_clip_without_picture_among_others_is_black_there(tmp_path: Path) -> None:
+def test_a_clip_without_video_among_others_is_black_there(tmp_path: Path) -> None:
     clips = [
         write_clip(tmp_path, "mixed", "shown", num_frames=6),
         write_clip(tmp_path, "mixed", "heard", num_frames=6, with_lips=False),
@@ -57,7 +57,7 @@ def test_a_clip_without_picture_among_others_is_black_there(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(("length", "num_frames"), [(60, 50), (40, 50), (50, 50), (1, 4)])
-def test_played_faster_or_slower_sound_and_picture_stay_together(length: int, num_frames: int) -> None:
+def test_played_faster_or_slower_sound_and_video_stay_together(length: int, num_frames: int) -> None:
     """A tone's pitch moves as it should, and so does a picture that grows brighter."""
     times = np.arange(640 * length) / 16000
     sound = np.sin(2 * np.pi * 400 * times).astype(np.float32)
@@ -73,7 +73,7 @@ def test_played_faster_or_slower_sound_and_picture_stay_together(length: int, nu
     np.testing.assert_allclose(made.lips[:, 0, 0], expected, atol=1.5)
 
 
-def test_a_picture_lost_stays_lost_at_another_speed() -> None:
+def test_a_video_lost_stays_lost_at_another_speed() -> None:
     seen = np.ones(20, bool)
     seen[8:12] = False
     made = change_speed(Clip(np.zeros(20 * 640, np.float32), None, seen), 10)
@@ -155,7 +155,7 @@ def test_small_offsets_are_drawn_most_and_none_is_zero() -> None:
 
 
 @pytest.mark.parametrize("num_frames", [-3, 0, 2])
-def test_a_delayed_picture_shows_nothing_where_there_was_none(num_frames: int) -> None:
+def test_a_delayed_video_shows_nothing_where_there_was_none(num_frames: int) -> None:
     lips = np.repeat(np.arange(1, 11, dtype=np.uint8), 4).reshape(10, 2, 2)
     moved, seen = delay_picture(lips, np.ones(10, bool), num_frames)
     assert seen.sum() == 10 - abs(num_frames)

@@ -124,14 +124,14 @@ def test_every_source_is_named_with_its_place(mixed: Path, tree: Path, noise: Pa
                 assert np.corrcoef(whole, inside)[0, 1] > 0.999
 
 
-def test_noise_is_set_by_what_one_hears_of_it(mixed: Path) -> None:
+def test_noise_level_counts_audible_frequencies(mixed: Path) -> None:
     for name in rows_of(mixed):
         spectrum = np.abs(np.fft.rfft(audio_files.read_audio_file(mixed / "noise" / f"{name}.wav"))) ** 2
         low = int(60 * len(audio_files.read_audio_file(mixed / "noise" / f"{name}.wav")) / RATE)
         assert spectrum[:low].sum() < 0.05 * spectrum.sum()
 
 
-def test_film_shows_the_target_over_the_mixture(mixed: Path, tree: Path) -> None:
+def test_video_shows_the_target_over_the_mixture(mixed: Path, tree: Path) -> None:
     for name, rows in rows_of(mixed).items():
         video = mixed / "video" / f"{name}.mkv"
         assert np.array_equal(
@@ -214,7 +214,7 @@ def test_short_voice_is_made_long_enough(tmp_path: Path) -> None:
     assert sum(part.length for part in mixture.parts if part.role == "talker1") == 24000
 
 
-def test_broken_clip_is_passed_over_and_said(tree: Path, tmp_path: Path) -> None:
+def test_broken_clip_is_passed_over_and_reported(tree: Path, tmp_path: Path) -> None:
     shown = mix(tree, tmp_path / "m", "-n", "8", "--seed", "1")
     assert shown.exit_code == 1
     assert "clips skipped" in shown.stdout
@@ -222,7 +222,7 @@ def test_broken_clip_is_passed_over_and_said(tree: Path, tmp_path: Path) -> None
     assert len(rows_of(tmp_path / "m")) == 8
 
 
-def test_mixture_that_cannot_be_made_is_said_and_the_others_are_made(tmp_path: Path) -> None:
+def test_mixture_that_cannot_be_made_is_reported_and_the_others_are_made(tmp_path: Path) -> None:
     for person, sound in (("a", speak(1.0).waveform), ("b", speak(1.0, seed=1).waveform), ("c", np.zeros(RATE))):
         (tmp_path / "tree" / person).mkdir(parents=True)
         soundfile.write(tmp_path / "tree" / person / "1.wav", sound, RATE)

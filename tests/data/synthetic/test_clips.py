@@ -166,7 +166,7 @@ def test_clip_is_a_recording_at_25_fps_with_its_speech(tmp_path: Path) -> None:
     assert np.corrcoef(decoded[: len(clean)], clean)[0, 1] > 0.98
 
 
-def test_ffmpeg_says_why_a_clip_cannot_be_written(tmp_path: Path) -> None:
+def test_ffmpeg_reports_why_a_clip_cannot_be_written(tmp_path: Path) -> None:
     from avse.errors import InputError
 
     with pytest.raises(InputError) as caught:

@@ -207,7 +207,7 @@ def test_noisy_and_clean(tmp_path: Path) -> None:
     assert found.items[1].reference == tmp_path / "clean/b.wav"  # it is not there, and has to be told
 
 
-def test_film_of_the_mixture_and_lists_as_subsets(tmp_path: Path) -> None:
+def test_video_of_the_mixture_and_lists_as_subsets(tmp_path: Path) -> None:
     touch(*(tmp_path / name / "mix/x.mkv" for name in ("one", "two")), tmp_path / "mixtures.csv")
     touch(*(tmp_path / name / kind for name in ("one", "two") for kind in ("s1/x.flac", "s2/x.flac")))
     found = find(tmp_path)
@@ -215,7 +215,7 @@ def test_film_of_the_mixture_and_lists_as_subsets(tmp_path: Path) -> None:
     assert found.items[0].video == found.items[0].mixture == tmp_path / "one/mix/x.mkv"
 
 
-def test_films_of_both_talkers(tmp_path: Path) -> None:
+def test_videos_of_both_talkers(tmp_path: Path) -> None:
     touch(tmp_path / "mix/x.wav", tmp_path / "s1/x.mp4", tmp_path / "s2/x.mp4")
     items = find(tmp_path).items
     assert [item.name for item in items] == ["x", "x-s2"]
@@ -252,7 +252,7 @@ def test_folder_of_anything_else(tmp_path: Path, make: Callable[[Path], Path]) -
         find(make(tmp_path))
 
 
-def test_layout_can_be_said(tmp_path: Path) -> None:
+def test_layout_can_be_given(tmp_path: Path) -> None:
     name = look2hear_name()
     touch(*(tmp_path / kind / f"{name}.wav" for kind in ("mix", "s1", "s2")))
     assert find(tmp_path).layout == "look2hear"

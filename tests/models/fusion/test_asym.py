@@ -136,7 +136,7 @@ def test_every_part_of_the_block_changes_both_outputs_and_gets_gradient() -> Non
         assert all(not torch.allclose(x, y) for x, y in zip(before, changed(*features), strict=True)), name
 
 
-def test_each_modality_hears_the_other() -> None:
+def test_each_modality_receives_the_other() -> None:
     block, (a, b) = built_block(8, 5).eval(), made_features([(2, 8, 4, 5)] * 2)
     before, moved_a, moved_b = block(a, b), block(a + 1, b), block(a, b + 1)
     assert not torch.allclose(before[1], moved_a[1])
@@ -178,7 +178,7 @@ def test_wrong_shapes() -> None:
             call()
 
 
-def test_speech_fusion_hears_the_lips_when_they_move() -> None:
+def test_speech_fusion_uses_the_lips_when_they_move() -> None:
     """A change in one video frame reaches the audio frames of that time, and no others far away."""
     torch.manual_seed(0)
     fusion = AsymSpeechFusion(16, 8).eval()

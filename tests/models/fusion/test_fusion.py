@@ -51,7 +51,7 @@ def test_shapes_stay(name: str, batch: int, training: bool) -> None:
 
 
 @pytest.mark.parametrize("name", JOINING)
-def test_the_picture_changes_the_sound_and_every_parameter_learns(name: str) -> None:
+def test_the_video_changes_the_audio_and_every_parameter_learns(name: str) -> None:
     fusion, (audio, video) = stirred(name), made_streams()
     video.requires_grad_()
     joined_audio, joined_video = fusion(audio, video)
@@ -62,7 +62,7 @@ def test_the_picture_changes_the_sound_and_every_parameter_learns(name: str) -> 
 
 
 @pytest.mark.parametrize("name", ANSWERING)
-def test_the_sound_changes_the_picture(name: str) -> None:
+def test_the_audio_changes_the_video(name: str) -> None:
     fusion, (audio, video) = stirred(name).eval(), made_streams()
     assert not torch.allclose(fusion(audio, video)[1], fusion(audio + 1, video)[1])
 
@@ -76,7 +76,7 @@ def test_samples_of_a_batch_do_not_mix_in_use(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FOLLOWING_TIME)
-def test_a_moment_of_the_picture_reaches_that_moment_of_the_sound(name: str) -> None:
+def test_a_moment_of_the_video_reaches_that_moment_of_the_audio(name: str) -> None:
     fusion, audio, video = stirred(name).eval(), torch.randn(1, 16, 6, 40), torch.randn(1, 8, 10, 3, 3)
     moved = video.clone()
     moved[:, :, 5] += 3
@@ -184,7 +184,7 @@ def test_example_of_three_sequences() -> None:
     assert difference[..., 100:].any()
 
 
-def test_example_of_one_network_for_two_pictures() -> None:
+def test_example_of_one_network_for_two_images() -> None:
     names = run_example("SharedEncoder")
     loss = names["scores"].sum() + sum(maps.square().mean() for maps in names["stages"][-1])
     loss.backward()

@@ -141,7 +141,7 @@ def test_every_gate_changes_its_output_and_gets_gradient(squeeze: str) -> None:
 
 
 @pytest.mark.parametrize("squeeze", ["global", "time"])
-def test_a_modality_without_a_gate_tells_and_passes_as_it_is(squeeze: str) -> None:
+def test_a_modality_without_a_gate_contributes_and_passes_unchanged(squeeze: str) -> None:
     torch.manual_seed(0)
     whole, partial = (MMTM(CHANNELS, gated=gated, squeeze=squeeze).double() for gated in (None, [0, 2]))  # type: ignore[arg-type]
     assert {name.split(".")[1] for name in partial.state_dict() if name.startswith("excite")} == {"0", "2"}
@@ -155,7 +155,7 @@ def test_a_modality_without_a_gate_tells_and_passes_as_it_is(squeeze: str) -> No
     assert not torch.allclose(louder[0], answers[0])
 
 
-def test_every_modality_is_heard_by_every_other() -> None:
+def test_every_modality_reaches_every_other() -> None:
     torch.manual_seed(0)
     module, features = MMTM(CHANNELS).double(), made_features(SHAPES)
     before = module(*features)

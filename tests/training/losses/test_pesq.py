@@ -31,7 +31,7 @@ def damaged(speech: Tensor) -> list[Tensor]:
     return found
 
 
-def test_it_tells_what_pesq_tells(speech: Tensor) -> None:
+def test_loss_agrees_with_pesq(speech: Tensor) -> None:
     """P.862.2 maps the raw score, 4.5 less the disturbance, to an opinion."""
     told, truth = [], []
     for estimate in damaged(speech):

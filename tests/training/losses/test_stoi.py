@@ -22,7 +22,7 @@ def speech() -> Tensor:
     return spoken
 
 
-def test_it_tells_what_stoi_tells(speech: Tensor) -> None:
+def test_loss_agrees_with_stoi(speech: Tensor) -> None:
     hiss = torch.randn(speech.shape, generator=torch.Generator().manual_seed(0)) * speech.std()
     told, truth = [], []
     for amount in (0.03, 0.1, 0.3, 1.0, 3.0):
