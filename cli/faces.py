@@ -1,4 +1,4 @@
-"""``avse faces``: who is to be seen in a recording, and whose mouth goes with the sound."""
+"""``avse faces``: the faces in a recording and their correlation with the audio."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .options import AudioTrack, Device, Json, MaxMegabytes, MaxSeconds, Model, 
 from .progress import progress
 from .tables import write_table
 
-HEADER = ("face", "where", "from", "to", "seen", "size", "speaks", "mouth moves", "with the sound")
+HEADER = ("face", "where", "from", "to", "seen", "size", "speaks", "mouth moves", "correlation")
 
 
 def faces(
@@ -33,8 +33,8 @@ def faces(
 
     Faces are numbered by size, the largest first. A star marks the active speaker. "seen" is the share of the recording
     in which a face is visible; "speaks" the time in which it speaks; "mouth moves" the share of the visible time in
-    which the mouth moves as in speech; "with the sound" the correlation of the lips with the audio: below 0.05 hardly
-    any, above 0.15 clear.
+    which the mouth moves as in speech; "correlation" that of lips and audio: below 0.05 is hardly any, above 0.15
+    is clear.
 
     Example:
     avse faces panel.mp4 -o sheet.png --rttm panel.rttm

@@ -274,12 +274,12 @@ def test_hostile_name_is_text(visit: Any, tmp_path: Path, clip: Path) -> None:
     assert page.locator("img[src=x]").count() == 0
 
 
-def test_sound_alone_works_and_reports_so(visit: Any, tmp_path: Path) -> None:
+def test_sound_alone_works_and_says_so(visit: Any, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     soundfile.write(tmp_path / "voice.wav", 0.1 * rng.standard_normal(32000), 16000)
     page = visit()
     upload(page, tmp_path / "voice.wav")
-    page.get_by_text("There is no video").first.wait_for()
+    page.get_by_text("There is no picture").first.wait_for()
     assert not page.locator("#avse-choice").is_visible()
     button(page, "Enhance").click()
     page.locator(".avse-player[data-ready]").wait_for()
@@ -316,7 +316,7 @@ def test_recording_of_the_command_is_shown_at_once(browser: Any, tiny_model: Pat
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
-def test_layout(visit: Any, panel: Path, size: dict[str, int], scheme: str, tmp_path: Path) -> None:
+def test_looks(visit: Any, panel: Path, size: dict[str, int], scheme: str, tmp_path: Path) -> None:
     """Wide as the screen, in both schemes, reachable by keyboard, without a serious violation in axe-core."""
     page = visit(size, scheme)
     pictures = Path(os.environ.get("UI_PICTURES", tmp_path))
