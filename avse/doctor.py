@@ -7,7 +7,6 @@ import os
 import platform
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -234,24 +233,20 @@ def _plain(version: str) -> str:
 
 def _ffmpeg_version() -> str | None:
     """Return version and path; None if there is none that runs."""
-    from avse.io.ffmpeg import ffmpeg_exe
+    from avse.io import ffmpeg
 
     try:
-        executable = ffmpeg_exe()
-        done = subprocess.run([executable, "-version"], capture_output=True, text=True, errors="replace", timeout=30)
-    except (AvseError, OSError, subprocess.SubprocessError):
+        found = re.match(r"ffmpeg version (\S+)", ffmpeg.ask("-version"))
+    except AvseError:
         return None
-    found = re.match(r"ffmpeg version (\S+)", done.stdout)
-    return f"{found[1]} ({executable})" if found else None
+    return f"{found[1]} ({ffmpeg.ffmpeg_exe()})" if found else None
 
 
 def _listed(kind: str) -> set[str]:
     """Return the names of the decoders or encoders that this ffmpeg has."""
-    from avse.io.ffmpeg import ffmpeg_exe
+    from avse.io import ffmpeg
 
-    command = [ffmpeg_exe(), "-hide_banner", kind]
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=30, check=False)
-    return set(re.findall(r"^ [VAS][A-Z.]{5} (\S+)", done.stdout, re.MULTILINE)) - {"="}
+    return set(re.findall(r"^ [VAS][A-Z.]{5} (\S+)", ffmpeg.ask(kind), re.MULTILINE)) - {"="}
 
 
 def _available_memory() -> float | None:

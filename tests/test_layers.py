@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from graphlib import CycleError, TopologicalSorter
@@ -123,14 +124,47 @@ def test_library_has_few_modules_beside_its_packages():
     assert len(list((ROOT / "avse").glob("*.py"))) <= 9
 
 
+def reachable(package: str) -> set[str]:
+    """Return all packages that the table lets one import, directly or through others."""
+    return MAY_USE[package].union(*(reachable(used) for used in MAY_USE[package]))
+
+
+@pytest.mark.parametrize(
+    ("package", "unknown"),
+    [
+        ("faces", {"active_speaker", "enhancement", "models"}),
+        ("active_speaker", {"enhancement", "weights"}),
+        ("models", {"io", "dsp"}),
+        ("enhancement", {"training", "data", "evaluation", "reports"}),
+        ("training", {"enhancement", "evaluation", "reports"}),
+        ("evaluation", {"reports", "training", "batch"}),
+    ],
+)
+def test_table_keeps_the_stages_apart(package, unknown):
+    assert not reachable(package) & unknown
+
+
+def lines_with(pattern: str, root: Path = ROOT / "avse") -> dict[str, list[str]]:
+    """Return the lines that match a pattern, by file."""
+    found = {}
+    for path in sorted(root.rglob("*.py")):
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if re.search(pattern, line)]
+        if lines:
+            found[path.relative_to(root).as_posix()] = lines
+    return found
+
+
 def test_ffmpeg_is_started_in_one_place():
-    starters = {"subprocess.Popen", "subprocess.run", "ffmpeg_exe"}
-    users = {
-        path.relative_to(ROOT / "avse").as_posix()
-        for path in (ROOT / "avse").rglob("*.py")
-        if "ffmpeg_exe()" in (text := path.read_text(encoding="utf-8")) and any(word in text for word in starters)
-    }
-    assert users <= {"io/ffmpeg.py", "doctor.py"}
+    programs = r"subprocess\.(Popen|run|call|check_\w+)\(|os\.(system|popen|exec\w+|spawn\w+|posix_spawn\w*)\("
+    others = {"evaluation/pesq_worker.py", "evaluation/systems.py", "profiling/process.py", "ui/workspace.py"}
+    assert set(lines_with(programs)) == {"io/ffmpeg.py", *others}
+    assert set(lines_with(r"ffmpeg_exe\(\)")) == {"io/ffmpeg.py", "doctor.py"}
+    assert set(lines_with(r"get_ffmpeg_exe|\bffmpeg\.run\(|run_async\(")) <= {"io/ffmpeg_binary.py"}
+    assert not set(lines_with(r"ffmpeg_exe|find_ffmpeg")) & others
+
+
+def test_modules_are_imported_by_statements_alone():
+    assert set(lines_with(r"import_module|__import__")) <= {"__init__.py", "doctor.py"}
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from avse.io.ffmpeg_errors import NOT_STARTED, REPAIR_HINT, RETRY_HINT, error_li
 from avse.io.limits import DEFAULT_LIMITS, MEGABYTE, Limits
 
 __all__ = [
-    "CONTAINERS", "DEFAULT_LIMITS", "QUIET", "REPAIR_HINT", "Limits", "build_command", "error_line", "feed",
+    "CONTAINERS", "DEFAULT_LIMITS", "QUIET", "REPAIR_HINT", "Limits", "ask", "build_command", "error_line", "feed",
     "ffmpeg_exe", "file_url", "input_arguments", "local_file", "open_input", "run", "stream_output",
 ]  # fmt: skip
 
@@ -157,6 +157,11 @@ def run(arguments: list[str], limits: Limits, failure: str) -> tuple[str, str]:
         if process.returncode and (process.returncode < 0 or process.returncode in NOT_STARTED or lacks_memory(text)):
             raise explain(text, failure, "", process.returncode)
         return facts.read(), text
+
+
+def ask(option: str) -> str:
+    """Return what ffmpeg prints for an option such as -version or -decoders. MissingError if it does not start."""
+    return run([ffmpeg_exe(), "-hide_banner", option], DEFAULT_LIMITS, "ffmpeg does not answer")[0]
 
 
 def feed(arguments: Sequence[str], chunks: Iterable[bytes], failure: str) -> None:

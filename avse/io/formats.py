@@ -74,7 +74,6 @@ VIDEO_FILES = frozenset(suffix for suffix, kind in FILE_TYPES.items() if kind.is
 AUDIO_OUTPUTS = frozenset(kind.suffix for kind in _OUTPUTS if not kind.is_video)
 VIDEO_OUTPUTS = frozenset(kind.suffix for kind in _OUTPUTS if kind.is_video)
 OUTPUTS = tuple(kind.suffix for kind in _OUTPUTS)
-LOSSLESS_AUDIO = frozenset(kind.suffix for kind in _OUTPUTS if not kind.is_video and kind.kbps is None)
 
 
 def file_type(path: PurePath | str) -> FileType | None:

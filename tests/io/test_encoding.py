@@ -15,13 +15,13 @@ from avse.errors import InputError, UsageError
 from avse.io import reader
 from avse.io.encoding import OutputSettings, check_audio_fits
 from avse.io.ffmpeg import input_arguments, run
-from avse.io.formats import AUDIO_OUTPUTS, LOSSLESS_AUDIO
+from avse.io.formats import AUDIO_OUTPUTS
 from avse.io.limits import DEFAULT_LIMITS
 from avse.io.stream_info import FileInfo, parse_info
 from avse.io.writer import write_file
 from avse_cli.main import app
 
-LOSSY = sorted(AUDIO_OUTPUTS - LOSSLESS_AUDIO)
+LOSSY = sorted(AUDIO_OUTPUTS - {".wav", ".flac"})
 
 
 def write(source: Path, output: Path, **settings: object) -> reader.Recording:
