@@ -135,7 +135,7 @@ def test_scores_and_suffix_and_options(run: Run, sounds: Path) -> None:
     scores = {row["item"]: row["scores"] for row in rows(Path("out"))}
     assert scores["v.mkv"]["after"]["si_sdr"] > 20
     assert "no reference" in scores["a.wav"]["reason"]
-    assert "not looked at" in {row["item"]: row["note"] for row in rows(Path("out"))}["v.mkv"]
+    assert "video was ignored" in {row["item"]: row["note"] for row in rows(Path("out"))}["v.mkv"]
     assert json.loads(Path("out/summary.json").read_text())["options"]["strength"] == 0
 
 

@@ -90,7 +90,7 @@ def test_the_page_has_only_the_parts_that_were_measured(part: str) -> None:
     assert "images/speed.svg" not in text
 
 
-def test_the_pictures_are_the_same_for_the_same_measurements(tmp_path: Path) -> None:
+def test_the_plots_are_the_same_for_the_same_measurements(tmp_path: Path) -> None:
     for name, plot in speed_plots.PICTURES.items():
         for folder in ("a", "b"):
             (tmp_path / folder).mkdir(exist_ok=True)
@@ -100,7 +100,7 @@ def test_the_pictures_are_the_same_for_the_same_measurements(tmp_path: Path) -> 
     assert (tmp_path / "c.svg").read_text(encoding="utf-8").rstrip().endswith("</svg>")
 
 
-def test_the_stages_of_the_picture_are_all_in_one_group() -> None:
+def test_every_stage_is_in_one_group_of_the_plot() -> None:
     grouped = [name for names in speed_plots.GROUPS.values() for name in names]
     assert sorted(grouped) == sorted(Stage)
 

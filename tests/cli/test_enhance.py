@@ -108,7 +108,7 @@ def test_bad_recording_is_1(run: Run, tmp_path: Path, make: Callable[[Path], Non
         (["in.wav", "-o", "folder.wav"], ["folder"]),
         (["in.wav", "-o", "out.avi"], [".avi", ".wav"]),
         (["in.wav", "-o", "out"], ["Cannot write"]),
-        (["in.wav", "-o", "out.mkv"], ["no picture"]),
+        (["in.wav", "-o", "out.mkv"], ["no video"]),
         (["in.wav", "-o", "in.wav", "--force"], ["never replaced"]),
         (["in.wav", "-o", "out.wav", "--report", "taken.json"], ["taken.json", "--force"]),
         (["in.wav", "-o", "out.wav", "--report", "in.wav", "--force"], ["never replaced"]),
@@ -166,7 +166,7 @@ def test_talking_head(run: Run, clip: Path, tmp_path: Path) -> None:
         (lambda path: write_recording(path, np.zeros(8000), GREY), "silent"),
         (lambda path: write_recording(path, coloured_noise(800), GREY[:2]), "There is no face"),
     ],
-    ids=["no face", "sound alone", "silent", "0.1 s"],
+    ids=["no face", "audio only", "silent", "0.1 s"],
 )  # fmt: skip
 def test_recording_without_video_face_or_audio_is_reported(
     run: Run, tmp_path: Path, make: Callable[[Path], Path], words: str
@@ -210,11 +210,11 @@ def test_quiet_and_json(run: Run, sound: Path) -> None:
     assert summary == json.loads(Path("report.json").read_text())
     expected = {"input": str(sound), "output": "b.wav", "model": "tiny", "duration_seconds": 0.5, "seen_share": 0.0}
     assert expected.items() <= summary.items()
-    assert "no picture" in summary["note"]
+    assert "no video" in summary["note"]
 
 
 def test_video_can_be_left_out(run: Run, clip: Path) -> None:
-    assert "not looked at" in run(clip, "-o", "a.wav", "--no-video").stdout
+    assert "was ignored" in run(clip, "-o", "a.wav", "--no-video").stdout
 
 
 # Scores -------------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from avse.models.fusion import FUSIONS
 from avse.training.config import STAGES
 from avse.weights.pretrained import names
-from avse_cli import train
+from avse_cli import train_options
 from avse_cli.main import app
 from avse_cli.options import complete, complete_model
 from avse_cli.style import readable
@@ -63,4 +63,4 @@ def test_choices_are_completed() -> None:
 
 
 def test_listed_choices_of_training_are_all_there_are() -> None:
-    assert (set(train.FUSIONS), set(train.STAGES)) == (set(FUSIONS), set(STAGES))
+    assert (set(train_options.FUSIONS), set(train_options.STAGES)) == (set(FUSIONS), set(STAGES))

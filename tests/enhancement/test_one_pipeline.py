@@ -89,7 +89,7 @@ def test_one_face_has_one_offset_however_it_is_asked_for(
         calls.append(len(predicted))
         return frames
 
-    monkeypatch.setattr(av_sync, "LOOK_FRAMES", 10)
+    monkeypatch.setattr(av_sync, "MAX_VISIBLE_FRAMES", 10)
     for module in (av_sync, detection):
         monkeypatch.setattr(module, "estimate_av_offset", estimate)
     default = avse.enhance(late, model=model).av_offset_seconds

@@ -138,7 +138,7 @@ def test_face_is_followed_and_reported_as_visible(clip: Path, tiny_model: Path, 
     assert result.note.startswith("Face seen 100% of the time.")
     assert result.as_dict()["real_time_factor"] == pytest.approx(result.elapsed_seconds / 1.28)
     unseen = avse.enhance(clip, tmp_path / "unseen.wav", model=str(tiny_model), use_video=False)
-    assert "not looked at" in unseen.note
+    assert "was ignored" in unseen.note
     assert (unseen.num_faces, unseen.seen_share) == (0, 0)
     difference = written(tmp_path / "seen.wav") - written(tmp_path / "unseen.wav")
     assert np.abs(difference).max() > 4e-4  # the picture reaches the net
@@ -214,7 +214,7 @@ def test_sound_longer_than_the_video_is_kept(clip: Path, tiny_model: Path, tmp_p
     result = avse.enhance(source, tmp_path / "out.wav", model=str(tiny_model))
     assert len(written(tmp_path / "out.wav")) == 48000
     assert result.seen_share == pytest.approx(32 / 75, abs=0.05)
-    assert "alone elsewhere" in result.note
+    assert "only the audio elsewhere" in result.note
 
 
 def _frames(path: Path) -> list[np.ndarray]:
@@ -283,7 +283,7 @@ def test_recording_is_never_replaced(tiny_model: Path, tmp_path: Path) -> None:
 
 def test_video_of_a_sound_makes_no_sense(tiny_model: Path, tmp_path: Path) -> None:
     source = write_recording(tmp_path / "in.wav", coloured_noise(1600))
-    with pytest.raises(UsageError, match="no picture"):
+    with pytest.raises(UsageError, match="no video"):
         avse.enhance(source, tmp_path / "out.mp4", model=str(tiny_model))
     assert list(tmp_path.iterdir()) == [source]
 

@@ -176,7 +176,7 @@ def test_new_sound_in_mkv_is_kept_to_the_bit(tmp_path: Path) -> None:
 def test_video_that_the_new_file_cannot_hold_is_named_as_the_cause(tmp_path: Path) -> None:
     recording = reader.probe(write_recording(tmp_path / "a.mkv", HUM, GREY, "-c:v", "wmv2"))
     sound = write_recording(tmp_path / "new.wav", HUM)
-    with pytest.raises(InputError, match=r"(?s)cannot be put into a \.mp4 file: .*\n.*\.mkv"):
+    with pytest.raises(InputError, match=r"(?s)cannot be copied into a \.mp4 file: .*\n.*\.mkv"):
         remux.replace_audio(recording, sound, tmp_path / "out.mp4")
 
 

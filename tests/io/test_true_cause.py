@@ -43,9 +43,9 @@ def test_video_without_a_decoder_is_no_absent_video(film: Path, tmp_path: Path, 
     assert "xvc1" in recording.video_problem
     result = avse.enhance(path, model=str(see_through))
     assert "The video cannot be decoded" in result.note
-    assert "no picture" not in result.note
+    assert "no video;" not in result.note
     assert "picture_not_decoded" in [code for code, _ in result.warnings]
-    with pytest.raises(InputError, match=r"picture of .* cannot be decoded") as error:
+    with pytest.raises(InputError, match=r"video of .* cannot be decoded") as error:
         avse.enhance(path, tmp_path / "out.mp4", model=str(see_through))
     assert "audio file" in error.value.hint
 
@@ -77,7 +77,7 @@ def test_absent_tracks_have_no_problem(tmp_path: Path) -> None:
 
 
 def test_audio_file_that_was_cut_short_is_reported(tmp_path: Path, see_through: Path) -> None:
-    for name, word in (("whole.wav", "cut short"), ("whole.flac", "is it whole?")):
+    for name, word in (("whole.wav", "truncated"), ("whole.flac", "is it whole?")):
         soundfile.write(tmp_path / name, coloured_noise(80000), 16000)
         data = (tmp_path / name).read_bytes()
         cut = tmp_path / f"cut{Path(name).suffix}"

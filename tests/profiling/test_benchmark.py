@@ -249,7 +249,7 @@ def test_macs_of_the_detector_grow_with_the_frame() -> None:
     once = roofline.num_detector_macs(64, 96)
     assert once > 1e6
     assert roofline.num_detector_macs(128, 96) == 2 * once
-    assert roofline.num_detector_macs(120, 90) == 2 * once, "filled up to multiples of 32"
+    assert roofline.num_detector_macs(120, 90) == 2 * once, "padded to multiples of 32"
 
 
 def test_decoding_has_a_floor_for_each_track(clip: Path) -> None:

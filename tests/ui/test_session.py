@@ -127,7 +127,7 @@ def test_recording_without_video_works_and_reports_so(session: Session, clip: Pa
     soundfile.write(tmp_path / "voice.wav", samples(clip), 16000)
     pipeline = session.open(tmp_path / "voice.wav", silent)
     assert faces.picture_faces(pipeline) is None
-    assert "no picture" in pipeline.result().note
+    assert "no video" in pipeline.result().note
     enhanced = session.enhance("active", silent)
     assert session.serve_video() is None
     assert ".mp4" not in export.choices(has_video=False)
