@@ -57,7 +57,7 @@ def test_list_shows_size_parameters_fusion_and_scores(shipped: Path) -> None:
     assert lines[0].split()[:4] == ["name", "size", "parameters", "fusion"]
     assert [line.split()[0] for line in lines[1:]] == ["avse", "other"]
     assert "mmtm" in lines[1]
-    assert "SI-SDR +4.2 with picture, +3.0 without (dB)" in lines[1]
+    assert "SI-SDR +4.2 with video, +3.0 without (dB)" in lines[1]
     assert avse().stdout == avse("list").stdout
 
 

@@ -70,7 +70,7 @@ def test_each_is_found_by_its_name(shipped: Path) -> None:
 def test_the_list_shows_which_model_is_audio_only(shipped: Path) -> None:
     lines = {line.split()[0]: line for line in avse("models", "list").stdout.splitlines()[1:]}
     assert list(lines) == sorted(FUSIONS)
-    assert "SI-SDR +3.2 with picture, +3.0 without (dB)" in lines["avse-small"]
+    assert "SI-SDR +3.2 with video, +3.0 without (dB)" in lines["avse-small"]
     assert "SI-SDR +3.0 audio only (dB)" in lines["avse-audio"]
     assert " none " in lines["avse-audio"]
 

@@ -18,7 +18,7 @@ from odd_values import is_fine_or_two_lines, texts
 from recordings import flash_and_click, flash_frame, picture_packets
 from typer.testing import CliRunner
 
-from avse.data.mixtures import mixture_table, request
+from avse.data.mixtures import generate, mixture_table, request
 from avse.data.mixtures.recipes import MixtureConfig, clips_by_speaker, make_mixture
 from avse.data.synthetic.clips import make_clip
 from avse.data.synthetic.speech import speak
