@@ -279,7 +279,7 @@ def test_sound_alone_works_and_says_so(visit: Any, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "voice.wav", 0.1 * rng.standard_normal(32000), 16000)
     page = visit()
     upload(page, tmp_path / "voice.wav")
-    page.get_by_text("There is no picture").first.wait_for()
+    page.get_by_text("There is no video").first.wait_for()
     assert not page.locator("#avse-choice").is_visible()
     button(page, "Enhance").click()
     page.locator(".avse-player[data-ready]").wait_for()

@@ -257,7 +257,7 @@ def test_second_visitor_sees_the_position_and_then_has_a_turn(
 
     assert session.open(clip, report).selection.scene.tracks
     assert stages[0] == "waiting in the queue, 1 ahead"
-    assert stages[-1] == "watching mouths"
+    assert stages[-1] == "analysing mouths"
 
 
 def test_visitor_who_cancels_while_waiting_does_not_wait(session: Session, busy: threading.Event, clip: Path) -> None:

@@ -448,4 +448,4 @@ def test_any_list_of_mixtures_is_read_or_refused_in_two_lines(rows: list[list[st
     for name in ("mixtures.csv", "mixtures.part.csv"):
         text = "\n".join(",".join(row) for row in rows) + end
         (tmp_path / name).write_text(text, errors="surrogatepass")
-    assert is_fine_or_two_lines(lambda: generate._rows_so_far(tmp_path))
+    assert is_fine_or_two_lines(lambda: mixture_table.read_rows(tmp_path))
