@@ -90,7 +90,7 @@ def test_face_that_comes_too_late_is_not_waited_for(
 
 
 def test_held_back_mouths_are_few_and_none_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(av_sync, "LOOK_FRAMES", 5)
+    monkeypatch.setattr(av_sync, "MAX_VISIBLE_FRAMES", 5)
     black, grey = (np.full((1, 1, 44, 44), value, np.float32) for value in (0, 90))
     mouths = iter([black.copy() for _ in range(50)] + [grey.copy() for _ in range(20)])
     head = list(av_sync._first_minute(mouths, lambda index: None))
