@@ -66,14 +66,11 @@ def card_path(weights: Path) -> Path:
 
 
 def scores(name: str) -> str:
-    """Return the gain of a model in a few words, from its file or else from the row "gain" of its card; or nothing."""
+    """Return the gain of a model in words: the row "gain" of its card, else the scores in its file, or nothing."""
     path = find(name)
-    said = read_metadata(path).scores
     own = card_path(path)
-    if said or not own.is_file():
-        return said
-    row = re.search(r"^\| gain \| (.+?) \|$", own.read_text(encoding="utf-8"), re.MULTILINE)
-    return row[1] if row else ""
+    row = re.search(r"^\| gain \| (.+?) \|$", own.read_text(encoding="utf-8"), re.MULTILINE) if own.is_file() else None
+    return row[1] if row else read_metadata(path).scores
 
 
 def verify(name: str) -> Path:
