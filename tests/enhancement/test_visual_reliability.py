@@ -1,4 +1,4 @@
-"""A picture that would take the wrong voice away is not followed, and that is told."""
+"""A video that would remove the wrong voice is not followed, and a warning says so."""
 
 from __future__ import annotations
 
@@ -49,6 +49,11 @@ def test_a_mouth_that_changes_little_may_take_less_away() -> None:
 def test_a_resting_mouth_is_believed_only_where_all_is_silenced() -> None:
     assert video_weight(*spectrum_and_mask(-20.0), motion(moving=None)) > 0.99
     assert video_weight(*spectrum_and_mask(-2.0), motion(moving=None)) < 0.01
+
+
+def test_a_mouth_that_hardly_moves_counts_as_resting() -> None:
+    hidden, seen = (motion(change=factor * visual_reliability.RESTING_CHANGE) for factor in (0.99, 1.01))
+    assert video_weight(*spectrum_and_mask(-2.0), hidden) < 0.01 < 0.5 < video_weight(*spectrum_and_mask(-2.0), seen)
 
 
 def test_what_is_too_short_to_judge_is_followed() -> None:
