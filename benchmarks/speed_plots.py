@@ -12,8 +12,8 @@ Found = Mapping[str, Any]
 GROUPS = {
     "decode": [Stage.READ_AUDIO, Stage.READ_VIDEO],
     "find faces": [Stage.LOAD_DETECTOR, Stage.DETECT, Stage.TRACK, Stage.ACTIVITY],
-    "cut mouths": [Stage.CROP],
-    "lips against sound": [Stage.AV_OFFSET],
+    "crop mouths": [Stage.CROP],
+    "AV offset": [Stage.AV_OFFSET],
     "network": [Stage.FEATURES, Stage.LIPS, Stage.AUDIO],
     "rest": [Stage.PROBE, Stage.MEASURE, Stage.OVERLAP_ADD, Stage.WRITE],
 }

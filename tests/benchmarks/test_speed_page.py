@@ -66,8 +66,8 @@ def test_the_page_states_what_follows_from_the_measurements() -> None:
     for line in (
         "| `avse enhance` | **0.250** | **0.500** |",
         "| times real time | 4.0 | 2.0 |",
-        "| decode sound | 0.100 (0.050) | 0.100 (0.050) |",
-        "| detect | 0.200 | 0.200 |",
+        "| decode audio | 0.100 (0.050) | 0.100 (0.050) |",
+        "| face detection | 0.200 | 0.200 |",
         "| all stages | 0.300 | 0.300 |",
         "| 1 | 0.400 | - | 0.500 | - | 0.100 |",
         "| 3 | 0.600 | 25% | 1.000 | 50% | 0.100 |",

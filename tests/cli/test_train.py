@@ -161,7 +161,7 @@ def test_settings_are_printed_without_data(world: World, tmp_path: Path) -> None
     expected = read_config("long", ["learning_rate=3e-4"], num_steps=7)
     assert read_config(tmp_path / "printed.yaml") == expected
     code, out, err = avse("train", "--recipe", "avse", "--preset", "asym", "--print-config")
-    assert (code, err, out.count("fusion: asym")) == (0, "", 6)
+    assert (code, err, out.count("fusion: asym")) == (0, "", 7)
     code, out, err = avse("train", "--config", "long")
     assert (code, out, "--data" in err, len(err.splitlines())) == (2, "", True, 2)
 
