@@ -146,7 +146,7 @@ def test_what_lacks_a_package_says_how_to_get_it(
 
 
 def test_dnsmos_and_training_say_how_to_get_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    blocked(monkeypatch, "avse.training.recipe")
+    blocked(monkeypatch, "avse.training.distributed")
     result = CliRunner().invoke(app, ["train", "--print-config"])
     assert (result.exit_code, install_hint("train") in result.stderr) == (3, True)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)

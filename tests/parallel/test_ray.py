@@ -10,12 +10,10 @@ import signal
 import subprocess
 import sys
 import threading
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import batch_jobs
 import pytest
 import soundfile
 from batch_jobs import Scripted, by_name, is_alive, wait_for, write_items
@@ -31,20 +29,11 @@ from avse_cli.main import app
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="pip install 'avse[ray]'")
 # Ray leaves its log files and sockets to the garbage collector, and warns of settings it is going to change
 quiet = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning:ray")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _environment() -> Iterator[None]:
-    """Before Ray is imported: a token, else it makes one in the home folder; and where its workers find these jobs."""
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("RAY_AUTH_MODE", "token")
-        environment.setenv("RAY_AUTH_TOKEN", uuid.uuid4().hex)
-        environment.setenv("PYTHONPATH", str(Path(batch_jobs.__file__).parent))
-        yield
+pytestmark = pytest.mark.usefixtures("ray_environment")
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[None]:
+def cluster(ray_environment: None) -> Iterator[None]:
     """Ray on this machine for as long as the tests of this file, with room for two workers."""
     import ray
 

@@ -8,11 +8,9 @@ import os
 import signal
 import subprocess
 import threading
-import uuid
 from pathlib import Path
 from typing import Any
 
-import batch_jobs
 import pytest
 from batch_jobs import Scripted, is_alive, wait_for, write_items
 
@@ -22,12 +20,8 @@ from avse.parallel import ray as parallel_ray
 
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="pip install 'avse[ray]'")
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning:ray")
-def test_node_killed_in_the_middle_loses_nothing_and_repeats_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    monkeypatch.setenv("RAY_AUTH_TOKEN", uuid.uuid4().hex)
-    monkeypatch.setenv("PYTHONPATH", str(Path(batch_jobs.__file__).parent))
+@pytest.mark.usefixtures("ray_environment")
+def test_node_killed_in_the_middle_loses_nothing_and_repeats_nothing(tmp_path: Path) -> None:
     import ray
     from ray.cluster_utils import Cluster
 

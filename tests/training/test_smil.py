@@ -189,7 +189,7 @@ def test_examples_without_video_are_of_voices_or_of_hidden_faces(prepared: Train
 
 
 def test_data_without_video_of_their_own_are_for_smil(prepared: TrainingData, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="for SMIL"):
+    with pytest.raises(UsageError, match="need SMIL"):
         train(settings(stage="speech"), prepared, tmp_path)
 
 
