@@ -28,26 +28,26 @@ def levels(sound: np.ndarray) -> np.ndarray:
     return 10 * np.log10(np.square(blocks).mean(1) + 1e-9)
 
 
-def heard(path: Path) -> np.ndarray:
+def load(path: Path) -> np.ndarray:
     return reader.load_audio(reader.probe(path), RATE)[:, 0]
 
 
 def rows(recording: Path, model: str) -> list[str]:
-    """A line of the table for the recording as it is, and one for each face."""
-    before = heard(recording)
+    """Return a line of the table for the recording as it is, and one for each face that moves its mouth."""
+    before = load(recording)
     level = levels(before)
     lines = [f"| {recording.name} | as it is | {overall(before):.2f} | | |"]
     with tempfile.TemporaryDirectory() as scratch:
         facts = enhance_all(recording, Path(scratch, "out"), model=model)
-        faces = [Path(scratch, "out", face["sound"]) for face in facts["faces"]]
-        sounds = [heard(path) for path in faces]
+        files = {number: face["sound"] for number, face in enumerate(facts["faces"], 1) if face["sound"]}
+        sounds = [load(Path(scratch, "out", file)) for file in files.values()]
     loud = level > level.max() - 40
     alike = np.corrcoef([levels(sound)[loud] for sound in sounds]) if len(sounds) > 1 else np.full((1, 1), np.nan)
     np.fill_diagonal(alike, -1.0)
-    for number, sound in enumerate(sounds):
+    for number, (face, sound) in enumerate(zip(files, sounds, strict=True)):
         down = (levels(sound) < level - 10)[loud].mean()
         other = f"{alike[number].max():.2f}" if len(sounds) > 1 else ""
-        lines.append(f"| | face {number + 1} | {overall(sound):.2f} | {down:.0%} | {other} |")
+        lines.append(f"| | face {face} | {overall(sound):.2f} | {down:.0%} | {other} |")
     return lines
 
 
