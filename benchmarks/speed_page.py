@@ -26,7 +26,7 @@ def page(found: Found) -> str:
     lines += [*earlier_section(found["earlier"])] if "earlier" in found else []
     lines += [
         "## Reproduce", "", "Threads wait as they do under the command line, which sets the variable itself.", "",
-        "```sh", "OMP_WAIT_POLICY=passive python benchmarks/speed.py --output docs/speed.md", "```", "",
+        "```sh", "export OMP_WAIT_POLICY=passive", "python benchmarks/speed.py --output docs/speed.md", "```", "",
         "To measure a recording on your machine, run `avse bench RECORDING`.",
     ]  # fmt: skip
     return "\n".join(lines) + "\n"

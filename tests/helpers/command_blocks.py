@@ -13,7 +13,20 @@ from avse_cli.main import app
 
 ROOT = Path(__file__).parents[2]
 SHELL = ("sh", "bash", "console", "shell")
-OTHERS_PROGRAMS = ("git", "cd", "python", "python3", "sha256sum", "tensorboard", "docker", "ray", "watch", "tail")
+OTHERS_PROGRAMS = (
+    "git",
+    "cd",
+    "python",
+    "python3",
+    "sha256sum",
+    "tensorboard",
+    "docker",
+    "ray",
+    "uv",
+    "export",
+    "watch",
+    "tail",
+)
 
 
 @dataclass(frozen=True)
