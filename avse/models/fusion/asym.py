@@ -149,14 +149,20 @@ class AsymFusionBlock(nn.Module):
             ValueError: another number of maps than modalities, or unequal shapes.
         """
         check_maps(features, len(self.norm1))
-        inner = [torch.relu(h) for h in self.norm1(*map(self.conv1, features))]
-        shifted = [pixel_shift(h) for h in inner] if self.exchange else []
-        inner = list(channel_shuffle(*inner)) if self.exchange else inner
-        inner = [torch.relu(h) for h in self.norm2(*map(self.conv2, inner))]
-        if self.exchange:
-            inner = list(channel_shuffle(inner[0] + shifted[1], inner[1] + shifted[0]))
+        inner, shifted = begin_exchange([torch.relu(h) for h in self.norm1(*map(self.conv1, features))], self.exchange)
+        inner = end_exchange([torch.relu(h) for h in self.norm2(*map(self.conv2, inner))], shifted)
         outer = self.norm3(*map(self.conv3, inner))
         return tuple(torch.relu(y + x) for y, x in zip(outer, self.shortcut(*features), strict=True))
+
+
+def begin_exchange(maps: list[Tensor], exchange: bool) -> tuple[list[Tensor], list[Tensor]]:
+    """Return two maps (B, C, H, W) shuffled, and shifted for the end of the block; or as they are, and none."""
+    return (list(channel_shuffle(*maps)), [pixel_shift(h) for h in maps]) if exchange else (maps, [])
+
+
+def end_exchange(maps: list[Tensor], shifted: list[Tensor]) -> list[Tensor]:
+    """Return two maps (B, C, H, W), each with the other's shifted one, shuffled; as they are where none is shifted."""
+    return list(channel_shuffle(maps[0] + shifted[1], maps[1] + shifted[0])) if shifted else maps
 
 
 def check_exchange(exchange: bool, channels: int, stride: int, num_modalities: int) -> None:

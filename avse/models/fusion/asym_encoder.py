@@ -18,10 +18,10 @@ from avse.models.fusion.asym import (
     AsymFusionBlock,
     PrivateBatchNorm,
     PrivateShortcut,
-    channel_shuffle,
+    begin_exchange,
     check_exchange,
     check_maps,
-    pixel_shift,
+    end_exchange,
 )
 
 NUM_STAGES = 4
@@ -65,12 +65,8 @@ class AsymBasicBlock(nn.Module):
             ValueError: another number of maps than modalities, or unequal shapes.
         """
         check_maps(features, len(self.norm1))
-        inner = [torch.relu(h) for h in self.norm1(*map(self.conv1, features))]
-        shifted = [pixel_shift(h) for h in inner] if self.exchange else []
-        inner = list(channel_shuffle(*inner)) if self.exchange else inner
-        inner = list(self.norm2(*map(self.conv2, inner)))
-        if self.exchange:
-            inner = list(channel_shuffle(inner[0] + shifted[1], inner[1] + shifted[0]))
+        inner, shifted = begin_exchange([torch.relu(h) for h in self.norm1(*map(self.conv1, features))], self.exchange)
+        inner = end_exchange(list(self.norm2(*map(self.conv2, inner))), shifted)
         return tuple(torch.relu(y + x) for y, x in zip(inner, self.shortcut(*features), strict=True))
 
 
