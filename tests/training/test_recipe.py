@@ -8,16 +8,17 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from small_world import TINY, assert_same, state_of, write_cache
+from small_world import TINY, assert_same, state_of
 
 from avse.config import ModelConfig, from_mapping
 from avse.errors import UsageError
-from avse.training import trainer as training_trainer
 from avse.training.data import TrainingData
 from avse.training.recipe import Stage, describe_recipe, read_recipe, train_recipe
 from avse.weights.checkpoint import load_checkpoint
 from avse.weights.metadata import read_metadata
 from avse.weights.pretrained import find
+
+pytestmark = pytest.mark.usefixtures("small_validation")
 
 SETTINGS = {
     "num_steps": 2, "batch_size": 2, "num_validation_batches": 1, "num_workers": 0,
@@ -30,17 +31,6 @@ STAGES = {
     "more": {"seed": 4},
     "mean": {"average": {"net": 0.25, "more": 0.75}},
 }
-
-
-@pytest.fixture(autouse=True)
-def _small_validation(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training_trainer, "VALIDATION_BATCH_SIZE", 2)
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
-    faces = write_cache(tmp_path_factory.mktemp("faces"), speakers=4, num_frames=20)
-    return TrainingData(faces, validation_speakers=("speaker0", "speaker2"))
 
 
 def written(folder: Path, stages: object, **more: object) -> Path:

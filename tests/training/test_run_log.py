@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from small_world import state_of, tiny, write_cache
+from small_world import state_of, tiny
 
 from avse.data.online_mixing import MixConfig
 from avse.errors import MissingError, UsageError
@@ -19,16 +19,7 @@ from avse.training.loop import train
 from avse.training.meter import Meter
 from avse.training.run_log import make_loggers
 
-
-@pytest.fixture(autouse=True)
-def _small_validation(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training_trainer, "VALIDATION_BATCH_SIZE", 2)
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
-    faces = write_cache(tmp_path_factory.mktemp("faces"), speakers=4, num_frames=20)
-    return TrainingData(faces, validation_speakers=("speaker0", "speaker2"))
+pytestmark = pytest.mark.usefixtures("small_validation")
 
 
 def settings(**changes: object) -> TrainConfig:

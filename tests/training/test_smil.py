@@ -15,7 +15,6 @@ from avse.data.dataset import Batch
 from avse.data.mix_config import MixConfig
 from avse.errors import UsageError
 from avse.models.net import SpeechNet
-from avse.training import trainer as training_trainer
 from avse.training.config import LOSS_WEIGHTS, TrainConfig
 from avse.training.data import TrainingData, training_mixers, training_rows
 from avse.training.loop import train
@@ -25,6 +24,8 @@ from avse.training.smil_speech import running_statistics, smil_step
 from avse.training.trainer import Trainer
 from avse.weights.checkpoint import load_checkpoint, save_checkpoint
 
+pytestmark = pytest.mark.usefixtures("small_validation")
+
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
@@ -33,11 +34,6 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
     for index in range(3):
         write_clip(voices, f"reader{index}", "page", with_lips=False)
     return TrainingData(faces, voices, validation_speakers=("speaker0",), audio_only=voices)
-
-
-@pytest.fixture(autouse=True)
-def _small_validation(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training_trainer, "VALIDATION_BATCH_SIZE", 2)
 
 
 def settings(imputer: str = "reference", **changes: Any) -> TrainConfig:

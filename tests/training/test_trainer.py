@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from small_world import assert_same, state_of, tiny, write_cache, write_clip
+from small_world import assert_same, state_of, tiny, write_clip
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 
@@ -37,11 +37,7 @@ from avse.training.tensorboard import NUM_EXAMPLES, examples
 from avse.training.trainer import Trainer
 from avse.weights.checkpoint import load_checkpoint, save_checkpoint
 
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
-    faces = write_cache(tmp_path_factory.mktemp("faces"), speakers=4, num_frames=20)
-    return TrainingData(faces, validation_speakers=("speaker0", "speaker2"))
+pytestmark = pytest.mark.usefixtures("small_validation")
 
 
 def settings(**changes: Any) -> TrainConfig:
@@ -50,11 +46,6 @@ def settings(**changes: Any) -> TrainConfig:
         "learning_rate": 2e-3, "model": tiny(), "mix": MixConfig(num_frames=6), "num_workers": 0,
     }  # fmt: skip
     return TrainConfig(**(basis | changes))
-
-
-@pytest.fixture(autouse=True)
-def _small_validation(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training_trainer, "VALIDATION_BATCH_SIZE", 2)
 
 
 def weights(net: torch.nn.Module) -> dict[str, Tensor]:
