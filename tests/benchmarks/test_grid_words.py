@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import grid_clips
@@ -120,16 +122,29 @@ def test_a_step_of_training_and_a_score(monkeypatch: pytest.MonkeyPatch) -> None
     assert all(len(right) == 3 for right in found.values())
 
 
-def test_thirds_of_the_sentences_are_tested_once_each() -> None:
+def test_three_seeds_test_everyones_sentences_once_each() -> None:
     own, others = sentences(7), sentences(2, "b")
     assert split("speakers", 1, own, others) == (own, others)
-    tested = []
+    names = sorted((each.speaker, each.name) for each in (*own, *others))
+    thirds = []
+    for seed in range(6):
+        parts = split("sentences", seed, own, others)
+        learned, tested = ([(each.speaker, each.name) for each in part] for part in parts)
+        assert sorted([*learned, *tested]) == names
+        assert len(tested) == 3
+        thirds.append(tested)
+    assert sorted(chain(*thirds[:3])) == names
+    assert sorted(chain(*thirds[3:])) == names
+    assert sorted(thirds[:3]) != sorted(thirds[3:])
+
+
+def test_thirds_do_not_follow_what_names_repeat() -> None:
+    """Digits that return with every third name are in training and test alike."""
+    own = sentences(90)
+    own = [replace(each, words=(0, 0, index % 3)) for index, each in enumerate(own)]
     for seed in range(3):
-        learned, out = split("sentences", seed, own, others)
-        assert not {each.name for each in learned} & {each.name for each in out}
-        assert len(learned) + len(out) == 7
-        tested += [each.name for each in out]
-    assert sorted(tested) == [each.name for each in own]
+        _, tested = split("sentences", seed, own, [])
+        assert {each.words[2] for each in tested} == {0, 1, 2}
 
 
 def test_tables_of_known_rows() -> None:
