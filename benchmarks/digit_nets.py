@@ -18,7 +18,7 @@ SOUND_FEATURES = 320
 HIDDEN = 64
 NUM_PRIORS = 10
 
-Fill = Literal["zeros", "autoencoder", "smil"]
+Fill = Literal["zeros", "autoencoder", "smil", "smil, sigma 1"]
 
 
 class Outputs(NamedTuple):
@@ -71,8 +71,8 @@ class Bimodal(nn.Module):
     """Features of a picture and of a sound, joined by two linear layers; a missing sound is filled in.
 
     The fill is zeros, an autoencoder's guess, or SMIL's: `Imputer` from K-means priors, with `FeatureRegulariser` on
-    the joined features and on the layer after them. As in the released code, the regularisers act only where the
-    sound is missing.
+    the joined features and on the layer after them, whose sigma is predicted (the paper's) or 1 (the released code's).
+    As in the released code, the regularisers act only where the sound is missing.
     """
 
     def __init__(self, fill: Fill) -> None:
@@ -85,11 +85,12 @@ class Bimodal(nn.Module):
         self.regulariser = nn.ModuleList()
         if fill == "autoencoder":
             self.guess = nn.Sequential(nn.Linear(PICTURE_FEATURES, 32), nn.ReLU(), nn.Linear(32, SOUND_FEATURES))
-        if fill == "smil":
+        if fill in ("smil", "smil, sigma 1"):
+            deviation = None if fill == "smil" else 1.0
             self.imputer = Imputer(PICTURE_FEATURES, NUM_PRIORS, (SOUND_FEATURES,), "reference")
             joined = PICTURE_FEATURES + SOUND_FEATURES
-            self.regulariser.append(FeatureRegulariser(joined, PICTURE_FEATURES, "add"))
-            self.regulariser.append(FeatureRegulariser(HIDDEN, joined, "add"))
+            self.regulariser.append(FeatureRegulariser(joined, PICTURE_FEATURES, "add", deviation))
+            self.regulariser.append(FeatureRegulariser(HIDDEN, joined, "add", deviation))
 
     def forward(self, pictures: Tensor, sounds: Tensor | None) -> Outputs:
         """Pictures (B, 1, 28, 28) and features of sounds (B, 320), or None where these are missing."""

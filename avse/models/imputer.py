@@ -114,33 +114,47 @@ class FeatureRegulariser(nn.Module):
         channels: C' of the features.
         context_channels: C of the layer before.
         kind: what softplus(r) does to the features.
+        deviation: sigma; by default predicted like mu, as in the paper. The released code has 1.
 
     Raises:
-        ValueError: an unknown kind.
+        ValueError: an unknown kind, or a deviation below 0.
     """
 
     draws_in_use = False
     """Whether r is drawn outside training too (`drawing`)."""
 
-    def __init__(self, channels: int, context_channels: int, kind: Kind = "multiply") -> None:
+    def __init__(
+        self, channels: int, context_channels: int, kind: Kind = "multiply", deviation: float | None = None
+    ) -> None:
         super().__init__()
         if kind not in get_args(Kind):
             raise ValueError(f"the regulariser can 'add' or 'multiply', not {kind!r}")
+        if deviation is not None and deviation < 0:
+            raise ValueError(f"a deviation cannot be {deviation}")
         self.kind = kind
-        self.predict = nn.Conv1d(context_channels, 2 * channels, 1)
+        self.deviation = deviation
         neutral = math.log(math.e - 1) if kind == "multiply" else -4.0  # softplus gives 1, or 0.02
+        starts = torch.tensor([neutral, -2.0] if deviation is None else [neutral])
+        self.predict = nn.Conv1d(context_channels, len(starts) * channels, 1)
         nn.init.zeros_(self.predict.weight)
         with torch.no_grad():
-            self.predict.bias.copy_(torch.tensor([neutral, -2.0]).repeat_interleave(channels))  # type: ignore[union-attr]
+            self.predict.bias.copy_(starts.repeat_interleave(channels))  # type: ignore[union-attr]
 
     def forward(self, features: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """Regularise features (B, C', ..., L) by context (B, C, ..., L); also the divergence of r from N(0, 1)."""
-        mean, raw = self.predict(context.flatten(2, -2).mean(2) if context.ndim > 3 else context).chunk(2, dim=1)
-        deviation = F.softplus(raw)
+        told = self.predict(context.flatten(2, -2).mean(2) if context.ndim > 3 else context)
+        mean, deviation = self._distribution(told)
         change = F.softplus(_draw(mean, deviation, self.training or self.draws_in_use))  # (B, C', L)
         change = change.reshape(*change.shape[:2], *[1] * (features.ndim - 3), -1)
         answer = features + change if self.kind == "add" else features * change
         return answer, gaussian_divergence(mean, deviation)
+
+    def _distribution(self, told: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mu and sigma (B, C', L) of what the context says of them."""
+        if self.deviation is not None:
+            return told, torch.full_like(told, self.deviation)
+        mean, raw = told.chunk(2, dim=1)
+        return mean, F.softplus(raw)
 
 
 @contextmanager

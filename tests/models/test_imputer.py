@@ -185,6 +185,21 @@ def test_what_the_regulariser_does(kind: str) -> None:
     assert divergence > 0
 
 
+def test_a_given_deviation_is_that_of_every_draw_and_has_no_weights() -> None:
+    module = FeatureRegulariser(2, 3, "add", deviation=1.0).train()
+    assert module.predict.out_channels == 2
+    torch.nn.init.normal_(module.predict.weight)
+    context = torch.randn(1, 3, 1).expand(20000, 3, 1)
+    change, divergence = module(torch.zeros(20000, 2, 1), context)
+    drawn = change.detach().expm1().log()  # r, of softplus(r)
+    mean = module.predict(context).detach()
+    assert torch.allclose(drawn.mean(0), mean[0], atol=0.05)
+    assert torch.allclose(drawn.std(0), torch.ones(2, 1), atol=0.05)
+    assert float(divergence.detach()) == pytest.approx(float(mean.square().mean()) / 2, abs=1e-5)
+    still = FeatureRegulariser(2, 3, "add", deviation=0.0).train()
+    assert torch.equal(*(still(torch.zeros(1, 2, 4), torch.ones(1, 3, 4))[0] for _ in range(2)))
+
+
 def test_divergence_of_known_gaussians() -> None:
     one = torch.ones(3)
     assert gaussian_divergence(0 * one, one) == pytest.approx(0, abs=1e-6)
@@ -201,6 +216,8 @@ def test_wrong_arguments() -> None:
         Imputer(4, 2, (3,), "guess")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="'divide'"):
         FeatureRegulariser(4, 4, "divide")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="cannot be -1"):
+        FeatureRegulariser(4, 4, deviation=-1)
 
 
 @pytest.mark.parametrize("form", FORMS)
