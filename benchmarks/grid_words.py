@@ -158,23 +158,27 @@ def accuracy(rows: Sequence[Row], fusion: str, kinds: Sequence[str]) -> str:
     return f"{np.mean(means):.1f}" + (f" ± {np.std(means, ddof=1):.1f}" if len(means) > 1 else "")
 
 
-def gap(rows: Sequence[Row], fusion: str) -> str:
-    """How far all words lie above late fusion: mean over the seeds, 95 % interval over the test sentences."""
+def gap(rows: Sequence[Row], fusion: str) -> list[str]:
+    """How far all words lie above late fusion: mean over the seeds, 95 % interval over the test sentences.
+
+    Then how many test sentences an interval of a point to either side would need, if they scatter like these.
+    """
     if fusion == "late":
-        return "-"
+        return ["-", "-"]
     own, late = (shares(rows, name, list(WORDS)) for name in (fusion, "late"))
-    mean = mean_of(np.array([(own[name] - late[name]).mean() for name in own]))
-    return f"{mean.value:+.1f} ({mean.low:+.1f} to {mean.high:+.1f})"
+    gaps = np.array([(own[name] - late[name]).mean() for name in own])
+    mean, needed = mean_of(gaps), (1.96 * np.std(gaps, ddof=1)) ** 2 if len(gaps) > 1 else np.nan
+    return [f"{mean.value:+.1f} ({mean.low:+.1f} to {mean.high:+.1f})", f"{needed:.0f}"]
 
 
 def accuracy_table(rows: Sequence[Row]) -> list[str]:
     """Accuracy of each fusion, and its difference to late fusion."""
-    heads = ["fusion", "parameters, thousand", *WORDS, "all words", "minus late (95 %)"]
+    heads = ["fusion", "parameters, thousand", *WORDS, "all words", "minus late (95 %)", "sentences for ± 1"]
     lines = ["| " + " | ".join(heads) + " |", "|---" + "|---:" * (len(heads) - 1) + "|"]
     for fusion in FUSIONS:
         size = sum(p.numel() for p in WordNet(fusion, INPUTS[rows[0]["inputs"]]).parameters()) / 1000
         cells = [accuracy(rows, fusion, kinds) for kinds in (*([kind] for kind in WORDS), list(WORDS))]
-        lines.append("| " + " | ".join([fusion, f"{size:.1f}", *cells, gap(rows, fusion)]) + " |")
+        lines.append("| " + " | ".join([fusion, f"{size:.1f}", *cells, *gap(rows, fusion)]) + " |")
     return lines
 
 
@@ -211,7 +215,8 @@ def page(rows: Sequence[Row]) -> str:
         f"{date.today()}, torch {torch.__version__}, Python {platform.python_version()}, one thread.",
         "",
         "Accuracy in %, mean and standard deviation over the seeds. Difference to late fusion over all words: mean "
-        f"over the seeds, 95 % bootstrap interval over the test sentences. Chance: {chances}.",
+        "over the seeds, 95 % bootstrap interval over the test sentences; then the number of test sentences that would "
+        f"narrow it to ± 1 point. Chance: {chances}.",
     ]
     for apart, inputs in product(APART, INPUTS):
         lines += section(rows, apart, inputs)
