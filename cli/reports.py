@@ -41,5 +41,5 @@ def write_report(
     from avse.reports.enhancement import enhancement_report
 
     enhancement_report(
-        summary, recording, output, report, result.thumbnail, result.seen_seconds, audio_track=audio_track
+        summary, recording, output, report, result.thumbnails, result.seen_seconds, audio_track=audio_track
     )

@@ -60,14 +60,13 @@ def prepare_window(net: SpeechNet, waveforms: np.ndarray, crops: np.ndarray, rms
     return features.prepare(waveform, mouths, visible, level, net.config)
 
 
-def add_masks(masks: Sequence[Tensor]) -> Tensor:
-    """Add the masks of several faces, each (B, F, T), without their phases; the sum is limited to 1.
+def merge_masks(masks: Sequence[Tensor]) -> Tensor:
+    """Return the mask of several faces together: for each bin the largest of theirs, (B, F, T), without phases.
 
-    The mask of a single face is returned as it is.
+    So everyone is at least as loud as by themselves, and what several masks leave of a noise or of another's voice does
+    not add up, as it does in the sum (docs/experiments/recordings.md). The mask of a single face is returned as it is.
     """
-    if len(masks) == 1:
-        return masks[0]
-    return torch.stack([mask.abs() for mask in masks]).sum(0).clamp(max=1.0)
+    return masks[0] if len(masks) == 1 else torch.stack([mask.abs() for mask in masks]).amax(0)
 
 
 @torch.inference_mode()

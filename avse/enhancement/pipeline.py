@@ -27,7 +27,7 @@ from avse.enhancement.streaming import enhance_streams
 from avse.enhancement.validation import check_background, check_paths, check_strength, check_tracks
 from avse.enhancement.visual_reliability import VisualReliability
 from avse.errors import InputError
-from avse.faces.thumbnail import face_thumbnail
+from avse.faces.thumbnail import face_thumbnails
 from avse.faces.tracking import Track
 from avse.io import atomic, reader
 from avse.io.encoding import DEFAULT_SETTINGS, OutputSettings, clips, output_subtype
@@ -143,6 +143,12 @@ class Pipeline:
                 return Written(None, levels)
             return Written(write_output(output, self.recording, self.stats.num_samples, loud), levels)
 
+    def thumbnails(self) -> dict[int, bytes]:
+        """Return a picture (PNG) of each person whose voice is kept or removed, by the number of the face."""
+        faces = sorted({*self.selection.indices, *self.selection.removed})
+        pictures = face_thumbnails(self.recording, [self.selection.scene.tracks[k] for k in faces])
+        return {k + 1: picture for k, picture in zip(faces, pictures, strict=True) if picture}
+
     def result(self, levels: Levels | None = None, is_clipped: bool = False) -> Result:
         """Return what is known after the work; paths, audio and time are left to the caller."""
         name = str(self.checkpoint.about.get("name", ""))
@@ -213,7 +219,7 @@ def enhance(
             the recording, before any change of loudness.
         settings: bit rate of a lossy output, and whether the other audio tracks are copied into a video.
         force: replace an existing output.
-        with_thumbnail: also return a thumbnail of the target speaker's face.
+        with_thumbnail: also return thumbnails of the people whose voices were kept or removed.
         tracks: the face tracks where they are known, from `avse.faces.face_tracker.track_faces`; None detects them.
         on_progress: called with the stage, the seconds done and the seconds in all. An exception that it raises
             cancels the work; nothing half-written is left.
@@ -236,8 +242,7 @@ def enhance(
         opened = open_recording(source, audio_track, limits, target, settings)
         pipeline = Pipeline(checkpoint, opened, options, on_progress, tracks)
         voice, *rest = pipeline.write([target, removed] if background else [target])
-        track = pipeline.selection.track
-        thumbnail = face_thumbnail(opened, track) if with_thumbnail and track else None
+        thumbnails = pipeline.thumbnails() if with_thumbnail else {}
     is_clipped = target is not None and voice.levels is None and clips(opened.sound, target)
     result = pipeline.result(voice.levels, is_clipped)
     return result.replace(
@@ -246,7 +251,7 @@ def enhance(
         model=result.model or ("" if isinstance(model, Checkpoint) else str(model)),
         waveform=voice.waveform,
         background=rest[0].waveform if rest else None,
-        thumbnail=thumbnail,
+        thumbnails=thumbnails,
         elapsed_seconds=time.perf_counter() - started,
     )
 

@@ -65,8 +65,13 @@ class Result:
     """What was removed, float32 (N, C), where it was asked for without a file."""
     warnings: list[Message] = field(default_factory=list)
     """What was unusual, as (code, text); the texts are part of the note."""
-    thumbnail: bytes | None = field(default=None, repr=False, compare=False)
-    """The target speaker's face as PNG, where it was asked for."""
+    thumbnails: dict[int, bytes] = field(default_factory=dict, repr=False, compare=False)
+    """Faces as PNG by their numbers, of the people whose voices were kept or removed, where it was asked for."""
+
+    @property
+    def thumbnail(self) -> bytes | None:
+        """Return the target speaker's face as PNG, where it was asked for; None if there are several."""
+        return self.thumbnails.get(self.speaker)
 
     @property
     def picture_late_seconds(self) -> float:
@@ -83,12 +88,12 @@ class Result:
         return replace(self, **values)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain values, without waveform and thumbnail, with the time taken for a second of recording.
+        """Return plain values, without waveforms and thumbnails, with the time taken for a second of recording.
 
         ``picture_late_seconds`` and ``mouth_with_sound`` are earlier names that will be removed.
         """
-        values = asdict(replace(self, waveform=None, background=None, thumbnail=None))
-        for name in ("waveform", "background", "thumbnail"):
+        values = asdict(replace(self, waveform=None, background=None, thumbnails={}))
+        for name in ("waveform", "background", "thumbnails"):
             del values[name]
         return values | {
             "warnings": [warning._asdict() for warning in self.warnings],

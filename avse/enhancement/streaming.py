@@ -18,11 +18,11 @@ from avse.dsp import overlap_add, resampling
 from avse.dsp.levels import AudioStats
 from avse.dsp.windowing import BLOCK_SECONDS, OVERLAP_FRAMES, model_windows
 from avse.enhancement.masking import (
-    add_masks,
     apply_mask,
     compute_mask,
     half_hop_ensemble,
     interpolate_gain,
+    merge_masks,
     processing_rate,
 )
 from avse.enhancement.validation import check_samples
@@ -111,7 +111,7 @@ def enhance_blocks(
 ) -> Iterator[np.ndarray]:
     """Enhance a stream of audio blocks (N, C): the voice of one face, or of several faces together.
 
-    The masks of several faces are added, and limited to 1, so that nothing is louder than in the recording.
+    Of several faces each bin takes the largest mask, so that nothing is louder than in the recording.
 
     Args:
         mouths: for each face a stream of crops (1, S, S), one for each video frame.
@@ -137,7 +137,7 @@ def enhance_blocks(
             if guard is not None:
                 found = guard_mask(net, both_grids, crops, stats.rms, found, guard, judged)
             masks.append(found if level is None else found * interpolate_gain(level, found.shape[-1]))
-        return 1 + strength * (add_masks(masks) - 1)
+        return 1 + strength * (merge_masks(masks) - 1)
 
     windows = zip(mono_windows, full_windows, faces, strict=True)
     pieces = (apply_mask(full, mask(mono, shown), per_frame, hop) for mono, full, shown in windows)

@@ -9,7 +9,8 @@ from PIL import Image
 
 
 def aligned_crop(frame: np.ndarray, centre: np.ndarray, side: float, angle: float, size: int) -> np.ndarray:
-    """Cut a square of ``side`` pixels, rotated by ``angle`` (radians), from a grey frame (H, W): uint8 (size, size).
+    """Cut a square of ``side`` pixels, rotated by ``angle`` (radians), from a frame (H, W) or (H, W, 3): uint8
+    (size, size) or (size, size, 3).
 
     Large squares are averaged down, not sampled; what lies outside the frame is black.
     """

@@ -1,4 +1,4 @@
-"""A thumbnail of the target speaker's face."""
+"""Thumbnails of faces."""
 
 from __future__ import annotations
 
@@ -20,20 +20,16 @@ SIDE_PER_BOX = 1.4
 WITHIN_SECONDS = 20
 
 
-def face_thumbnail(recording: reader.Recording, track: Track) -> bytes | None:
-    """Return the best view of one face, as `face_thumbnails` does."""
-    return face_thumbnails(recording, [track])[0]
-
-
 def face_thumbnails(recording: reader.Recording, tracks: Sequence[Track]) -> list[bytes | None]:
-    """Return the best view of each face in its first visible seconds: aligned, grey, 192 x 192, as PNG.
+    """Return the best view of each face in its first visible seconds: aligned, 192 x 192, as PNG,
+    in colour where the video has colour.
 
     None if the video ends before that. The best is the largest and surest. The video is decoded once, and not beyond
     the last of them.
     """
     views, found = [_best_view(track) for track in tracks], dict[int, bytes]()
     last = max((index for index, _ in views), default=-1)
-    for index, frame in enumerate(islice(reader.read_frames(recording), last + 1)):
+    for index, frame in enumerate(islice(reader.read_colour_frames(recording), last + 1)):
         found |= {k: _cut_out(frame, face) for k, (wanted, face) in enumerate(views) if wanted == index}
     return [found.get(k) for k in range(len(tracks))]
 

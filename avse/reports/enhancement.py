@@ -26,7 +26,7 @@ def enhancement_report(
     before: Path,
     after: Path,
     output: Path,
-    thumbnail: bytes | None = None,
+    thumbnails: Mapping[int, bytes] | None = None,
     seen: list[tuple[float, float]] | None = None,
     *,
     audio_track: int | None = None,
@@ -36,8 +36,8 @@ def enhancement_report(
     Args:
         result: what `avse.enhancement.result.Result.as_dict` gives; of its values the page shows those that are there.
         before, after: the recording and its enhanced form, of any length; the page holds their first minute to listen.
-        thumbnail: the face that was followed, as PNG.
-        seen: when it was seen, as (from, to) in seconds.
+        thumbnails: faces as PNG by their numbers, of the people whose voices were kept or removed.
+        seen: when the only one that was followed was seen, as (from, to) in seconds.
         audio_track: which of several audio tracks of the recording was enhanced, counted from 1; None: the default one.
 
     Raises:
@@ -50,6 +50,7 @@ def enhancement_report(
         audio_track=audio_track,
     )  # fmt: skip
     seconds = float(result.get("duration_seconds") or max((track.seconds for track in tracks), default=0.0))
+    pictures, kept = thumbnails or {}, result.get("speakers") or []
     intervals = [(max(start, 0.0), min(end, seconds)) for start, end in seen or [] if start < seconds]
     return write_page(
         output,
@@ -61,10 +62,11 @@ def enhancement_report(
         range_db=round(RANGE_DB),
         colours=COLOURS,
         ticks=time_ticks(seconds, 10),
-        thumbnail=data_uri("image/png", thumbnail) if thumbnail else "",
+        thumbnail=_picture(pictures, result.get("speaker")),
         seen=draw_timeline(intervals, seconds, "When the face was seen") if seen is not None and seconds > 0 else "",
         intervals=intervals_as_text(intervals),
-        removed=_removed(result, seconds),
+        kept=_people(result, kept if len(kept) > 1 else [], pictures, seconds),
+        removed=_people(result, result.get("removed") or [], pictures, seconds),
         scores=score_rows(result.get("scores") or {}),
         reasons=score_reasons(result.get("scores") or {}),
         facts=_facts(result, before, after),
@@ -87,18 +89,28 @@ def _tiles(result: Mapping[str, Any], seconds: float) -> list[tuple[str, str, st
     return tiles
 
 
-def _removed(result: Mapping[str, Any], seconds: float) -> list[dict[str, Any]]:
-    """Return what the page shows of each person who also speaks, and whose voice was removed."""
-    faces = [face for face in result.get("faces") or [] if face["number"] in (result.get("removed") or [])]
+def _people(
+    result: Mapping[str, Any], numbers: Sequence[int], pictures: Mapping[int, bytes], seconds: float
+) -> list[dict[str, Any]]:
+    """Return what the page shows of each person, given the numbers of their faces."""
+    faces = [face for face in result.get("faces") or [] if face["number"] in numbers]
     return [
         {
             "title": f"Face {face['number']} ({face['position']})",
-            "share": f"{face['speech_share']:.0%}",
-            "words": intervals_as_text(face["speech_intervals_seconds"]),
-            "timeline": draw_timeline(face["speech_intervals_seconds"], seconds, f"When face {face['number']} speaks"),
+            "thumbnail": _picture(pictures, face["number"]),
+            "share": f"{face.get('speech_share', 0.0):.0%}",
+            "words": intervals_as_text(spoken),
+            "timeline": draw_timeline(spoken, seconds, f"When face {face['number']} speaks"),
         }
         for face in faces
+        for spoken in [face.get("speech_intervals_seconds", [])]
     ]
+
+
+def _picture(pictures: Mapping[int, bytes], number: int | None) -> str:
+    """Return the picture of a face as a data URI; empty if there is none."""
+    picture = pictures.get(number) if number else None
+    return data_uri("image/png", picture) if picture else ""
 
 
 def draw_timeline(intervals: Intervals, seconds: float, label: str) -> Markup:

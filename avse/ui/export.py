@@ -92,4 +92,4 @@ def _write_report(enhanced: Enhanced, folder: Path, strength: float, loudness_lu
     after = export(enhanced, folder, ".wav", strength, loudness_lufs)
     facts = result.as_dict() | {"input": recording.path.name, "output": after.name}
     page = folder / f"{recording.path.stem}.report{PAGE}"
-    return enhancement_report(facts, recording.path, after, page, result.thumbnail, result.seen_seconds)
+    return enhancement_report(facts, recording.path, after, page, result.thumbnails, result.seen_seconds)

@@ -13,7 +13,7 @@ from PIL import Image
 from avse.active_speaker.selection import select_face
 from avse.enhancement.pipeline import Pipeline
 from avse.faces.contact_sheet import most_crowded_frame
-from avse.faces.thumbnail import face_thumbnail
+from avse.faces.thumbnail import face_thumbnails
 from avse.faces.tracking import Track
 from avse.io import reader
 from avse.reports.page import data_uri
@@ -47,12 +47,14 @@ def picture_faces(pipeline: Pipeline) -> FacePicture | None:
         return None
     index = most_crowded_frame(scene.tracks)
     frame = next(islice(reader.read_colour_frames(pipeline.recording), index, None), None)
+    pictures = face_thumbnails(pipeline.recording, scene.tracks)
     cards = [
         FaceCard(
-            k + 1, describe(scene.facts(k, pipeline.stats.num_frames)), _thumbnail(pipeline, track),
+            k + 1, describe(scene.facts(k, pipeline.stats.num_frames)),
+            data_uri("image/png", picture) if picture else "",
             None if frame is None else _box(track, index, frame.shape),
         )
-        for k, track in enumerate(scene.tracks)
+        for k, (track, picture) in enumerate(zip(scene.tracks, pictures, strict=True))
     ]  # fmt: skip
     active = select_face(scene, "active")
     return FacePicture("" if frame is None else _encode(frame), cards, 1 if active is None else active + 1)
@@ -82,8 +84,3 @@ def _encode(frame: np.ndarray) -> str:
     file = io.BytesIO()
     picture.save(file, "JPEG", quality=85)
     return data_uri("image/jpeg", file.getvalue())
-
-
-def _thumbnail(pipeline: Pipeline, track: Track) -> str:
-    picture = face_thumbnail(pipeline.recording, track)
-    return data_uri("image/png", picture) if picture else ""

@@ -20,7 +20,6 @@ from avse.enhancement.result import Result
 from avse.enhancement.spooling import Spool
 from avse.enhancement.validation import check_recording
 from avse.errors import UsageError
-from avse.faces.thumbnail import face_thumbnail
 from avse.io import atomic
 from avse.io.ffmpeg import DEFAULT_LIMITS, Limits
 from avse.io.formats import is_video
@@ -126,9 +125,8 @@ class Session:
             )
             voice = self.folder / "voice.w64"
             spool(pipeline, voice)
-            track = pipeline.selection.track
             result = pipeline.result(is_clipped=True).replace(
-                thumbnail=face_thumbnail(pipeline.recording, track) if track else None,
+                thumbnails=pipeline.thumbnails(),
                 elapsed_seconds=time.perf_counter() - started,
             )
             self.enhanced = Enhanced(pipeline, result, voice)

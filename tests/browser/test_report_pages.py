@@ -38,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     evaluation_report([*rows, *more], {"versions": {"avse": "1"}}, folder / "evaluation.html")
     before, after = write_sound(folder / "in.wav", 20.0), write_sound(folder / "out.wav", 20.0)
     facts = {"duration_seconds": 20.0, "sample_rate": 48000, "num_faces": 1, "seen_share": 0.5, "elapsed_seconds": 1.0}
-    enhancement_report(facts, before, after, folder / "enhancement.html", None, [(0.0, 1.5)])
+    enhancement_report(facts, before, after, folder / "enhancement.html", {}, [(0.0, 1.5)])
     batch_report(batch_rows(), {"elapsed_seconds": 25.0}, folder / "batch.html")
     return folder
 

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 from panels import make_lips_readable, write_panel
 
 import avse
 from avse.enhancement.background import with_background
 from avse.enhancement.enhancer import Enhancer, load_model
+from avse.enhancement.masking import merge_masks
 from avse.enhancement.result import format_intervals
 from avse.errors import UsageError
 from avse.io import reader
@@ -44,7 +46,17 @@ def level_db(waveform: np.ndarray) -> float:
     return float(10 * np.log10(np.mean(np.square(waveform)) + 1e-12))
 
 
-def test_everyone_is_the_limited_sum_of_the_masks(panel: Path, see_through: Path) -> None:
+def test_largest_mask_counts_and_nothing_adds_up() -> None:
+    """Nobody is below their own mask, what all masks leave of a noise stays as faint, and one mask keeps its phase."""
+    masks = [torch.rand(2, 9, 4), -torch.rand(2, 9, 4), torch.full((2, 9, 4), 0.1)]
+    merged = merge_masks(masks)
+    assert all((merged >= mask.abs()).all() for mask in masks)
+    torch.testing.assert_close(merge_masks([masks[2]] * 5), masks[2])
+    assert merged.max() <= 1
+    assert merge_masks(masks[1:2]) is masks[1]
+
+
+def test_everyone_keeps_what_each_mask_keeps(panel: Path, see_through: Path) -> None:
     """Two masks that keep everything are not heard twice."""
     result = avse.enhance(panel, model=str(see_through), speaker="everyone")
     before = reader.load_audio(reader.probe(panel))

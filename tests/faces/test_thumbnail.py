@@ -10,9 +10,10 @@ import pytest
 from PIL import Image
 from recordings import write_recording
 
-from avse.faces.thumbnail import SIDE, face_thumbnail, face_thumbnails
+from avse.faces.thumbnail import SIDE, face_thumbnails
 from avse.faces.tracking import Face, Track
 from avse.io import reader
+from avse.io.arrays import as_recording
 
 BOX = np.array([60.0, 30.0, 100.0, 80.0])
 EYES = np.array([[70.0, 50.0], [90.0, 50.0], [80.0, 58.0], [73.0, 70.0], [87.0, 70.0]])
@@ -25,8 +26,12 @@ def recording(path: Path) -> reader.Recording:
     return reader.probe(write_recording(path, np.zeros(25600), frames))
 
 
+def face_thumbnail(shown: reader.Recording, track: Track) -> bytes | None:
+    return face_thumbnails(shown, [track])[0]
+
+
 def brightest(png: bytes) -> tuple[int, int]:
-    picture = np.asarray(Image.open(io.BytesIO(png)))
+    picture = np.asarray(Image.open(io.BytesIO(png)).convert("L"))
     assert picture.shape == (SIDE, SIDE)
     rows, columns = np.nonzero(picture > 150)
     return round(columns.mean()), round(rows.mean())
@@ -39,6 +44,14 @@ def test_the_surest_detection_is_shown(tmp_path: Path) -> None:
     x, y = brightest(png)  # 192 pixels for 70, so 10 to the left of the middle and 5 above
     assert abs(x - (96 - 10 * 192 / 70)) < 4
     assert abs(y - (96 - 5 * 192 / 70)) < 4
+
+
+def test_thumbnail_has_the_colours_of_the_video(tmp_path: Path) -> None:
+    colour = np.full((40, 120, 160, 3), (200, 60, 30), np.uint8)
+    shown = as_recording(np.zeros(25600, np.float32), 16000, colour, 25)
+    (png,) = face_thumbnails(shown, [Track([20], [Face(BOX, EYES, 0.9)])])
+    assert png is not None
+    assert Image.open(io.BytesIO(png)).getpixel((96, 96)) == (200, 60, 30)
 
 
 def test_a_face_on_its_side_stands_upright(tmp_path: Path) -> None:
@@ -60,8 +73,8 @@ def test_views_of_several_faces_come_from_one_decoding(tmp_path: Path, monkeypat
     shown = recording(tmp_path / "in.mkv")
     tracks = [Track([index], [Face(BOX, EYES, 0.9)]) for index in (20, 5, 20, 500)]
     alone = [face_thumbnail(shown, track) for track in tracks]
-    calls, decode = [], reader.read_frames
-    monkeypatch.setattr(reader, "read_frames", lambda *args: calls.append(args) or decode(*args))
+    calls, decode = [], reader.read_colour_frames
+    monkeypatch.setattr(reader, "read_colour_frames", lambda *args: calls.append(args) or decode(*args))
     assert face_thumbnails(shown, tracks) == alone
     assert len(calls) == 1
     assert [picture is None for picture in alone] == [False, False, False, True]

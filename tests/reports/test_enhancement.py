@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from avse.enhancement.pipeline import enhance
 from avse.reports.enhancement import enhancement_report
+from avse.reports.page import data_uri
 from avse_cli.main import app
 
 
@@ -68,14 +69,20 @@ def test_page_has_a_section_on_who_was_removed(tmp_path: Path) -> None:
             "speech_intervals_seconds": [(4.0, 5.0), (7.0, 8.0)],
         },
     ]
-    facts = {"duration_seconds": 8.0, "faces": faces, "removed": [2]}
-    shown = Page(enhancement_report(facts, sound, sound, tmp_path / "page.html"))
+    facts = {"duration_seconds": 8.0, "faces": faces, "speaker": 1, "speakers": [1], "removed": [2]}
+    pictures = {1: b"one", 2: b"two"}
+    shown = Page(enhancement_report(facts, sound, sound, tmp_path / "page.html", pictures))
+    shown_as = {values["alt"]: values["src"] for values in shown.all("img")}
+    assert shown_as["The face that was followed"] == data_uri("image/png", b"one")
+    assert shown_as["Face 2 (<b>right)"] == data_uri("image/png", b"two")
     assert "Face 2 (<b>right)" in shown.text
     assert "Speaks 25% of the time: 4.0 s to 5.0 s, 7.0 s to 8.0 s." in shown.text
     assert "Face 1" not in shown.text
     assert [values["x"] for values in shown.all("rect")] == ["500.00", "875.00"]
-    kept = Page(enhancement_report(facts | {"removed": []}, sound, sound, tmp_path / "kept.html"))
-    assert not any(values.get("id") == "removed" for values in kept.all("section"))
+    both = facts | {"removed": [], "speaker": 0, "speakers": [1, 2]}
+    kept = Page(enhancement_report(both, sound, sound, tmp_path / "kept.html", pictures))
+    assert "Face 1 (left)" in kept.text
+    assert [values["id"] for values in kept.all("section")] == ["sound", "kept", "facts"]
 
 
 def test_page_of_a_pipe_is_refused(clip: Path, tmp_path: Path) -> None:

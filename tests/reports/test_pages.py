@@ -22,8 +22,8 @@ from avse.reports.evaluation import evaluation_report
 SUMMARY = {"seed": 3, "versions": {"avse": "1", "torch": "2"}, "scores": [{"method": "avse"}]}
 RESULT = {
     "input": "in.mp4", "output": "out.wav", "model": "avse", "duration_seconds": 1.0, "sample_rate": 16000,
-    "num_channels": 1, "num_faces": 2, "seen_share": 0.75, "elapsed_seconds": 0.5, "note": "Face seen 75% of the time.",
-    "scores": {}, "real_time_factor": 0.5,
+    "num_channels": 1, "num_faces": 2, "speaker": 1, "seen_share": 0.75, "elapsed_seconds": 0.5,
+    "note": "Face seen 75% of the time.", "scores": {}, "real_time_factor": 0.5,
 }  # fmt: skip
 
 
@@ -39,7 +39,7 @@ def write_evaluation(folder: Path, name: str = "report.html") -> Path:
 
 def write_enhancement(folder: Path, name: str = "report.html") -> Path:
     before, after = write_sound(folder / "in.wav"), write_sound(folder / "out.wav")
-    return enhancement_report(RESULT, before, after, folder / name, png(), [(0.0, 0.5), (0.75, 1.04), (2.0, 3.0)])
+    return enhancement_report(RESULT, before, after, folder / name, {1: png()}, [(0.0, 0.5), (0.75, 1.04), (2.0, 3.0)])
 
 
 def write_batch(folder: Path, name: str = "report.html") -> Path:
