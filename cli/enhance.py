@@ -188,12 +188,14 @@ def _tell(
     from avse.errors import printable
     from avse.evaluation.reference import table
     from avse.io import jsonl
+    from avse.io.formats import describe_audio
 
     if as_json:
         typer.echo(jsonl.to_json(summary), err=output == PIPE)
     elif not quiet:
-        speed = f"{summary['elapsed_seconds']:.1f} s for {result.duration_seconds:.1f} s"
-        done = f"{printable(f'{recording} -> {output}')}  ({speed}; {result.num_channels} x {result.sample_rate} Hz)"
+        speed = f"{result.duration_seconds:.1f} s in {summary['elapsed_seconds']:.1f} s"
+        audio = describe_audio(result.sample_rate, result.num_channels)
+        done = f"{printable(f'{recording} -> {output}')}  ({speed}; {audio})"
         typer.echo("\n".join([done, *_lines(result)]), err=output == PIPE)
         if summary["scores"]:
             typer.echo(table(summary["scores"]))

@@ -115,11 +115,16 @@ def detect_activity(
         for piece in overlap_add.crossfade(pieces, OVERLAP_FRAMES):
             kept.append(piece.astype(np.float16))
             on_frame(sum(map(len, kept)))
-    facts = np.concatenate(kept)
-    predicted, energies, change = np.split(facts, [len(tracks) * NUM_BANDS, (len(tracks) + 1) * NUM_BANDS], axis=1)
-    predicted = predicted.reshape(len(facts), len(tracks), NUM_BANDS)
     visible = np.stack([mouth_roi.mouth_pose(track, stats.num_frames).visible for track in tracks])
-    return score_activity(predicted, energies, change.T.astype(np.float32), visible, av_offset_frames)
+    return _score_facts(np.concatenate(kept), visible, av_offset_frames)
+
+
+def measure_activity(
+    net: SpeechNet, waveform: np.ndarray, mouths: np.ndarray, av_offset_frames: int | None = None
+) -> SpeakerActivity:
+    """Compare the mouths of all faces, float32 (V, K, H, W), with audio in memory (N,) at 16 kHz, N = 640 V."""
+    visible = np.asarray(mouths.any(axis=(2, 3))).T
+    return _score_facts(_observe(net, waveform, mouths), visible, av_offset_frames)
 
 
 def score_activity(
@@ -171,6 +176,14 @@ def moves_alone(activity: SpeakerActivity, face: int) -> np.ndarray:
     moves = (activity.motion[face] > SPEAKING_MOTION) & activity.visible[face]
     rest = (activity.motion[others] < RESTING_MOTION) & activity.visible[others]
     return np.asarray(moves & rest.all(0))
+
+
+def _score_facts(facts: np.ndarray, visible: np.ndarray, av_offset_frames: int | None) -> SpeakerActivity:
+    """Score the faces by what `_observe` returns; ``visible`` (K, V)."""
+    num_faces = len(visible)
+    predicted, energies, change = np.split(facts, [num_faces * NUM_BANDS, (num_faces + 1) * NUM_BANDS], axis=1)
+    predicted = predicted.reshape(len(facts), num_faces, NUM_BANDS)
+    return score_activity(predicted, energies, change.T.astype(np.float32), visible, av_offset_frames)
 
 
 @torch.inference_mode()

@@ -200,7 +200,7 @@ def select_face(scene: Scene, choice: SpeakerChoice) -> int | None:
     if not tracks:
         return None
     if choice == "active" and scene.activity is not None:
-        return _most_active(scene.activity)
+        return most_active(scene.activity)
     if choice in ("left", "right"):
         places = [track_centre(track)[0] for track in tracks]
         return int(np.argmin(places) if choice == "left" else np.argmax(places))
@@ -211,7 +211,8 @@ def _one(index: int | None) -> tuple[int, ...]:
     return () if index is None else (index,)
 
 
-def _most_active(activity: SpeakerActivity) -> int:
+def most_active(activity: SpeakerActivity) -> int:
+    """Return the index of the face whose lips go best with the audio; of the first that moves where nothing tells."""
     score = activity.score
     if score.max() >= MIN_SCORE:
         return int(np.argmax(score))

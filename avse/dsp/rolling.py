@@ -67,6 +67,10 @@ class RowBuffer:
         self._blocks, self._first = [held], start
         return held[: stop - start]
 
+    def select(self, column: int) -> None:
+        """Keep one column of the rows (K, C, ...), as (K, 1, ...)."""
+        self._blocks = [block[:, column : column + 1] for block in self._blocks]
+
     def pad(self, stop: int) -> None:
         """Append zeros up to row ``stop``."""
         shape = self._blocks[-1].shape[1:]

@@ -183,13 +183,14 @@ def visibility_messages(
         return [Message("no_face", "There is no face in the video, or none that moves; only the audio was used.")]
     warnings = [Message(*warning) for warning in selection.warnings]
     if selection.index is None:
-        places = ", ".join(selection.scene.place(k) for k in selection.indices)
+        places = ", ".join(f"face {k + 1} ({selection.scene.place(k)})" for k in selection.indices)
         return [
             Message("faces_visible", f"The voices of {len(selection.indices)} faces were kept: {places}."),
             *warnings,
         ]
     is_whole = share > 0.995
-    visible = f"{selection.scene.describe(selection.index)} seen {share:.0%} of the time"
+    kept = " kept," if len(selection.scene.tracks) > 1 else ""
+    visible = f"{selection.scene.describe(selection.index)}{kept} seen {share:.0%} of the time"
     code, rest = ("face_visible", ".") if is_whole else ("face_partly_visible", "; only the audio elsewhere.")
     return [Message(code, visible + rest), *warnings]
 

@@ -6,9 +6,12 @@ Legend: `C` channels, `N M` samples, `K` video frames.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
+from avse.active_speaker.av_sync import MAX_OFFSET_FRAMES
+from avse.active_speaker.live_choice import CHOICE_FRAMES
 from avse.config import SAMPLE_RATE, SAMPLES_PER_FRAME, VIDEO_FPS
 from avse.dsp.overlap_add import CrossFade
 from avse.dsp.resampling import Resampler, downmix
@@ -26,6 +29,8 @@ def blank(num_frames: int) -> np.ndarray:
 
 
 NO_CROPS = blank(0)
+Choose = Callable[[np.ndarray, np.ndarray], tuple[int, int]]
+"""Choose a face and its AV offset in frames, given audio (N,) at 16 kHz and crops (K, F, 88, 88) of `F` faces."""
 
 
 class RollingEnhancer:
@@ -40,6 +45,8 @@ class RollingEnhancer:
         uses_video: bool,
         level: float | None = None,
         strength: float = 1.0,
+        av_offset_frames: int = 0,
+        choose: Choose | None = None,
     ) -> None:
         """Prepare for a stream.
 
@@ -51,9 +58,15 @@ class RollingEnhancer:
             uses_video: whether crops come; otherwise no mouth counts as visible, and no window waits for them.
             level: RMS of the audio at 16 kHz; None takes that of what has come so far.
             strength: as in `avse.enhancement.pipeline.enhance`.
+            av_offset_frames: by how many frames the video is late; negative if early.
+            choose: chooses face and AV offset from the first ``CHOICE_FRAMES``, for all windows that end later. Until
+                then the first face is followed with the AV offset given.
         """
         self.sample_rate, self.num_channels, self.plan, self.uses_video = sample_rate, num_channels, plan, uses_video
         self._net, self._level, self._strength = net, level, strength
+        self._av_offset_frames, self._choose = av_offset_frames, choose
+        self.face = 0
+        """Index of the face that is followed, among those whose crops come."""
         self._rate = processing_rate(sample_rate, net.config.hop)
         self._to_mono = Resampler(sample_rate, SAMPLE_RATE, 1)
         self._to_full = Resampler(sample_rate, self._rate, num_channels)
@@ -65,11 +78,19 @@ class RollingEnhancer:
         self._energy = self._peak = 0.0
 
     @property
+    def has_chosen(self) -> bool:
+        """Tell whether face and AV offset are final."""
+        return self._choose is None
+
+    @property
     def _per_frame(self) -> int:
         return self._rate // VIDEO_FPS
 
     def push(self, audio: np.ndarray, crops: np.ndarray = NO_CROPS) -> np.ndarray:
-        """Add audio (N, C) and mouth crops (K, 88, 88), not necessarily of the same time; return audio (M, C)."""
+        """Add audio (N, C) and mouth crops, not necessarily of the same time; return audio (M, C).
+
+        The crops are (K, 88, 88), or (K, F, 88, 88) of several faces.
+        """
         self._num_in += len(audio)
         self._peak = max(self._peak, float(np.abs(audio).max(initial=0.0)))
         (mono,) = downmix([audio])
@@ -82,7 +103,9 @@ class RollingEnhancer:
         num_frames = -(-self._num_in * VIDEO_FPS // self.sample_rate)
         if num_frames == 0:
             return np.zeros((0, self.num_channels), np.float32)
-        self._crops.push(blank(max(num_frames - self._crops.stop, 0)))
+        if self._crops.stop == 0:
+            self._crops.push(blank(1)[:, None])
+        self._crops.pad(num_frames + max(MAX_OFFSET_FRAMES, self._av_offset_frames))
         self._mono.pad(num_frames * SAMPLES_PER_FRAME)
         self._full.pad(num_frames * self._per_frame)
         blocks = [self._ready(num_frames)]
@@ -92,29 +115,37 @@ class RollingEnhancer:
         return self._checked(np.concatenate(blocks)[: self._num_in - self._num_out])
 
     def _add(self, mono: np.ndarray, full: np.ndarray, crops: np.ndarray) -> None:
-        for buffer, rows in ((self._mono, mono), (self._full, full), (self._crops, crops)):
+        faces = crops if crops.ndim == 4 else crops[:, None]
+        chosen = faces if self._choose or faces.shape[1] == 1 else faces[:, self.face : self.face + 1]
+        for buffer, rows in ((self._mono, mono), (self._full, full), (self._crops, chosen)):
             buffer.push(rows)
 
     def _ready(self, num_frames: int | None) -> np.ndarray:
         """Return what the windows that are complete put out; all windows once the number of frames is known."""
         blocks = [np.zeros((0, self.num_channels), np.float32)]
         while (place := self.plan.place(self._window, num_frames)) is not None and self._has(place.stop):
+            if self._choose and place.stop > CHOICE_FRAMES:
+                self._follow_choice(self._choose)
+                continue
             blocks.append(self._back.push(self._join.push(self._enhance(place))))
             self._window += 1
         return np.concatenate(blocks)
 
     def _has(self, stop: int) -> bool:
         """Tell whether everything up to a frame is there."""
-        if self.uses_video and self._crops.stop < stop:
+        seen = max(stop + self._av_offset_frames, CHOICE_FRAMES if self._choose and stop > CHOICE_FRAMES else 0)
+        if self.uses_video and self._crops.stop < seen:
             return False
         return self._mono.stop >= stop * SAMPLES_PER_FRAME and self._full.stop >= stop * self._per_frame
 
     def _enhance(self, place: Window) -> np.ndarray:
         """Run the network on one window; return what it puts out, at the rate of processing."""
         start, stop = place.start, place.stop
-        mono = self._mono.take(start * SAMPLES_PER_FRAME, stop * SAMPLES_PER_FRAME)
+        oldest = 0 if self._choose else start
+        mono = self._mono.take(oldest * SAMPLES_PER_FRAME, stop * SAMPLES_PER_FRAME)
+        mono = mono[(start - oldest) * SAMPLES_PER_FRAME :]
         full = self._full.take(start * self._per_frame, stop * self._per_frame)
-        crops = self._crops.take(start, stop) if self.uses_video else blank(stop - start)
+        crops = self._mouths(start, stop) if self.uses_video else blank(stop - start)
         level = self._measure(mono[:, 0], place)
         grids = half_hop_ensemble(mono[:, 0], self._net.config.hop)
         mask = compute_mask(self._net, grids, crops, level)
@@ -122,6 +153,22 @@ class RollingEnhancer:
             mask = guard_mask(self._net, grids, crops, level, mask, VisualReliability())
         enhanced = apply_mask(full, 1 + self._strength * (mask - 1), self._per_frame, self._net.config.hop)
         return enhanced[(place.keep - start) * self._per_frame : (place.keep_stop - start) * self._per_frame]
+
+    def _mouths(self, start: int, stop: int) -> np.ndarray:
+        """Return the crops (K, 88, 88) of the face that is followed; black before the video begins."""
+        first, last = start + self._av_offset_frames, stop + self._av_offset_frames
+        if last <= 0:
+            return blank(stop - start)
+        oldest = 0 if self._choose else max(first, 0)
+        rows = self._crops.take(oldest, last)[max(first, 0) - oldest :, 0]
+        return np.concatenate([blank(-first), rows]) if first < 0 else rows
+
+    def _follow_choice(self, choose: Choose) -> None:
+        """Choose a face and its AV offset, once enough has come."""
+        mono = self._mono.take(0, CHOICE_FRAMES * SAMPLES_PER_FRAME)[:, 0]
+        self.face, self._av_offset_frames = choose(mono, self._crops.take(0, CHOICE_FRAMES))
+        self._crops.select(self.face)
+        self._choose = None
 
     def _measure(self, mono: np.ndarray, place: Window) -> float:
         """Return the RMS of all audio up to the end of a window, or the level that is known."""

@@ -5,21 +5,25 @@ Legend: `C` channels, `N M` samples, `V` video frames, `H W` pixels.
 
 from __future__ import annotations
 
+import functools
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+from avse.active_speaker.av_sync import MAX_OFFSET_FRAMES
+from avse.active_speaker.live_choice import MAX_LIVE_FACES, choose_live
 from avse.config import SAMPLE_RATE, VIDEO_FPS
 from avse.dsp.resampling import resampling_delay
 from avse.dsp.rolling import RollingPlan
 from avse.enhancement.arguments import check_number
 from avse.enhancement.masking import processing_rate
-from avse.enhancement.rolling import NO_CROPS, RollingEnhancer
+from avse.enhancement.rolling import NO_CROPS, Choose, RollingEnhancer
 from avse.enhancement.validation import check_strength
 from avse.errors import UsageError
-from avse.faces.live_mouth import CHOICES, Choice, LiveMouth
+from avse.faces.live_mouth import CHOICES
+from avse.faces.live_mouths import LiveMouths
 from avse.faces.tracking import DETECT_EVERY
 from avse.io.arrays import AudioArray, Channels, check_sample_rate, read_audio_array
 from avse.io.frames import Colour, check_fps, stack_frames
@@ -27,6 +31,9 @@ from avse.weights.checkpoint import Checkpoint
 from avse.weights.pretrained import for_audio_only, load_model
 
 OVERLAP_FRAMES = 2
+MAX_AV_OFFSET_SECONDS = 2.0
+SPEAKERS = (*CHOICES, "active")
+Speaker = Literal["largest", "left", "right", "active"]
 
 
 class StreamEnhancer:
@@ -35,6 +42,9 @@ class StreamEnhancer:
     A network run covers the last ``window_seconds``; one starts every ``step_seconds`` and puts out the part that ended
     ``lookahead_seconds`` before. So audio comes back after ``step + lookahead + 0.08`` seconds at most
     (`latency_samples`), plus the time of computation. The level is that of all audio so far.
+
+    What cannot be known from the start, the active speaker and the AV offset, is chosen from the first 8 s for all that
+    follows. Until then the largest face is followed, and the video is taken to be in sync.
     """
 
     def __init__(
@@ -44,7 +54,8 @@ class StreamEnhancer:
         *,
         model: str | Path | Checkpoint = "avse",
         device: str = "auto",
-        speaker: Choice = "largest",
+        speaker: Speaker = "largest",
+        av_offset: float | Literal["auto"] = 0.0,
         window_seconds: float = 4.0,
         step_seconds: float = 0.4,
         lookahead_seconds: float = 0.2,
@@ -60,7 +71,10 @@ class StreamEnhancer:
             fps: frames per second of the video, any rate; None uses the audio alone.
             model: name of a shipped model, path of a checkpoint, or a model already loaded.
             device: auto, cpu or cuda.
-            speaker: which face is followed: "largest", "left" or "right" where it first appears.
+            speaker: which face is followed: "largest", "left" or "right" where it first appears; or "active", of the
+                four largest the one whose lips go best with the audio of the first 8 s.
+            av_offset: seconds by which the video comes later than the audio, negative if earlier; "auto" estimates up
+                to 0.32 s from the first 8 s. Late video raises the latency.
             window_seconds: how much a network run covers. More is better and costs more time of computation.
             step_seconds: time between network runs, a multiple of 0.2. Less lowers the latency and costs more time.
             lookahead_seconds: how much later audio and video the network knows.
@@ -75,8 +89,9 @@ class StreamEnhancer:
         check_strength(strength)
         if level is not None:
             check_number(level, "level")
-        if speaker not in CHOICES:
-            raise UsageError(f"A stream cannot follow the speaker {speaker!r}.", f"Use one of: {', '.join(CHOICES)}.")
+        if speaker not in SPEAKERS:
+            raise UsageError(f"A stream cannot follow the speaker {speaker!r}.", f"Use one of: {', '.join(SPEAKERS)}.")
+        self._av_offset_frames = None if av_offset == "auto" else _offset_frames(av_offset)
         self.sample_rate = check_sample_rate(sample_rate)
         self.plan = _make_plan(window_seconds, step_seconds, lookahead_seconds)
         checkpoint = model if isinstance(model, Checkpoint) else load_model(model, device)
@@ -85,7 +100,10 @@ class StreamEnhancer:
         self._fps = None if fps is None else check_fps(fps)
         self._level, self._strength, self._channels, self._colour = level, strength, channels, colour
         uses_video = fps is not None and checkpoint.net.lips is not None
-        self._mouth = LiveMouth(speaker, self.plan.latency - 1) if uses_video else None
+        choices = range(MAX_LIVE_FACES) if speaker == "active" else [speaker]
+        phase = self.plan.latency - 1 + (self._av_offset_frames or 0)
+        self._mouths = LiveMouths(choices, phase) if uses_video else None
+        self._chooses = uses_video and (speaker == "active" or self._av_offset_frames is None)
         self._num_frames, self._frame_shape = 0, None
         self._rolling: RollingEnhancer | None = None
         self._form: AudioArray | None = None
@@ -96,7 +114,10 @@ class StreamEnhancer:
         """Return how many samples `push` holds back at most, where the video comes no later than the audio."""
         own = processing_rate(self.sample_rate, self._checkpoint.net.config.hop)
         to_net = max(resampling_delay(self.sample_rate, SAMPLE_RATE), resampling_delay(self.sample_rate, own))
-        seconds = self.plan.latency / VIDEO_FPS + to_net + resampling_delay(own, self.sample_rate)
+        late = 0
+        if self._mouths:
+            late = MAX_OFFSET_FRAMES + DETECT_EVERY - 1 if self._av_offset_frames is None else self._av_offset_frames
+        seconds = (self.plan.latency + max(late, 0)) / VIDEO_FPS + to_net + resampling_delay(own, self.sample_rate)
         return math.ceil(seconds * self.sample_rate)
 
     def push(self, audio: Any, frames: Any = None) -> Any:
@@ -126,35 +147,45 @@ class StreamEnhancer:
                 "Give every block with the same channels.",
             )
         self._form = given
-        return given.like_given([rolling.push(samples, self._crops(frames))])
+        ready = rolling.push(samples, self._crops(frames))
+        if self._mouths and self._chooses and rolling.has_chosen:
+            self._mouths.keep(rolling.face)
+            self._chooses = False
+        return given.like_given([ready])
 
     def flush(self) -> Any:
         """End the stream; return the rest. In all, as many samples come out as went in."""
         self._has_ended = True
         if self._rolling is None or self._form is None:
             return np.zeros(0, np.float32)
-        waiting = NO_CROPS if self._mouth is None else self._mouth.flush()
+        waiting = NO_CROPS if self._mouths is None else self._mouths.flush()
         ready = self._rolling.push(np.zeros((0, self._rolling.num_channels), np.float32), waiting)
         return self._form.like_given([np.concatenate([ready, self._rolling.flush()])])
 
     def _begin(self, num_channels: int) -> RollingEnhancer:
-        net, uses_video = self._checkpoint.net, self._mouth is not None
-        return RollingEnhancer(net, self.sample_rate, num_channels, self.plan, uses_video, self._level, self._strength)
+        net = self._checkpoint.net
+        choose: Choose | None = None
+        if self._chooses:
+            choose = functools.partial(choose_live, net, av_offset_frames=self._av_offset_frames)
+        return RollingEnhancer(
+            net, self.sample_rate, num_channels, self.plan, self._mouths is not None, self._level, self._strength,
+            self._av_offset_frames or 0, choose,
+        )  # fmt: skip
 
     def _crops(self, frames: Any) -> np.ndarray:
         """Return the mouth crops that are ready."""
-        if self._mouth is None:
+        if self._mouths is None:
             if frames is not None and self._fps is None:
                 raise UsageError("There are frames, but no frame rate.", "Give fps, the frames per second, such as 25.")
             return NO_CROPS
-        crops = [NO_CROPS]
+        crops = []
         for frame in [] if frames is None else stack_frames(frames, self._colour):
             self._frame_shape = self._frame_shape or frame.shape
             if frame.shape != self._frame_shape:
                 raise UsageError(f"A frame has the shape {frame.shape}.", f"The first had {self._frame_shape}.")
             for _ in range(self._times_shown()):
-                crops.append(self._mouth.push(frame))
-        return np.concatenate(crops)
+                crops.append(self._mouths.push(frame))
+        return np.concatenate(crops) if crops else NO_CROPS
 
     def _times_shown(self) -> int:
         """Return for how many 25ths of a second the next frame is shown, as `avse.io.frames.shown_frames` says."""
@@ -162,6 +193,14 @@ class StreamEnhancer:
         now, then = (int(np.floor((self._num_frames + k) * VIDEO_FPS / self._fps + 0.5)) for k in (0, 1))
         self._num_frames += 1
         return then - now
+
+
+def _offset_frames(seconds: Any) -> int:
+    """Return an AV offset in video frames. UsageError for what is none."""
+    check_number(seconds, "av_offset")
+    if abs(seconds) > MAX_AV_OFFSET_SECONDS:
+        raise UsageError(f"av_offset is {seconds} s.", 'Give seconds from -2 to 2, such as 0.12, or "auto".')
+    return round(VIDEO_FPS * seconds)
 
 
 def _make_plan(window_seconds: float, step_seconds: float, lookahead_seconds: float) -> RollingPlan:

@@ -26,7 +26,7 @@ from avse.faces.tracking import (
     box_iou,
 )
 
-Choice = Literal["largest", "left", "right"]
+Choice = Literal["largest", "left", "right"] | int
 CHOICES = ("largest", "left", "right")
 HISTORY = 16
 """Detections of a face that are kept: 3 s, more than the smoothing of its pose reaches back."""
@@ -61,7 +61,7 @@ class LiveMouth:
         """Prepare for a stream.
 
         Args:
-            choice: which face is followed.
+            choice: which face is followed; a number is a rank by size, 0 for the largest.
             phase: faces are detected in the frames ``phase``, ``phase + 5`` and so on, in the first, and after cuts.
             detect: finds the faces of a grey frame; None loads `avse.faces.detection.Detector`.
         """
@@ -173,11 +173,12 @@ def _shrink(grey: np.ndarray) -> np.ndarray:
 
 
 def _by_place(tracks: list[Track], choice: Choice) -> Track | None:
-    """Return the face that is the largest so far, or furthest to one side."""
+    """Return the face that is the largest so far, or of another rank by size, or furthest to one side."""
     if not tracks:
         return None
-    if choice == "largest":
-        return max(tracks, key=lambda track: track.area)
+    if choice == "largest" or isinstance(choice, int):
+        by_size = sorted(tracks, key=lambda track: track.area, reverse=True)
+        return next(iter(by_size[choice if isinstance(choice, int) else 0 :]), None)
     side = {track.faces[-1].box[[0, 2]].mean(): track for track in tracks}
     return side[min(side) if choice == "left" else max(side)]
 

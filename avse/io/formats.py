@@ -100,3 +100,9 @@ def read_by_libsndfile(path: PurePath | str) -> bool:
     """Return whether a file can be read without ffmpeg, by its suffix."""
     kind = file_type(path)
     return kind is not None and kind.libsndfile
+
+
+def describe_audio(sample_rate: int, num_channels: int) -> str:
+    """Return rate and channels in words, such as "48 kHz stereo"."""
+    names = {1: "mono", 2: "stereo"}
+    return f"{sample_rate / 1000:g} kHz {names.get(num_channels, f'with {num_channels} channels')}"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from avse.io.formats import describe_audio
 from avse.reports.audio_player import make_player_tracks, time_ticks
 from avse.reports.enhancement import (
     NUM_COLUMNS,
@@ -90,7 +91,7 @@ def _tiles(summary: Mapping[str, Any], seconds: float) -> list[tuple[str, str, s
 
 def _facts(summary: Mapping[str, Any], folder: Path) -> list[tuple[str, str]]:
     facts = [("recording", str(summary["recording"])), ("outputs", str(folder)), ("model", str(summary["model"]))]
-    facts.append(("audio", f"{summary['num_channels']} x {summary['sample_rate']} Hz"))
+    facts.append(("audio", describe_audio(summary["sample_rate"], summary["num_channels"])))
     if summary.get("background"):
         facts.append(("background", str(summary["background"])))
     return facts

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from avse.evaluation.metrics import METRICS
 from avse.evaluation.statistics import score_of
+from avse.io.formats import describe_audio
 from avse.reports.audio_player import make_player_tracks, time_ticks
 from avse.reports.page import data_uri, number, signed, span, write_page
 from avse.reports.spectrogram import COLOURS, RANGE_DB
@@ -51,6 +52,7 @@ def enhancement_report(
     )  # fmt: skip
     seconds = float(result.get("duration_seconds") or max((track.seconds for track in tracks), default=0.0))
     pictures, kept = thumbnails or {}, result.get("speakers") or []
+    is_followed = seen is not None and len(kept) < 2
     intervals = [(max(start, 0.0), min(end, seconds)) for start, end in seen or [] if start < seconds]
     return write_page(
         output,
@@ -63,7 +65,7 @@ def enhancement_report(
         colours=COLOURS,
         ticks=time_ticks(seconds, 10),
         thumbnail=_picture(pictures, result.get("speaker")),
-        seen=draw_timeline(intervals, seconds, "When the face was seen") if seen is not None and seconds > 0 else "",
+        seen=draw_timeline(intervals, seconds, "When the face was seen") if is_followed and seconds > 0 else "",
         intervals=intervals_as_text(intervals),
         kept=_people(result, kept if len(kept) > 1 else [], pictures, seconds),
         removed=_people(result, result.get("removed") or [], pictures, seconds),
@@ -157,7 +159,7 @@ def _facts(result: Mapping[str, Any], before: Path, after: Path) -> list[tuple[s
     if model := result.get("model"):
         facts.append(("model", str(model)))
     if rate := result.get("sample_rate"):
-        facts.append(("audio", f"{result.get('num_channels', 1)} x {rate} Hz"))
+        facts.append(("audio", describe_audio(rate, result.get("num_channels", 1))))
     if "num_faces" in result:
         facts.append(("faces in the video", str(result["num_faces"])))
     if factor := result.get("real_time_factor"):

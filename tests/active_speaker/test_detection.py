@@ -246,7 +246,7 @@ def test_all_faces_in_one_pass_are_what_each_alone_is(
         assert face["intervals_seconds"] == [(0.0, 9.6)]
         result = avse.enhance(path, tmp_path / "one.wav", model=str(tiny_model), speaker=face["number"], force=True)
         assert result.speaker == face["number"]
-        assert f"Face {face['number']} of 2 ({face['position']}) seen 100%" in result.note
+        assert f"Face {face['number']} of 2 ({face['position']}) kept, seen 100%" in result.note
         together, alone = (soundfile.read(p)[0] for p in (tmp_path / "out" / face["sound"], tmp_path / "one.wav"))
         np.testing.assert_allclose(together, alone, atol=2e-3)
     with pytest.raises(UsageError, match="exists already"):

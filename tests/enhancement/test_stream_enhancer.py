@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from panels import make_lips_readable
 
 import avse
+from avse.active_speaker.live_choice import choose_live
 from avse.dsp import windowing
 from avse.dsp.levels import compute_audio_stats
 from avse.dsp.overlap_add import crossfade
-from avse.dsp.rolling import RollingPlan
-from avse.enhancement import streaming
+from avse.dsp.rolling import RollingPlan, Window
+from avse.enhancement import rolling, streaming
 from avse.enhancement.enhancer import Enhancer, load_model
 from avse.enhancement.masking import apply_mask, compute_mask, half_hop_ensemble
-from avse.enhancement.rolling import RollingEnhancer
+from avse.enhancement.rolling import RollingEnhancer, blank
 from avse.enhancement.stream_enhancer import StreamEnhancer
 from avse.enhancement.visual_reliability import VisualReliability, guard_mask
 from avse.errors import UsageError
@@ -69,19 +72,61 @@ def test_stream_equals_the_same_windows_at_once(model: Enhancer, num_samples: in
     """Level, mask and picture of each window follow from all that came before its end."""
     plan, audio, num_frames = RollingPlan(10, 5, 2, 1), noise(num_samples, 2), -(-num_samples // 640)
     crops = crops_of(num_frames)
+    expected = at_once(model, plan, audio, lambda place: crops[place.start : place.stop])
+    streamed = push_all(RollingEnhancer(model.net, RATE, 2, plan, uses_video=True), audio, crops, size)
+    np.testing.assert_allclose(streamed, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("offset", [3, -3])
+def test_av_offset_shifts_the_video(model: Enhancer, offset: int) -> None:
+    """The result is that of the same windows with the video put right."""
+    plan, audio, crops = RollingPlan(10, 5, 2, 1), noise(22 * 640, 2), crops_of(22)
+    put_right = np.concatenate([blank(max(-offset, 0)), crops[max(offset, 0) :], blank(max(offset, 0))])
+    expected = at_once(model, plan, audio, lambda place: put_right[place.start : place.stop])
+    stream = RollingEnhancer(model.net, RATE, 2, plan, uses_video=True, av_offset_frames=offset)
+    np.testing.assert_allclose(push_all(stream, audio, crops, 3000), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [441, 9000])
+@pytest.mark.parametrize("offset", [2, -2])
+def test_choice_holds_for_what_follows(
+    model: Enhancer, monkeypatch: pytest.MonkeyPatch, size: int, offset: int
+) -> None:
+    monkeypatch.setattr(rolling, "CHOICE_FRAMES", 11)
+    plan, audio, crops = RollingPlan(10, 5, 2, 1), noise(30 * 640, 2), crops_of(60).reshape(30, 2, 88, 88)
+    asked = []
+
+    def choose(mono: np.ndarray, mouths: np.ndarray) -> tuple[int, int]:
+        asked.append((mono, mouths))
+        return 1, offset
+
+    def shown(place: Window) -> np.ndarray:
+        face, late = (1, offset) if place.stop > 11 else (0, 0)
+        indices = np.arange(place.start + late, place.stop + late)
+        return crops[indices.clip(0, 29), face] * (indices < 30)[:, None, None]
+
+    stream = RollingEnhancer(model.net, RATE, 2, plan, uses_video=True, choose=choose)
+    found = push_all(stream, audio, crops, size)
+    np.testing.assert_allclose(found, at_once(model, plan, audio, shown), atol=1e-6)
+    ((mono, mouths),) = asked
+    np.testing.assert_allclose(mono, audio.mean(1)[: 11 * 640], atol=1e-6)
+    np.testing.assert_array_equal(mouths, crops[:11])
+
+
+def at_once(model: Enhancer, plan: RollingPlan, audio: np.ndarray, shown: Callable[[Window], np.ndarray]) -> np.ndarray:
+    """Enhance audio (N, 2) window by window, each with the mouths that are shown in it."""
+    num_samples, num_frames = len(audio), -(-len(audio) // 640)
     padded = np.pad(audio, ((0, num_frames * 640 - num_samples), (0, 0)))
     mono, pieces, number = padded.mean(1), [], 0
     while (place := plan.place(number, num_frames)) is not None:
         window, rms = slice(place.start * 640, place.stop * 640), math.sqrt(np.square(mono[: place.stop * 640]).mean())
-        grids, seen = half_hop_ensemble(mono[window], model.net.config.hop), crops[place.start : place.stop]
+        grids, seen = half_hop_ensemble(mono[window], model.net.config.hop), shown(place)
         mask = compute_mask(model.net, grids, seen, rms)
         mask = guard_mask(model.net, grids, seen, rms, mask, VisualReliability())
         enhanced = apply_mask(padded[window], mask, 640, model.net.config.hop)
         pieces.append(enhanced[(place.keep - place.start) * 640 : (place.keep_stop - place.start) * 640])
         number += 1
-    at_once = np.concatenate(list(crossfade(pieces, 2 * 640)))[:num_samples]
-    streamed = push_all(RollingEnhancer(model.net, RATE, 2, plan, uses_video=True), audio, crops, size)
-    np.testing.assert_allclose(streamed, at_once, atol=1e-6)
+    return np.asarray(np.concatenate(list(crossfade(pieces, 2 * 640)))[:num_samples])
 
 
 @pytest.mark.parametrize("rate", [16000, 44100])
@@ -118,6 +163,8 @@ def test_no_more_is_held_back_than_said(transparent: Enhancer, rate: int, size: 
 
 def test_latency_is_stated_in_samples(transparent: Enhancer) -> None:
     assert StreamEnhancer(16000, model=transparent).latency_samples == (10 + 2 + 5) * 640
+    late = [StreamEnhancer(16000, 25, model=transparent, av_offset=seconds) for seconds in (0.12, -0.12, "auto")]
+    assert [stream.latency_samples // 640 for stream in late] == [17 + 3, 17, 17 + 8 + 4]
     short = StreamEnhancer(48000, model=transparent, window_seconds=1, step_seconds=0.2, lookahead_seconds=0)
     assert (5 + 2) * 1920 < short.latency_samples < (5 + 2 + 2) * 1920  # the network's own rate is another one
 
@@ -135,8 +182,8 @@ def test_frames_reach_the_network_in_time(clip: Path, model: Enhancer, fps: floa
     shown = given[shown_frames(len(given), fps)]
     crops = np.concatenate([*map(mouth.push, shown), mouth.flush()])
     assert crops.any(axis=(1, 2)).all()
-    rolling = RollingEnhancer(model.net, RATE, 1, stream.plan, uses_video=True)
-    expected = np.concatenate([rolling.push(audio, crops), rolling.flush()])
+    expected_of = RollingEnhancer(model.net, RATE, 1, stream.plan, uses_video=True)
+    expected = np.concatenate([expected_of.push(audio, crops), expected_of.flush()])
     np.testing.assert_allclose(np.concatenate([*blocks, stream.flush()]), expected, atol=1e-7)
 
 
@@ -160,7 +207,9 @@ def test_stream_of_nothing_is_empty(transparent: Enhancer) -> None:
     [
         ({"sample_rate": "16 kHz"}, "sample rate"),
         ({"fps": 0}, "frame rate"),
-        ({"speaker": "active"}, "active"),
+        ({"speaker": "2"}, "2"),
+        ({"av_offset": "late"}, "av_offset"),
+        ({"av_offset": 3}, "av_offset"),
         ({"window_seconds": 0.3}, "too short"),
         ({"step_seconds": 0.3}, "step"),
         ({"lookahead_seconds": -1}, "lookahead"),
@@ -189,3 +238,32 @@ def test_wrong_block_is_told(transparent: Enhancer) -> None:
     stream.flush()
     with pytest.raises(UsageError, match="ended"):
         stream.push(noise(100))
+
+
+@pytest.mark.parametrize("options", [{"speaker": "active"}, {"av_offset": "auto"}, {"av_offset": -0.08}])
+def test_stream_that_chooses_loses_nothing(
+    clip: Path, transparent: Enhancer, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(rolling, "CHOICE_FRAMES", 15)
+    audio, frames = talking_head(clip)
+    stream = StreamEnhancer(RATE, 25, model=transparent, step_seconds=0.2, window_seconds=1, **options)
+    held, out = [], []
+    for k in range(32):
+        out.append(stream.push(audio[640 * k : 640 * (k + 1)], frames[k : k + 1]))
+        held.append(640 * (k + 1) - sum(map(len, out)))
+    np.testing.assert_allclose(np.concatenate([*out, stream.flush()]), audio, atol=1e-3)
+    assert max(held) <= stream.latency_samples
+
+
+def test_active_speaker_and_av_offset_are_told_from_the_beginning(
+    model: Enhancer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_lips_readable(monkeypatch)
+    rng = np.random.default_rng(0)
+    loudness = np.repeat(rng.uniform(0, 1, (2, 100)), 2, axis=1)
+    audio = np.repeat(loudness[1], 640) * rng.standard_normal(200 * 640) * 0.1
+    crops = rng.integers(90, 110, (200, 2, 88, 88)).astype(np.uint8)
+    mouths = np.stack([loudness[0], np.roll(loudness[1], 3)], axis=1)
+    crops[:, :, 38:60, 30:58] = (200 - 150 * mouths).astype(np.uint8)[..., None, None]
+    assert choose_live(model.net, audio.astype(np.float32), crops) == (1, 3)
+    assert choose_live(model.net, audio.astype(np.float32), crops, 0)[1] == 0

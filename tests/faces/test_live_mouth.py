@@ -9,6 +9,7 @@ import numpy as np
 from avse.faces import face_tracker, mouth_roi
 from avse.faces.detection import Detector
 from avse.faces.live_mouth import HISTORY, LiveMouth
+from avse.faces.live_mouths import LiveMouths
 from avse.faces.tracking import Face
 from avse.io import reader
 
@@ -102,3 +103,21 @@ def test_memory_does_not_grow() -> None:
     assert len(tracker.tracks) <= 4
     assert len(tracker.cuts) < 30
     assert all(len(track.frames) <= HISTORY for track in tracker.tracks)
+
+
+def test_several_faces_are_followed_with_one_detection() -> None:
+    scene, asked = Scene(), []
+
+    def detect(frame: np.ndarray) -> list[Face]:
+        asked.append(frame)
+        return scene.faces
+
+    mouths = LiveMouths([0, 1, 2], detect=detect)
+    scene.faces = [face_at(50, 30), face_at(150, 36)]
+    crops = np.concatenate([*(mouths.push(scene.frame()) for _ in range(30)), mouths.flush()])
+    assert crops.shape == (30, 3, 88, 88)
+    assert len(asked) == 6
+    assert [centres(mouth) for mouth in mouths._mouths[:2]] == [150, 50]
+    assert crops.any(axis=(0, 2, 3)).tolist() == [True, True, False]
+    mouths.keep(1)
+    assert np.concatenate([mouths.push(scene.frame()) for _ in range(6)]).shape[1:] == (1, 88, 88)

@@ -96,3 +96,11 @@ def test_types_that_libsndfile_reads_are_read_by_it(tmp_path):
         if kind.libsndfile:
             soundfile.write(tmp_path / f"a{suffix}", np.zeros(160, np.float32), 16000)
             assert soundfile.info(tmp_path / f"a{suffix}").samplerate == 16000
+
+
+@pytest.mark.parametrize(
+    ("rate", "num_channels", "words"),
+    [(16000, 1, "16 kHz mono"), (44100, 2, "44.1 kHz stereo"), (11025, 6, "11.025 kHz with 6 channels")],
+)
+def test_audio_in_words(rate: int, num_channels: int, words: str) -> None:
+    assert formats.describe_audio(rate, num_channels) == words

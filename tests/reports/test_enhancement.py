@@ -80,7 +80,7 @@ def test_page_has_a_section_on_who_was_removed(tmp_path: Path) -> None:
     assert "Face 1" not in shown.text
     assert [values["x"] for values in shown.all("rect")] == ["500.00", "875.00"]
     both = facts | {"removed": [], "speaker": 0, "speakers": [1, 2]}
-    kept = Page(enhancement_report(both, sound, sound, tmp_path / "kept.html", pictures))
+    kept = Page(enhancement_report(both, sound, sound, tmp_path / "kept.html", pictures, []))
     assert "Face 1 (left)" in kept.text
     assert [values["id"] for values in kept.all("section")] == ["sound", "kept", "facts"]
 
