@@ -155,19 +155,32 @@ def cpu_seconds() -> float:
 
 
 ONCE = """
-import sys
+import resource, sys, time
 from avse import enhance
-from avse.weights.pretrained import load_model
+try:
+    from avse.weights.pretrained import load_model
+except ImportError:  # as the module was called until November 2026
+    from avse.registry import load_model
+
+def cpu_seconds():
+    whose = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
+    return sum(used.ru_utime + used.ru_stime for used in map(resource.getrusage, whose))
+
 net = load_model()
 for line in sys.stdin:
-    print(enhance(line.strip(), sys.argv[1], model=net, force=True).elapsed_seconds, flush=True)
+    cpu, began = cpu_seconds(), time.perf_counter()
+    enhance(line.strip(), sys.argv[1], model=net, force=True)
+    print(time.perf_counter() - began, cpu_seconds() - cpu, flush=True)
 """
 
 
 def measure_earlier(earlier: Path, folder: Path, seconds: float, repeat: int) -> dict[str, Any]:
-    """Seconds of this version and of an earlier one, in turn, each in a process of its own: the least of each."""
-    commit = subprocess.check_output(["git", "-C", earlier, "rev-parse", "--short", "HEAD"], text=True).strip()
-    programs = {"now": sys.executable, "earlier": str(earlier / ".venv" / "bin" / "python")}
+    """Seconds of this version and of an earlier one, in turn, each in a process of its own: the least of each.
+
+    Also the processor time, that of ffmpeg included, which other work on the machine hardly changes.
+    """
+    about = ["git", "-C", earlier, "log", "-1", "--format=%h of %as"]
+    programs = {"now": sys.executable, "earlier": str(earlier.absolute() / ".venv" / "bin" / "python")}
     running = {
         name: subprocess.Popen(
             [python, "-c", ONCE, str(folder / f"{name}.wav")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -176,17 +189,23 @@ def measure_earlier(earlier: Path, folder: Path, seconds: float, repeat: int) ->
     }
     sizes = {}
     for size in SIZES:
-        path, times = make_size(folder, seconds, size), dict[str, list[float]](now=[], earlier=[])
+        path, times = make_size(folder, seconds, size), dict[str, list[list[float]]](now=[], earlier=[])
         for _ in range(repeat):
             for name, process in running.items():
                 assert process.stdin is not None
                 assert process.stdout is not None
                 print(path, file=process.stdin, flush=True)
-                times[name].append(float(process.stdout.readline()) / seconds)
-        sizes[size] = {name: min(taken) for name, taken in times.items()}
+                times[name].append([float(taken) / seconds for taken in process.stdout.readline().split()])
+        least_wall, least_cpu = ({name: min(column) for name, column in kind} for kind in _columns(times))
+        sizes[size] = least_wall | {"cpu": least_cpu}
     for process in running.values():
         process.communicate()
-    return {"commit": commit, "sizes": sizes}
+    return {"commit": subprocess.check_output(about, text=True).strip(), "sizes": sizes}
+
+
+def _columns(times: dict[str, list[list[float]]]) -> list[list[tuple[str, list[float]]]]:
+    """Wall times, then processor times, of each version."""
+    return [[(name, [each[kind] for each in taken]) for name, taken in times.items()] for kind in (0, 1)]
 
 
 def measure_others(name: str, folder: Path, seconds: float, repeat: int) -> dict[str, Any]:

@@ -35,9 +35,7 @@ class Detector:
         padded = np.pad(frame, ((0, -height % 32), (0, -width % 32)))
         batch = np.repeat(padded[None, None], 3, axis=1).astype(np.float32)
         heat, size, offset, marks = self._session.run(None, {"input.1": batch})
-        rows, columns = np.nonzero(heat[0, 0] > MIN_SCORE)
-        faces = [_decode(heat[0, 0], size[0], offset[0], marks[0], y, x) for y, x in zip(rows, columns, strict=True)]
-        return _suppress(faces)
+        return _decode(heat[0, 0], size[0], offset[0], marks[0])
 
 
 def _dynamic_graph() -> bytes:
@@ -58,18 +56,22 @@ def _dynamic_graph() -> bytes:
     return bytes(graph.SerializeToString())
 
 
-def _decode(heat: np.ndarray, size: np.ndarray, offset: np.ndarray, marks: np.ndarray, row: int, column: int) -> Face:
-    """Decode one cell of the stride-4 output maps as a face."""
-    extent = 4 * np.exp(size[::-1, row, column])
-    corner = 4 * (np.array([column, row]) + offset[::-1, row, column] + 0.5) - extent / 2
-    landmarks = corner + marks[:, row, column].reshape(5, 2)[:, ::-1] * extent
-    return Face(np.concatenate([corner, corner + extent]), landmarks, float(heat[row, column]))
+def _decode(heat: np.ndarray, size: np.ndarray, offset: np.ndarray, marks: np.ndarray) -> list[Face]:
+    """Decode the stride-4 output maps (channels, H / 4, W / 4) as faces, the surest first."""
+    rows, columns = np.nonzero(heat > MIN_SCORE)
+    scores, cells = heat[rows, columns], np.column_stack([columns, rows])
+    extents = 4 * np.exp(size[::-1, rows, columns].T)
+    corners = 4 * (cells + offset[::-1, rows, columns].T + 0.5) - extents / 2
+    shares = marks[:, rows, columns].T.reshape(-1, 5, 2)[..., ::-1]
+    landmarks = corners[:, None] + shares * extents[:, None]
+    boxes = np.concatenate([corners, corners + extents], axis=1)
+    return [Face(boxes[k], landmarks[k], float(scores[k])) for k in _suppress(boxes, scores)]
 
 
-def _suppress(faces: list[Face]) -> list[Face]:
-    """Keep the best of every group of overlapping boxes (non-maximum suppression)."""
-    kept: list[Face] = []
-    for face in sorted(faces, key=lambda face: -face.score):
-        if all(box_iou(face.box, other.box) < 0.3 for other in kept):
-            kept.append(face)
+def _suppress(boxes: np.ndarray, scores: np.ndarray) -> list[int]:
+    """Return the best of every group of overlapping boxes (n, 4) (non-maximum suppression), the surest first."""
+    kept, left = [], np.argsort(-scores, kind="stable")
+    while len(left):
+        kept.append(int(left[0]))
+        left = left[1:][box_iou(boxes[left[1:]], boxes[left[0]]) < 0.3]
     return kept

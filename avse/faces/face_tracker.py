@@ -1,9 +1,14 @@
-"""Detect faces in every few frames of a recording and link them into tracks."""
+"""Detect faces in every few frames of a recording and link them into tracks.
+
+Faces are detected in a thread, some frames ahead of the linking and cropping.
+"""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 
@@ -18,7 +23,21 @@ from avse.faces.reidentification import merge_tracks
 from avse.faces.shot_detection import ShotDetector
 from avse.faces.tracking import DETECT_EVERY, Face, FaceTracker, Track
 from avse.io import reader
+from avse.io.luma import Luma
 from avse.progress import Stage, span, timed_items
+
+AHEAD_FRAMES = DETECT_EVERY
+
+
+@dataclass(frozen=True)
+class _Step:
+    """Hold a frame, its small copy, whether a shot begins, and the faces in it if they are detected there."""
+
+    index: int
+    whole: Luma
+    small: np.ndarray
+    begins: bool
+    faces: Future[list[Face]] | None
 
 
 def track_faces(
@@ -35,39 +54,61 @@ def track_faces(
     """
     if recording.video is None:
         return []
-    linker, is_cut, first = FaceTracker(), ShotDetector(), reader.first_video_frame(recording)
-    before: np.ndarray | None = None
+    linker, before = FaceTracker(), None
     size = np.array([recording.video.width, recording.video.height])
     cropper = None if crops is None else MouthCropper(linker, crops)
-    for index, (whole, frame) in enumerate(islice(_frames(recording, crops is not None), num_frames)):
-        begins = is_cut(frame)
-        if begins:
-            linker.cut(index)
-        if begins or index == first or (index > first and index % DETECT_EVERY == 0):
-            changed = changed_pixels(before, frame)
-            with span(Stage.DETECT):
-                detected = detect(frame)
-            faces = [replace(face, still=is_frozen(face, changed)) for face in detected]
-            before = frame
-            seen = [partial(descriptor.describe_face, frame, face.landmarks) for face in faces]
-            linker.add(index, [_scaled(face, size / frame.shape[::-1]) for face in faces], seen)
+    for step in _detected(recording, detect, crops is not None, num_frames):
+        if step.begins:
+            linker.cut(step.index)
+        if step.faces is not None:
+            _link(linker, step, before, size)
+            before = step.small
             if on_frame:
-                on_frame(index)
+                on_frame(step.index)
         if cropper:
-            cropper.push(whole)
+            cropper.push(step.whole)
             cropper.update()
     if cropper:
         cropper.finish()
     return merge_tracks(linker.tracks)
 
 
-def _frames(recording: reader.Recording, with_whole: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _detected(
+    recording: reader.Recording, detect: Detector, with_whole: bool, num_frames: int | None
+) -> Iterator[_Step]:
+    """Yield the frames in order, each when the next ones are decoded and their faces are being detected."""
+    is_cut, first = ShotDetector(), reader.first_video_frame(recording)
+    waiting: deque[_Step] = deque()
+    with ThreadPoolExecutor(1) as detector:
+        for index, (whole, small) in enumerate(islice(_frames(recording, with_whole), num_frames)):
+            begins = is_cut(small)
+            is_searched = begins or index == first or (index > first and index % DETECT_EVERY == 0)
+            faces = detector.submit(detect, small) if is_searched else None
+            waiting.append(_Step(index, whole, small, begins, faces))
+            if len(waiting) > AHEAD_FRAMES:
+                yield waiting.popleft()
+        yield from waiting
+
+
+def _link(linker: FaceTracker, step: _Step, before: np.ndarray | None, size: np.ndarray) -> None:
+    """Link the faces of a frame to tracks, in pixels of a frame of ``size``."""
+    assert step.faces is not None
+    with span(Stage.DETECT):
+        detected = step.faces.result()
+    frame = step.small
+    changed = changed_pixels(before, frame)
+    faces = [replace(face, still=is_frozen(face, changed)) for face in detected]
+    seen = [partial(descriptor.describe_face, frame, face.landmarks) for face in faces]
+    linker.add(step.index, [_scaled(face, size / frame.shape[::-1]) for face in faces], seen)
+
+
+def _frames(recording: reader.Recording, with_whole: bool) -> Iterator[tuple[Luma, np.ndarray]]:
     """Yield each frame and its small copy; the small one twice where the whole is not wanted."""
     if with_whole:
         yield from timed_items(Stage.READ_VIDEO, reader.read_frames_with_small(recording, DETECT_SIDE))
     else:
         small = timed_items(Stage.READ_VIDEO, reader.read_frames(recording, max_side=DETECT_SIDE))
-        yield from ((frame, frame) for frame in small)
+        yield from ((Luma(frame), frame) for frame in small)
 
 
 def _scaled(face: Face, scale: np.ndarray) -> Face:

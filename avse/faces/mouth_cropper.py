@@ -9,9 +9,10 @@ import numpy as np
 
 from avse.dsp.resampling import regroup
 from avse.faces.mouth_crops import READ_FRAMES, MouthCrops
-from avse.faces.mouth_roi import CROP_SIZE, SMOOTH_REACH, crop_mouth, crop_tracks, pose_between
+from avse.faces.mouth_roi import CROP_SIZE, SMOOTH_REACH, crop_mouth, crop_tracks, mouth_windows, pose_between
 from avse.faces.tracking import DETECT_EVERY, FaceTracker, Track
 from avse.io import reader
+from avse.io.luma import Luma
 from avse.progress import Stage, span
 
 
@@ -24,7 +25,7 @@ class MouthCropper:
 
     def __init__(self, tracker: FaceTracker, crops: MouthCrops) -> None:
         self._tracker, self._crops = tracker, crops
-        self._frames: deque[np.ndarray] = deque()
+        self._frames: deque[Luma] = deque()
         self._first = 0
         self._next: dict[Track, int] = {}
         """The frame of each open track that is cropped next."""
@@ -34,8 +35,8 @@ class MouthCropper:
         """Return how many frames are held."""
         return len(self._frames)
 
-    def push(self, frame: np.ndarray) -> None:
-        """Take the next frame, grey (H, W)."""
+    def push(self, frame: Luma) -> None:
+        """Take the next frame."""
         self._frames.append(frame)
 
     def update(self) -> None:
@@ -91,10 +92,12 @@ def crop_known(recording: reader.Recording, tracks: Sequence[Track], num_frames:
     return crops
 
 
-def crop_frames(frames: Sequence[np.ndarray], track: Track, begin: int) -> np.ndarray:
+def crop_frames(frames: Sequence[Luma], track: Track, begin: int) -> np.ndarray:
     """Crop the mouth of a track from consecutive frames, the first of which is ``begin``: uint8 (V, 88, 88)."""
     pose = pose_between(track, begin, begin + len(frames))
+    windows = mouth_windows(pose, np.array(frames[0].stored.shape[::-1]))
     crops = np.zeros((len(frames), CROP_SIZE, CROP_SIZE), np.uint8)
     for k in np.flatnonzero(pose.visible):
-        crops[k] = crop_mouth(frames[k], pose.centre[k], pose.side[k], pose.angle[k])
+        part, corner = frames[k].window(*windows[k]), windows[k, :2]
+        crops[k] = crop_mouth(part, pose.centre[k] - corner, pose.side[k], pose.angle[k])
     return crops

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -146,12 +145,21 @@ def _visible_frames(frames: list[int], times: np.ndarray) -> np.ndarray:
     return seen
 
 
+def mouth_windows(pose: MouthPose, size: np.ndarray) -> np.ndarray:
+    """Return the part of a frame of ``size`` (width, height) that the crop of each mouth is made from.
+
+    Left, top, right, bottom of each: int (V, 4), with a margin for interpolation, at least two pixels a side.
+    """
+    reach = pose.side / 2 * (np.abs(np.cos(pose.angle)) + np.abs(np.sin(pose.angle))) + 2
+    low = np.clip(np.floor(pose.centre - reach[:, None]), 0, size - 2)
+    high = np.clip(np.ceil(pose.centre + reach[:, None]), low + 2, size)
+    return np.concatenate([low, high], axis=1).astype(int)
+
+
 def _bounding_window(recording: reader.Recording, places: Sequence[MouthPose]) -> tuple[int, int, int, int]:
     """Return the smallest window (left, top, width, height) that holds all mouths."""
     assert recording.video is not None
     size = np.array([recording.video.width, recording.video.height])
-    centres = np.concatenate([place.centre[place.visible] for place in places])
-    reach = np.concatenate([place.side[place.visible] for place in places])[:, None] * math.sqrt(0.5) + 2
-    low = np.clip(np.floor((centres - reach).min(0)), 0, size - 2).astype(int)
-    high = np.clip(np.ceil((centres + reach).max(0)), low + 2, size).astype(int)
+    every = np.concatenate([mouth_windows(place, size)[place.visible] for place in places])
+    low, high = every[:, :2].min(0), every[:, 2:].max(0)
     return int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1])

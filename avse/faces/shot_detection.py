@@ -20,30 +20,38 @@ class ShotDetector:
     """Detect shot boundaries frame by frame: one abrupt change that is far larger than the changes just before.
 
     The change is a share of the contrast, so that dark frames count like bright ones.
-    Holds one thumbnail and half a second of numbers.
+    Holds one frame and half a second of numbers.
     """
 
     def __init__(self) -> None:
         self._unrest: deque[float] = deque(maxlen=UNREST_FRAMES)
-        self._thumbnail: np.ndarray | None = None
-        self._histogram: np.ndarray = np.zeros(0)
+        self._before: tuple[np.ndarray, np.ndarray, float] | None = None
+        """The previous frame, its thumbnail and the contrast of that."""
 
     def __call__(self, frame: np.ndarray) -> bool:
         """Return whether the grey frame (H, W) is the first of a new shot; the first frame of all is not."""
         thumbnail = np.asarray(Image.fromarray(frame).resize(THUMBNAIL, Image.Resampling.BOX)).astype(np.float32)
-        tones = frame[::4, ::4].ravel() >> 4
-        histogram = np.bincount(tones, minlength=16) / tones.size
-        before, earlier = self._thumbnail, self._histogram
-        self._thumbnail, self._histogram = thumbnail, histogram
+        contrast, before = float(thumbnail.std()), self._before
+        self._before = frame, thumbnail, contrast
         if before is None:
             return False
-        contrast = (thumbnail.std() + before.std()) / 2 + LEAST_CONTRAST
-        change = float(np.abs(thumbnail - before).mean() / contrast)
-        other_tones = float(np.abs(histogram - earlier).sum()) / 2 > HISTOGRAM_CHANGE
-        usual = float(np.mean(self._unrest)) if self._unrest else 0.0
-        is_cut = change > (SMALL_CHANGE if other_tones else LARGE_CHANGE) and change > TIMES_UNREST * usual
+        earlier, earlier_thumbnail, earlier_contrast = before
+        usual_contrast = (contrast + earlier_contrast) / 2 + LEAST_CONTRAST
+        change = float(np.abs(thumbnail - earlier_thumbnail).mean()) / usual_contrast
+        is_cut = self._is_unusual(change) and (change > LARGE_CHANGE or _differ_in_tones(earlier, frame))
         if is_cut:
             self._unrest.clear()
         else:
             self._unrest.append(change)
         return is_cut
+
+    def _is_unusual(self, change: float) -> bool:
+        usual = sum(self._unrest) / max(len(self._unrest), 1)
+        return change > SMALL_CHANGE and change > TIMES_UNREST * usual
+
+
+def _differ_in_tones(one: np.ndarray, other: np.ndarray) -> bool:
+    """Tell whether the histograms of two frames differ."""
+    tones = [frame[::4, ::4].ravel() >> 4 for frame in (one, other)]
+    first, second = (np.bincount(values, minlength=16) / values.size for values in tones)
+    return float(np.abs(first - second).sum()) / 2 > HISTOGRAM_CHANGE

@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
+from typing import Any
 
 import numpy as np
 
@@ -142,11 +143,17 @@ def sort_by_area(tracks: Iterable[Track]) -> list[Track]:
     return sorted(tracks, key=lambda track: -track.area)
 
 
-def box_iou(a: np.ndarray, b: np.ndarray) -> float:
-    """Compute the intersection over union of two bounding boxes."""
-    extent = np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None)
-    both = float(np.prod(extent))
-    return both / (float(np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2])) - both + 1e-9)
+def box_iou(a: np.ndarray, b: np.ndarray) -> Any:
+    """Compute the intersection over union of bounding boxes (..., 4), which broadcast."""
+    width, height = (
+        np.maximum(np.minimum(a[..., k + 2], b[..., k + 2]) - np.maximum(a[..., k], b[..., k]), 0) for k in (0, 1)
+    )
+    both = width * height
+    return both / (_area(a) + _area(b) - both + 1e-9)
+
+
+def _area(box: np.ndarray) -> Any:
+    return (box[..., 2] - box[..., 0]) * (box[..., 3] - box[..., 1])
 
 
 def _fit(track: Track, index: int, face: Face) -> float:
@@ -155,4 +162,4 @@ def _fit(track: Track, index: int, face: Face) -> float:
     growth = float(np.prod(face.box[2:] - face.box[:2]) / max(np.prod(last[2:] - last[:2]), 1e-9)) ** 0.5
     if not 1 / MAX_GROWTH <= growth <= MAX_GROWTH:
         return 0.0
-    return max(box_iou(last, face.box), box_iou(track.expected(index), face.box))
+    return float(max(box_iou(last, face.box), box_iou(track.expected(index), face.box)))

@@ -18,6 +18,7 @@ from PIL import Image
 from avse.config import VIDEO_FPS
 from avse.dsp import resampling
 from avse.io.ffmpeg import build_command, open_input, stream_output
+from avse.io.luma import Luma, has_limited_luma
 from avse.io.matroska import fill_gaps
 from avse.io.probe import SQUARE_SIZE, probe
 from avse.io.recording import AudioStream, InMemoryRecording, Notice, Recording, VideoStream
@@ -86,22 +87,27 @@ def read_frames(
     yield from _decoded_frames(media, _decode_video(media, crop, max_side))
 
 
-def read_frames_with_small(media: Recording, max_side: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def read_frames_with_small(media: Recording, max_side: int) -> Iterator[tuple[Luma, np.ndarray]]:
     """Yield each frame of `read_frames` and its small copy, the longer side at most ``max_side``, decoded once.
 
     ffmpeg puts the small copy below the frame, so that both come through one pipe.
     """
     if isinstance(media, InMemoryRecording):
-        yield from ((frame, _shrink(frame, max_side)) for frame in _frames_in_memory(media, None, None))
+        yield from ((Luma(frame), _shrink(frame, max_side)) for frame in _frames_in_memory(media, None, None))
         return
     assert media.video is not None
     width, height = media.video.width, media.video.height
     if max_side >= max(width, height):
-        yield from ((frame, frame) for frame in read_frames(media))
+        yield from ((Luma(frame), frame) for frame in read_frames(media))
         return
     small_width = int(_shrunk(width, height, max_side).partition(":")[0])
+    is_limited = _has_limited_luma(media)
     for both in _decoded_frames(media, _decode_video(media, small_side=max_side)):
-        yield both[:height], np.ascontiguousarray(both[height:, :small_width])
+        yield Luma(both[:height], is_limited), np.ascontiguousarray(both[height:, :small_width])
+
+
+def _has_limited_luma(media: Recording) -> bool:
+    return any(has_limited_luma(stream.description) for stream in media.info.video_tracks[:1])
 
 
 def _decoded_frames(media: Recording, command: list[str]) -> Iterator[np.ndarray]:
@@ -210,7 +216,7 @@ def _decode_video(
     if max_side and max_side < max(width, height):
         chain.append(f"scale={_shrunk(width, height, max_side)}:flags=area")
     if small_side:
-        chain.append(_with_small_below(width, height, small_side))
+        chain.append(_with_small_below(width, height, small_side, as_stored=_has_limited_luma(media)))
     is_rotated = any("displaymatrix" in stream.side_data for stream in media.info.video_tracks[:1])
     once = {} if is_rotated else {"reinit_filter": 0}
     track = open_input(media.path, media.limits, **once)["V:0"]
@@ -221,11 +227,15 @@ def _decode_video(
     return build_command(grey, "-loglevel", "info", "-nostats")  # reports a change of the frame size
 
 
-def _with_small_below(width: int, height: int, max_side: int) -> str:
-    """Filters that make a frame grey and put a small grey copy of it below, each as it would be by itself."""
+def _with_small_below(width: int, height: int, max_side: int, as_stored: bool) -> str:
+    """Filters that make a frame grey, or leave its luma as it is stored, and put a small grey copy of it below.
+
+    Luma that is called full range on both sides of a conversion is copied.
+    """
     small = _shrunk(width, height, max_side)
     below = f"[copy]scale={small}:flags=area,format=gray,pad={width}:{small.partition(':')[2]}[small]"
-    return f"split[whole][copy];{below};[whole]scale,format=gray[grey];[grey][small]vstack"
+    grey = "scale=in_range=full:out_range=full" if as_stored else "scale"
+    return f"split[whole][copy];{below};[whole]{grey},format=gray[grey];[grey][small]vstack"
 
 
 def _letterbox(width: int, height: int) -> list[str]:

@@ -56,7 +56,11 @@ FOUND = {
         "gains": {"noise-5db": {"avse": 8.0, "RNNoise": 3.9}},
         "macs": {"avse": 1.5e9},
     },
-    "earlier": ABOUT | {"commit": "abc123", "sizes": {"640x360": {"now": 0.3, "earlier": 0.4}}},
+    "earlier": ABOUT
+    | {
+        "commit": "abc123 of 2026-01-01",
+        "sizes": {"640x360": {"now": 0.3, "earlier": 0.4, "cpu": {"now": 0.5, "earlier": 0.8}}},
+    },
 }
 
 
@@ -75,6 +79,7 @@ def test_the_page_states_what_follows_from_the_measurements() -> None:
         "| RNNoise (pyrnnoise) | 0.0500 | 20.0 | 0.100 |",
         "| RNNoise (pyrnnoise) | 0.0500 | +3.9 |",
         "| ratio | **0.75** |",
+        "| ratio, CPU time | **0.62** |",
     ):
         assert f"\n{line}\n" in text
 

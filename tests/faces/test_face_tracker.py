@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -79,6 +80,16 @@ def test_every_fifth_frame_is_searched_and_reported(detector: Detector, clip: Pa
     told: list[int] = []
     (track,) = track_faces(reader.probe(clip), detector, told.append)
     assert told == track.frames == list(range(0, 32, DETECT_EVERY))
+
+
+def test_detector_that_fails_ends_the_tracking(clip: Path) -> None:
+    """Though it runs in a thread of its own."""
+
+    def fail(frame: np.ndarray) -> list[Face]:
+        raise MemoryError("no room for the detector")
+
+    with pytest.raises(MemoryError, match="no room"):
+        track_faces(reader.probe(clip), cast(Detector, fail))
 
 
 def test_no_video_has_no_faces(detector: Detector, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from avse.faces.mouth_crops import MouthCrops
 from avse.faces.reidentification import merge_tracks
 from avse.faces.tracking import DETECT_EVERY, MAX_GAP_FRAMES, Face, FaceTracker, Track
 from avse.io import reader
+from avse.io.luma import Luma
 
 NUM_FRAMES = 130
 LANDMARKS = np.array([[-0.5, -1.0], [0.5, -1.0], [0.0, -0.5], [-0.3, 0.0], [0.3, 0.0]])
@@ -51,7 +52,7 @@ def followed(
             shown = [(k, x) for k, where in enumerate(people) if (x := where(index)) is not None]
             looks = [partial(np.eye(8).__getitem__, k) for k, _ in shown]
             tracker.add(index, [face(x, index) for _, x in shown], looks)
-        cropper.push(frame)
+        cropper.push(Luma(frame))
         cropper.update()
         waiting = max(waiting, cropper.num_waiting)
     cropper.finish()
