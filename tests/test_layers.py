@@ -28,8 +28,11 @@ MAY_USE = {
     "features": {*BASE, "dsp", "models"},
     "weights": {*BASE, "io", "models"},
     "registry": {"weights"},
+    "checkpoint": {"weights"},
     "active_speaker": {*BASE, "dsp", "io", "faces", "models", "features"},
     "enhancement": {*BASE, "dsp", "io", "faces", "models", "features", "weights", "active_speaker"},
+    "model": {"enhancement"},
+    "each": {"enhancement"},
     "parallel": {*BASE},
     "data": {*BASE, "dsp", "io", "faces", "parallel"},
     "training": {*BASE, "dsp", "io", "models", "features", "weights", "data"},
@@ -121,7 +124,8 @@ def test_table_is_in_order_and_knows_only_packages_that_exist():
 
 
 def test_library_has_few_modules_beside_its_packages():
-    assert len(list((ROOT / "avse").glob("*.py"))) <= 9
+    modules = (path.read_text(encoding="utf-8") for path in (ROOT / "avse").glob("*.py"))
+    assert len([text for text in modules if not text.startswith('"""Deprecated: ')]) <= 8
 
 
 def reachable(package: str) -> set[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import pkgutil
 import re
+import sys
 from importlib import metadata, resources
 from pathlib import Path
 
@@ -22,6 +24,26 @@ def test_public_functions_and_classes_are_what_they_say():
 def test_enhance_stays_the_function_whatever_modules_are_imported():
     for module in pkgutil.walk_packages(avse.__path__, "avse."):
         assert module.name.removeprefix("avse.") not in avse.__all__
+
+
+@pytest.mark.parametrize(
+    ("former", "name", "home", "present"),
+    [
+        ("avse.registry", "find", "avse.weights.pretrained", "find"),
+        ("avse.checkpoint", "load_checkpoint", "avse.weights.checkpoint", "load_checkpoint"),
+        ("avse.model", "Model", "avse.enhancement.enhancer", "Enhancer"),
+        ("avse.each", "enhance_each", "avse.enhancement.all_speakers", "enhance_all"),
+    ],
+)
+def test_former_module_still_gives_its_names(
+    former: str, name: str, home: str, present: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delitem(sys.modules, former, raising=False)
+    with pytest.warns(DeprecationWarning, match=f"^{former} is now {home}.$"):
+        module = importlib.import_module(former)
+    assert name in module.__all__
+    assert getattr(module, name) is getattr(importlib.import_module(home), present)
+    assert {getattr(module, each).__name__ for each in module.__all__}
 
 
 def test_unknown_name_is_an_attribute_error():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from pathlib import Path
 
 import pytest
@@ -94,10 +92,3 @@ def test_words_for_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "auto, cpu or cuda" in unknown.value.hint
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert pretrained.pick_device("auto") == pretrained.pick_device("cuda") == torch.device("cuda")
-
-
-def test_former_module_still_gives_its_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "avse.registry", raising=False)
-    with pytest.warns(DeprecationWarning, match=r"avse\.weights\.pretrained"):
-        registry = importlib.import_module("avse.registry")
-    assert (registry.find, registry.verify) == (pretrained.find, pretrained.verify)
