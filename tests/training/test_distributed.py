@@ -50,37 +50,34 @@ def weights(output: Path, stage: str, way: str, rank: int = 0) -> dict[str, torc
     return found
 
 
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("stage", two_ranks.RUNS)
-@pytest.mark.parametrize("way", two_ranks.WAYS)
+@pytest.mark.parametrize(("stage", "way"), two_ranks.CASES)
 def test_all_processes_hold_the_same_weights(two: Path, stage: str, way: str) -> None:
     assert_same(weights(two, stage, way, 0), weights(two, stage, way, 1))
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("stage", two_ranks.RUNS)
 def test_two_processes_go_on_bit_for_bit(two: Path, stage: str) -> None:
     assert_same(weights(two, stage, "halves"), weights(two, stage, "trained"))
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("stage", ["speech", "lips"])
 def test_two_shares_teach_what_the_whole_batch_teaches(
     two: Path, faces: Path, tmp_path: Path, stage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SMIL is not among them: each process takes the inner step on its own share.
+    """In float64: the sums are in another order, and AdamW divides by gradients that may be as small as its epsilon.
 
-    The sums are in another order, and AdamW divides by gradients that may be as small as its epsilon.
+    In float32 the weights differ by up to 2e-6 for that reason.
     """
     monkeypatch.setattr(trainer, "VALIDATION_BATCH_SIZE", 2)
     config, folders = two_ranks.RUNS[stage], two_ranks.small_folders(faces)
-    still = two_ranks.two_steps(replace(config, learning_rate=0.0), folders, tmp_path / "still", True)
-    alone = two_ranks.two_steps(config, folders, tmp_path / "alone", True)
+    with two_ranks.double_precision():
+        still = two_ranks.two_steps(replace(config, learning_rate=0.0), folders, tmp_path / "still", True)
+        alone = two_ranks.two_steps(config, folders, tmp_path / "alone", True)
     together = weights(two, stage, "in-use")
     moved = max(float((alone[name] - still[name]).abs().max()) for name in alone if alone[name].is_floating_point())
     assert moved > 2e-3
     for name, value in alone.items():
-        torch.testing.assert_close(together[name], value, atol=5e-6, rtol=1e-5)
+        torch.testing.assert_close(together[name], value, atol=1e-12, rtol=1e-10)
 
 
 @pytest.mark.parametrize("fusion", FUSIONS)
@@ -134,7 +131,6 @@ def test_more_devices_than_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
         distributed.make_fabric(2, "32-true")
 
 
-@pytest.mark.timeout(600)
 def test_on_the_command_line_one_process_speaks(faces: Path, tmp_path: Path) -> None:
     """All stages of a recipe, in two processes: every line is there once."""
     recipe = tmp_path / "tiny.yaml"
@@ -151,8 +147,8 @@ def test_on_the_command_line_one_process_speaks(faces: Path, tmp_path: Path) -> 
     assert (done.returncode, done.stdout) == (0, f"{best}\n"), done.stderr
     found = [line.split()[:2] for line in done.stderr.splitlines()]
     run = [["stage", "NAME,"], ["device", "cpu"], ["faces:", "6"], ["steps", "0"], ["step", "1/1"], ["step", "1/1"]]
-    told = [[["stage", f"{name},"], *run[1:]] for name in ("lips", "speech")]
-    assert found == [["stage", "1"], *told[0], ["stage", "2"], *told[1], ["stage", "3"]]
+    headers = [[["stage", f"{name},"], *run[1:]] for name in ("lips", "speech")]
+    assert found == [["stage", "1"], *headers[0], ["stage", "2"], *headers[1], ["stage", "3"]]
     about = load_checkpoint(best).about
     assert about["training"]["num_devices"] == 2
     assert list(about["mean"]) == [load_checkpoint(tmp_path / "run/net/best.safetensors").sha256]
