@@ -1,4 +1,4 @@
-"""Do these lips go with this sound, and by how much are they late? How surely that is told.
+"""Do these lips match this audio, and what is their AV offset? How reliable the estimates are.
 
     python benchmarks/in_time.py cache/faces --speakers id1,id2,id3 [--model avse] [--items 60]
 
@@ -34,11 +34,11 @@ SOUNDS = ("clean", "and another voice as loud", "and noise as loud", ALONE)
 
 
 class Scene(NamedTuple):
-    """What somebody's lips tell (V, bands), what strange ones tell, and the energies (V, bands) of each sound."""
+    """Energies (V, bands) predicted from the speaker's lips, from another person's, and those of each sound."""
 
     own: np.ndarray
     strange: np.ndarray
-    heard: Mapping[str, np.ndarray]
+    energies: Mapping[str, np.ndarray]
 
 
 def scenes(net: SpeechNet, talkers: SpeakerClips, num_frames: int, num_items: int) -> list[Scene]:
@@ -51,8 +51,8 @@ def scenes(net: SpeechNet, talkers: SpeakerClips, num_frames: int, num_items: in
         voice, second = scale_to(own.sound, -20.0), scale_to(other.sound, -20.0)
         noise = scale_to(rng.standard_normal(len(voice)).astype(np.float32), -20.0)
         sounds = (voice, voice + second, voice + noise, second)
-        heard = {name: energies(sound) for name, sound in zip(SOUNDS, sounds, strict=True)}
-        found.append(Scene(tell(net, own.lips), tell(net, third.lips), heard))
+        measured = {name: energies(sound) for name, sound in zip(SOUNDS, sounds, strict=True)}
+        found.append(Scene(predict(net, own.lips), predict(net, third.lips), measured))
     return found
 
 
@@ -61,23 +61,23 @@ def energies(sound: np.ndarray) -> np.ndarray:
     return correlation.mel_energies(torch.from_numpy(sound)).numpy()
 
 
-def tell(net: SpeechNet, lips: np.ndarray | None) -> np.ndarray:
-    """What mouths (V, 88, 88) tell: (V, bands)."""
+def predict(net: SpeechNet, lips: np.ndarray | None) -> np.ndarray:
+    """Energies (V, bands) predicted from mouths (V, 88, 88)."""
     assert lips is not None
     return correlation.predict_bands(net, torch.from_numpy(lips.copy())[None])[:, 0].numpy()
 
 
-def lag(told: np.ndarray, heard: np.ndarray) -> int:
-    """By how many frames the picture is late, as `avse enhance` finds it."""
-    return av_sync.estimate_av_offset(told[:, None], heard, np.ones((1, len(told)), bool))
+def lag(predicted: np.ndarray, measured: np.ndarray) -> int:
+    """AV offset in video frames, as `avse enhance` estimates it."""
+    return av_sync.estimate_av_offset(predicted[:, None], measured, np.ones((1, len(predicted)), bool))
 
 
 def agreement_rows(length: str, found: Sequence[Scene]) -> Iterator[str]:
     """One's own lips, strange ones, and how often one's own go better with the sound."""
     seen = np.ones(len(found[0].own), bool)
     for sound in SOUNDS[:-1]:
-        own = np.array([correlation.av_correlation(scene.own, scene.heard[sound], seen) for scene in found])
-        strange = np.array([correlation.av_correlation(scene.strange, scene.heard[sound], seen) for scene in found])
+        own = np.array([correlation.av_correlation(scene.own, scene.energies[sound], seen) for scene in found])
+        strange = np.array([correlation.av_correlation(scene.strange, scene.energies[sound], seen) for scene in found])
         both = [f"{x.mean():.2f} ± {x.std():.2f} | {np.mean(x < MIN_CORRELATION):.0%}" for x in (own, strange)]
         yield f"| {length} | {sound} | {' | '.join(both)} | {np.mean(own > strange):.0%} |"
 
@@ -85,18 +85,18 @@ def agreement_rows(length: str, found: Sequence[Scene]) -> Iterator[str]:
 def lag_rows(length: str, found: Sequence[Scene]) -> Iterator[str]:
     """What becomes of a picture that is in time, and of one that is moved."""
     for sound in SOUNDS:
-        kept = np.mean([lag(scene.own, scene.heard[sound]) == 0 for scene in found])
+        kept = np.mean([lag(scene.own, scene.energies[sound]) == 0 for scene in found])
         after = np.array(
             [
-                abs(move - lag(correlation.shift_frames(scene.own, move), scene.heard[sound]))
+                abs(move - lag(correlation.shift_frames(scene.own, move), scene.energies[sound]))
                 for scene in found
                 for move in MOVES
             ]
         )
         before = np.abs(np.tile(MOVES, len(found)))
         shares = (after == 0, after == 1, (after > 1) & (after < before), after == before, after > before)
-        told = " | ".join(f"{share.mean():.0%}" for share in shares)
-        yield f"| {length} | {sound} | {kept:.0%} | {told if sound != ALONE else ' | | | |'} |"
+        cells = " | ".join(f"{share.mean():.0%}" for share in shares)
+        yield f"| {length} | {sound} | {kept:.0%} | {cells if sound != ALONE else ' | | | |'} |"
 
 
 def main() -> None:

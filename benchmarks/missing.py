@@ -104,8 +104,8 @@ def score_recording(path: Path, done: set[str]) -> list[Row]:
 
 def evaluate(options: argparse.Namespace, models: dict[str, str], hashes: dict[str, str], rows: Path) -> list[Row]:
     """Score all items of all lists; what ``rows`` holds of these very checkpoints is not done again."""
-    length, told = jsonl.read_jsonl(rows)
-    found: list[Row] = [row for row in told if hashes.get(row["method"]) == row["sha256"]]
+    length, stored = jsonl.read_jsonl(rows)
+    found: list[Row] = [row for row in stored if hashes.get(row["method"]) == row["sha256"]]
     folders = sorted(options.mixtures.glob("*/mix"))
     recordings = [path for folder in folders for path in sorted(folder.glob("*.mkv"))[: options.limit]]
     done: dict[tuple[str, str], set[str]] = {(path.parent.parent.name, path.stem): set() for path in recordings}
@@ -177,9 +177,9 @@ def main() -> None:
     models = dict(entry.split("=", 1) for entry in options.models)
     hashes = {name: sha256(pretrained.find(path)) for name, path in models.items()}
     rows = evaluate(options, models, hashes, options.output.with_suffix(".jsonl"))
-    told = ", ".join(f"{name} {value[:12]}" for name, value in hashes.items())
+    nets = ", ".join(f"{name} {value[:12]}" for name, value in hashes.items())
     made = (
-        f"Made by `benchmarks/missing.py` on {date.today()}, torch {torch.__version__}, {platform.machine()}: {told}."
+        f"Made by `benchmarks/missing.py` on {date.today()}, torch {torch.__version__}, {platform.machine()}: {nets}."
         " The lists are those of [Scores on mixtures](mixtures.md)."
         " How the networks were trained: [step 5 of the training log](experiments/training.md#step-5)."
     )

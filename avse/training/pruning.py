@@ -1,7 +1,7 @@
 """Prune a trained net: keep the most important channels of each layer, as a start for training.
 
-A channel counts by how loud its norm makes it (Liu et al., "Network slimming", ICCV 2017), times how much is made of it
-by those who read it (Li et al., "Pruning filters for efficient ConvNets", ICLR 2017).
+The importance of a channel is the scale that its norm gives it (Liu et al., "Network slimming", ICCV 2017), times the
+norm of the weights that read it (Li et al., "Pruning filters for efficient ConvNets", ICLR 2017).
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ def prune_channels(net: SpeechNet, audio_channels: Sequence[int], lip_width: int
 
 
 class _Channels:
-    """Every channel of a net has a number; every axis of every weight is a row of such numbers.
+    """Number the channels of a net, and record which channels lie along each axis of each weight.
 
-    What is added to one another shares its numbers, and so is kept or left out together.
+    Layers whose outputs are added share numbers, so that a channel is kept or removed in all of them.
     """
 
     def __init__(self, big: dict[str, Tensor], small: dict[str, Tensor]) -> None:
@@ -66,24 +66,24 @@ class _Channels:
         return weight in self._big
 
     def group(self, weight: str, parts: int = 1) -> Tensor:
-        """Return new numbers for the outputs of a weight, or for one of several equal parts of them."""
+        """Return new numbers for the output channels of a weight, or of one of its equal parts (attention heads)."""
         first = sum(len(numbers) for numbers, _ in self._groups)
         numbers = torch.arange(first, first + len(self._big[weight]) // parts)
         self._groups.append((numbers, len(self._small[weight]) // parts))
         return numbers
 
     def layer(self, weight: str, outputs: Tensor | None, inputs: Tensor | None) -> None:
-        """Register a convolution or a linear map; None for an axis that keeps its size."""
+        """Register a convolution or a linear layer: the channels it writes and reads; None for an axis that stays."""
         self._layers[weight] = self._axes[weight] = outputs, inputs
         self._axes[weight.removesuffix("weight") + "bias"] = (outputs,)
 
     def norm(self, name: str, numbers: Tensor) -> None:
-        """Register a batch norm or a layer norm."""
+        """Register a batch norm or a layer norm of some channels."""
         self._axes |= {f"{name}.{part}": (numbers,) for part in ("weight", "bias", "running_mean", "running_var")}
         self._norms[name] = numbers
 
     def kept(self) -> dict[str, Tensor]:
-        """Return the weights of the smaller net."""
+        """Choose the most important channels of each group; return the weights of the smaller net."""
         scores = self._scores()
         chosen = torch.zeros(len(scores), dtype=torch.bool)
         for numbers, count in self._groups:
@@ -91,7 +91,7 @@ class _Channels:
         return {name: self._part(name, chosen) for name in self._small}
 
     def _part(self, name: str, chosen: Tensor) -> Tensor:
-        """Return what is left of one weight."""
+        """Return one weight without the channels that were not chosen."""
         value = self._big[name]
         for axis, numbers in enumerate(self._axes.get(name, ())):
             if numbers is not None:

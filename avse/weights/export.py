@@ -47,7 +47,7 @@ class MaskNet(nn.Module):
     def forward(
         self, real: Tensor, imaginary: Tensor, lips: Tensor | None = None, seen: Tensor | None = None
     ) -> Tensor:
-        """Compute the mask; lips are left out for a network that only listens."""
+        """Compute the mask; lips are left out for an audio-only network."""
         if lips is None or seen is None:
             lips = seen = real[:, 0, :: self.steps]
         planes = (plane.unflatten(2, (seen.shape[1], self.steps)).flatten(2) for plane in (real, imaginary))
