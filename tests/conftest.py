@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,14 +13,24 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+from one_process import run_many
+from remembered import remember_detections
 from small_world import stirred, tiny
 
 from avse.data.synthetic.clips import make_clip
 from avse.faces.detection import Detector
 from avse.models.net import SpeechNet
+from avse.parallel import local
 from avse.weights.checkpoint import save_checkpoint
 
+WORKERS = ("avse.parallel.local.run_many", "avse.batch.run_many")
+USUAL = local.run_many, local.threads_for
 torch.set_num_threads(1)
+os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"  # servers of tests are on this machine
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a shell: commands would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # under nohup
+    signal.signal(signal.SIGHUP, lambda number, frame: None)
 settings.register_profile(
     "avse",
     derandomize=True,
@@ -35,12 +47,37 @@ def _seed() -> None:
     torch.manual_seed(0)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _remembered() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        remember_detections(patch)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _quiet_log() -> Iterator[None]:
     """Undo what ``--verbose`` of a command in this process has set up."""
     yield
     logging.getLogger("avse").handlers.clear()
     logging.getLogger("avse").setLevel(logging.NOTSET)
+
+
+@pytest.fixture(scope="module")
+def one_process() -> Iterator[None]:
+    """Do the work of worker processes in this one, on one thread, with no second start of Python and torch."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in WORKERS:
+            patch.setattr(name, run_many)
+        patch.setattr(local, "threads_for", lambda num_jobs: 1)
+        yield
+
+
+@pytest.fixture
+def worker_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Undo `one_process` for a test."""
+    for name in WORKERS:
+        monkeypatch.setattr(name, USUAL[0])
+    monkeypatch.setattr(local, "threads_for", USUAL[1])
 
 
 @pytest.fixture(scope="session")

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import remembered
 import torch
 from typer.testing import CliRunner
 
 from avse import doctor, installation
 from avse.doctor import ABSENT, MISSING, OK, WARNING, Finding
+from avse.faces.detection import Detector
 from avse.io import ffmpeg, ffmpeg_binary
 from avse.weights import pretrained
 from avse_cli.main import app
@@ -73,12 +75,12 @@ def hide(monkeypatch: pytest.MonkeyPatch, package: str, error: Exception) -> Non
 def test_this_machine_is_fit() -> None:
     done = subprocess.run([AVSE, "doctor", "--json"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    told = json.loads(done.stdout)
-    assert told["fit"] is True
-    states = {finding["name"]: finding["state"] for finding in told["findings"]}
+    report = json.loads(done.stdout)
+    assert report["fit"] is True
+    states = {finding["name"]: finding["state"] for finding in report["findings"]}
     assert {states[name] for name in ("python", "torch", "ffmpeg", "decoders", "face detector", "model avse")} == {OK}
-    assert told["versions"]["torch"]
-    assert all(finding["hint"] for finding in told["findings"] if finding["state"] in (WARNING, MISSING))
+    assert report["versions"]["torch"]
+    assert all(finding["hint"] for finding in report["findings"] if finding["state"] in (WARNING, MISSING))
 
 
 @pytest.mark.parametrize(("version", "state"), [((3, 9), MISSING), ((3, 10), OK), ((3, 12), OK), ((3, 13), MISSING)])
@@ -202,6 +204,7 @@ def test_ffmpeg_reports_which_and_why(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_no_detector(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Detector, "__init__", remembered.LOAD)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     finding = only(doctor._detector)
     assert finding.state == MISSING

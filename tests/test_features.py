@@ -40,7 +40,7 @@ def batch(tmp_path: Path) -> Batch:
     return made
 
 
-def given_to(net: SpeechNet, heard: Tensor, crops: Tensor, level: float) -> tuple[Inputs, Tensor]:
+def given_to(net: SpeechNet, waveform: Tensor, crops: Tensor, level: float) -> tuple[Inputs, Tensor]:
     """What use of the net on one clip feeds it, and the mask that it answers."""
     caught: list[tuple[Inputs, Tensor]] = []
 
@@ -48,7 +48,7 @@ def given_to(net: SpeechNet, heard: Tensor, crops: Tensor, level: float) -> tupl
         caught.append((arguments[0], output.mask))
 
     handle = net.register_forward_hook(keep)
-    compute_mask(net, heard[None].numpy(), crops.numpy(), level)
+    compute_mask(net, waveform[None].numpy(), crops.numpy(), level)
     handle.remove()
     return caught[0]
 

@@ -33,8 +33,8 @@ def net(tiny_model: Path) -> Enhancer:
 
 
 @pytest.fixture
-def telling(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lips whose opening tells the energies, in place of a trained lip stream."""
+def readable_lips(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lips whose opening follows the energies, in place of a trained lip stream."""
 
     def read_lips(net: torch.nn.Module, pictures: torch.Tensor) -> torch.Tensor:
         dark = -pictures[:, :, 19:30, 15:29].float().mean((2, 3))
@@ -52,7 +52,7 @@ def moved(source: Path, path: Path, late_frames: int) -> Path:
 
 
 @pytest.mark.parametrize("late_frames", [4, -3])
-@pytest.mark.usefixtures("telling")
+@pytest.mark.usefixtures("readable_lips")
 def test_av_offset_is_detected_and_reported(talker: Path, net: Enhancer, tmp_path: Path, late_frames: int) -> None:
     path = moved(talker, tmp_path / "moved.mkv", late_frames)
     in_time, result = avse.enhance(talker, model=net), avse.enhance(path, model=net)
@@ -66,7 +66,7 @@ def test_untrained_lips_make_no_lag_up(talker: Path, net: Enhancer, tmp_path: Pa
     assert result.av_offset_seconds == 0
 
 
-@pytest.mark.usefixtures("telling")
+@pytest.mark.usefixtures("readable_lips")
 def test_video_is_decoded_no_more_often_for_it(
     talker: Path, net: Enhancer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,7 +77,7 @@ def test_video_is_decoded_no_more_often_for_it(
     assert len(calls) == 1
 
 
-@pytest.mark.usefixtures("telling")
+@pytest.mark.usefixtures("readable_lips")
 def test_face_that_comes_too_late_is_not_waited_for(
     talker: Path, net: Enhancer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,7 +99,7 @@ def test_held_back_mouths_are_few_and_none_is_lost(monkeypatch: pytest.MonkeyPat
 
 
 def test_model_on_arrays_puts_it_right_too(
-    talker: Path, net: Enhancer, telling: None, monkeypatch: pytest.MonkeyPatch
+    talker: Path, net: Enhancer, readable_lips: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recording = reader.probe(talker)
     sound = reader.load_audio(recording)[:, 0]
@@ -111,7 +111,7 @@ def test_model_on_arrays_puts_it_right_too(
     assert si_sdr(expected, found) > si_sdr(expected, left_late) + 6
 
 
-@pytest.mark.usefixtures("telling")
+@pytest.mark.usefixtures("readable_lips")
 def test_lips_that_do_not_match_the_audio_are_reported(
     talker: Path, net: Enhancer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,8 +122,8 @@ def test_lips_that_do_not_match_the_audio_are_reported(
     too_short = avse.enhance(talker, model=net)
     monkeypatch.setattr(av_sync, "MIN_CORRELATION_FRAMES", 200)
     own = avse.enhance(talker, model=net)
-    telling = av_sync.predict_bands
-    monkeypatch.setattr(av_sync, "predict_bands", lambda net, pictures: -telling(net, pictures))
+    predict = av_sync.predict_bands
+    monkeypatch.setattr(av_sync, "predict_bands", lambda net, pictures: -predict(net, pictures))
     against = avse.enhance(talker, model=net)
     assert too_short.av_correlation is None
     assert own.av_correlation > 0.3
@@ -134,12 +134,12 @@ def test_lips_that_do_not_match_the_audio_are_reported(
 
 def test_agreement_of_the_frames_that_are_seen() -> None:
     energies = np.random.default_rng(0).standard_normal((400, 20)).astype(np.float32)
-    told, seen = energies * 3 + 5, np.arange(400) < 300
-    told[300:] = 99
-    assert correlation.av_correlation(told, energies, seen) == pytest.approx(1, abs=1e-5)
-    assert correlation.av_correlation(-told, energies, seen) == pytest.approx(-1, abs=1e-5)
-    assert correlation.av_correlation(told, energies, ~seen) == 0
-    assert abs(correlation.av_correlation(told, energies[::-1], seen)) < 0.1
+    predicted, seen = energies * 3 + 5, np.arange(400) < 300
+    predicted[300:] = 99
+    assert correlation.av_correlation(predicted, energies, seen) == pytest.approx(1, abs=1e-5)
+    assert correlation.av_correlation(-predicted, energies, seen) == pytest.approx(-1, abs=1e-5)
+    assert correlation.av_correlation(predicted, energies, ~seen) == 0
+    assert abs(correlation.av_correlation(predicted, energies[::-1], seen)) < 0.1
 
 
 def test_slow_drifts_and_still_faces_hide_no_lag() -> None:
@@ -147,11 +147,13 @@ def test_slow_drifts_and_still_faces_hide_no_lag() -> None:
     rng = np.random.default_rng(0)
     syllables, noise, stats, drift = rng.standard_normal((4, 375, 20)).astype(np.float32)
     energies = uniform_filter1d(syllables, 3, axis=0) + 20 * uniform_filter1d(stats, 75, axis=0)
-    told = np.stack([syllables + noise, np.zeros_like(noise)], 1) + 20 * uniform_filter1d(drift, 75, axis=0)[:, None]
+    predicted = (
+        np.stack([syllables + noise, np.zeros_like(noise)], 1) + 20 * uniform_filter1d(drift, 75, axis=0)[:, None]
+    )
     seen = np.ones((2, 375), bool)
     for late in (-6, 0, 5):
-        assert av_sync.estimate_av_offset(correlation.shift_frames(told, late), energies, seen) == late
-    assert av_sync.estimate_av_offset(told[::-1], energies, seen) == 0
+        assert av_sync.estimate_av_offset(correlation.shift_frames(predicted, late), energies, seen) == late
+    assert av_sync.estimate_av_offset(predicted[::-1], energies, seen) == 0
 
 
 def test_what_is_quick_is_left_where_it_is_seen() -> None:

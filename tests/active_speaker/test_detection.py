@@ -30,12 +30,12 @@ NUM_FRAMES = 500
 
 
 def made_facts(num_faces: int = 2, late: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """What lips tell, energies that follow the first face's, changes and flags: faces, frames and bands as in use."""
+    """What lips predict, energies like the first face's, changes and flags: faces, frames, bands as in use."""
     rng = np.random.default_rng(0)
-    told = rng.standard_normal((NUM_FRAMES, num_faces, 20))
-    energies = correlation.shift_frames(told[:, 0], -late) * 8 + 25 * rng.standard_normal((NUM_FRAMES, 20)) - 40
+    predicted = rng.standard_normal((NUM_FRAMES, num_faces, 20))
+    energies = correlation.shift_frames(predicted[:, 0], -late) * 8 + 25 * rng.standard_normal((NUM_FRAMES, 20)) - 40
     change = np.full((num_faces, NUM_FRAMES), 0.2)
-    return told, energies, change, np.ones((num_faces, NUM_FRAMES), bool)
+    return predicted, energies, change, np.ones((num_faces, NUM_FRAMES), bool)
 
 
 def made_track(left: float) -> Track:
@@ -79,15 +79,15 @@ def test_late_video_is_detected_and_compensated(late: int) -> None:
 
 
 def test_without_a_sound_that_fits_no_lag_is_made_up() -> None:
-    told, _, _, seen = made_facts()
+    predicted, _, _, seen = made_facts()
     for seed in range(20):
         energies = np.random.default_rng((seed, 9)).standard_normal((NUM_FRAMES, 20))
-        assert estimate_av_offset(told, energies, seen) == 0
+        assert estimate_av_offset(predicted, energies, seen) == 0
 
 
 def test_active_is_the_one_that_fits_not_the_largest() -> None:
-    told, energies, change, seen = made_facts(3)
-    activity = score_activity(told[:, [2, 0, 1]], energies, change, seen)
+    predicted, energies, change, seen = made_facts(3)
+    activity = score_activity(predicted[:, [2, 0, 1]], energies, change, seen)
     scene = Scene([made_track(0), made_track(200), made_track(100)], activity)
     assert selection.select_face(scene, "active") == 1
     assert selection.select_face(scene, "largest") == 0
@@ -99,10 +99,10 @@ def test_active_is_the_one_that_fits_not_the_largest() -> None:
 
 
 def test_where_nothing_fits_the_largest_that_moves_is_taken() -> None:
-    told, _, change, seen = made_facts(3)
+    predicted, _, change, seen = made_facts(3)
     change[0] = 0.01  # a photograph
     noise = np.random.default_rng(5).standard_normal((NUM_FRAMES, 20))
-    scene = Scene([made_track(0)] * 3, score_activity(told, noise, change, seen))
+    scene = Scene([made_track(0)] * 3, score_activity(predicted, noise, change, seen))
     assert selection.select_face(scene, "active") == 1
 
 
@@ -203,9 +203,9 @@ def level_db(sound: np.ndarray) -> float:
 def test_visible_but_silent_face_comes_out_near_silent(
     panel: tuple[Path, np.ndarray], see_through: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a net that keeps everything, and lips that tell the loudness: what is taken away is taken by the gate."""
+    """With a net that keeps everything, and lips that predict the loudness: what is taken away is taken by the gate."""
     path, left_speaks = panel
-    monkeypatch.setattr(detection, "_observe", _lips_that_tell(detection._observe))
+    monkeypatch.setattr(detection, "_observe", _readable_lips(detection._observe))
     summary = enhance_all(path, tmp_path / "out", model=str(see_through))
     assert [face["position"] for face in summary["faces"]] in (["left", "right"], ["right", "left"])
     before = reader.load_audio(reader.probe(path))[:, 0]
@@ -219,17 +219,17 @@ def test_visible_but_silent_face_comes_out_near_silent(
         assert level_db(after[silent]) - level_db(before[silent]) < -15
 
 
-def _lips_that_tell(observe):  # type: ignore[no-untyped-def]
+def _readable_lips(observe):  # type: ignore[no-untyped-def]
     """Lips whose opening tells the energies, in place of a trained lip stream."""
 
-    def told(net: torch.nn.Module, heard: np.ndarray, mouths: np.ndarray) -> np.ndarray:
-        facts = observe(net, heard, mouths)
+    def predicted(net: torch.nn.Module, mono: np.ndarray, mouths: np.ndarray) -> np.ndarray:
+        facts = observe(net, mono, mouths)
         num_faces = mouths.shape[1]
         dark = -mouths[:, :, 19:30, 15:29].astype(np.float32).mean((2, 3))
         facts[:, : num_faces * 20] = np.repeat(dark, 20, axis=1)
         return np.asarray(facts)
 
-    return told
+    return predicted
 
 
 def test_all_faces_in_one_pass_are_what_each_alone_is(

@@ -41,6 +41,8 @@ def test_differences_are_paired_and_judged(scores: Path, capsys: pytest.CaptureF
     assert "CWC 2" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("low", "high", "told"), [(0.1, 0.2, "holds"), (-0.2, -0.1, "reversed"), (-0.1, 0.1, "open")])
-def test_an_interval_that_holds_0_shows_nothing(low: float, high: float, told: str) -> None:
-    assert verdict(low, high) == told
+@pytest.mark.parametrize(
+    ("low", "high", "expected"), [(0.1, 0.2, "holds"), (-0.2, -0.1, "reversed"), (-0.1, 0.1, "open")]
+)
+def test_an_interval_that_holds_0_shows_nothing(low: float, high: float, expected: str) -> None:
+    assert verdict(low, high) == expected

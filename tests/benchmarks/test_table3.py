@@ -22,6 +22,7 @@ from avse.weights.checkpoint import save_checkpoint
 
 NETS = {"AO": "none", "CWC": "cwc", "MMTM global": "mmtm-global", "MMTM time": "mmtm"}
 LISTS = ("noisy", "three-talkers-paper")
+pytestmark = pytest.mark.usefixtures("one_process")
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +65,7 @@ def taught(folder: Path, fusion: str, seed: int) -> Path:
 
 
 @pytest.fixture(scope="module")
-def made(lists: Path, nets: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(lists: Path, nets: list[str], tmp_path_factory: pytest.TempPathFactory, one_process: None) -> Path:
     """The folder in which the table was made, of three nets first and then of all four."""
     folder = tmp_path_factory.mktemp("made")
     for chosen in ([nets[0], *nets[2:]], nets):
@@ -88,7 +89,6 @@ def tables(page: str, heading: str) -> list[list[list[str]]]:
     return [[line[2:-2].split(" | ") for line in lines if "---" not in line] for lines in found]
 
 
-@pytest.mark.timeout(600)
 def test_rows_of_every_list_and_method(made: Path) -> None:
     page = (made / "table.md").read_text()
     for name in LISTS:
@@ -102,7 +102,6 @@ def test_rows_of_every_list_and_method(made: Path) -> None:
     assert told[-1].startswith(f"{np.mean(values):.2f} (")
 
 
-@pytest.mark.timeout(600)
 def test_the_paper_stands_beside_its_own_list_alone(made: Path) -> None:
     page = (made / "table.md").read_text()
     scores, differences = tables(page, "three-talkers-paper")
@@ -112,7 +111,6 @@ def test_the_paper_stands_beside_its_own_list_alone(made: Path) -> None:
     assert tables(page, "The table in the paper")[0][-1] == ["MMTM", "2.73", "0.941"]
 
 
-@pytest.mark.timeout(600)
 def test_recipes_are_what_the_files_say(made: Path) -> None:
     heads, *recipes = tables((made / "table.md").read_text(), "Training of the networks")[0]
     told = dict(zip(heads, recipes[3], strict=True))
@@ -121,7 +119,6 @@ def test_recipes_are_what_the_files_say(made: Path) -> None:
     assert "\nSettings that differ: seed.\n" in (made / "table.md").read_text()
 
 
-@pytest.mark.timeout(600)
 def test_what_is_done_is_not_done_again(made: Path, lists: Path, nets: list[str]) -> None:
     before = kept(made)
     assert len(before) == 2 * 2 * 5
@@ -130,7 +127,6 @@ def test_what_is_done_is_not_done_again(made: Path, lists: Path, nets: list[str]
     assert kept(made) == before
 
 
-@pytest.mark.timeout(600)
 def test_faces_are_found_once_for_all_nets(
     lists: Path, see_through: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,7 +139,6 @@ def test_faces_are_found_once_for_all_nets(
     assert len(calls) == 1
 
 
-@pytest.mark.timeout(600)
 def test_nets_of_several_seeds_are_one_row(lists: Path, nets: list[str], tmp_path: Path) -> None:
     again = [f"CWC={taught(tmp_path, 'cwc', 11)}", f"MMTM time={taught(tmp_path, 'mmtm', 12)}"]
     main([*options(tmp_path, lists), "--limit", "1", nets[1], nets[3], *again])

@@ -44,11 +44,11 @@ def test_help_of_every_command_loads_no_torch() -> None:
 def test_installed_command_reports_its_version() -> None:
     done = subprocess.run([AVSE, "--version"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    told = dict(line.split(" ", 1) for line in done.stdout.splitlines())
-    assert list(told) == ["avse", "python", "torch", "torchaudio", "onnxruntime", "numpy", "ffmpeg", "platform"]
-    assert told["avse"] == avse.__version__
-    assert told["torch"] == metadata.version("torch")
-    assert Path(told["ffmpeg"].split("(")[1].rstrip(")")).is_file()
+    versions = dict(line.split(" ", 1) for line in done.stdout.splitlines())
+    assert list(versions) == ["avse", "python", "torch", "torchaudio", "onnxruntime", "numpy", "ffmpeg", "platform"]
+    assert versions["avse"] == avse.__version__
+    assert versions["torch"] == metadata.version("torch")
+    assert Path(versions["ffmpeg"].split("(")[1].rstrip(")")).is_file()
 
 
 @pytest.mark.parametrize("arguments", [["--bogus"], ["bogus"], ["enhance"], ["enhance", "in.mp4", "--bogus"]])

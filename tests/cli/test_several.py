@@ -32,7 +32,7 @@ def panel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def run(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def run(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_process: None) -> Any:
     """Type a command in an empty folder."""
     monkeypatch.chdir(tmp_path)
     make_lips_readable(monkeypatch)
@@ -66,15 +66,15 @@ def test_output_is_of_the_kind_of_the_recording(name: str, suffix: str) -> None:
 
 
 def test_without_a_name_the_output_is_beside_the_recording(run: Any, clip: Path, tmp_path: Path) -> None:
-    (tmp_path / "films").mkdir()
-    shutil.copy(clip, tmp_path / "films/talk.mp4")
-    assert run("enhance", "films/talk.mp4").exit_code == 0
-    assert files(tmp_path) == {"films/talk.mp4", "films/talk.enhanced.mp4"}
-    assert reader.probe(tmp_path / "films/talk.enhanced.mp4").video is not None
-    assert_refused(run("enhance", "films/talk.mp4"), "exists already", "--force")
-    assert run("enhance", "films/talk.mp4", "--force").exit_code == 0
-    assert run("enhance", "films/talk.mp4", "--suffix", "wav").exit_code == 0
-    assert "films/talk.enhanced.wav" in files(tmp_path)
+    (tmp_path / "videos").mkdir()
+    shutil.copy(clip, tmp_path / "videos/talk.mp4")
+    assert run("enhance", "videos/talk.mp4").exit_code == 0
+    assert files(tmp_path) == {"videos/talk.mp4", "videos/talk.enhanced.mp4"}
+    assert reader.probe(tmp_path / "videos/talk.enhanced.mp4").video is not None
+    assert_refused(run("enhance", "videos/talk.mp4"), "exists already", "--force")
+    assert run("enhance", "videos/talk.mp4", "--force").exit_code == 0
+    assert run("enhance", "videos/talk.mp4", "--suffix", "wav").exit_code == 0
+    assert "videos/talk.enhanced.wav" in files(tmp_path)
 
 
 def test_several_recordings_in_one_call(run: Any, tmp_path: Path) -> None:
@@ -104,17 +104,17 @@ def test_what_several_recordings_cannot_share_is_refused_before_any_work(run: An
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["enhance", "films"], "avse batch films -o enhanced"),
+        (["enhance", "videos"], "avse batch videos -o enhanced"),
         (["batch", "talk.wav", "-o", "out"], "avse enhance talk.wav"),
         (["talk.wav"], "avse enhance talk.wav"),
-        (["films"], "avse batch films -o enhanced"),
+        (["videos"], "avse batch videos -o enhanced"),
         (["enhance", "talk.wav", "--speaker", "all", "-o", "x.mp4"], "--speaker all -o x --suffix mp4"),
     ],
     ids=" ".join,
 )
 def test_wrong_command_names_the_right_one(run: Any, tmp_path: Path, arguments: list[str], line: str) -> None:
-    (tmp_path / "films").mkdir()
-    write_recording(tmp_path / "films/a.wav", coloured_noise(8000))
+    (tmp_path / "videos").mkdir()
+    write_recording(tmp_path / "videos/a.wav", coloured_noise(8000))
     write_recording(tmp_path / "talk.wav", coloured_noise(8000))
     assert_refused(run(*arguments), line)
     if line.startswith("avse "):

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import shutil
+import signal
+import warnings
 from pathlib import Path
 
 import pytest
 import torch
+from small_world import assert_same
 from typer.testing import CliRunner
 
+from avse.data.dataset import Batch
 from avse.data.synthetic.clips import make_clip
 from avse.training.config import read_config
+from avse.training.trainer import Trainer
 from avse.weights.checkpoint import load_checkpoint
 from avse_cli.main import app
 
@@ -22,6 +29,8 @@ mix: {num_frames: 5, num_talkers: [1.0]}
 model: {audio_channels: [5, 6, 7, 8], lip_width: 5}
 num_workers: 0
 """
+
+pytestmark = pytest.mark.usefixtures("one_process")
 
 
 class World:
@@ -49,7 +58,7 @@ def avse(*arguments: str) -> tuple[int, str, str]:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+def world(tmp_path_factory: pytest.TempPathFactory, one_process: None) -> World:
     return World(tmp_path_factory.mktemp("world"))
 
 
@@ -143,15 +152,46 @@ def test_what_makes_no_sense_is_two_lines(world: World, options: list[str], code
 def test_a_recipe_trains_all_stages_and_is_resumed(world: World) -> None:
     recipe = world.folder / "recipe.yaml"
     settings = "".join(f"  {line}\n" for line in SETTINGS.strip().splitlines())
-    recipe.write_text(f"settings:\n{settings}stages: {{lips: {{stage: lips}}, net: {{seed: 3}}}}")
+    recipe.write_text(f"settings:\n{settings}  save_minutes: 0\nstages: {{lips: {{stage: lips}}, net: {{seed: 3}}}}")
     run = world.folder / "stages"
     command = ("train", "--recipe", str(recipe), "--data", str(world.cache), "--val-speakers", "id2", "--run", str(run))
     code, out, err = avse(*command, "--steps", "2", "--max-hours", "0")
     assert (code, out, err.splitlines()[-1]) == (0, "", f"Time is up: the same command resumes {run}.")
+    assert killed_at(2, run / "net", *command, "--steps", "2") == -signal.SIGKILL
     code, out, err = avse(*command, "--steps", "2")
     assert (code, out) == (0, f"{run / 'best.safetensors'}\n")
     assert [line for line in err.splitlines() if " of 2: " in line] == ["stage 1 of 2: lips", "stage 2 of 2: net"]
-    assert load_checkpoint(run / "best.safetensors").about["training"]["seed"] == 3
+    assert "steps 1 to 2, " in err
+    found = load_checkpoint(run / "best.safetensors")
+    assert found.about["training"]["seed"] == 3
+    assert avse(*command[:-1], str(world.folder / "at once"), "--steps", "2")[0] == 0
+    expected = load_checkpoint(world.folder / "at once" / "best.safetensors")
+    assert_same(found.net.state_dict(), expected.net.state_dict())
+
+
+def killed_at(step: int, run: Path, *command: str) -> int:
+    """Exit code of a command in a process of its own, which dies before it takes a step of a run."""
+
+    def die() -> None:
+        learn = Trainer.learn
+
+        def once_more(self: Trainer, *batches: Batch) -> dict[str, float]:
+            if (self.run, self.step + 1) == (run, step):
+                os.kill(os.getpid(), signal.SIGKILL)
+            return learn(self, *batches)
+
+        Trainer.learn = once_more  # type: ignore[method-assign]
+        avse(*command)
+
+    child = multiprocessing.get_context("fork").Process(target=die)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12: fork beside threads
+        child.start()
+    child.join(120)
+    child.kill()  # only if it hangs
+    child.join()
+    assert child.exitcode is not None
+    return child.exitcode
 
 
 def test_settings_are_printed_without_data(world: World, tmp_path: Path) -> None:

@@ -31,6 +31,8 @@ from avse.faces import detection
 from avse.io.folders import LOCK, lock_folder
 from avse_cli.main import app
 
+pytestmark = pytest.mark.usefixtures("one_process")
+
 
 class Loaded(torch.utils.data.Dataset[Any]):
     """Clips as a data set."""
@@ -69,7 +71,7 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+def world(tmp_path_factory: pytest.TempPathFactory, one_process: None) -> World:
     return World(tmp_path_factory.mktemp("world"))
 
 
@@ -121,6 +123,7 @@ def test_clips_load_without_ffmpeg(world: World, monkeypatch: pytest.MonkeyPatch
         assert load_clip(path).lips is not None
 
 
+@pytest.mark.usefixtures("worker_processes")
 def test_a_second_run_does_what_is_missing_and_keeps_the_rest(world: World) -> None:
     lost, others = world.cache / "id1" / "videoB-00001.npz", world.cache / "id2" / "videoA-00001.npz"
     lost_bytes, others_time = lost.read_bytes(), others.stat().st_mtime_ns

@@ -18,6 +18,8 @@ from avse.data.synthetic.clips import make_clip
 from avse.errors import UsageError
 from avse_cli.main import app
 
+pytestmark = pytest.mark.usefixtures("one_process")
+
 
 def pack_all(cache: Path) -> None:
     for folder in sorted(path for path in cache.iterdir() if path.is_dir()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def model(tiny_model: Path) -> Checkpoint:
     return load_checkpoint(tiny_model)
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("options", OPTIONS, ids=lambda options: re.sub(" at 0x.*>", ">", str(options))[:60])
 def test_argument_that_makes_no_sense(options: dict[str, Any], clip: Path, model: Checkpoint) -> None:
     with pytest.raises(UsageError) as caught:
         avse.enhance(**{"recording": clip, "model": model, **options})

@@ -106,8 +106,8 @@ def test_the_late_grid_is_half_a_hop_late() -> None:
     np.testing.assert_array_equal(late[2:], sound[:-2])
     gate = torch.zeros(2, 321, 50)
     gate[1, :, 25:] = 1.0
-    heard = np.square(apply_mask(np.ones((25 * 640, 1), np.float32), gate, 640, 320)[:, 0] * 2)
-    opens = int(np.argmax(heard > 0.25))
+    power = np.square(apply_mask(np.ones((25 * 640, 1), np.float32), gate, 640, 320)[:, 0] * 2)
+    opens = int(np.argmax(power > 0.25))
     assert opens == pytest.approx(25 * 320 - 160, abs=20)
 
 
@@ -222,13 +222,13 @@ def _frames(path: Path) -> list[np.ndarray]:
 
 
 def test_progress_is_reported_for_every_stage_to_its_end(clip: Path, tiny_model: Path, tmp_path: Path) -> None:
-    told: dict[str, list[tuple[float, float]]] = {}
+    reported: dict[str, list[tuple[float, float]]] = {}
     avse.enhance(
         clip, tmp_path / "out.wav", model=str(tiny_model),
-        on_progress=lambda stage, done, total: told.setdefault(stage, []).append((done, total)),
+        on_progress=lambda stage, done, total: reported.setdefault(stage, []).append((done, total)),
     )  # fmt: skip
-    assert list(told) == ["measuring levels", "detecting faces", "analysing mouths", "enhancing"]
-    for calls in told.values():
+    assert list(reported) == ["measuring levels", "detecting faces", "analysing mouths", "enhancing"]
+    for calls in reported.values():
         done = [call[0] for call in calls]
         assert done == sorted(done)
         assert done[-1] == pytest.approx(calls[-1][1], rel=0.1)
@@ -236,14 +236,14 @@ def test_progress_is_reported_for_every_stage_to_its_end(clip: Path, tiny_model:
 
 def test_video_that_cannot_hold_the_video_leaves_nothing(tiny_model: Path, tmp_path: Path) -> None:
     source = write_recording(tmp_path / "in.mkv", coloured_noise(16000), GREY, "-c:v", "wmv2")
-    told: list[str] = []
+    reported: list[str] = []
     with pytest.raises(InputError, match=r"\.mkv"):
         avse.enhance(
             source, tmp_path / "out.mp4", model=str(tiny_model),
-            on_progress=lambda stage, done, total: told.append(stage),
+            on_progress=lambda stage, done, total: reported.append(stage),
         )  # fmt: skip
     assert list(tmp_path.iterdir()) == [source]
-    assert told == []
+    assert reported == []
 
 
 @pytest.mark.parametrize("name", ["out.wav", "out.flac", "out.mkv"])

@@ -136,10 +136,10 @@ def test_loudness_is_reached(see_through: Path, tmp_path: Path, suffix: str) -> 
     output = tmp_path / f"out{suffix}"
     result = avse.enhance(source, output, model=str(see_through), loudness_lufs=-26.0)
     assert result.levels is not None
-    ffmpeg("-i", output, tmp_path / "heard.wav")
-    assert measure(tmp_path / "heard.wav")[0] == pytest.approx(-26.0, abs=0.1)
+    ffmpeg("-i", output, tmp_path / "decoded.wav")
+    assert measure(tmp_path / "decoded.wav")[0] == pytest.approx(-26.0, abs=0.1)
     assert "to -26.0 LUFS." in result.note
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["in.mkv", output.name, "heard.wav"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["in.mkv", output.name, "decoded.wav"])
 
 
 def test_peaks_hold_loudness_back(see_through: Path, tmp_path: Path) -> None:
@@ -181,13 +181,9 @@ def test_loudness_that_makes_no_sense(see_through: Path, tmp_path: Path) -> None
 # Streams ------------------------------------------------------------------------------------------------------------
 
 
-def type_avse(*arguments: str | Path, model: Path, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    command = [AVSE, "enhance", "--model", model, *arguments]
-    return subprocess.run(command, input=given, capture_output=True, check=False)
-
-
 def test_from_standard_input_to_standard_output(clip: Path, tiny_model: Path, tmp_path: Path) -> None:
-    done = type_avse("-", "-o", "-", model=tiny_model, given=clip.read_bytes())
+    command = [AVSE, "enhance", "--model", tiny_model, "-", "-o", "-"]
+    done = subprocess.run(command, input=clip.read_bytes(), capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stderr.decode().startswith("- -> -  (")
     avse.enhance(clip, tmp_path / "plain.wav", model=str(tiny_model))
@@ -217,15 +213,17 @@ def test_stream_that_is_too_large_is_refused_and_forgotten(
 
 
 def test_input_that_is_no_recording_is_two_lines(tiny_model: Path) -> None:
-    done = type_avse("-", "-o", "-", model=tiny_model, given=b"no recording" * 100)
-    assert (done.returncode, done.stdout) == (1, b"")
-    assert len(done.stderr.splitlines()) == 2
+    command = ["enhance", "--model", str(tiny_model), "-", "-o", "-"]
+    shown = CliRunner().invoke(app, command, input=b"no recording" * 100)
+    assert (shown.exit_code, shown.stdout) == (1, "")
+    assert len(shown.stderr.splitlines()) == 2
 
 
 def test_scores_need_files(clip: Path, tiny_model: Path) -> None:
-    done = type_avse(clip, "-o", "-", "--reference", clip, model=tiny_model)
-    assert (done.returncode, done.stdout) == (2, b"")
-    assert b"--reference does not work with pipes" in done.stderr
+    command = ["enhance", "--model", str(tiny_model), str(clip), "-o", "-", "--reference", str(clip)]
+    shown = CliRunner().invoke(app, command)
+    assert (shown.exit_code, shown.stdout) == (2, "")
+    assert "--reference does not work with pipes" in shown.stderr
 
 
 def test_reader_that_leaves_early(clip: Path, tiny_model: Path) -> None:
@@ -246,19 +244,19 @@ def test_header_of_a_stream_beyond_4_gb_means_until_the_end() -> None:
 # Being stopped, and names -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGHUP, 129)])
 def test_stopped_command_leaves_nothing(tiny_model: Path, tmp_path: Path, number: int, code: int) -> None:
     soundfile.write(tmp_path / "long.wav", np.tile(coloured_noise(160_000), (60, 1)), 16000)
     (tmp_path / "out.flac").write_bytes(b"old")
     command = [AVSE, "enhance", "long.wav", "-f", "-o", "out.flac", "--loudness", "-16", "--model", tiny_model]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        patience = time.monotonic() + 60
+        patience = time.monotonic() + 240
         while not any(".part" in name for name in os.listdir(tmp_path)):
             assert process.poll() is None
             assert time.monotonic() < patience
             time.sleep(0.02)
         process.send_signal(number)
-        shown, errors = process.communicate(timeout=60)
+        shown, errors = process.communicate(timeout=240)
     assert (process.returncode, shown, errors) == (code, "", "avse: interrupted; nothing was left half-written.\n")
     assert sorted(os.listdir(tmp_path)) == ["long.wav", "out.flac"]
     assert (tmp_path / "out.flac").read_bytes() == b"old"
@@ -274,9 +272,9 @@ def test_names_of_any_bytes(tiny_model: Path, tmp_path: Path, name: bytes) -> No
             app, ["enhance", "--model", str(tiny_model), str(source), "-o", str(output), "--json"]
         )
         assert done.exit_code == 0, done.output
-        told = done.stderr if output == "-" else done.stdout
-        assert len(told.splitlines()) == 1
-        assert "\x1b" not in told
+        line = done.stderr if output == "-" else done.stdout
+        assert len(line.splitlines()) == 1
+        assert "\x1b" not in line
     assert len(os.listdir(tmp_path)) == 2
     missing = CliRunner().invoke(app, ["enhance", "--model", str(tiny_model), f"{source}.gone", "-o", "-"])
     assert (missing.exit_code, len(missing.stderr.splitlines())) == (2, 2)

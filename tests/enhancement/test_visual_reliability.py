@@ -99,7 +99,7 @@ def net(tiny_model: Path) -> SpeechNet:
     return TakesAway(load_model(str(tiny_model), "cpu").net.config).eval()
 
 
-def heard(num_frames: int = 50) -> np.ndarray:
+def mixture(num_frames: int = 50) -> np.ndarray:
     return np.random.default_rng(1).standard_normal((2, 640 * num_frames)).astype(np.float32) * 0.1
 
 
@@ -114,7 +114,7 @@ def test_what_the_net_is_asked(net: SpeechNet, case: str, is_followed: bool | No
     if case == "unseen":
         mouths = mouths * 0
     noted = VisualReliability()
-    mask: Tensor = guard_mask(net, heard(), mouths, 0.1, compute_mask(net, heard(), mouths, 0.1), noted)
+    mask: Tensor = guard_mask(net, mixture(), mouths, 0.1, compute_mask(net, mixture(), mouths, 0.1), noted)
     if is_followed is None:
         assert noted.weights == []
         assert noted.warnings == []
@@ -127,12 +127,12 @@ def test_what_the_net_is_asked(net: SpeechNet, case: str, is_followed: bool | No
 
 def test_beside_other_mouths_only_the_frames_without_them_are_doubted(net: SpeechNet) -> None:
     mouths, alone, noted = moving_mouth(), np.arange(50) < 25, VisualReliability()
-    before = compute_mask(net, heard(), mouths, 0.1)
-    mask = guard_mask(net, heard(), mouths, 0.1, before, noted, alone)
+    before = compute_mask(net, mixture(), mouths, 0.1)
+    mask = guard_mask(net, mixture(), mouths, 0.1, before, noted, alone)
     assert float(mask[..., :40].mean()) == pytest.approx(0.5, abs=0.01)
     assert torch.equal(mask[..., 60:], before[..., 60:])
     assert len(noted.weights) == 1
-    never = guard_mask(net, heard(), mouths, 0.1, before, noted, alone & False)
+    never = guard_mask(net, mixture(), mouths, 0.1, before, noted, alone & False)
     assert torch.equal(never, before)
     assert len(noted.weights) == 1
 

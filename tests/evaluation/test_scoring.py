@@ -38,7 +38,7 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def talking(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A list of one talking head, apart from its mixture; the target is what the film says."""
+    """A list of one talking head, apart from its mixture; the target is what the video says."""
     folder = tmp_path_factory.mktemp("talking") / "data"
     clean = audio_files.read_audio_file(clip)
     for kind, sound in (("mix", clean + 0.5 * street_noise(1.28)[: len(clean)]), ("s1", clean)):
@@ -68,7 +68,7 @@ def test_video_is_used_unless_ignored(talking: Path, see_through: Path, tmp_path
 
 
 def test_video_apart_from_the_mixture_is_joined(clip: Path, see_through: Path, tmp_path: Path, talking: Path) -> None:
-    """The film's own sound, which is the target, must not be what is enhanced."""
+    """The video's own sound, which is the target, must not be what is enhanced."""
     item = Item("x", "", talking / "mix" / "x.wav", talking / "s1" / "x.wav", clip)
     mixed, seen = rows(tmp_path, item, f"seen={see_through}")
     assert seen["status"] == "ok", seen["reason"]

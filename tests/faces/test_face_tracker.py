@@ -77,9 +77,9 @@ def test_large_frame_is_searched_downscaled_with_boxes_in_its_own_pixels(
 
 
 def test_every_fifth_frame_is_searched_and_reported(detector: Detector, clip: Path) -> None:
-    told: list[int] = []
-    (track,) = track_faces(reader.probe(clip), detector, told.append)
-    assert told == track.frames == list(range(0, 32, DETECT_EVERY))
+    reported: list[int] = []
+    (track,) = track_faces(reader.probe(clip), detector, reported.append)
+    assert reported == track.frames == list(range(0, 32, DETECT_EVERY))
 
 
 def test_detector_that_fails_ends_the_tracking(clip: Path) -> None:

@@ -59,6 +59,8 @@ def obey(item: Item, report: Any) -> dict[str, Any]:
         case "sleep":
             with subprocess.Popen(["sleep", "1000"]) as child:
                 Path(item.source).with_suffix(".pids").write_text(f"{os.getpid()} {child.pid}")
+        case "meet":  # another worker must be at work at the same time
+            wait_for((Path(item.source).parent / f"{words[1]}.begun").exists)
         case "nap":
             time.sleep(float(words[1]))
     Path(item.output).parent.mkdir(parents=True, exist_ok=True)
@@ -113,7 +115,7 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def wait_for(condition: Any, seconds: float = 60.0) -> Any:
+def wait_for(condition: Any, seconds: float = 240.0) -> Any:
     """The first true value of a condition."""
     patience = time.monotonic() + seconds
     while not (value := condition()):

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 240
 """Python takes its time to end on a busy machine, with all that torch and Gradio load."""
 PROGRAM = """
 import os, sys
@@ -79,7 +79,7 @@ def serving(place: Path, *arguments: object, port: int = 0) -> Iterator[Running]
     ):
         assert process.stdout is not None
         try:
-            ready, _, _ = select.select([process.stdout], [], [], 120)
+            ready, _, _ = select.select([process.stdout], [], [], PATIENCE_SECONDS)
             assert ready, words.read_text()
             yield Running(process.stdout.readline().decode().split(" ")[0], process, folder, words, log)
         finally:

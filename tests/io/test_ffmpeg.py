@@ -47,7 +47,7 @@ def test_what_the_program_started_is_killed_too() -> None:
     began = time.monotonic()
     with pytest.raises(InputError, match="nothing came out"):
         run(shell("sleep 30 & sleep 30; wait"), Limits(patience_seconds=0.3), "It failed")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 25
 
 
 @pytest.mark.parametrize("words", ["No space left on device", "Disk quota exceeded", "Read-only file system"])

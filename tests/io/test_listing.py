@@ -45,9 +45,9 @@ def test_every_kind_of_the_table_counts_and_nothing_is_left_out_in_silence(tmp_p
     found = list_recordings(fill(tmp_path / "in"))
     assert found.names == sorted(f"a{suffix}" for suffix in FILE_TYPES)
     assert found.passed_over == ODD
-    told = describe_passed_over(found.passed_over)
-    assert told.startswith("9 files passed over: ")
-    assert "2 not a recording (no suffix, .txt)" in told
+    text = describe_passed_over(found.passed_over)
+    assert text.startswith("9 files passed over: ")
+    assert "2 not a recording (no suffix, .txt)" in text
     assert describe_passed_over({}) == ""
 
 

@@ -82,10 +82,12 @@ def test_what_would_not_fit_under_the_video_is_reported_first(
     picture = np.full((5, 64, 64), 128, np.uint8)
     sound = coloured_noise(sample_rate // 5, num_channels)
     recording = write_recording(tmp_path / "in.mkv", sound, picture, sample_rate=sample_rate)
-    told: list[str] = []
+    reported: list[str] = []
     with pytest.raises(InputError, match=said):
-        avse.enhance(recording, tmp_path / f"out{suffix}", model=see_through, on_progress=lambda *a: told.append(a[0]))
-    assert told == []
+        avse.enhance(
+            recording, tmp_path / f"out{suffix}", model=see_through, on_progress=lambda *a: reported.append(a[0])
+        )
+    assert reported == []
     assert not (tmp_path / f"out{suffix}").exists()
 
 
@@ -192,13 +194,13 @@ def test_faces_are_looked_for_within_the_same_limits(clip: Path, tiny_model: Pat
 
 def test_invalid_loudness_is_reported_before_any_work(see_through: Path, tmp_path: Path) -> None:
     write_recording(tmp_path / "in.wav", coloured_noise(16000))
-    told: list[str] = []
+    reported: list[str] = []
     with pytest.raises(UsageError, match="loudness 16"):
         avse.enhance(
             tmp_path / "in.wav", model=see_through, loudness_lufs=16.0,
-            on_progress=lambda stage, done, total: told.append(stage),
+            on_progress=lambda stage, done, total: reported.append(stage),
         )  # fmt: skip
-    assert told == []
+    assert reported == []
 
 
 @pytest.mark.parametrize("typed", [["x" * 300 + ".mp4", "-o", "out.wav"], ["in.wav", "-o", "x" * 300 + ".wav"]])

@@ -191,9 +191,9 @@ def decoded_apart(path: Path, recording: reader.Recording, track: int = 0) -> np
 def drift_seconds(output: np.ndarray, recording: reader.Recording, plain: Plain) -> float:
     """By how much the sound comes later under its picture than in the plain sample."""
     assert recording.audio is not None
-    heard = soxr.resample(output.mean(1), recording.audio.sample_rate, 48000)
+    mono = soxr.resample(output.mean(1), recording.audio.sample_rate, 48000)
     offset = recording.audio.start_seconds - recording.video.start_seconds if recording.video else 0.0
-    return lag(heard, soxr.resample(plain.sound, 16000, 48000)) / 48000 + offset
+    return lag(mono, soxr.resample(plain.sound, 16000, 48000)) / 48000 + offset
 
 
 @pytest.mark.parametrize("name", SOUNDS)

@@ -24,8 +24,8 @@ RAMP = np.broadcast_to(np.arange(64, dtype=np.uint8) * 3 + 30, (25, 48, 64))
 
 
 @pytest.fixture
-def film(tmp_path: Path) -> Path:
-    return write_recording(tmp_path / "film.mp4", HUM, RAMP, "-c:a", "aac")
+def video_file(tmp_path: Path) -> Path:
+    return write_recording(tmp_path / "video_file.mp4", HUM, RAMP, "-c:a", "aac")
 
 
 def rename_codec(path: Path, old: bytes, new: bytes) -> Path:
@@ -36,8 +36,8 @@ def rename_codec(path: Path, old: bytes, new: bytes) -> Path:
     return path
 
 
-def test_video_without_a_decoder_is_no_absent_video(film: Path, tmp_path: Path, see_through: Path) -> None:
-    path = rename_codec(film, b"avc1", b"xvc1")
+def test_video_without_a_decoder_is_no_absent_video(video_file: Path, tmp_path: Path, see_through: Path) -> None:
+    path = rename_codec(video_file, b"avc1", b"xvc1")
     recording = reader.probe(path)
     assert recording.video is None
     assert "xvc1" in recording.video_problem
@@ -61,8 +61,8 @@ def test_audio_without_a_decoder_is_no_absent_audio(tmp_path: Path) -> None:
         reader.load_audio(recording)
 
 
-def test_video_beyond_the_limit_is_no_absent_video(film: Path) -> None:
-    recording = reader.probe(film, limits=Limits(max_pixels=1000))
+def test_video_beyond_the_limit_is_no_absent_video(video_file: Path) -> None:
+    recording = reader.probe(video_file, limits=Limits(max_pixels=1000))
     assert recording.video is None
     assert "more than 1000 pixels" in recording.video_problem
 
@@ -97,9 +97,9 @@ def test_absurd_rates_and_channels_are_refused(tmp_path: Path, rate: int, channe
         reader.load_audio(reader.probe(path))
 
 
-def test_length_counts_as_it_comes_out(film: Path) -> None:
+def test_length_counts_as_it_comes_out(video_file: Path) -> None:
     """Whatever the file claims."""
-    recording = replace(reader.probe(film), limits=Limits(max_seconds=0.5))
+    recording = replace(reader.probe(video_file), limits=Limits(max_seconds=0.5))
     with pytest.raises(InputError, match=r"longer than 0\.5 s"):
         reader.load_audio(recording)
     with pytest.raises(InputError, match=r"longer than 0\.5 s"):

@@ -15,13 +15,13 @@ from avse.io.folders import lock_folder
 from avse.io.listing import list_recordings
 from avse_cli.main import app
 
-FILM = "https://example.org/a film.mp4"
+URL = "https://example.org/a film.mp4"
 
 
 @pytest.mark.parametrize(
     ("given", "url", "advice"),
     [
-        (FILM, FILM, f"curl -LO '{FILM}'"),
+        (URL, URL, f"curl -LO '{URL}'"),
         ("HTTP://example.org/a", "HTTP://example.org/a", "curl"),
         ("rtmp://example.org/live/key", "rtmp://example.org/live/key", "ffmpeg -i 'rtmp://example.org/live/key'"),
         ("s3://bucket/a.mp4", "s3://bucket/a.mp4", "avse batch"),
@@ -47,17 +47,17 @@ def test_folder_that_is_named_like_a_url_is_a_folder(tmp_path: Path, monkeypatch
 @pytest.mark.parametrize(
     "command",
     [
-        ("enhance", FILM),
-        ("enhance", FILM, "rtmp://example.org/b"),
-        ("enhance", FILM, "-o", "out.wav"),
-        ("enhance", FILM, "--speaker", "all", "-o", "people"),
-        ("faces", FILM),
-        ("bench", FILM),
-        ("mix", FILM, "out"),
-        ("evaluate", FILM, "-o", "out"),
-        ("prepare", FILM, "-o", "out"),
+        ("enhance", URL),
+        ("enhance", URL, "rtmp://example.org/b"),
+        ("enhance", URL, "-o", "out.wav"),
+        ("enhance", URL, "--speaker", "all", "-o", "people"),
+        ("faces", URL),
+        ("bench", URL),
+        ("mix", URL, "out"),
+        ("evaluate", URL, "-o", "out"),
+        ("prepare", URL, "-o", "out"),
         ("batch", "rtmp://example.org/a", "-o", "out"),
-        ("train", "--data", FILM, "--run", "out"),
+        ("train", "--data", URL, "--run", "out"),
     ],
 )
 def test_every_command_calls_it_a_url(

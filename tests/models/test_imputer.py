@@ -78,10 +78,10 @@ def test_without_deviation_training_is_use() -> None:
 def test_weights_of_the_papers_form_are_drawn_around_one_as_widely_as_the_cue_demands() -> None:
     imputer = built("paper").eval()
     cue = parts()[0]
-    told = imputer.spread(imputer.context(torch.relu(imputer.gather(cue))))
-    sigma = torch.nn.functional.softplus(told)
+    logits = imputer.spread(imputer.context(torch.relu(imputer.gather(cue))))
+    sigma = torch.nn.functional.softplus(logits)
     imputer.training = True  # what is drawn, without batch norms that see another batch
-    draws = torch.stack([imputer.weights(cue)[0] * 5 for _ in range(4000)])
+    draws = 5 * imputer.weights(cue.repeat(8000, 1, 1))[0].unflatten(0, (8000, 2))
     assert torch.allclose(draws.mean(0), torch.ones(2, 5, 7), atol=0.15)
     assert torch.allclose(draws.std(0), sigma, rtol=0.1)
     assert sigma.max() > 1.5 * sigma.min()

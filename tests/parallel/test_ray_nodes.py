@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import importlib.util
 import os
 import signal
-import subprocess
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 from batch_jobs import Scripted, is_alive, wait_for, write_items
+from ray_cluster import bury, patiently
 
 from avse.errors import MissingError
 from avse.parallel import ray as parallel_ray
@@ -28,10 +27,11 @@ def test_node_killed_in_the_middle_loses_nothing_and_repeats_nothing(tmp_path: P
 
     (tmp_path / "starts").mkdir()
     items = write_items(tmp_path / "in", "sleep", *["nap 0.1"] * 8)
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    head = {"num_cpus": 0, "include_dashboard": False}
+    cluster = patiently(lambda: Cluster(initialize_head=True, head_node_args=head))
     ended: list[Any] = []
     try:
-        nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+        nodes = [patiently(lambda: cluster.add_node(num_cpus=1)) for _ in range(2)]
         ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
         job = Scripted(tmp_path / "starts")
         run = threading.Thread(
@@ -50,9 +50,7 @@ def test_node_killed_in_the_middle_loses_nothing_and_repeats_nothing(tmp_path: P
     finally:
         ray.shutdown()
         cluster.shutdown()
-        for process in gc.get_objects():  # Ray ends its processes, but does not bury them
-            if type(process) is subprocess.Popen and "/ray/" in str(process.args):
-                process.wait(30)
+        bury()
     assert sorted(outcome.item.name for outcome in ended) == [item.name for item in items]
     assert [str(outcome.error) for outcome in ended if outcome.error] == []
     assert {outcome.item.name: outcome.num_attempts for outcome in ended if outcome.num_attempts > 1} == {

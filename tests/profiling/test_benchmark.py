@@ -28,8 +28,6 @@ from avse.weights.checkpoint import save_checkpoint
 from avse.weights.pretrained import load_model
 from avse_cli.main import app
 
-pytestmark = pytest.mark.timeout(300)  # Python starts several times, and loads torch each time
-
 PICTURE = [Stage.READ_VIDEO, Stage.LOAD_DETECTOR, Stage.DETECT, Stage.TRACK]
 FACE = [Stage.CROP, Stage.AV_OFFSET]
 

@@ -111,9 +111,9 @@ def test_sound_in_the_page_is_the_sound(kind: str, monkeypatch: pytest.MonkeyPat
     if kind == "FLAC":
         monkeypatch.setattr(soundfile, "available_formats", lambda: {"FLAC": "FLAC"})
     sound = tone(440, 1.0)
-    heard, rate = decoded(encode(sound, 16000))
-    assert (rate, len(heard)) == (16000, 16000)
-    assert np.corrcoef(sound, heard)[0, 1] > 0.999
+    restored, rate = decoded(encode(sound, 16000))
+    assert (rate, len(restored)) == (16000, 16000)
+    assert np.corrcoef(sound, restored)[0, 1] > 0.999
 
 
 def test_tracks_of_wav_and_video_alike(tmp_path: Path) -> None:

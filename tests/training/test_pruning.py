@@ -1,4 +1,4 @@
-"""A narrower net out of a trained one: what is silent goes first, and what cannot be is told."""
+"""A narrower net out of a trained one: what is silent goes first, and what cannot be is reported."""
 
 from __future__ import annotations
 

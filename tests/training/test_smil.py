@@ -195,9 +195,9 @@ def test_a_run_that_is_interrupted_ends_bit_for_bit_like_one_that_is_not(
     prepared: TrainingData, tmp_path: Path, imputer: str, order: bool
 ) -> None:
     config = settings(imputer, smil=SmilConfig(second_order=order), weights=LOSS_WEIGHTS | {"smil/kl": 0.1})
-    told: list[dict[str, float]] = []
-    train(config, prepared, tmp_path / "whole", on_step=lambda step, values: told.append(values))
-    assert {"train/smil/audio_only", "train/smil/faces"} == set(told[0])
+    reported: list[dict[str, float]] = []
+    train(config, prepared, tmp_path / "whole", on_step=lambda step, values: reported.append(values))
+    assert {"train/smil/audio_only", "train/smil/faces"} == set(reported[0])
 
     def interrupt(step: int, values: Mapping[str, float]) -> None:
         if step == 3:

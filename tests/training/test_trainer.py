@@ -415,9 +415,9 @@ def test_curves_and_sounds_are_written(prepared: TrainingData, tmp_path: Path) -
     steps = {"mixture": [10], "estimate": [10, 20], "target": [10]}
     assert set(curves.Tags()["audio"]) == {f"example {number}/{kind}" for number in (1, 2) for kind in steps}
     for kind, expected in steps.items():
-        heard = curves.Audio(f"example 2/{kind}")
-        assert [event.step for event in heard] == expected
-        sound, sample_rate = soundfile.read(io.BytesIO(heard[0].encoded_audio_string))
+        events = curves.Audio(f"example 2/{kind}")
+        assert [event.step for event in events] == expected
+        sound, sample_rate = soundfile.read(io.BytesIO(events[0].encoded_audio_string))
         assert (len(sound), sample_rate) == (2 * 640, 16000)
 
 

@@ -26,7 +26,7 @@ needs_gradio = pytest.mark.skipif(find_spec("gradio") is None, reason="gradio is
 
 
 def get(url: str, path: str) -> tuple[int, str]:
-    with closing(http.client.HTTPConnection(url.split("/")[2], timeout=30)) as connection:
+    with closing(http.client.HTTPConnection(url.split("/")[2], timeout=120)) as connection:
         connection.request("GET", path)
         answer = connection.getresponse()
         return answer.status, answer.read().decode(errors="replace")

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from batch_jobs import wait_for
 from report_world import HOSTILE, Page
 
 import avse
@@ -199,20 +200,19 @@ def test_visitor_who_leaves_stops_the_work_and_takes_all_files_along(session: Se
     def report(stage: str, done: float, total: float) -> None:
         if stage == "measuring levels":
             begun.set()
-            left.wait(20)
+            left.wait(100)
 
     work = Work(lambda show: session.open(session.keep_upload(clip), lambda *now: (report(*now), show(*now))))
     steps = work.follow()
     next(steps)
-    assert begun.wait(20)
+    assert begun.wait(100)
     closing = threading.Thread(target=session.close)
     closing.start()
-    while not session._closed:
-        pass
+    wait_for(lambda: session._closed)
     left.set()
     with pytest.raises(CancelledError):
         list(steps)
-    closing.join(20)
+    closing.join(100)
     assert not session.folder.exists()
     assert not session.served.exists()
     with pytest.raises(UsageError, match="was left"):
@@ -234,15 +234,15 @@ def busy(studio: Studio, clip: Path) -> Iterator[threading.Event]:
 
     def report(stage: str, done: float, total: float) -> None:
         begun.set()
-        finish.wait(20)
+        finish.wait(100)
 
     other = Session(studio)
     work = threading.Thread(target=other.open, args=(clip, report))
     work.start()
-    assert begun.wait(20)
+    assert begun.wait(100)
     yield finish
     finish.set()
-    work.join(20)
+    work.join(100)
 
 
 def test_second_visitor_sees_the_position_and_then_has_a_turn(
@@ -279,11 +279,10 @@ def test_line_is_in_the_order_of_arrival() -> None:
     threads = [threading.Thread(target=wait, args=(name,)) for name in range(3)]
     for name, thread in enumerate(threads):
         thread.start()
-        while len(line._line) < name + 2:
-            pass
+        wait_for(lambda name=name: len(line._line) == name + 2)
     first.__exit__(None, None, None)
     for thread in threads:
-        thread.join(20)
+        thread.join(100)
     assert order == [0, 1, 2]
     assert max(ahead) == 3
 

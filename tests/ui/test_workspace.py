@@ -22,7 +22,7 @@ with temporary_workspace() as folder:
 """
 
 
-def gone(folder: Path, seconds: float = 20.0) -> bool:
+def gone(folder: Path, seconds: float = 60.0) -> bool:
     until = time.monotonic() + seconds
     while folder.exists() and time.monotonic() < until:
         time.sleep(0.05)
@@ -45,5 +45,5 @@ def test_folder_is_removed_when_the_process_is_killed(end: signal.Signals) -> No
         folder = Path(process.stdout.readline().decode().strip())
         assert (folder / "upload.mp4").exists()
         process.send_signal(end)
-        process.wait(20)
+        process.wait(100)
     assert gone(folder)

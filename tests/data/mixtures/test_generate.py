@@ -30,11 +30,12 @@ from avse.io.folders import LOCK, lock_folder
 from avse_cli.main import app
 
 RATE = 16000
+pytestmark = pytest.mark.usefixtures("one_process")
 
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """VoxCeleb2's folders: three people seen, with two clips each, one who is only heard, and a broken file."""
+    """VoxCeleb2's folders: three people seen, with two clips each, one without video, and a broken file."""
     tree = tmp_path_factory.mktemp("vox")
     for seed, name in enumerate(("id1/a/1", "id1/a/2", "id2/b/1", "id2/c/1", "id3/d/1", "id3/d/2")):
         path = tree / "dev" / "mp4" / f"{name}.mp4"
@@ -71,7 +72,7 @@ def kept(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def mixed(tree: Path, noise: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def mixed(tree: Path, noise: Path, tmp_path_factory: pytest.TempPathFactory, one_process: None) -> Path:
     output = tmp_path_factory.mktemp("out") / "mixed"
     shown = mix(tree, output, *recipe(noise), "--seed", "5")
     assert "3 mixtures in" in shown.stdout, shown.output
@@ -174,7 +175,7 @@ def test_more_of_the_same_keeps_what_is_there(tree: Path, tmp_path: Path) -> Non
 
 
 def test_lips_and_sound_stay_together(tmp_path: Path) -> None:
-    """A flash and a click at once, in a film whose sound begins after its picture."""
+    """A flash and a click at once, in a video whose audio begins later."""
     for delay in (0.0, 0.2):
         clip = flash_and_click(tmp_path / f"clip{delay}.mp4", sound_delay=delay, start=0.6, seconds=1.2)
         sound = audio_files.read_audio_file(clip)
@@ -416,6 +417,7 @@ def test_names_that_are_no_text_or_formulas_come_back(tmp_path: Path) -> None:
     assert len(recognise(tmp_path / "mixed", LAYOUTS).items) == 2
 
 
+@pytest.mark.usefixtures("worker_processes")
 def test_disk_that_fills_up_stops_and_a_second_run_goes_on(
     tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

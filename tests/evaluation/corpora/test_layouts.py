@@ -44,7 +44,7 @@ def mixture_of(item: Item) -> Path:
 
 
 def videos(folder: Path) -> Path:
-    """VoxCeleb2's films of two clips."""
+    """VoxCeleb2's videos of two clips."""
     touch(*(folder / "test" / "mp4" / speaker / video / f"{number}.mp4" for speaker, video, number in (FIRST, SECOND)))
     return folder
 
@@ -106,12 +106,12 @@ def look2hear_name() -> str:
 def test_look2hear_scores_both_speakers(tmp_path: Path, inside: str) -> None:
     root, name = tmp_path / "data" / inside, look2hear_name()
     touch(*(root / kind / f"{name}.wav" for kind in ("mix", "s1", "s2")))
-    found = find(tmp_path / "data", videos=videos(tmp_path / "films"))
+    found = find(tmp_path / "data", videos=videos(tmp_path / "videos"))
     assert found.layout == "look2hear"
     assert [item.name for item in found.items] == [f"{name}-s1", f"{name}-s2"]
     assert [item.subset for item in found.items] == ["tt" if inside else ""] * 2
     assert [item.reference for item in found.items] == [root / "s1" / f"{name}.wav", root / "s2" / f"{name}.wav"]
-    shown = [item.video and item.video.relative_to(tmp_path / "films/test/mp4").parts[0] for item in found.items]
+    shown = [item.video and item.video.relative_to(tmp_path / "videos/test/mp4").parts[0] for item in found.items]
     assert shown == ["id00012", "id08696"]
     assert [item.video for item in find(tmp_path / "data").items] == [None, None]
 
@@ -135,7 +135,7 @@ def test_look2hear_by_its_lists_whose_paths_are_of_another_machine(tmp_path: Pat
 def test_av_sepformer(tmp_path: Path) -> None:
     folder = tmp_path / "data" / "#".join("_".join(clip) for clip in (FIRST, SECOND))
     touch(*(folder / name for name in ("mixture.wav", "s0.wav", "s1.wav")))
-    found = find(tmp_path / "data", videos=videos(tmp_path / "films"))
+    found = find(tmp_path / "data", videos=videos(tmp_path / "videos"))
     assert found.layout == "av-sepformer"
     assert [item.reference for item in found.items] == [folder / "s0.wav", folder / "s1.wav"]
     assert [item.video and item.video.stem for item in found.items] == ["00001", "00472"]
@@ -204,7 +204,7 @@ def test_noisy_and_clean(tmp_path: Path) -> None:
     found = find(tmp_path)
     assert found.layout == "pairs"
     assert [item.name for item in found.items] == ["a", "b"]
-    assert found.items[1].reference == tmp_path / "clean/b.wav"  # it is not there, and has to be told
+    assert found.items[1].reference == tmp_path / "clean/b.wav"  # it is not there, and has to be reported
 
 
 def test_video_of_the_mixture_and_lists_as_subsets(tmp_path: Path) -> None:

@@ -33,13 +33,13 @@ def damaged(speech: Tensor) -> list[Tensor]:
 
 def test_loss_agrees_with_pesq(speech: Tensor) -> None:
     """P.862.2 maps the raw score, 4.5 less the disturbance, to an opinion."""
-    told, truth = [], []
+    predicted, truth = [], []
     for estimate in damaged(speech):
         raw = 4.5 - pesq_loss(estimate, speech)
-        told += (0.999 + 4 / (1 + torch.exp(3.8224 - 1.3669 * raw))).tolist()
+        predicted += (0.999 + 4 / (1 + torch.exp(3.8224 - 1.3669 * raw))).tolist()
         truth += [pesq(16000, *(x.numpy() for x in pair), "wb") for pair in zip(speech, estimate, strict=True)]
-    assert np.corrcoef(told, truth)[0, 1] > 0.98
-    assert np.abs(np.subtract(told, truth)).mean() < 0.2
+    assert np.corrcoef(predicted, truth)[0, 1] > 0.98
+    assert np.abs(np.subtract(predicted, truth)).mean() < 0.2
 
 
 @pytest.mark.parametrize("gain", [0.1, 1.0, 10.0])

@@ -24,13 +24,13 @@ def speech() -> Tensor:
 
 def test_loss_agrees_with_stoi(speech: Tensor) -> None:
     hiss = torch.randn(speech.shape, generator=torch.Generator().manual_seed(0)) * speech.std()
-    told, truth = [], []
+    predicted, truth = [], []
     for amount in (0.03, 0.1, 0.3, 1.0, 3.0):
         for estimate in (speech + amount * hiss, speech + amount * speech.flip(0).roll(4000, 1)):
-            told += (1 - stoi_loss(estimate, speech)).tolist()
+            predicted += (1 - stoi_loss(estimate, speech)).tolist()
             truth += [stoi(*(x.numpy() for x in pair), 16000) for pair in zip(speech, estimate, strict=True)]
-    assert np.corrcoef(told, truth)[0, 1] > 0.99
-    assert np.abs(np.subtract(told, truth)).mean() < 0.02
+    assert np.corrcoef(predicted, truth)[0, 1] > 0.99
+    assert np.abs(np.subtract(predicted, truth)).mean() < 0.02
 
 
 @pytest.mark.parametrize("gain", [0.1, 1.0, 10.0])
