@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import re
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from small_world import state_of, tiny
@@ -74,12 +76,47 @@ def test_weights_and_biases_is_asked_for_by_name(tmp_path: Path, monkeypatch: py
     assert len(make_loggers(("tensorboard", "csv"), tmp_path)) == 1
     with pytest.raises(MissingError, match="not installed"):
         make_loggers(("wandb",), tmp_path)
-    given = {}
-    monkeypatch.setattr("lightning.pytorch.loggers.WandbLogger", lambda **settings: given.update(settings))
-    make_loggers(("wandb",), tmp_path / "mine")
-    assert (given["name"], given["save_dir"]) == ("mine", tmp_path / "mine")
     with pytest.raises(UsageError, match="fax"):
         settings(loggers=("fax",))
+
+
+class Account:
+    """A run of Weights & Biases that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.opened: list[dict[str, object]] = []
+        self.logged: list[dict[str, float]] = []
+
+    def init(self, **options: object) -> Account:
+        self.opened.append(options)
+        return self
+
+    def log(self, values: dict[str, float]) -> None:
+        self.logged.append(values)
+
+
+def test_values_go_to_weights_and_biases(
+    prepared: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through Lightning's own logger, to a module that stands in for the package ``wandb``."""
+    account = Account()
+    for name, names in {
+        "wandb": {"run": None, "init": account.init},
+        "wandb.sdk": {},
+        "wandb.sdk.lib": {"RunDisabled": type("RunDisabled", (), {})},
+        "wandb.wandb_run": {"Run": type("Run", (), {})},
+    }.items():
+        module = ModuleType(name)
+        vars(module).update(names)
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setattr("lightning.pytorch.loggers.wandb._WANDB_AVAILABLE", True)
+    train(settings(num_steps=2, loggers=("wandb",)), prepared, tmp_path / "mine")
+    (options,) = account.opened
+    assert (options["name"], options["dir"], options["project"]) == ("mine", str(tmp_path / "mine"), "avse")
+    learnt, validated = account.logged
+    assert {"train/spec/magnitude", "learning_rate", "speed/data_wait"} <= set(learnt)
+    assert "validation/improvement_db/seen" in validated
+    assert learnt["trainer/global_step"] == validated["trainer/global_step"] == 2
 
 
 def test_the_state_is_saved_every_few_minutes(
