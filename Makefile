@@ -26,8 +26,8 @@ demo: setup ## clean the voice in the sample clips; scores before and after
 	done
 	@echo "Before: samples/  After: $(DEMO)/"
 
-test: lint ## lint, then run the tests
-	$(BIN)/pytest
+test: lint ## lint, then run the tests, on up to four cores
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-browser: setup ## try the reports and the page in a real browser (needs chromium)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[browser,ui]'
