@@ -22,6 +22,13 @@ def prepare(
     shards: Annotated[
         bool, typer.Option("--shards", help="One tar file for each speaker, instead of one file for each clip.")
     ] = False,
+    vary_voices: Annotated[
+        bool,
+        typer.Option(
+            "--vary-voices",
+            help="Keep each clip with a second voice, of other pitch and formants (avse\\[voices]).",
+        ),
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Prepare recordings for training: extract mouth crops and audio.
@@ -43,7 +50,7 @@ def prepare(
         return
     done = bad = 0
     with progress(quiet) as show:
-        for outcome in prepared_clips.prepare(data, output, jobs, shards):
+        for outcome in prepared_clips.prepare(data, output, jobs, shards, vary_voices):
             done += 1
             bad += bool(outcome.problem)
             show("preparing", done, total)

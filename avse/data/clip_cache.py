@@ -36,4 +36,4 @@ class ClipCache:
 
 
 def _size(clip: Clip) -> int:
-    return clip.sound.nbytes + clip.seen.nbytes + (0 if clip.lips is None else clip.lips.nbytes)
+    return sum(part.nbytes for part in (clip.sound, clip.seen, clip.lips, clip.varied) if part is not None)

@@ -32,6 +32,8 @@ class MixConfig:
     who is meant."""
     speed: tuple[float, float] = (1.0, 1.0)
     """Range of the playback speed of each voice and its lips; pitch changes with it."""
+    varied_voice_probability: float = 0.0
+    """Probability that a clip prepared with ``--vary-voices`` speaks with its other voice."""
     talker_db: tuple[float, float] = (-18.0, 5.0)
     """Range of the level of each interfering talker."""
     quiet_interferers_probability: float = 0.0

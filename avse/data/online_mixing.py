@@ -207,7 +207,10 @@ class Mixer:
         """Draw a segment of one speaker, at a random speed."""
         (slowest, fastest), num_frames = self.config.speed, self.config.num_frames
         speed = rng.uniform(slowest, fastest) if slowest < fastest else slowest
-        return change_speed(random_segment(clips, max(1, round(num_frames * speed)), rng, with_lips), num_frames)
+        segment = random_segment(
+            clips, max(1, round(num_frames * speed)), rng, with_lips, self.config.varied_voice_probability
+        )
+        return change_speed(segment, num_frames)
 
     def _draw_noise(self, but: str, num_samples: int, rng: np.random.Generator) -> np.ndarray:
         """Draw babble or recorded noise; without any, and one time in four, coloured noise."""

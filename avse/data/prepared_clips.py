@@ -2,6 +2,7 @@
 
 ``SPEAKER/**/CLIP.ext`` (VoxCeleb2's ``dev/mp4`` inside is found) becomes ``CACHE/SPEAKER/GROUP-CLIP.npz`` with
 ``sound`` int16 (N,) at 16 kHz and, where there is video, ``lips`` uint8 (V, 88, 88), black where unseen; N = 640 V.
+``varied``, int16 (N,), is the same clip with another voice, if that was asked for.
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 
 from avse.config import SAMPLES_PER_FRAME
 from avse.data import shards
+from avse.data.augmentation import voices
 from avse.data.corpus import sources
 from avse.errors import InputError, MissingError, UsageError, one_line, printable
 from avse.faces import detection, face_tracker, mouth_roi
@@ -30,11 +34,15 @@ MIN_SEEN_SHARE = 0.5
 
 @dataclass(frozen=True)
 class Clip:
-    """Hold one prepared clip: sound float32 (N,), lips uint8 (V, 88, 88) or None, seen bool (V,)."""
+    """Hold one prepared clip: sound float32 (N,), lips uint8 (V, 88, 88) or None, seen bool (V,).
+
+    ``varied`` is the sound with another voice, float32 (N,), if there is one.
+    """
 
     sound: np.ndarray
     lips: np.ndarray | None
     seen: np.ndarray
+    varied: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -49,17 +57,23 @@ def load_clip(path: Path) -> Clip:
     """Read one prepared clip. UsageError, which names the file, for one that is damaged."""
     try:
         with shards.open_clip(path) as file, np.load(file) as stored:
-            sound, crops = stored["sound"], stored.get("lips")
+            sound, crops, varied = stored["sound"], stored.get("lips"), stored.get("varied")
     except Exception as error:  # of zipfile, zlib, numpy: whatever stands in it
         raise _damaged(path, one_line(error)) from error
     num_frames = sound.size // SAMPLES_PER_FRAME
     if sound.dtype != np.int16 or sound.ndim != 1 or num_frames == 0:
         raise _damaged(path, f"its sound is {sound.dtype} {sound.shape}")
+    if varied is not None and (varied.dtype != np.int16 or varied.shape != sound.shape):
+        raise _damaged(path, f"its varied voice is {varied.dtype} {varied.shape}")
     side = mouth_roi.CROP_SIZE
     if crops is not None and (crops.dtype != np.uint8 or crops.shape != (num_frames, side, side)):
         raise _damaged(path, f"its lips are {crops.dtype} {crops.shape} for {num_frames} frames")
     seen = np.zeros(num_frames, bool) if crops is None else mouth_roi.visible(crops)
-    return Clip(sound.astype(np.float32) / 32768, crops, seen)
+    return Clip(_as_float(sound), crops, seen, None if varied is None else _as_float(varied))
+
+
+def _as_float(sound: np.ndarray) -> np.ndarray:
+    return sound.astype(np.float32) / 32768
 
 
 def _damaged(path: Path, reason: str) -> UsageError:
@@ -94,13 +108,18 @@ def _shard_of(folder: Path) -> Path:
     return folder.with_name(folder.name + shards.SUFFIX)
 
 
-def prepare(tree: Path, cache: Path, num_jobs: int | None = None, into_shards: bool = False) -> Iterator[Outcome]:
+def prepare(
+    tree: Path, cache: Path, num_jobs: int | None = None, into_shards: bool = False, vary_voices: bool = False
+) -> Iterator[Outcome]:
     """Prepare all recordings of a tree in parallel; what is already there is kept. Bad ones are listed in bad.csv.
 
-    With ``into_shards`` the clips of each speaker end in one file, as soon as all of them have ended.
+    With ``into_shards`` the clips of each speaker end in one file, as soon as all of them have ended. With
+    ``vary_voices`` each clip that is prepared now also gets another voice (`avse.data.augmentation.voices`).
 
-    Raises MissingError where going on makes no sense: no ffmpeg, no space.
+    Raises MissingError where going on makes no sense: no ffmpeg, no space, no package that varies voices.
     """
+    if vary_voices:
+        voices.check_available()
     pairs = sources(tree, cache)
     with folders.lock_folder(cache), stop_when_full(cache):
         for _, target in pairs:
@@ -108,7 +127,7 @@ def prepare(tree: Path, cache: Path, num_jobs: int | None = None, into_shards: b
         atomic.sweep_tree(cache)
         there, left = find_prepared(pairs), Counter(target.parent for _, target in pairs)
         bad = []
-        for outcome, target in _outcomes(pairs, there, num_jobs):
+        for outcome, target in _outcomes(pairs, there, num_jobs, vary_voices):
             if outcome.problem:
                 bad.append((str(outcome.source), outcome.problem))
             left[target.parent] -= 1
@@ -119,14 +138,14 @@ def prepare(tree: Path, cache: Path, num_jobs: int | None = None, into_shards: b
 
 
 def _outcomes(
-    pairs: Sequence[tuple[Path, Path]], there: set[Path], num_jobs: int | None
+    pairs: Sequence[tuple[Path, Path]], there: set[Path], num_jobs: int | None, vary_voices: bool
 ) -> Iterator[tuple[Outcome, Path]]:
     """Yield what is there already, then what is prepared now, each with its target."""
     for source, target in pairs:
         if target in there:
             yield Outcome(source, ""), target
     todo = [(source, target) for source, target in pairs if target not in there]
-    for ended in local.run_many(_Preparer, todo, local.count(num_jobs)):
+    for ended in local.run_many(partial(_Preparer, vary_voices), todo, local.count(num_jobs)):
         yield Outcome(ended.item[0], ended.error.message if ended.error else ""), ended.item[1]
 
 
@@ -151,20 +170,30 @@ def prepare_clip(path: Path, detect: detection.Detector) -> dict[str, Any]:
     return {"sound": whole.astype(np.int16), **stored}
 
 
+def _other_voice(sound: np.ndarray, target: Path) -> dict[str, np.ndarray]:
+    """Return what a clip stores of its other voice, which its name determines; nothing where it has no pitch."""
+    seed = crc32("/".join(target.parts[-2:]).encode(errors="surrogateescape"))
+    varied = voices.vary_voice(sound, np.random.default_rng(seed))
+    return {} if varied is None else {"varied": varied}
+
+
 class _Preparer:
     """Detect faces and write prepared clips, in one process."""
 
-    def __init__(self) -> None:
+    def __init__(self, vary_voices: bool) -> None:
+        self._vary_voices = vary_voices
         self._detector = detection.Detector(num_threads=1)
 
     def __call__(self, paths: tuple[Path, Path], report: Report) -> None:
         source, target = paths
         with stop_when_full(target):
             stored = prepare_clip(source, self._detector)
+            if self._vary_voices:
+                stored |= _other_voice(stored["sound"], target)
             try:
                 target.parent.mkdir(parents=True, exist_ok=True)
-                with atomic.atomic_path(target) as partial:
-                    np.savez_compressed(partial, **stored)
+                with atomic.atomic_path(target) as unfinished:
+                    np.savez_compressed(unfinished, **stored)
             except OSError as error:
                 message = f"{target} cannot be written: {error.strerror}."
                 raise MissingError(message, "See that there is space.") from error

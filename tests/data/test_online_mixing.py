@@ -103,7 +103,9 @@ def test_levels_fill_their_range(make: Make) -> None:
 def test_nobody_interferes_with_themselves(make: Make, monkeypatch: pytest.MonkeyPatch, voices: bool) -> None:
     drawn: list[tuple[str, bool]] = []
 
-    def activity(clips: list[Path], num_frames: int, rng: np.random.Generator, with_lips: bool = True) -> Clip:
+    def activity(
+        clips: list[Path], num_frames: int, rng: np.random.Generator, with_lips: bool = True, varied: float = 0.0
+    ) -> Clip:
         drawn.append((clips[0].parent.name, with_lips))
         return random_segment(clips, num_frames, rng, with_lips)
 

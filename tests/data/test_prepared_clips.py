@@ -123,6 +123,19 @@ def test_clips_load_without_ffmpeg(world: World, monkeypatch: pytest.MonkeyPatch
         assert load_clip(path).lips is not None
 
 
+def test_clips_can_be_kept_with_another_voice(tmp_path: Path) -> None:
+    pytest.importorskip("parselmouth")
+    (tmp_path / "tree" / "id1").mkdir(parents=True)
+    soundfile.write(tmp_path / "tree" / "id1" / "line.wav", speak(1.5, seed=9).waveform, 16000)
+    for cache in (tmp_path / "first", tmp_path / "second"):
+        assert [outcome.problem for outcome in prepared_clips.prepare(tmp_path / "tree", cache, 1, False, True)] == [""]
+    first, second = (load_clip(tmp_path / cache / "id1" / "line.npz") for cache in ("first", "second"))
+    assert first.varied is not None
+    assert first.varied.shape == first.sound.shape
+    np.testing.assert_array_equal(first.varied, second.varied)
+    assert not np.allclose(first.varied, first.sound, atol=0.01)
+
+
 @pytest.mark.usefixtures("worker_processes")
 def test_a_second_run_does_what_is_missing_and_keeps_the_rest(world: World) -> None:
     lost, others = world.cache / "id1" / "videoB-00001.npz", world.cache / "id2" / "videoA-00001.npz"
@@ -153,7 +166,7 @@ def test_only_a_bad_input_is_left_out_a_lacking_program_stops_all(
     monkeypatch.setattr(prepared_clips, "prepare_clip", lacking)
     monkeypatch.setattr(detection, "Detector", lambda num_threads: None)
     with pytest.raises(MissingError):
-        prepared_clips._Preparer()((tmp_path / "clip.mp4", tmp_path / "clip.npz"), lambda stage, done, total: None)
+        prepared_clips._Preparer(False)((tmp_path / "clip.mp4", tmp_path / "clip.npz"), lambda stage, done, total: None)
 
 
 def test_a_disk_that_takes_nothing_stops_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,7 +174,7 @@ def test_a_disk_that_takes_nothing_stops_all(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(detection, "Detector", lambda num_threads: None)
     (tmp_path / "file").touch()
     with pytest.raises(MissingError, match="cannot be written"):
-        prepared_clips._Preparer()(
+        prepared_clips._Preparer(False)(
             (tmp_path / "clip.wav", tmp_path / "file" / "clip.npz"), lambda stage, done, total: None
         )
 

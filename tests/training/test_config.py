@@ -25,7 +25,7 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 PRESETS = sorted(CONFIGS.glob("*.yaml"))
 WAYS_TO_TRAIN = (
     "lips", "dropout", "long", "smil", "small", "table3", "swap-target", "base",
-    "web", "web-audio", "web-noise", "web-noise-audio", "web-small",
+    "web", "web-audio", "web-noise", "web-noise-audio", "web-small", "web-voices",
 )  # fmt: skip
 
 

@@ -19,8 +19,17 @@ from avse.faces.mouth_roi import CROP_SIZE
 CLIPS = ClipCache()
 
 
-def random_segment(clips: Sequence[Path], num_frames: int, rng: np.random.Generator, with_lips: bool = True) -> Clip:
-    """Return a random segment of ``num_frames`` from one speaker's clips, joined where one is too short."""
+def random_segment(
+    clips: Sequence[Path],
+    num_frames: int,
+    rng: np.random.Generator,
+    with_lips: bool = True,
+    varied_probability: float = 0.0,
+) -> Clip:
+    """Return a random segment of ``num_frames`` from one speaker's clips, joined where one is too short.
+
+    Where a clip has another voice, it is taken with ``varied_probability``.
+    """
     parts: list[Clip] = []
     missing = num_frames
     while missing > 0:
@@ -28,7 +37,9 @@ def random_segment(clips: Sequence[Path], num_frames: int, rng: np.random.Genera
         length = len(clip.seen)
         first = int(rng.integers(length - missing + 1)) if length > missing else 0
         part = slice(first, first + missing)
-        sound = clip.sound[part.start * SAMPLES_PER_FRAME : part.stop * SAMPLES_PER_FRAME]
+        is_varied = clip.varied is not None and varied_probability > 0 and rng.random() < varied_probability
+        voice = clip.varied if is_varied and clip.varied is not None else clip.sound
+        sound = voice[part.start * SAMPLES_PER_FRAME : part.stop * SAMPLES_PER_FRAME]
         parts.append(Clip(sound, clip.lips[part] if clip.lips is not None and with_lips else None, clip.seen[part]))
         missing -= len(parts[-1].seen)
     sound, seen = (np.concatenate([getattr(part, name) for part in parts]) for name in ("sound", "seen"))

@@ -43,6 +43,21 @@ def test_sound_and_lips_are_cut_at_the_same_place(world: Path) -> None:
         np.testing.assert_array_equal(made.sound, clip.sound[first * 640 : (first + 7) * 640])
 
 
+def test_another_voice_is_taken_as_often_as_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "speaker" / "clip.npz"
+    path.parent.mkdir()
+    np.savez(path, sound=np.full(6400, 100, np.int16), varied=np.full(6400, 200, np.int16))
+
+    def loudness(probability: float) -> list[int]:
+        draws = (np.random.default_rng(seed) for seed in range(50))
+        made = (random_segment([path], 10, rng, varied_probability=probability) for rng in draws)
+        return [round(float(clip.sound[0]) * 32768) for clip in made]
+
+    assert set(loudness(0.0)) == {100}
+    assert set(loudness(1.0)) == {200}
+    assert 10 < loudness(0.5).count(200) < 40
+
+
 def test_a_clip_without_video_among_others_is_black_there(tmp_path: Path) -> None:
     clips = [
         write_clip(tmp_path, "mixed", "shown", num_frames=6),

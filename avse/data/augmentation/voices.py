@@ -1,0 +1,63 @@
+"""Another voice for the same words: pitch and formants are changed, the timing stays, so that lips remain true.
+
+Legend: `N` samples at 16 kHz.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from avse.config import SAMPLE_RATE
+from avse.errors import MissingError
+from avse.installation import install_hint
+
+PITCH_HZ = (75.0, 600.0)
+"""Range in which pitch is looked for."""
+HIGHEST_MEDIAN_HZ = 380.0
+PITCH_OCTAVES = 0.55
+"""Largest change of the median pitch."""
+FORMANT_OCTAVES = 0.168
+"""Largest change of the formants, besides the 0.16 octaves by which they follow each octave of pitch."""
+
+
+def check_available() -> None:
+    """Raise MissingError if the package that changes voices is not installed."""
+    try:
+        import parselmouth  # noqa: F401
+    except ImportError as error:
+        raise MissingError("Voices cannot be varied without praat-parselmouth.", install_hint("voices")) from error
+
+
+def vary_voice(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
+    """Change the pitch and formants of one voice by overlap-add of pitch periods (PSOLA; Praat's "Change gender").
+
+    Args:
+        sound: int16 (N,).
+
+    Returns:
+        int16 (N,) of the same RMS level; None where no pitch is found.
+    """
+    import parselmouth
+
+    voice = parselmouth.Sound(sound / 32768, SAMPLE_RATE)
+    if voice.duration < 0.5:
+        return None
+    pitch = voice.to_pitch(pitch_floor=PITCH_HZ[0], pitch_ceiling=PITCH_HZ[1]).selected_array["frequency"]
+    if np.count_nonzero(pitch) < 5:
+        return None
+    median = np.median(pitch[pitch > 0])
+    wanted = np.clip(median * 2 ** rng.uniform(-PITCH_OCTAVES, PITCH_OCTAVES), PITCH_HZ[0], HIGHEST_MEDIAN_HZ)
+    formants = 2 ** (rng.uniform(-FORMANT_OCTAVES, FORMANT_OCTAVES) + 0.16 * np.log2(wanted / median))
+    parselmouth.praat.run(f"random_initializeWithSeedUnsafelyButPredictably ({rng.integers(2**31)})")
+    changed = parselmouth.praat.call(
+        voice, "Change gender", *PITCH_HZ, float(formants), float(wanted), rng.uniform(0.7, 1.3), 1.0
+    )
+    return _at_level_of(sound, changed.values[0])
+
+
+def _at_level_of(sound: np.ndarray, changed: np.ndarray) -> np.ndarray:
+    """Return ``changed`` as int16 with the length and the RMS level of ``sound``."""
+    fitted = np.zeros(len(sound))
+    fitted[: len(changed)] = changed[: len(sound)]
+    level = np.sqrt(np.square(sound, dtype=np.float64).mean() / np.maximum(np.square(fitted).mean(), 1e-12))
+    return np.clip(np.rint(fitted * level), -32768, 32767).astype(np.int16)
