@@ -18,7 +18,7 @@ SOUND_FEATURES = 320
 HIDDEN = 64
 NUM_PRIORS = 10
 
-Fill = Literal["zeros", "autoencoder", "smil", "smil, sigma 1"]
+Fill = Literal["zeros", "autoencoder", "smil", "smil as released"]
 
 
 class Outputs(NamedTuple):
@@ -71,8 +71,9 @@ class Bimodal(nn.Module):
     """Features of a picture and of a sound, joined by two linear layers; a missing sound is filled in.
 
     The fill is zeros, an autoencoder's guess, or SMIL's: `Imputer` from K-means priors, with `FeatureRegulariser` on
-    the joined features and on the layer after them, whose sigma is predicted (the paper's) or 1 (the released code's).
-    As in the released code, the regularisers act only where the sound is missing.
+    the joined features and on the layer after them. As released, the imputer's weights come from one linear layer and
+    sigma is 1; else they come from the library's small network, and sigma is predicted as in the paper. As released,
+    the regularisers act only where the sound is missing.
     """
 
     def __init__(self, fill: Fill) -> None:
@@ -85,9 +86,9 @@ class Bimodal(nn.Module):
         self.regulariser = nn.ModuleList()
         if fill == "autoencoder":
             self.guess = nn.Sequential(nn.Linear(PICTURE_FEATURES, 32), nn.ReLU(), nn.Linear(32, SOUND_FEATURES))
-        if fill in ("smil", "smil, sigma 1"):
-            deviation = None if fill == "smil" else 1.0
-            self.imputer = Imputer(PICTURE_FEATURES, NUM_PRIORS, (SOUND_FEATURES,), "reference")
+        if fill in ("smil", "smil as released"):
+            hidden, deviation = (64, None) if fill == "smil" else (0, 1.0)
+            self.imputer = Imputer(PICTURE_FEATURES, NUM_PRIORS, (SOUND_FEATURES,), "reference", hidden)
             joined = PICTURE_FEATURES + SOUND_FEATURES
             self.regulariser.append(FeatureRegulariser(joined, PICTURE_FEATURES, "add", deviation))
             self.regulariser.append(FeatureRegulariser(HIDDEN, joined, "add", deviation))

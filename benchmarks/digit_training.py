@@ -169,7 +169,7 @@ METHODS: dict[str, Method] = {
     "autoencoder": _method("autoencoder", _plain("full")),
     "SMIL, released outer loss": _method("smil", _paper(outer_loss="missing")),
     "SMIL, the paper's outer loss": _method("smil", _paper()),
-    "SMIL, released outer loss, sigma 1": _method("smil, sigma 1", _paper(outer_loss="missing")),
+    "SMIL, all as released": _method("smil as released", _paper(outer_loss="missing")),
     "SMIL, both outer losses": _method("smil", _paper(outer_loss="both")),
 }
 

@@ -32,7 +32,8 @@ class Imputer(nn.Module):
         "blended"    as "reference", with one more prior: the features of the input, here of a black frame
 
     The mean "I" of the paper's omega is fixed by no text. Ours is 1 with a division by K: what is filled in is then,
-    in the mean, the mean of the priors, at the level of true features. f is a few convolutions in time (ours).
+    in the mean, the mean of the priors, at the level of true features. f is a few convolutions in time (ours), or one
+    linear layer, as in the released code.
     "blended" is ours: a net that has learned what a missing modality means starts from that, nearly undisturbed.
 
     Args:
@@ -40,6 +41,7 @@ class Imputer(nn.Module):
         num_priors: K.
         feature_shape: of one time step's features, channels first: (C',) or (C', H, W).
         form: the paper's, that of its released code, or ours.
+        hidden: channels inside f; 0 for one linear layer.
 
     Raises:
         ValueError: no prior, or an unknown form.
@@ -62,9 +64,11 @@ class Imputer(nn.Module):
             raise ValueError(f"cannot fill from {num_priors} priors in the form {form!r}")
         self.form = form
         self.register_buffer("priors", torch.zeros(num_priors, *feature_shape))
-        self.gather = nn.Conv1d(cue_channels, hidden, 1)
-        self.context = TemporalContext(hidden, dilations=(1, 2, 4))
-        self.spread = nn.Conv1d(hidden, num_priors + (form == "blended"), 1)
+        self.gather = self.context = None
+        if hidden:
+            self.gather = nn.Conv1d(cue_channels, hidden, 1)
+            self.context = TemporalContext(hidden, dilations=(1, 2, 4))
+        self.spread = nn.Conv1d(hidden or cue_channels, num_priors + (form == "blended"), 1)
         nn.init.zeros_(self.spread.weight)
         with torch.no_grad():
             self.spread.bias.fill_({"paper": -2.0, "reference": 0.0, "blended": -4.0}[form])  # type: ignore[union-attr]
@@ -95,7 +99,9 @@ class Imputer(nn.Module):
 
         "blended" has K + 1 weights, the last one that of the features themselves.
         """
-        weights = F.softplus(self.spread(self.context(torch.relu(self.gather(cue)))))
+        if self.gather is not None and self.context is not None:
+            cue = self.context(torch.relu(self.gather(cue)))
+        weights = F.softplus(self.spread(cue))
         if self.form != "paper":
             return weights / weights.sum(1, keepdim=True).clamp_min(1e-8), weights.new_zeros(())
         mean = torch.ones_like(weights)

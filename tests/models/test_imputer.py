@@ -87,6 +87,15 @@ def test_weights_of_the_papers_form_are_drawn_around_one_as_widely_as_the_cue_de
     assert sigma.max() > 1.5 * sigma.min()
 
 
+def test_one_linear_layer_decides_the_weights_of_the_released_code() -> None:
+    imputer = Imputer(6, 5, (3,), "reference", hidden=0)
+    assert {name for name, _ in imputer.named_parameters()} == {"spread.weight", "spread.bias"}
+    torch.nn.init.normal_(imputer.spread.weight)
+    cue = parts()[0]
+    shares = (1 + (torch.einsum("kc,bcl->bkl", imputer.spread.weight[..., 0], cue)).exp()).log()
+    torch.testing.assert_close(imputer.weights(cue)[0], shares / shares.sum(1, keepdim=True))
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("shape", [(3,), (3, 5), (3, 2, 4)])
