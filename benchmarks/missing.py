@@ -103,12 +103,19 @@ def score_recording(path: Path, done: set[str]) -> list[Row]:
     return rows
 
 
+def spread_out(paths: Sequence[Path], count: int | None) -> list[Path]:
+    """Return ``count`` of the paths, evenly spaced: the first ones in order of names are all of one person."""
+    if count is None or count >= len(paths):
+        return list(paths)
+    return [paths[index * len(paths) // count] for index in range(count)]
+
+
 def evaluate(options: argparse.Namespace, models: dict[str, str], hashes: dict[str, str], rows: Path) -> list[Row]:
     """Score all items of all lists; what ``rows`` holds of these very checkpoints is not done again."""
     length, stored = jsonl.read_jsonl(rows)
     found: list[Row] = [row for row in stored if hashes.get(row["method"]) == row["sha256"]]
     folders = sorted(options.mixtures.glob("*/mix"))
-    recordings = [path for folder in folders for path in sorted(folder.glob("*.mkv"))[: options.limit]]
+    recordings = [path for folder in folders for path in spread_out(sorted(folder.glob("*.mkv")), options.limit)]
     done: dict[tuple[str, str], set[str]] = {(path.parent.parent.name, path.stem): set() for path in recordings}
     for row in found:
         done.setdefault((str(row["list"]), str(row["item"])), set()).add(str(row["method"]))
@@ -173,7 +180,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="Markdown page; the rows go beside it as .jsonl")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--against", metavar="NAME", help="the checkpoint to compare with each other one [the last]")
-    parser.add_argument("--limit", type=int, help="items of each list")
+    parser.add_argument("--limit", type=int, help="items of each list, evenly spaced")
     options = parser.parse_args()
     models = dict(entry.split("=", 1) for entry in options.models)
     hashes = {name: sha256(pretrained.find(path)) for name, path in models.items()}

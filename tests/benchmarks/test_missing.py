@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
-from missing import LOST, differences, interval, random_gaps, table
+from missing import LOST, differences, interval, random_gaps, spread_out, table
 
 
 def lengths(lost: np.ndarray) -> list[int]:
@@ -29,6 +31,13 @@ def test_gaps_are_anywhere() -> None:
     often = np.mean([random_gaps(100, 0.25, np.random.default_rng(seed)) for seed in range(2000)], axis=0)
     assert often[50] == pytest.approx(25 / 76, abs=0.05)
     assert often[0] == pytest.approx(1 / 76, abs=0.02)
+
+
+def test_a_part_of_the_items_has_some_of_everyone() -> None:
+    paths = [Path(f"{person}{item}") for person in "abc" for item in range(4)]
+    assert [path.name for path in spread_out(paths, 3)] == ["a0", "b0", "c0"]
+    assert [path.name for path in spread_out(paths, 5)] == ["a0", "a2", "b0", "b3", "c1"]
+    assert spread_out(paths, None) == spread_out(paths, 99) == paths
 
 
 def test_a_table_of_known_scores() -> None:
