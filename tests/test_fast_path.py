@@ -85,7 +85,7 @@ def test_threads_that_wait_leave_the_cores_to_ffmpeg(monkeypatch: pytest.MonkeyP
     assert os.environ["OMP_WAIT_POLICY"] == used
 
 
-UNUSED = {"torchaudio", "librosa", "sympy", "matplotlib", "pandas", "torch._dynamo", "torch._inductor"}
+UNUSED = {"torchaudio", "librosa", "scipy", "sympy", "matplotlib", "pandas", "torch._dynamo", "torch._inductor"}
 """Costly to load, and not needed to enhance a recording."""
 
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from scipy.ndimage import uniform_filter1d
 from torch import Tensor
 
 from avse import features
 from avse.config import NUM_BANDS, SAMPLES_PER_FRAME
+from avse.dsp.filters import moving_average
 from avse.dsp.stft import band_energies
 from avse.errors import UsageError
 from avse.models.net import SpeechNet
@@ -32,7 +32,7 @@ def remove_local_mean(values: np.ndarray, visible: np.ndarray | None = None) -> 
     """
     weight = np.ones((len(values), 1), np.float32) if visible is None else visible[:, None].astype(np.float32)
     values = values - (values * weight).sum(0) / max(weight.sum(), 1)  # a constant leaves exactly zero
-    total, count = (uniform_filter1d(x, LOCAL_MEAN_FRAMES, axis=0, mode="constant") for x in (values * weight, weight))
+    total, count = (moving_average(x, LOCAL_MEAN_FRAMES, axis=0, mode="constant") for x in (values * weight, weight))
     return np.asarray((values - total / np.maximum(count, 1e-6)) * weight, np.float32)
 
 

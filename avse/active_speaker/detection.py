@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
 from avse.active_speaker.av_sync import estimate_av_offset
 from avse.active_speaker.correlation import mel_energies, predict_bands, remove_local_mean, shift_frames
 from avse.active_speaker.mouth_motion import mouth_change
 from avse.config import NUM_BANDS, SAMPLES_PER_FRAME
 from avse.dsp import overlap_add, resampling
+from avse.dsp.filters import moving_average, moving_maximum
 from avse.dsp.levels import AudioStats, db_to_gain
 from avse.dsp.windowing import BLOCK_SECONDS, OVERLAP_FRAMES, model_windows
 from avse.faces import mouth_roi
@@ -148,7 +148,7 @@ def score_activity(
     correlation = np.stack(
         [_sliding_correlation(remove_local_mean(predicted[:, k], mask), audio, mask) for k, mask in enumerate(visible)]
     )
-    motion = maximum_filter1d(uniform_filter1d(change, 9, axis=1), 21, axis=1)
+    motion = moving_maximum(moving_average(change, 9), 21)
     in_time = [shift_frames(values.T, -offset).T for values in (visible, motion, correlation)]
     return SpeakerActivity(in_time[0], in_time[1], in_time[2], offset)
 
@@ -166,7 +166,7 @@ def activity_gain(activity: SpeakerActivity, face: int) -> np.ndarray:
     usual = (correlation * moves).sum(1, keepdims=True) / np.maximum(moves.sum(1, keepdims=True), 1)
     fits = (correlation > CLEAR_CORRELATION) | ((correlation > 0) & (usual > CLEAR_CORRELATION))
     silent = rests & (moves & fits & (correlation > activity.av_correlation[face])).any(0)
-    level_db = SILENT_DB * uniform_filter1d(silent.astype(np.float32), RAMP_FRAMES)
+    level_db = SILENT_DB * moving_average(silent.astype(np.float32), RAMP_FRAMES)
     return np.asarray(db_to_gain(level_db), np.float32)
 
 
@@ -209,9 +209,9 @@ def _without_short_runs(flags: np.ndarray) -> np.ndarray:
 
 def _sliding_correlation(lips: np.ndarray, audio: np.ndarray, visible: np.ndarray) -> np.ndarray:
     """Compute the correlation (V,) over all bands (V, bands) of the visible frames within 3 s around each frame."""
-    count = uniform_filter1d(visible.astype(np.float32), CORRELATION_FRAMES, mode="constant")
+    count = moving_average(visible.astype(np.float32), CORRELATION_FRAMES, mode="constant")
     both, own, other = (
-        uniform_filter1d((a * b).sum(1) * visible, CORRELATION_FRAMES, mode="constant") / np.maximum(count, 1e-6)
+        moving_average((a * b).sum(1) * visible, CORRELATION_FRAMES, mode="constant") / np.maximum(count, 1e-6)
         for a, b in ((lips, audio), (lips, lips), (audio, audio))
     )
     return np.asarray(both / np.sqrt(np.maximum(own, 1e-3) * np.maximum(other, 1.0)))

@@ -15,12 +15,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.ndimage import maximum_filter1d, uniform_filter1d
 from torch import Tensor
 
 from avse.active_speaker.detection import RESTING_MOTION
 from avse.active_speaker.mouth_motion import mouth_change
 from avse.config import SAMPLES_PER_FRAME
+from avse.dsp.filters import moving_average, moving_maximum
 from avse.dsp.stft import stft
 from avse.enhancement.masking import compute_mask, interpolate_gain
 from avse.faces import mouth_roi
@@ -92,7 +92,7 @@ def guard_mask(
         return mask
     doubt: Tensor | float = 1 - weight
     if alone is not None:
-        doubt = doubt * interpolate_gain(uniform_filter1d(alone.astype(np.float32), RAMP_FRAMES), mask.shape[-1])
+        doubt = doubt * interpolate_gain(moving_average(alone.astype(np.float32), RAMP_FRAMES), mask.shape[-1])
     return mask + doubt * (compute_mask(net, waveforms, np.zeros_like(crops), rms) - mask)
 
 
@@ -121,5 +121,5 @@ def measure_motion(crops: np.ndarray) -> MouthMotion:
     """Measure what a mouth (V, H, W) does; it moves where it does not rest."""
     visible = mouth_roi.visible(crops)
     change = mouth_change(torch.from_numpy(crops.copy())[None], torch.from_numpy(visible)[None])[:, 0].numpy()
-    motion = maximum_filter1d(uniform_filter1d(change, 9), 21)
+    motion = moving_maximum(moving_average(change, 9), 21)
     return MouthMotion(change, np.asarray((motion > RESTING_MOTION) & visible), visible)

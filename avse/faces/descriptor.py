@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
 
+from avse.dsp.filters import gaussian_smooth
 from avse.faces.alignment import aligned_crop
 
 SIDE = 64
@@ -35,7 +35,7 @@ def describe_face(frame: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
 
 def _gradients(crop: np.ndarray) -> np.ndarray:
     """Compute the strength of every direction in every cell, normalised by cell."""
-    down, right = np.gradient(gaussian_filter(crop, 0.7))
+    down, right = np.gradient(gaussian_smooth(gaussian_smooth(crop, 0.7, axis=0), 0.7, axis=1))
     strength, turn = np.hypot(right, down), np.arctan2(down, right) / (2 * math.pi) * NUM_DIRECTIONS
     directions = np.arange(NUM_DIRECTIONS)[:, None, None]
     distance = np.abs((turn - directions + NUM_DIRECTIONS / 2) % NUM_DIRECTIONS - NUM_DIRECTIONS / 2)

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
 
+from avse.dsp.filters import gaussian_smooth
 from avse.faces.alignment import aligned_crop
 from avse.faces.tracking import DETECT_EVERY, MAX_GAP_FRAMES, Face, Track
 from avse.io import reader
@@ -18,7 +18,7 @@ CROP_SIZE = 88
 SIDE_PER_FACE = 1.4
 SMOOTH_FRAMES = 3.0
 SMOOTH_REACH = round(4 * SMOOTH_FRAMES)
-"""How many frames to each side the smoothing of a frame reaches: where scipy cuts the Gaussian off."""
+"""How many frames to each side the smoothing of a frame reaches: where the Gaussian is cut off."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def _reach(frames: list[int], cuts: Sequence[int], num_frames: int) -> tuple[int
 def _every_frame(frames: list[int], values: np.ndarray, times: np.ndarray) -> np.ndarray:
     """Interpolate values (D, columns) at the detections' frames to all ``times`` and smooth them."""
     columns = [np.interp(times, frames, column) for column in values.T]
-    return gaussian_filter1d(np.column_stack(columns), SMOOTH_FRAMES, axis=0, mode="nearest")
+    return gaussian_smooth(np.column_stack(columns), SMOOTH_FRAMES, axis=0, mode="edge")
 
 
 def _visible_frames(frames: list[int], times: np.ndarray) -> np.ndarray:
