@@ -14,9 +14,9 @@ from avse.active_speaker.selection import most_active
 from avse.faces.mouth_roi import CROP_SIZE
 from avse.models.net import SpeechNet
 
-CHOICE_FRAMES = 200
-"""How much of a stream is compared: with 8 s, lips and audio that go together are clearly told from others
-(docs/experiments/recordings.md)."""
+CHOICE_FRAMES, OFFSET_FRAMES = 200, 400
+"""How much of a stream is compared for the speaker alone, and for the AV offset, too: lips and audio that go together
+are told from others in 5 to 10 s, their offset in 10 to 20 s (docs/experiments/recordings.md)."""
 MAX_LIVE_FACES = 4
 
 

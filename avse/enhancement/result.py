@@ -20,6 +20,9 @@ CLIPPING_PEAK = 1.12
 NO_WARNINGS = frozenset({"face_visible", "faces_visible", "picture_ignored", "loudness"})
 
 
+KEEP_EVERYONE = "Keep everyone: --speaker everyone."
+
+
 class Message(NamedTuple):
     """Hold a code for programs and a sentence for people."""
 
@@ -202,7 +205,7 @@ def removed_speakers(selection: Selection) -> list[Message]:
         Message(
             "speaker_removed",
             f"Face {k + 1} ({scene.place(k)}) also speaks {format_intervals(scene.speech_intervals(k))}; removed. "
-            "Keep everyone: --speaker everyone.",
+            f"{KEEP_EVERYONE}",
         )
         for k in selection.removed
     ]

@@ -11,7 +11,6 @@ from collections.abc import Callable
 import numpy as np
 
 from avse.active_speaker.av_sync import MAX_OFFSET_FRAMES
-from avse.active_speaker.live_choice import CHOICE_FRAMES
 from avse.config import SAMPLE_RATE, SAMPLES_PER_FRAME, VIDEO_FPS
 from avse.dsp.overlap_add import CrossFade
 from avse.dsp.resampling import Resampler, downmix
@@ -47,6 +46,7 @@ class RollingEnhancer:
         strength: float = 1.0,
         av_offset_frames: int = 0,
         choose: Choose | None = None,
+        choice_frames: int = 0,
     ) -> None:
         """Prepare for a stream.
 
@@ -59,12 +59,13 @@ class RollingEnhancer:
             level: RMS of the audio at 16 kHz; None takes that of what has come so far.
             strength: as in `avse.enhancement.pipeline.enhance`.
             av_offset_frames: by how many frames the video is late; negative if early.
-            choose: chooses face and AV offset from the first ``CHOICE_FRAMES``, for all windows that end later. Until
+            choose: chooses face and AV offset from the first ``choice_frames``, for all windows that end later. Until
                 then the first face is followed with the AV offset given.
+            choice_frames: see ``choose``.
         """
         self.sample_rate, self.num_channels, self.plan, self.uses_video = sample_rate, num_channels, plan, uses_video
         self._net, self._level, self._strength = net, level, strength
-        self._av_offset_frames, self._choose = av_offset_frames, choose
+        self._av_offset_frames, self._choose, self._choice_frames = av_offset_frames, choose, choice_frames
         self.face = 0
         """Index of the face that is followed, among those whose crops come."""
         self._rate = processing_rate(sample_rate, net.config.hop)
@@ -124,7 +125,7 @@ class RollingEnhancer:
         """Return what the windows that are complete put out; all windows once the number of frames is known."""
         blocks = [np.zeros((0, self.num_channels), np.float32)]
         while (place := self.plan.place(self._window, num_frames)) is not None and self._has(place.stop):
-            if self._choose and place.stop > CHOICE_FRAMES:
+            if self._choose and place.stop > self._choice_frames:
                 self._follow_choice(self._choose)
                 continue
             blocks.append(self._back.push(self._join.push(self._enhance(place))))
@@ -133,7 +134,9 @@ class RollingEnhancer:
 
     def _has(self, stop: int) -> bool:
         """Tell whether everything up to a frame is there."""
-        seen = max(stop + self._av_offset_frames, CHOICE_FRAMES if self._choose and stop > CHOICE_FRAMES else 0)
+        seen = max(
+            stop + self._av_offset_frames, self._choice_frames if self._choose and stop > self._choice_frames else 0
+        )
         if self.uses_video and self._crops.stop < seen:
             return False
         return self._mono.stop >= stop * SAMPLES_PER_FRAME and self._full.stop >= stop * self._per_frame
@@ -165,8 +168,9 @@ class RollingEnhancer:
 
     def _follow_choice(self, choose: Choose) -> None:
         """Choose a face and its AV offset, once enough has come."""
-        mono = self._mono.take(0, CHOICE_FRAMES * SAMPLES_PER_FRAME)[:, 0]
-        self.face, self._av_offset_frames = choose(mono, self._crops.take(0, CHOICE_FRAMES))
+        num_frames = self._choice_frames
+        mono = self._mono.take(0, num_frames * SAMPLES_PER_FRAME)[:, 0]
+        self.face, self._av_offset_frames = choose(mono, self._crops.take(0, num_frames))
         self._crops.select(self.face)
         self._choose = None
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from avse.active_speaker.av_sync import MAX_OFFSET_FRAMES
-from avse.active_speaker.live_choice import MAX_LIVE_FACES, choose_live
+from avse.active_speaker.live_choice import CHOICE_FRAMES, MAX_LIVE_FACES, OFFSET_FRAMES, choose_live
 from avse.config import SAMPLE_RATE, VIDEO_FPS
 from avse.dsp.resampling import resampling_delay
 from avse.dsp.rolling import RollingPlan
@@ -43,8 +43,8 @@ class StreamEnhancer:
     ``lookahead_seconds`` before. So audio comes back after ``step + lookahead + 0.08`` seconds at most
     (`latency_samples`), plus the time of computation. The level is that of all audio so far.
 
-    What cannot be known from the start, the active speaker and the AV offset, is chosen from the first 8 s for all that
-    follows. Until then the largest face is followed, and the video is taken to be in sync.
+    What cannot be known from the start, the active speaker and the AV offset, is chosen from the first 8 or 16 s for
+    all that follows. Until then the largest face is followed, and the video is taken to be in sync.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class StreamEnhancer:
             speaker: which face is followed: "largest", "left" or "right" where it first appears; or "active", of the
                 four largest the one whose lips go best with the audio of the first 8 s.
             av_offset: seconds by which the video comes later than the audio, negative if earlier; "auto" estimates up
-                to 0.32 s from the first 8 s. Late video raises the latency.
+                to 0.32 s, and chooses an active speaker, from the first 16 s. Late video raises the latency.
             window_seconds: how much a network run covers. More is better and costs more time of computation.
             step_seconds: time between network runs, a multiple of 0.2. Less lowers the latency and costs more time.
             lookahead_seconds: how much later audio and video the network knows.
@@ -169,7 +169,7 @@ class StreamEnhancer:
             choose = functools.partial(choose_live, net, av_offset_frames=self._av_offset_frames)
         return RollingEnhancer(
             net, self.sample_rate, num_channels, self.plan, self._mouths is not None, self._level, self._strength,
-            self._av_offset_frames or 0, choose,
+            self._av_offset_frames or 0, choose, OFFSET_FRAMES if self._av_offset_frames is None else CHOICE_FRAMES,
         )  # fmt: skip
 
     def _crops(self, frames: Any) -> np.ndarray:

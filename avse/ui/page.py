@@ -47,7 +47,7 @@ class Page:
         with gr.Column(visible=False) as self.people:
             gr.HTML("<h2>Whose voice?</h2>")
             self.pictures = gr.HTML()
-            self.everyone = gr.Button("Everyone who speaks", size="sm")
+            self.everyone = gr.Button(render.EVERYONE, size="sm")
             self.choice = gr.CheckboxGroup(label="Faces whose voice is kept", elem_id="avse-choice")
         with gr.Row():
             self.start = gr.Button("Enhance", variant="primary", visible=False)

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from markupsafe import escape
 
+from avse.enhancement.result import KEEP_EVERYONE
 from avse.errors import AvseError
 from avse.reports.audio_player import make_player_tracks, time_ticks
 from avse.ui.faces import FacePicture
@@ -18,6 +19,8 @@ from avse.ui.progress import Progress
 from avse.ui.session import Enhanced
 
 NUM_COLUMNS = 900
+EVERYONE = "Everyone who speaks"
+"""Label of the button that chooses all faces."""
 SAMPLE_SECONDS = 0.1
 _INSIDE = re.compile(r"\S*/session-[^/]+/(?:[^/]+/)?")
 """The folders of a session, before the name of a file."""
@@ -53,11 +56,16 @@ def player(enhanced: Enhanced, after: Path, pair_url: str, video_url: str) -> st
     )  # fmt: skip
     starts = [stream.start_seconds for stream in (recording.audio, recording.video) if stream]
     return render(
-        "player.html.j2", name=recording.path.name, note=result.note, tracks=tracks,
+        "player.html.j2", name=recording.path.name, note=in_words_of_the_page(result.note), tracks=tracks,
         video=video_url, audio=pair_url,
         delay=round(recording.sound.start_seconds - min(starts), 6), ticks=time_ticks(result.duration_seconds, 8),
         has_channels=recording.sound.num_channels > 1,
     )  # fmt: skip
+
+
+def in_words_of_the_page(text: str) -> str:
+    """Return a message with the page's button in place of the command's option."""
+    return text.replace(KEEP_EVERYONE, f'Keep everyone: "{EVERYONE}".')
 
 
 def progress(state: Progress) -> str:

@@ -18,7 +18,7 @@ from avse.dsp import windowing
 from avse.dsp.levels import compute_audio_stats
 from avse.dsp.overlap_add import crossfade
 from avse.dsp.rolling import RollingPlan, Window
-from avse.enhancement import rolling, streaming
+from avse.enhancement import stream_enhancer, streaming
 from avse.enhancement.enhancer import Enhancer, load_model
 from avse.enhancement.masking import apply_mask, compute_mask, half_hop_ensemble
 from avse.enhancement.rolling import RollingEnhancer, blank
@@ -89,10 +89,7 @@ def test_av_offset_shifts_the_video(model: Enhancer, offset: int) -> None:
 
 @pytest.mark.parametrize("size", [441, 9000])
 @pytest.mark.parametrize("offset", [2, -2])
-def test_choice_holds_for_what_follows(
-    model: Enhancer, monkeypatch: pytest.MonkeyPatch, size: int, offset: int
-) -> None:
-    monkeypatch.setattr(rolling, "CHOICE_FRAMES", 11)
+def test_choice_holds_for_what_follows(model: Enhancer, size: int, offset: int) -> None:
     plan, audio, crops = RollingPlan(10, 5, 2, 1), noise(30 * 640, 2), crops_of(60).reshape(30, 2, 88, 88)
     asked = []
 
@@ -105,7 +102,7 @@ def test_choice_holds_for_what_follows(
         indices = np.arange(place.start + late, place.stop + late)
         return crops[indices.clip(0, 29), face] * (indices < 30)[:, None, None]
 
-    stream = RollingEnhancer(model.net, RATE, 2, plan, uses_video=True, choose=choose)
+    stream = RollingEnhancer(model.net, RATE, 2, plan, uses_video=True, choose=choose, choice_frames=11)
     found = push_all(stream, audio, crops, size)
     np.testing.assert_allclose(found, at_once(model, plan, audio, shown), atol=1e-6)
     ((mono, mouths),) = asked
@@ -244,7 +241,8 @@ def test_wrong_block_is_told(transparent: Enhancer) -> None:
 def test_stream_that_chooses_loses_nothing(
     clip: Path, transparent: Enhancer, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr(rolling, "CHOICE_FRAMES", 15)
+    for name in ("CHOICE_FRAMES", "OFFSET_FRAMES"):
+        monkeypatch.setattr(stream_enhancer, name, 15)
     audio, frames = talking_head(clip)
     stream = StreamEnhancer(RATE, 25, model=transparent, step_seconds=0.2, window_seconds=1, **options)
     held, out = [], []

@@ -13,6 +13,7 @@ from batch_jobs import wait_for
 from report_world import HOSTILE, Page
 
 import avse
+from avse.enhancement.result import KEEP_EVERYONE
 from avse.errors import AvseError, InputError, UsageError
 from avse.io import reader
 from avse.io.ffmpeg import Limits
@@ -314,6 +315,12 @@ def test_names_are_text_wherever_they_are_shown(ready: Session, tmp_path: Path) 
         (tmp_path / "page.html").write_text(html)
         assert not Page(tmp_path / "page.html").all("img")
     assert "%3Cimg" in render.link(hostile)
+
+
+def test_page_names_its_button_and_no_option() -> None:
+    text = render.in_words_of_the_page(f"Face 1 (right) also speaks; removed. {KEEP_EVERYONE}")
+    assert text.endswith(f'removed. Keep everyone: "{render.EVERYONE}".')
+    assert "--" not in text
 
 
 def test_player_has_one_audio_two_spectrograms_and_the_video(ready: Session, tmp_path: Path) -> None:
