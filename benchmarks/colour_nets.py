@@ -5,6 +5,7 @@ Legend: `B` batch, `H W` pixels.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -48,16 +49,16 @@ def encoder(num_modalities: int, exchange: bool = False) -> SharedEncoder:
     return SharedEncoder(1, LAYERS, "bottleneck", WIDTH, num_modalities, flags)
 
 
-class ColourNet(nn.Module):
+class ColourNet(nn.Module, ABC):
     """Two directions, each from one image to the colours, and a learned mean of both; the decoder is shared."""
 
     def __init__(self) -> None:
         super().__init__()
         self.decoder, self.ensemble = Decoder(), Ensemble()
 
+    @abstractmethod
     def encode(self, edges: Tensor, luminance: Tensor) -> list[Stages]:
         """Return the stages of each direction."""
-        raise NotImplementedError
 
     def forward(self, edges: Tensor, luminance: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Return colours (B, 3, H, W) of images (B, 1, H, W), and those of each direction."""

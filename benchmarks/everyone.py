@@ -29,7 +29,7 @@ from avse.config import SAMPLES_PER_FRAME
 from avse.data.augmentation.timing import random_segment
 from avse.data.prepared_clips import find_clips
 from avse.dsp import overlap_add
-from avse.dsp.levels import compute_audio_stats, scale_to
+from avse.dsp.levels import compute_audio_stats, gain_to_db, rms, scale_to
 from avse.dsp.windowing import OVERLAP_FRAMES, model_windows
 from avse.enhancement import streaming
 from avse.enhancement.masking import apply_mask, merge_masks
@@ -98,7 +98,7 @@ def collect(blocks: Iterator[object], audio: np.ndarray) -> Masks:
 
 def level(audio: np.ndarray) -> float:
     """Return the level of audio in dB."""
-    return float(10 * np.log10(np.square(audio).mean() + 1e-10))
+    return gain_to_db(rms(audio))
 
 
 def recording_rows(path: Path, model: str) -> Iterator[str]:
@@ -187,7 +187,7 @@ def gain_db(output: np.ndarray, voices: np.ndarray, face: int) -> float:
 def scene_rows(cache: Path, speakers: Sequence[str], model: str, items: int) -> Iterator[str]:
     """Yield a row of the table for each kind of scene and rule."""
     net, found = load_model(model, "cpu").net, find_clips(cache)
-    clips = {name: [path for path in found[name] if not path.stem.endswith("_variant")] for name in speakers}
+    clips = {name: found[name] for name in speakers}
     for num_faces, noisy in ((2, False), (2, True), (3, True)):
         scenes = [make_scene(net, clips, num_faces, noisy, seed) for seed in range(items)]
         for name, rule in RULES.items():

@@ -76,12 +76,12 @@ def order_table(scores: Scores, chain: Sequence[str] = CHAIN, seed: int = 0) -> 
 def section(path: Path) -> str:
     """Return the section of the page on the order, with its table."""
     counts = seeds_of(path)
-    told = ", ".join(f"{name} {counts[name]}" for name in CHAIN)
+    seeds = ", ".join(f"{name} {counts[name]}" for name in CHAIN)
     return "\n\n".join(
         [
             "## The paper's order",
             f"Made by `python benchmarks/fusion_order.py {path}`. Each method minus the one before it, item by item, "
-            f"with 95 % intervals over items; seeds: {told}. Per score (PESQ, STOI, SI-SDR) the order holds (interval "
+            f"with 95 % intervals over items; seeds: {seeds}. Per score (PESQ, STOI, SI-SDR) the order holds (interval "
             "above 0), is reversed (below 0) or is open.",
             order_table(read_scores(path)),
         ]

@@ -72,10 +72,10 @@ def origins(index: Path) -> dict[tuple[str, str], str]:
     """Where the other talkers of (list, item) come from, where there are any; nothing from an index of another form."""
     found = {}
     with index.open(newline="") as file:
-        told = csv.DictReader(file)
-        if not {"list", "item", "target_speaker", "interference"} <= set(told.fieldnames or ()):
+        reader = csv.DictReader(file)
+        if not {"list", "item", "target_speaker", "interference"} <= set(reader.fieldnames or ()):
             return {}
-        for row in told:
+        for row in reader:
             collections = re.findall(r"\b([a-z]+)\d+@", row["interference"])  # a noise's name begins with a capital
             if collections and not row["list"].startswith("wild-"):  # those are named otherwise
                 own = re.match("[a-z]*", row["target_speaker"])

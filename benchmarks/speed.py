@@ -196,16 +196,15 @@ def measure_earlier(earlier: Path, folder: Path, seconds: float, repeat: int) ->
                 assert process.stdout is not None
                 print(path, file=process.stdin, flush=True)
                 times[name].append([float(taken) / seconds for taken in process.stdout.readline().split()])
-        least_wall, least_cpu = ({name: min(column) for name, column in kind} for kind in _columns(times))
-        sizes[size] = least_wall | {"cpu": least_cpu}
+        sizes[size] = _least(times, 0) | {"cpu": _least(times, 1)}
     for process in running.values():
         process.communicate()
     return {"commit": subprocess.check_output(about, text=True).strip(), "sizes": sizes}
 
 
-def _columns(times: dict[str, list[list[float]]]) -> list[list[tuple[str, list[float]]]]:
-    """Wall times, then processor times, of each version."""
-    return [[(name, [each[kind] for each in taken]) for name, taken in times.items()] for kind in (0, 1)]
+def _least(times: dict[str, list[list[float]]], kind: int) -> dict[str, float]:
+    """The least wall time (kind 0) or processor time (kind 1) of each version."""
+    return {name: min(each[kind] for each in taken) for name, taken in times.items()}
 
 
 def measure_others(name: str, folder: Path, seconds: float, repeat: int) -> dict[str, Any]:
@@ -287,8 +286,8 @@ def main() -> None:
             continue
         values = measure(part, folder, seconds, repeat, asked.earlier)
         (folder / f"{part}.json").write_text(json.dumps(values, indent=1))
-        told = ("real_time_factor", "times_floors", "one", "all", "ways", "busy_share", "sizes")
-        print(part, {name: values[name] for name in told if name in values}, flush=True)
+        shown = ("real_time_factor", "times_floors", "one", "all", "ways", "busy_share", "sizes")
+        print(part, {name: values[name] for name in shown if name in values}, flush=True)
     found = {part: json.loads(file.read_text()) for part in every if (file := folder / f"{part}.json").exists()}
     text = page(found)
     if asked.output:

@@ -16,7 +16,7 @@ from avse.models.net import SpeechNet
 
 CHOICE_FRAMES, OFFSET_FRAMES = 200, 400
 """How much of a stream is compared for the speaker alone, and for the AV offset, too: lips and audio that go together
-are told from others in 5 to 10 s, their offset in 10 to 20 s (docs/experiments/recordings.md)."""
+are distinguished from others in 5 to 10 s, their offset in 10 to 20 s (docs/experiments/recordings.md)."""
 MAX_LIVE_FACES = 4
 
 

@@ -24,6 +24,7 @@ from avse.data.corpus import sources
 from avse.errors import InputError, MissingError, UsageError, one_line, printable
 from avse.faces import detection, face_tracker, mouth_roi
 from avse.io import atomic, csv_files, folders, reader
+from avse.io.arrays import to_floats, to_integers
 from avse.io.disk import stop_when_full
 from avse.io.urls import missing
 from avse.parallel import local
@@ -69,11 +70,7 @@ def load_clip(path: Path) -> Clip:
     if crops is not None and (crops.dtype != np.uint8 or crops.shape != (num_frames, side, side)):
         raise _damaged(path, f"its lips are {crops.dtype} {crops.shape} for {num_frames} frames")
     seen = np.zeros(num_frames, bool) if crops is None else mouth_roi.visible(crops)
-    return Clip(_as_float(sound), crops, seen, None if varied is None else _as_float(varied))
-
-
-def _as_float(sound: np.ndarray) -> np.ndarray:
-    return sound.astype(np.float32) / 32768
+    return Clip(to_floats(sound), crops, seen, None if varied is None else to_floats(varied))
 
 
 def _damaged(path: Path, reason: str) -> UsageError:
@@ -166,8 +163,8 @@ def prepare_clip(path: Path, detect: detection.Detector) -> dict[str, Any]:
         stored["lips"] = np.concatenate(list(mouth_roi.crop_track(recording, tracks[0], num_frames)))
         if mouth_roi.visible(stored["lips"]).mean() < MIN_SEEN_SHARE:
             raise InputError(f"{path} shows no face for most of its time.", "Leave it out.")
-    whole = np.clip(np.rint(sound[: num_frames * SAMPLES_PER_FRAME] * 32768), -32768, 32767)
-    return {"sound": whole.astype(np.int16), **stored}
+    whole = sound[: num_frames * SAMPLES_PER_FRAME]
+    return {"sound": to_integers(whole, np.dtype(np.int16)), **stored}
 
 
 def _other_voice(sound: np.ndarray, target: Path) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Aligned crops: squares of fixed size, rotated upright by a similarity transform."""
+"""Aligned crops: squares of fixed size, cut out by a similarity transform."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A face descriptor: a histogram of oriented gradients that recognises a face again within one recording.
 
-A histogram of oriented gradients (Dalal and Triggs, CVPR 2005) over the upright face. It holds no learnt weights.
+A histogram of oriented gradients (Dalal and Triggs, CVPR 2005) over the aligned face. It holds no learnt weights.
 Measured on 25 people (four clips each, best of 3 x 3): the same person 0.74 to 0.88 (5 to 75 % of the pairs);
 another person 0.68 in the middle, above 0.78 in 10 % and above 0.84 in 1 % of the pairs.
 """

@@ -77,11 +77,13 @@ class LiveMouth:
 
         A frame is cropped when the next detection tells where its face is: 4 frames later at most.
         """
-        grey = np.asarray(Image.fromarray(frame).convert("L"))
-        small = _shrink(grey)
+        grey, small = grey_and_small(frame)
+        return self.add(grey, small, self._is_cut(small))
+
+    def add(self, grey: np.ndarray, small: np.ndarray, begins: bool) -> np.ndarray:
+        """Do as `push`, given what `grey_and_small` makes of a frame, and whether a shot begins with it."""
         ready = [_NOTHING]
         self._index += 1
-        begins = self._is_cut(small)
         if begins:
             ready.append(self.flush())
             self._tracker.cut(self._index)
@@ -162,14 +164,15 @@ class LiveMouth:
 _NOTHING = np.zeros((0, CROP_SIZE, CROP_SIZE), np.uint8)
 
 
-def _shrink(grey: np.ndarray) -> np.ndarray:
-    """Return a frame with a longer side of at most 480 pixels, as faces are detected in."""
+def grey_and_small(frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return a frame in grey, and with a longer side of at most 480 pixels, as faces are detected in."""
+    grey = np.asarray(Image.fromarray(frame).convert("L"))
     height, width = grey.shape
     scale = DETECT_SIDE / max(height, width)
     if scale >= 1:
-        return grey
+        return grey, grey
     size = max(int(scale * width), 2), max(int(scale * height), 2)
-    return np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BOX))
+    return grey, np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BOX))
 
 
 def _by_place(tracks: list[Track], choice: Choice) -> Track | None:

@@ -1,14 +1,14 @@
-"""Follow several faces in a stream of frames, with one detection for all of them."""
+"""Follow several faces in a stream of frames, with one preparation and detection of each frame for all of them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from PIL import Image
 
 from avse.faces.detection import Detector
-from avse.faces.live_mouth import Choice, LiveMouth
+from avse.faces.live_mouth import Choice, LiveMouth, grey_and_small
+from avse.faces.shot_detection import ShotDetector
 from avse.faces.tracking import Face
 
 
@@ -21,13 +21,15 @@ class LiveMouths:
         """Prepare for a stream; one of ``choices`` for each face, the others as for `LiveMouth`."""
         self._detect = detect or Detector(num_threads=1)
         self._faces: list[Face] | None = None
+        self._is_cut = ShotDetector()
         self._mouths = [LiveMouth(choice, phase, self._detect_once) for choice in choices]
 
     def push(self, frame: np.ndarray) -> np.ndarray:
         """Add a frame, grey (H, W) or RGB (H, W, 3) uint8; return the crops (M, K, 88, 88) that are ready."""
         self._faces = None
-        grey = np.asarray(Image.fromarray(frame).convert("L"))
-        return np.stack([mouth.push(grey) for mouth in self._mouths], axis=1)
+        grey, small = grey_and_small(frame)
+        begins = self._is_cut(small)
+        return np.stack([mouth.add(grey, small, begins) for mouth in self._mouths], axis=1)
 
     def flush(self) -> np.ndarray:
         """Return the crops (M, K, 88, 88) of all frames that wait."""

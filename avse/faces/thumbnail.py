@@ -42,7 +42,7 @@ def _best_view(track: Track) -> tuple[int, Face]:
 
 
 def _cut_out(frame: np.ndarray, face: Face) -> bytes:
-    """Return the face upright, as PNG."""
+    """Return the aligned face as PNG."""
     low, high = face.box[:2], face.box[2:]
     across = face.landmarks[1] - face.landmarks[0]
     side = SIDE_PER_BOX * float((high - low).max())

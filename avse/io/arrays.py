@@ -45,7 +45,7 @@ class AudioArray:
         if is_tensor and self.given.is_floating_point():
             return torch.from_numpy(stacked).to(self.given)
         dtype = _plain_array(self.given).dtype
-        scaled = _to_integers(stacked, dtype) if dtype in _FULL_SCALE else stacked.astype(dtype)
+        scaled = to_integers(stacked, dtype) if dtype in _FULL_SCALE else stacked.astype(dtype)
         return torch.from_numpy(scaled).to(self.given.device) if is_tensor else scaled
 
 
@@ -62,7 +62,7 @@ def read_audio_array(waveform: Any, channels: Channels = "auto") -> AudioArray:
         raise UsageError(f"channels is {channels!r}.", 'Use "auto", "first" or "last".')
     plain = _plain_array(waveform)
     place = _channel_place(plain.shape, channels)
-    audio = _to_floats(plain)
+    audio = to_floats(plain)
     has_batch = audio.ndim == 3
     batch = audio if has_batch else (audio[:, None] if audio.ndim == 1 else audio)[None]
     samples = batch.swapaxes(1, 2) if place == "first" else batch
@@ -120,7 +120,8 @@ def _channel_place(shape: tuple[int, ...], channels: Channels) -> Channels:
     return "first" if few_first else "last"
 
 
-def _to_floats(plain: np.ndarray) -> np.ndarray:
+def to_floats(plain: np.ndarray) -> np.ndarray:
+    """Convert int16, int32 or floats to float32, 1 at full scale. UsageError for other types."""
     if plain.dtype in _FULL_SCALE:
         return (plain / _FULL_SCALE[plain.dtype]).astype(np.float32)
     if np.issubdtype(plain.dtype, np.floating):
@@ -128,7 +129,8 @@ def _to_floats(plain: np.ndarray) -> np.ndarray:
     raise UsageError(f"A waveform of {plain.dtype} cannot be used.", "Give floats in -1..1, int16 or int32.")
 
 
-def _to_integers(floats: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+def to_integers(floats: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+    """Convert floats to int16 or int32, 1 at full scale; what is beyond is clipped."""
     full = _FULL_SCALE[dtype]
     return np.clip(np.rint(floats.astype(np.float64) * full), -full, full - 1).astype(dtype)
 

@@ -148,18 +148,18 @@ class FeatureRegulariser(nn.Module):
 
     def forward(self, features: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """Regularise features (B, C', ..., L) by context (B, C, ..., L); also the divergence of r from N(0, 1)."""
-        told = self.predict(context.flatten(2, -2).mean(2) if context.ndim > 3 else context)
-        mean, deviation = self._distribution(told)
+        predicted = self.predict(context.flatten(2, -2).mean(2) if context.ndim > 3 else context)
+        mean, deviation = self._distribution(predicted)
         change = F.softplus(_draw(mean, deviation, self.training or self.draws_in_use))  # (B, C', L)
         change = change.reshape(*change.shape[:2], *[1] * (features.ndim - 3), -1)
         answer = features + change if self.kind == "add" else features * change
         return answer, gaussian_divergence(mean, deviation)
 
-    def _distribution(self, told: Tensor) -> tuple[Tensor, Tensor]:
+    def _distribution(self, predicted: Tensor) -> tuple[Tensor, Tensor]:
         """Return mu and sigma (B, C', L) of what the context says of them."""
         if self.deviation is not None:
-            return told, torch.full_like(told, self.deviation)
-        mean, raw = told.chunk(2, dim=1)
+            return predicted, torch.full_like(predicted, self.deviation)
+        mean, raw = predicted.chunk(2, dim=1)
         return mean, F.softplus(raw)
 
 

@@ -37,13 +37,19 @@ def random_segment(
         length = len(clip.seen)
         first = int(rng.integers(length - missing + 1)) if length > missing else 0
         part = slice(first, first + missing)
-        is_varied = clip.varied is not None and varied_probability > 0 and rng.random() < varied_probability
-        voice = clip.varied if is_varied and clip.varied is not None else clip.sound
+        voice = _draw_voice(clip, varied_probability, rng)
         sound = voice[part.start * SAMPLES_PER_FRAME : part.stop * SAMPLES_PER_FRAME]
         parts.append(Clip(sound, clip.lips[part] if clip.lips is not None and with_lips else None, clip.seen[part]))
         missing -= len(parts[-1].seen)
     sound, seen = (np.concatenate([getattr(part, name) for part in parts]) for name in ("sound", "seen"))
     return Clip(sound, _join_lips(parts), seen)
+
+
+def _draw_voice(clip: Clip, varied_probability: float, rng: np.random.Generator) -> np.ndarray:
+    """Return the voice of a clip, or its other one."""
+    if clip.varied is None or varied_probability == 0 or rng.random() >= varied_probability:
+        return clip.sound
+    return clip.varied
 
 
 def change_speed(clip: Clip, num_frames: int) -> Clip:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import numpy as np
 
 from avse.config import SAMPLE_RATE
+from avse.dsp.levels import rms
 from avse.errors import MissingError
 from avse.installation import install_hint
+from avse.io.arrays import to_floats, to_integers
 
 PITCH_HZ = (75.0, 600.0)
 """Range in which pitch is looked for."""
@@ -39,7 +41,8 @@ def vary_voice(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray | None
     """
     import parselmouth
 
-    voice = parselmouth.Sound(sound / 32768, SAMPLE_RATE)
+    waveform = to_floats(sound)
+    voice = parselmouth.Sound(waveform, SAMPLE_RATE)
     if voice.duration < 0.5:
         return None
     pitch = voice.to_pitch(pitch_floor=PITCH_HZ[0], pitch_ceiling=PITCH_HZ[1]).selected_array["frequency"]
@@ -52,12 +55,11 @@ def vary_voice(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray | None
     changed = parselmouth.praat.call(
         voice, "Change gender", *PITCH_HZ, float(formants), float(wanted), rng.uniform(0.7, 1.3), 1.0
     )
-    return _at_level_of(sound, changed.values[0])
+    return to_integers(_at_level_of(waveform, changed.values[0]), sound.dtype)
 
 
 def _at_level_of(sound: np.ndarray, changed: np.ndarray) -> np.ndarray:
-    """Return ``changed`` as int16 with the length and the RMS level of ``sound``."""
+    """Return ``changed`` with the length and the RMS level of ``sound``."""
     fitted = np.zeros(len(sound))
     fitted[: len(changed)] = changed[: len(sound)]
-    level = np.sqrt(np.square(sound, dtype=np.float64).mean() / np.maximum(np.square(fitted).mean(), 1e-12))
-    return np.clip(np.rint(fitted * level), -32768, 32767).astype(np.int16)
+    return fitted * (rms(sound) / max(rms(fitted), 1e-6))

@@ -54,7 +54,7 @@ class _Lips(NamedTuple):
 
 
 def talking_head(opening: _Array, size: tuple[int, int] = (240, 320), seed: int = 0) -> Iterator[_Array]:
-    """Yield one upright RGB frame `(H, W, 3)` per entry of ``opening``, at 25 frames/s.
+    """Yield one RGB frame `(H, W, 3)` per entry of ``opening``, at 25 frames/s.
 
     ``opening``: `(V,)`, 0 is lips closed, 1 is wide open. ``size`` is (height, width) in pixels. ``seed`` draws the
     small movement of the head (shift, tilt, distance). UsageError where ``opening`` leaves 0..1 or ``size`` is not
