@@ -181,12 +181,7 @@ def measure_earlier(earlier: Path, folder: Path, seconds: float, repeat: int) ->
     """
     about = ["git", "-C", earlier, "log", "-1", "--format=%h of %as"]
     programs = {"now": sys.executable, "earlier": str(earlier.absolute() / ".venv" / "bin" / "python")}
-    running = {
-        name: subprocess.Popen(
-            [python, "-c", ONCE, str(folder / f"{name}.wav")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        for name, python in programs.items()
-    }
+    running = {name: begin(python, ONCE, folder, f"{name}.wav") for name, python in programs.items()}
     sizes = {}
     for size in SIZES:
         path, times = make_size(folder, seconds, size), dict[str, list[list[float]]](now=[], earlier=[])
@@ -194,12 +189,21 @@ def measure_earlier(earlier: Path, folder: Path, seconds: float, repeat: int) ->
             for name, process in running.items():
                 assert process.stdin is not None
                 assert process.stdout is not None
-                print(path, file=process.stdin, flush=True)
+                print(path.absolute(), file=process.stdin, flush=True)
                 times[name].append([float(taken) / seconds for taken in process.stdout.readline().split()])
         sizes[size] = _least(times, 0) | {"cpu": _least(times, 1)}
     for process in running.values():
         process.communicate()
     return {"commit": subprocess.check_output(about, text=True).strip(), "sizes": sizes}
+
+
+def begin(python: str, program: str, folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Start a program of one line of input and output at a time, in ``folder``.
+
+    Not in the present folder: Python would take the avse that lies there, whatever its own environment has.
+    """
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    return subprocess.Popen([python, "-c", program, *arguments], cwd=folder, text=True, **pipes)
 
 
 def _least(times: dict[str, list[list[float]]], kind: int) -> dict[str, float]:
