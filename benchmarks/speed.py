@@ -34,6 +34,7 @@ import numpy as np
 import rnnoise
 import soundfile
 import torch
+import versions
 from batch import processor
 from speed_page import page
 from speed_plots import PICTURES
@@ -154,61 +155,11 @@ def cpu_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-ONCE = """
-import resource, sys, time
-from avse import enhance
-try:
-    from avse.weights.pretrained import load_model
-except ImportError:  # as the module was called until November 2026
-    from avse.registry import load_model
-
-def cpu_seconds():
-    whose = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
-    return sum(used.ru_utime + used.ru_stime for used in map(resource.getrusage, whose))
-
-net = load_model()
-for line in sys.stdin:
-    cpu, began = cpu_seconds(), time.perf_counter()
-    enhance(line.strip(), sys.argv[1], model=net, force=True)
-    print(time.perf_counter() - began, cpu_seconds() - cpu, flush=True)
-"""
-
-
 def measure_earlier(earlier: Path, folder: Path, seconds: float, repeat: int) -> dict[str, Any]:
-    """Seconds of this version and of an earlier one, in turn, each in a process of its own: the least of each.
-
-    Also the processor time, that of ffmpeg included, which other work on the machine hardly changes.
-    """
-    about = ["git", "-C", earlier, "log", "-1", "--format=%h of %as"]
-    programs = {"now": sys.executable, "earlier": str(earlier.absolute() / ".venv" / "bin" / "python")}
-    running = {name: begin(python, ONCE, folder, f"{name}.wav") for name, python in programs.items()}
-    sizes = {}
-    for size in SIZES:
-        path, times = make_size(folder, seconds, size), dict[str, list[list[float]]](now=[], earlier=[])
-        for _ in range(repeat):
-            for name, process in running.items():
-                assert process.stdin is not None
-                assert process.stdout is not None
-                print(path.absolute(), file=process.stdin, flush=True)
-                times[name].append([float(taken) / seconds for taken in process.stdout.readline().split()])
-        sizes[size] = _least(times, 0) | {"cpu": _least(times, 1)}
-    for process in running.values():
-        process.communicate()
-    return {"commit": subprocess.check_output(about, text=True).strip(), "sizes": sizes}
-
-
-def begin(python: str, program: str, folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    """Start a program of one line of input and output at a time, in ``folder``.
-
-    Not in the present folder: Python would take the avse that lies there, whatever its own environment has.
-    """
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    return subprocess.Popen([python, "-c", program, *arguments], cwd=folder, text=True, **pipes)
-
-
-def _least(times: dict[str, list[list[float]]], kind: int) -> dict[str, float]:
-    """The least wall time (kind 0) or processor time (kind 1) of each version."""
-    return {name: min(each[kind] for each in taken) for name, taken in times.items()}
+    """Seconds for a second of recording of this version and of an earlier one."""
+    return versions.compare(
+        earlier, folder, {size: make_size(folder, seconds, size) for size in SIZES}, seconds, repeat
+    )
 
 
 def measure_others(name: str, folder: Path, seconds: float, repeat: int) -> dict[str, Any]:

@@ -59,6 +59,7 @@ def obey(item: Item, report: Any) -> dict[str, Any]:
         case "sleep":
             with subprocess.Popen(["sleep", "1000"]) as child:
                 Path(item.source).with_suffix(".pids").write_text(f"{os.getpid()} {child.pid}")
+            time.sleep(1000)  # where the child is killed before this process, the work is not done
         case "meet":  # another worker must be at work at the same time
             wait_for((Path(item.source).parent / f"{words[1]}.begun").exists)
         case "nap":
