@@ -16,6 +16,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from avse import former_names as _former_names  # noqa: F401
 from avse.version import __version__
 
 if TYPE_CHECKING:

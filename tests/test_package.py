@@ -30,6 +30,7 @@ def test_enhance_stays_the_function_whatever_modules_are_imported():
     ("former", "name", "home", "present"),
     [
         ("avse.registry", "find", "avse.weights.pretrained", "find"),
+        ("avse.registry", "load_model", "avse.weights.pretrained", "load_model"),
         ("avse.checkpoint", "load_checkpoint", "avse.weights.checkpoint", "load_checkpoint"),
         ("avse.model", "Model", "avse.enhancement.enhancer", "Enhancer"),
         ("avse.each", "enhance_each", "avse.enhancement.all_speakers", "enhance_all"),
@@ -43,7 +44,12 @@ def test_former_module_still_gives_its_names(
         module = importlib.import_module(former)
     assert name in module.__all__
     assert getattr(module, name) is getattr(importlib.import_module(home), present)
-    assert {getattr(module, each).__name__ for each in module.__all__}
+    assert set(module.__all__) <= set(vars(module))
+
+
+def test_module_that_never_was_is_not_found():
+    with pytest.raises(ModuleNotFoundError, match=r"avse\.registers"):
+        importlib.import_module("avse.registers")
 
 
 def test_unknown_name_is_an_attribute_error():
