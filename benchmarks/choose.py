@@ -1,11 +1,11 @@
-"""Which weights? Gains on mixtures of speakers that were not trained on, under conditions that pull apart.
+"""Which weights? Gains on mixtures of speakers that were not trained on, under conditions that tell checkpoints apart.
 
     python benchmarks/choose.py cache/faces --speakers id1,id2 --voices cache/voices --noises cache/noises \
         plain=runs/plain/best.safetensors mean=mean.safetensors [--items 64] [--jobs 2]
 
-Mixtures of 3 s with the picture, the same for all; gains in wide-band PESQ, STOI (in hundredths) and SI-SDR in dB.
-Every tenth of the voices is used: those that `avse train` keeps for validation. Stray lips are somebody else's. Where
-two take turns, the last figure says by how much the other one falls, in dB.
+Mixtures of 3 s with video, the same for all; gains in wide-band PESQ, STOI (in hundredths) and SI-SDR in dB.
+Every tenth of the voices is used: those that `avse train` keeps for validation. Mismatched lips are those of
+another speaker. Under "turns", the last figure is the attenuation of the other talker, in dB.
 """
 
 from __future__ import annotations
@@ -35,43 +35,43 @@ from avse.weights.pretrained import load_model
 BATCH_SIZE = 16
 METRICS = {"pesq": 1, "stoi": 100, "si_sdr": 1}
 one, two = (0.0, 1.0), (0.0, 0.0, 1.0)
-same, stranger = ({"audio_only_interferer_probability": value} for value in (0.0, 1.0))
-stray = {"mismatched_video_probability": 1.0}
-faint = {"quiet_interferers_probability": 1.0, "quiet_interferers_db": (-17.0, -17.0)}
+same_corpus, audio_only = ({"audio_only_interferer_probability": value} for value in (0.0, 1.0))
+mismatched = {"mismatched_video_probability": 1.0}
+quiet = {"quiet_interferers_probability": 1.0, "quiet_interferers_db": (-17.0, -17.0)}
 rooms, some_rooms = ({"reverb_probability": value} for value in (1.0, 0.5))
 CONDITIONS: dict[str, dict[str, object]] = {
-    "same": {"num_talkers": one, "talker_db": (0.0, 0.0)} | same,
-    "stranger": {"num_talkers": one, "talker_db": (0.0, 0.0)} | stranger,
+    "same": {"num_talkers": one, "talker_db": (0.0, 0.0)} | same_corpus,
+    "audio-only interferer": {"num_talkers": one, "talker_db": (0.0, 0.0)} | audio_only,
     "two, -6 dB": {"num_talkers": two, "talker_db": (-6.0, -6.0)},
     "two, -17 dB": {"num_talkers": two, "talker_db": (-17.0, -17.0)},
     "noise, -5 dB": {"num_talkers": (1.0,), "noise_db": (-5.0, -5.0)},
-    "two, -17 dB, stray lips": {"num_talkers": two} | faint | stray,
-    "noise, -5 dB, stray lips": {"num_talkers": (1.0,), "noise_db": (-5.0, -5.0)} | stray,
+    "two, -17 dB, mismatched lips": {"num_talkers": two} | quiet | mismatched,
+    "noise, -5 dB, mismatched lips": {"num_talkers": (1.0,), "noise_db": (-5.0, -5.0)} | mismatched,
     "babble, 0 dB": {"num_talkers": (1.0,), "noise_db": (0.0, 0.0), "babble_probability": 1.0} | rooms,
-    "turns": {"num_talkers": one, "talker_db": (-2.0, 2.0), "turn_taking_probability": 1.0} | some_rooms | same,
+    "turns": {"num_talkers": one, "talker_db": (-2.0, 2.0), "turn_taking_probability": 1.0} | some_rooms | same_corpus,
 }
 
 
-def sounds(batch: Batch, answer: torch.Tensor) -> Iterator[tuple[np.ndarray, ...]]:
-    """Target, mixture and estimate (N,) of each example."""
-    return zip(batch.target.numpy(), batch.mixture.numpy(), answer.numpy(), strict=True)
+def examples(batch: Batch, estimate: torch.Tensor) -> Iterator[tuple[np.ndarray, ...]]:
+    """Yield target, mixture and estimate (N,) of each example."""
+    return zip(batch.target.numpy(), batch.mixture.numpy(), estimate.numpy(), strict=True)
 
 
 @torch.inference_mode()
 def enhanced(net: SpeechNet, batch: Batch) -> torch.Tensor:
-    """The net's answer (B, N), at the level of the mixture."""
-    answer = istft(net(prepare_batch(net, batch)).spectrum, WINDOW, net.config.hop)
-    return answer * (rms(batch.mixture) / LEVEL)[:, None]
+    """Return the network's output (B, N), at the level of the mixture."""
+    estimate = istft(net(prepare_batch(net, batch)).spectrum, WINDOW, net.config.hop)
+    return estimate * (rms(batch.mixture) / LEVEL)[:, None]
 
 
-def gained(target: np.ndarray, mixture: np.ndarray, estimate: np.ndarray) -> list[float]:
-    """What each metric gained."""
+def gains(target: np.ndarray, mixture: np.ndarray, estimate: np.ndarray) -> list[float]:
+    """Return the gain of each metric."""
     before, after = (score(target, sound, SAMPLE_RATE, METRICS).values for sound in (mixture, estimate))
     return [(after[name] - before[name]) * unit for name, unit in METRICS.items()]
 
 
-def fallen(target: np.ndarray, mixture: np.ndarray, estimate: np.ndarray) -> float:
-    """By how many dB the mixture fell where somebody else talks alone."""
+def attenuation_db(target: np.ndarray, mixture: np.ndarray, estimate: np.ndarray) -> float:
+    """Return by how many dB the mixture is attenuated where another talker speaks alone."""
     own, others, before, after = (
         np.square(sound.reshape(-1, SAMPLES_PER_FRAME)).mean(1)
         for sound in (target, mixture - target, mixture, estimate)
@@ -80,8 +80,8 @@ def fallen(target: np.ndarray, mixture: np.ndarray, estimate: np.ndarray) -> flo
     return float(10 * np.log10((before[alone].sum() + 1e-9) / (after[alone].sum() + 1e-9)))
 
 
-def told(model: str, options: argparse.Namespace) -> list[str]:
-    """What is said of one model under each condition."""
+def score_model(model: str, options: argparse.Namespace) -> list[str]:
+    """Return the mean gains of one model under each condition, as cells of a table."""
     torch.set_num_threads(1)
     net = load_model(model, "cpu").net
     folders = TrainingData(options.cache, options.voices, options.noises, tuple(options.speakers.split(",")))
@@ -90,11 +90,11 @@ def told(model: str, options: argparse.Namespace) -> list[str]:
         values = {"num_frames": 75, "missing_video_probability": 0.0, "noise_probability": 0.0} | settings
         config = TrainConfig(mix=MixConfig(**values))  # type: ignore[arg-type]
         batches = Batches(folders.mixer(config, validation=True), 7, BATCH_SIZE, 0, options.items // BATCH_SIZE)
-        items = [item for batch in batches for item in sounds(batch, enhanced(net, batch))]
-        pesq, stoi, si_sdr = np.mean([gained(*item) for item in items], 0)
+        items = [item for batch in batches for item in examples(batch, enhanced(net, batch))]
+        pesq, stoi, si_sdr = np.mean([gains(*item) for item in items], 0)
         cells.append(f"{pesq:.2f} / {stoi:.1f} / {si_sdr:.2f}")
         if condition == "turns":
-            cells[-1] += f" / {np.mean([fallen(*item) for item in items]):.0f}"
+            cells[-1] += f" / {np.mean([attenuation_db(*item) for item in items]):.0f}"
     return cells
 
 
@@ -111,7 +111,7 @@ def main() -> None:
     models = dict(model.split("=", 1) for model in options.models)
     print(f"| weights | {' | '.join(CONDITIONS)} |\n|---|{'---|' * len(CONDITIONS)}")
     with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as pool:
-        for name, cells in zip(models, pool.map(partial(told, options=options), models.values()), strict=True):
+        for name, cells in zip(models, pool.map(partial(score_model, options=options), models.values()), strict=True):
             print(f"| {name} | {' | '.join(cells)} |", flush=True)
     print(f"\nPESQ-wb / STOI x 100 / SI-SDR in dB, gained; means over {options.items} mixtures of 3 s each.")
 

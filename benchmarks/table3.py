@@ -118,9 +118,10 @@ def scores_table(study: ScoreTable, subset: str, fusions: Fusions, with_paper: b
     for method in study.methods:
         cells = [method, str(len(study.select(method, subset)))]
         cells += [spread(study.mean(name, method, subset), name) for name in DIGITS]
-        told = PAPER.get(PAPER_ROWS.get(fusions[method], ""), {}) if with_paper else {}
+        published = PAPER.get(PAPER_ROWS.get(fusions[method], ""), {}) if with_paper else {}
         rows.append(
-            cells + [f"{told[name]:.{DIGITS[name]}f}" if told else "" for name in (IN_PAPER if with_paper else ())]
+            cells
+            + [f"{published[name]:.{DIGITS[name]}f}" if published else "" for name in (IN_PAPER if with_paper else ())]
         )
     return markdown(heads, rows)
 
@@ -179,14 +180,19 @@ def seeds_table(study: ScoreTable, nets: Nets, ours: str) -> str:
 
 
 def recipes_table(nets: Mapping[str, Metadata]) -> str:
-    """What each file tells of its training; "start" is the hash of the checkpoint whose weights it began with."""
+    """Return how each checkpoint was trained; "start" is the hash of the checkpoint whose weights it began with."""
     heads = ["net", "fusion", "parameters", "stage", "batch", "rate", "steps planned", "seed"]
     heads += ["step kept", "start", "sha256"]
     cells = []
     for name, header in nets.items():
-        told = header.about.get("training", {})
-        start = header.about.get("start", "not told") or "nothing"
-        row = [name, header.fusion, f"{header.num_parameters / 1e6:.2f} M", *(told.get(key, "?") for key in SETTINGS)]
+        training = header.about.get("training", {})
+        start = header.about.get("start", "not recorded") or "nothing"
+        row = [
+            name,
+            header.fusion,
+            f"{header.num_parameters / 1e6:.2f} M",
+            *(training.get(key, "?") for key in SETTINGS),
+        ]
         cells.append(
             [
                 *map(str, row),
@@ -203,15 +209,19 @@ def differing_settings(nets: Mapping[str, Metadata]) -> str:
     recipes = [dict(header.about.get("training", {})) for header in nets.values()]
     models = [dict(recipe.pop("model", {})) | {"fusion": ""} for recipe in recipes]
     names = {name: None for recipe in (*recipes, *models) for name in recipe}
-    told = [name for name in names if any(len({str(one.get(name)) for one in part}) > 1 for part in (recipes, models))]
-    return f"Settings that differ: {', '.join(told)}." if told else "All settings but the fusion are the same."
+    differing = [
+        name for name in names if any(len({str(one.get(name)) for one in part}) > 1 for part in (recipes, models))
+    ]
+    return (
+        f"Settings that differ: {', '.join(differing)}." if differing else "All settings but the fusion are the same."
+    )
 
 
 def paper_table() -> str:
     """The paper's table whole."""
     return markdown(
         ["method", "PESQ", "STOI"],
-        [[name, f"{told['pesq']:.2f}", f"{told['stoi']:.3f}"] for name, told in PAPER.items()],
+        [[name, f"{scores['pesq']:.2f}", f"{scores['stoi']:.3f}"] for name, scores in PAPER.items()],
     )
 
 

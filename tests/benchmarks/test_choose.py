@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from choose import CONDITIONS, enhanced, fallen, gained
+from choose import CONDITIONS, enhanced, attenuation_db, gains
 
 from avse.config import ModelConfig
 from avse.data.dataset import Batch
@@ -15,22 +15,22 @@ from avse.models.inputs import Inputs
 from avse.models.net import Output, SpeechNet
 
 
-def test_what_is_gained_by_a_tenth_of_the_noise() -> None:
+def test_gains_of_reducing_the_noise_to_a_tenth() -> None:
     target = speak(2.0, seed=1).waveform
     noise = np.random.default_rng(0).standard_normal(len(target)).astype(np.float32) * target.std()
-    pesq, stoi, si_sdr = gained(target, target + noise, target + 0.1 * noise)
+    pesq, stoi, si_sdr = gains(target, target + noise, target + 0.1 * noise)
     assert si_sdr == pytest.approx(20, abs=0.2)
     assert pesq > 0.1
     assert stoi > 5
 
 
-def test_how_far_the_other_falls_is_measured_where_they_talk_alone() -> None:
+def test_attenuation_is_measured_where_the_other_talker_speaks_alone() -> None:
     one, other = (speak(2.0, seed=seed).waveform for seed in (1, 2))
     one[16000:], other[:8000] = 0, 0
     mixture = one + other
     estimate = mixture.copy()
     estimate[16000:] *= 0.1
-    assert fallen(one, mixture, estimate) == pytest.approx(20, abs=0.01)
+    assert attenuation_db(one, mixture, estimate) == pytest.approx(20, abs=0.01)
 
 
 def test_a_net_that_changes_nothing_gives_the_mixture_back() -> None:
