@@ -241,7 +241,7 @@ def main() -> None:
             continue
         values = measure(part, folder, seconds, repeat, asked.earlier)
         (folder / f"{part}.json").write_text(json.dumps(values, indent=1))
-        shown = ("real_time_factor", "times_floors", "one", "all", "ways", "busy_share", "sizes")
+        shown = ("real_time_factor", "times_minimum", "one", "all", "ways", "busy_share", "sizes")
         print(part, {name: values[name] for name in shown if name in values}, flush=True)
     found = {part: json.loads(file.read_text()) for part in every if (file := folder / f"{part}.json").exists()}
     text = page(found)

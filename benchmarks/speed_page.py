@@ -60,31 +60,31 @@ def size_section(sizes: Found) -> list[str]:
         header(["", *sizes]), rule(1 + len(sizes)),
         row("`avse enhance`", [f"**{values['real_time_factor']:.3f}**" for values in every]),
         row("times real time", [f"{1 / values['real_time_factor']:.1f}" for values in every]),
-        row("sum of all floors", [f"{values['floors_seconds'] / values['duration_seconds']:.3f}" for values in every]),
-        row("times the sum of floors", [f"**{values['times_floors']:.2f}**" for values in every]),
+        row("sum of all minima", [f"{values['minimum_seconds'] / values['duration_seconds']:.3f}" for values in every]),
+        row("times the sum of minima", [f"**{values['times_minimum']:.2f}**" for values in every]),
         row("network alone, times real time", [f"{values['net_times_real_time']:.0f}" for values in every]),
         row("peak memory", [f"{values['whole']['peak_megabytes']:.0f} MB" for values in every]),
         row("start-up", [f"{values['start']['avse_seconds']:.1f} s" for values in every]),
         row("start-up without torch", [f"{values['start']['beyond_torch_seconds']:.1f} s" for values in every]),
         "",
         "The stages are timed inside `avse enhance`. Face detection runs in a thread beside decoding and cropping: its "
-        "figure is how long these wait for it. In parentheses the floor: "
+        "figure is how long these wait for it. In parentheses the theoretical minimum: "
         "for networks their multiply-accumulates at the speed of a float32 matrix product "
         f"({rates} GMAC/s), for decoding `ffmpeg -f null` once.", "",
         header(["stage", *sizes]), rule(1 + len(sizes)),
         *(row(name, [cell(values, name) for values in every]) for name in names),
         row("all stages", [f"{values['stages_seconds'] / values['duration_seconds']:.3f}" for values in every]),
         "",
-        "![Time against the size of the picture, with the floor of each stage](images/speed-floors.svg)", "",
+        "![Time against the size of the picture, with the minimum of each stage](images/speed-roofline.svg)", "",
     ]  # fmt: skip
 
 
 def cell(values: Found, name: str) -> str:
-    """A stage's time and its floor."""
+    """Return a stage's time and its minimum."""
     for stage in values["stages"]:
         if stage["name"] == name:
-            floor = stage["floor_per_second"]
-            return f"{stage['seconds_per_second']:.3f}" + ("" if floor is None else f" ({floor:.3f})")
+            minimum = stage["minimum_per_second"]
+            return f"{stage['seconds_per_second']:.3f}" + ("" if minimum is None else f" ({minimum:.3f})")
     return "-"
 
 

@@ -42,21 +42,21 @@ def pyplot() -> Any:
     return plt
 
 
-def plot_floors(found: Found, target: Path) -> None:
-    """Plot the whole against the size of the picture, over the floors of its stages as stacked areas."""
+def plot_roofline(found: Found, target: Path) -> None:
+    """Plot the whole against the size of the picture, over the minima of its stages as stacked areas."""
     sizes = {name: values for name, values in found.items() if "stages" in values}
     if not sizes:
         return
     plt = pyplot()
     pixels = [float(width) * float(height) / 1e6 for width, height in (name.split("x") for name in sizes)]
     every = list(sizes.values())
-    names = [stage["name"] for stage in every[0]["stages"] if stage["floor_per_second"] is not None]
-    floors = [[floor_seconds(values, name) for values in every] for name in names]
+    names = [stage["name"] for stage in every[0]["stages"] if stage["minimum_per_second"] is not None]
+    minima = [[minimum_seconds(values, name) for values in every] for name in names]
     figure, axes = plt.subplots(figsize=(7, 3.6), layout="constrained")
-    axes.stackplot(pixels, floors, labels=[f"floor: {name}" for name in names], alpha=0.7)
+    axes.stackplot(pixels, minima, labels=[f"minimum: {name}" for name in names], alpha=0.7)
     axes.plot(pixels, [values["real_time_factor"] for values in every], "kD-", label="avse enhance")
     axes.plot(
-        pixels, [1.6 * sum(column) for column in zip(*floors, strict=True)], "k:", label="1.6 x the sum of floors"
+        pixels, [1.6 * sum(column) for column in zip(*minima, strict=True)], "k:", label="1.6 x the sum of minima"
     )
     axes.set(xlabel="million pixels", ylabel="s for a second of recording")
     axes.set_ylim(bottom=0)
@@ -65,9 +65,9 @@ def plot_floors(found: Found, target: Path) -> None:
     plt.close(figure)
 
 
-def floor_seconds(values: Found, name: str) -> float:
-    """Return the floor of a stage for a second of recording; 0 where it has none."""
-    return sum(stage["floor_per_second"] or 0.0 for stage in values["stages"] if stage["name"] == name)
+def minimum_seconds(values: Found, name: str) -> float:
+    """Return the minimum of a stage for a second of recording; 0 where it has none."""
+    return sum(stage["minimum_per_second"] or 0.0 for stage in values["stages"] if stage["name"] == name)
 
 
 def plot_gain(found: Found, target: Path) -> None:
@@ -133,5 +133,5 @@ def group_seconds(values: Found, names: Sequence[str]) -> float:
 
 
 PICTURES: dict[str, Callable[[Found, Path], None]] = {
-    "speed.svg": plot, "speed-floors.svg": plot_floors, "speed-gain.svg": plot_gain,
+    "speed.svg": plot, "speed-roofline.svg": plot_roofline, "speed-gain.svg": plot_gain,
 }  # fmt: skip

@@ -12,7 +12,7 @@ from .options import Device, Json, Model
 from .progress import progress
 from .tables import write_table
 
-HEADER = ("stage", "s per s", "of the whole", "floor", "times", "floor is")
+HEADER = ("stage", "s per s", "of the whole", "minimum", "times", "bound")
 
 
 def bench(
@@ -29,8 +29,9 @@ def bench(
     """Measure how long each stage of avse enhance takes.
 
     "s per s" are seconds of processing per second of recording: below 1 is faster than real time. "of the whole" is the
-    share of the total time. "floor" is the theoretical minimum on this machine, "times" the ratio to it: for networks,
-    their multiply-accumulates (MAC) at the speed of a matrix product; for decoding, ffmpeg alone.
+    share of the total time. "minimum" is the theoretical minimum on this machine, "times" the ratio to it, "bound" what
+    sets it. A network's minimum is its multiply-accumulates (MAC) at the speed of a matrix product; that of decoding is
+    ffmpeg alone.
 
     Close other programs first. Set OMP_NUM_THREADS to limit the number of threads.
 
@@ -62,21 +63,21 @@ def _sample(folder: Path) -> Path:
 
 
 def _row(stage: dict[str, Any]) -> list[str]:
-    floor, taken = stage["floor_per_second"], stage["seconds_per_second"]
+    minimum, taken = stage["minimum_per_second"], stage["seconds_per_second"]
     return [
         stage["name"], f"{taken:.3f}", f"{stage['share_of_whole']:.0%}",
-        "-" if floor is None else f"{floor:.3f}", f"{taken / floor:.1f}" if floor else "-", stage["floor"],
+        "-" if minimum is None else f"{minimum:.3f}", f"{taken / minimum:.1f}" if minimum else "-", stage["bound"],
     ]  # fmt: skip
 
 
 def _sums(found: dict[str, Any]) -> list[list[str]]:
-    """Return rows for all stages together and for the whole, beside the sum of all floors."""
-    sums = {"all stages": found["stages_seconds"], "avse enhance": found["whole"]["seconds"]}
-    floors, duration = found["floors_seconds"], found["duration_seconds"]
+    """Return rows for all stages together and for the whole, beside the sum of all minima."""
+    whole, minimum, duration = found["whole"]["seconds"], found["minimum_seconds"], found["duration_seconds"]
+    sums = {"all stages": found["stages_seconds"], "avse enhance": whole}
     return [
         [
-            name, f"{seconds / duration:.3f}", f"{seconds / found['whole']['seconds']:.0%}", f"{floors / duration:.3f}",
-            f"{seconds / floors:.1f}", "sum of all floors",
+            name, f"{seconds / duration:.3f}", f"{seconds / whole:.0%}", f"{minimum / duration:.3f}",
+            f"{seconds / minimum:.1f}", "sum of all minima",
         ]
         for name, seconds in sums.items()
     ]  # fmt: skip

@@ -52,23 +52,23 @@ def run_many(
     where no worker can start, or where every other item would fail too.
     """
     todo: Todo[Item, Result] = Todo(items)
-    crew: _Crew[Item] = _Crew(pickle.dumps(job), threads_for(max(1, num_workers)))
+    pool: _WorkerPool[Item] = _WorkerPool(pickle.dumps(job), threads_for(max(1, num_workers)))
     try:
         for _ in range(min(num_workers, len(todo))):
-            crew.hire()
-        while crew.members:
-            for worker, (kind, value) in crew.listen():
+            pool.start_worker()
+        while pool.workers:
+            for worker, (kind, value) in pool.receive():
                 task = worker.task
                 if kind == "progress" and task:
                     on_progress(worker.number, task.item, *value)
                     continue
                 worker.task = None
                 outcome = todo.settle(task, kind, value)
-                crew.go_on(worker, todo, alive=kind != "died")
+                pool.assign(worker, todo, alive=kind != "died")
                 if outcome:
                     yield outcome
     finally:
-        crew.dismiss()
+        pool.stop()
 
 
 @dataclass(eq=False)
@@ -102,47 +102,47 @@ class _Worker(Generic[Item]):
         self.process.join()
 
 
-class _Crew(Generic[Item]):
+class _WorkerPool(Generic[Item]):
     """Hold the running workers; a worker that replaces another takes over its number."""
 
     def __init__(self, job: bytes, num_threads: int) -> None:
-        self.members: list[_Worker[Item]] = []
+        self.workers: list[_Worker[Item]] = []
         self._job, self._num_threads = job, num_threads
         self._context = get_context("spawn")
 
-    def hire(self) -> None:
+    def start_worker(self) -> None:
         ours, theirs = self._context.Pipe()
-        number = min(set(range(len(self.members) + 1)) - {worker.number for worker in self.members})
+        number = min(set(range(len(self.workers) + 1)) - {worker.number for worker in self.workers})
         process = self._context.Process(target=_serve, args=(theirs, self._job, self._num_threads), daemon=True)
         with _interrupts_held():
             process.start()
         theirs.close()
-        self.members.append(_Worker(number, process, ours))
+        self.workers.append(_Worker(number, process, ours))
 
-    def listen(self) -> Iterator[tuple[_Worker[Item], Answer]]:
+    def receive(self) -> Iterator[tuple[_Worker[Item], Answer]]:
         """Yield the next message of each worker that has sent one."""
-        by_pipe = {worker.pipe: worker for worker in self.members}
+        by_pipe = {worker.pipe: worker for worker in self.workers}
         for pipe in wait(list(by_pipe)):
             worker = by_pipe[pipe]  # type: ignore[index]
             yield worker, worker.answer()
 
-    def go_on(self, worker: _Worker[Item], todo: Todo[Item, Result], alive: bool) -> None:
+    def assign(self, worker: _Worker[Item], todo: Todo[Item, Result], alive: bool) -> None:
         """Give a worker its next task; replace one that died; end one for which nothing is left."""
         if alive and todo:
             worker.give(todo.next())
             return
-        self.members.remove(worker)
+        self.workers.remove(worker)
         worker.end()
         if todo:
-            self.hire()
+            self.start_worker()
 
-    def dismiss(self) -> None:
+    def stop(self) -> None:
         """End all workers at the same time."""
-        for worker in self.members:
+        for worker in self.workers:
             worker.process.terminate()
-        for worker in self.members:
+        for worker in self.workers:
             worker.end()
-        self.members.clear()
+        self.workers.clear()
 
 
 @contextmanager

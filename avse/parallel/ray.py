@@ -79,21 +79,21 @@ def run_many(
     import ray
 
     todo: Todo[Item, Result] = Todo(items)
-    crew: _Crew[Item, Result] = _Crew(job, num_gpus)
+    pool: _WorkerPool[Item, Result] = _WorkerPool(job, num_gpus)
     try:
         for number in range(min(num_workers, len(todo))):
-            crew.hire(number)
-        while todo or crew.is_busy():
-            [ready], _ = ray.wait(list(crew.members), num_returns=1)
-            worker = crew.members.pop(ready)
+            pool.start_worker(number)
+        while todo or pool.is_busy():
+            [ready], _ = ray.wait(list(pool.workers), num_returns=1)
+            worker = pool.workers.pop(ready)
             kind, value = _answer(ready)
             task, worker.task = worker.task, None
             outcome = todo.settle(task, kind, value)
-            crew.go_on(worker, todo, on_progress, alive=kind != "died")
+            pool.assign(worker, todo, on_progress, alive=kind != "died")
             if outcome:
                 yield outcome
     finally:
-        crew.dismiss()
+        pool.stop()
 
 
 class _Actor:
@@ -117,38 +117,38 @@ class _Worker(Generic[Item]):
     task: Task[Item] | None = None
 
 
-class _Crew(Generic[Item, Result]):
+class _WorkerPool(Generic[Item, Result]):
     """Hold the workers by the answer that is expected of each."""
 
     def __init__(self, job: Job[Item, Result], num_gpus: float) -> None:
         import ray
 
-        self.members: dict[Any, _Worker[Item]] = {}
+        self.workers: dict[Any, _Worker[Item]] = {}
         self._job = ray.put(job)
         self._actors: Any = ray.remote(num_cpus=1, num_gpus=num_gpus, max_restarts=0)(_Actor)
 
     def is_busy(self) -> bool:
-        return any(worker.task for worker in self.members.values())
+        return any(worker.task for worker in self.workers.values())
 
-    def hire(self, number: int) -> None:
+    def start_worker(self, number: int) -> None:
         actor: Any = self._actors.remote()
-        self.members[actor.start.remote(self._job)] = _Worker(number, actor)
+        self.workers[actor.start.remote(self._job)] = _Worker(number, actor)
 
-    def go_on(
+    def assign(
         self, worker: _Worker[Item], todo: Todo[Item, Result], on_progress: OnProgress[Item], alive: bool
     ) -> None:
         """Give a worker its next task; replace one that died; end one for which nothing is left."""
         if alive and todo:
             worker.task = todo.next()
             on_progress(worker.number, worker.task.item, "on the cluster", 0.0, 1.0)
-            self.members[worker.actor.attempt.remote(worker.task.item)] = worker
+            self.workers[worker.actor.attempt.remote(worker.task.item)] = worker
             return
         _kill(worker)
         if todo:
-            self.hire(worker.number)
+            self.start_worker(worker.number)
 
-    def dismiss(self) -> None:
-        for worker in self.members.values():
+    def stop(self) -> None:
+        for worker in self.workers.values():
             _kill(worker)
 
 

@@ -31,21 +31,27 @@ from avse.weights.pretrained import load_model
 
 @dataclass(frozen=True)
 class StageTime:
-    """Seconds that a stage takes, and would take at best if ``floor_seconds`` is known; ``floor`` says why."""
+    """Seconds that a stage takes, and at least takes on this machine if that is known; ``bound`` says by what."""
 
     name: str
     seconds: float
-    floor_seconds: float | None = None
-    floor: str = ""
+    minimum_seconds: float | None = None
+    bound: str = ""
 
     def as_dict(self, duration_seconds: float, whole_seconds: float) -> dict[str, Any]:
-        """Return plain values, with the time per second of recording and the share of the whole."""
-        floor = None if self.floor_seconds is None else self.floor_seconds / duration_seconds
+        """Return plain values, with the time per second of recording and the share of the whole.
+
+        ``floor``, ``floor_seconds`` and ``floor_per_second`` are earlier names that will be removed.
+        """
+        minimum = None if self.minimum_seconds is None else self.minimum_seconds / duration_seconds
         return {
             **asdict(self),
             "seconds_per_second": self.seconds / duration_seconds,
-            "floor_per_second": floor,
+            "minimum_per_second": minimum,
             "share_of_whole": self.seconds / whole_seconds,
+            "floor": self.bound,
+            "floor_seconds": self.minimum_seconds,
+            "floor_per_second": minimum,
         }
 
 
@@ -68,18 +74,21 @@ class Bench:
     start: Start
 
     @property
-    def floors_seconds(self) -> float:
-        """The sum of all floors: each stage as fast as it can be, one after the other, with all threads."""
-        return sum(stage.floor_seconds or 0.0 for stage in self.stages)
+    def minimum_seconds(self) -> float:
+        """The sum of all minima: each stage as fast as it can be, one after the other, with all threads."""
+        return sum(stage.minimum_seconds or 0.0 for stage in self.stages)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain values, with derived ones."""
+        """Return plain values, with derived ones. ``floors_seconds`` and ``times_floors`` are earlier names."""
+        minimum = self.minimum_seconds
         return {
             **asdict(self),
             "stages": [stage.as_dict(self.duration_seconds, self.whole.seconds) for stage in self.stages],
             "stages_seconds": sum(stage.seconds for stage in self.stages),
-            "floors_seconds": self.floors_seconds,
-            "times_floors": self.whole.seconds / self.floors_seconds,
+            "minimum_seconds": minimum,
+            "times_minimum": self.whole.seconds / minimum,
+            "floors_seconds": minimum,
+            "times_floors": self.whole.seconds / minimum,
             "real_time_factor": self.whole.seconds / self.duration_seconds,
             "net_times_real_time": self.duration_seconds / self.net_seconds,
             "start": {**asdict(self.start), "beyond_torch_seconds": self.start.beyond_torch_seconds},

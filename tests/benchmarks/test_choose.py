@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from choose import CONDITIONS, enhanced, attenuation_db, gains
+from choose import CONDITIONS, attenuation_db, enhanced, gains
 
 from avse.config import ModelConfig
 from avse.data.dataset import Batch
