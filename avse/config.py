@@ -111,6 +111,11 @@ class ModelConfig:
         for name, (low, high) in RANGES.items():
             if not low <= getattr(self, name) <= high:
                 raise UsageError(f"{name} is {getattr(self, name)}.", f"Use a number from {low} to {high}.")
+        if self.stem_frames % 2 == 0:
+            raise UsageError(f"stem_frames is {self.stem_frames}.", "Use an odd number: as many before as after.")
+        self._check_audio_channels()
+
+    def _check_audio_channels(self) -> None:
         if not 4 <= len(self.audio_channels) <= 6:
             raise UsageError(
                 f"audio_channels names {len(self.audio_channels)} stages.",
@@ -125,8 +130,6 @@ class ModelConfig:
                 f"{2 * self.audio_channels[-1]} channels cannot be shared among {self.attention_heads} heads.",
                 "Set attention_heads to a divisor of twice the last audio channel, or to 0.",
             )
-        if self.stem_frames % 2 == 0:
-            raise UsageError(f"stem_frames is {self.stem_frames}.", "Use an odd number: as many before as after.")
 
 
 def from_mapping(kind: type[Settings], values: Mapping[str, Any]) -> Settings:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from avse.batch.job import EnhanceJob
     from avse.batch.rows import Row, Summary
     from avse.batch.run import Engine, Settings
+    from avse.io.encoding import OutputSettings
 
 SUFFIXES = (*OUTPUTS, "keep")
 Engines = Enum("Engines", {"local": "local", "ray": "ray"}, type=str)
@@ -130,7 +131,6 @@ def batch(
     avse batch s3://bucket/talks -o s3://bucket/cleaned --results log/ --engine ray
     """
     from avse import batch as library
-    from avse.io.encoding import OutputSettings
 
     folder, listed = (".", Path(recordings[1:])) if recordings.startswith("@") else (recordings, listed)
     if engine is Engines.ray:  # other machines stand in other folders
@@ -141,22 +141,17 @@ def batch(
     found = library.survey(
         folder, output, suffix=suffix, pattern=pattern, recursive=recursive, listed=listed, each_person=each_person
     )
-    items = found.items
     tell_passed_over(folder, found.passed_over, quiet)
     options = {
         "use_video": not no_video, "speaker": speaker, "strength": strength, "loudness_lufs": lufs(loudness),
         "audio_track": audio_track,
     }  # fmt: skip
-    output_settings = OutputSettings(bitrate, keep_tracks, is_lenient=suffix == "keep")
-    if suffix != "keep":
-        output_settings.check(suffix)
-    extra = {"limits": Limits(max_seconds, max_megabytes), "settings": output_settings}
+    extra = {"limits": Limits(max_seconds, max_megabytes), "settings": _output_settings(suffix, bitrate, keep_tracks)}
     asked = {name: value for name, value in (("bitrate", bitrate), ("keep_tracks", keep_tracks)) if value}
     about: Summary = {
         "model": model, "device": device, "engine": engine.value, "suffix": suffix, "options": options | asked,
+        **({"passed_over": found.passed_over} if found.passed_over else {}),
     }  # fmt: skip
-    if found.passed_over:
-        about["passed_over"] = found.passed_over
     references = _everywhere(str(reference_dir)) if reference_dir else None
     job = library.EnhanceJob(model, device, options | extra, references)
     settings = library.Settings(
@@ -164,9 +159,9 @@ def batch(
     )
     count = _number(jobs)
     if dry_run:
-        return _show_plan(items, settings, as_json)
+        return _show_plan(found.items, settings, as_json)
     with _engine(engine, count, address, gpus_per_job) as (run_many, num_workers):
-        summary = _run(job, items, replace(settings, engine=run_many, num_workers=num_workers), quiet)
+        summary = _run(job, found.items, replace(settings, engine=run_many, num_workers=num_workers), quiet)
     _tell(summary, settings, quiet, as_json)
     raise typer.Exit(1 if summary["failed"] else 0)
 
@@ -180,6 +175,16 @@ def _check(recordings: str, folder: str, lacks_video: bool) -> None:
         raise UsageError(f"{recordings} is a file, not a folder.", f"Use: avse enhance {name}")
     if lacks_video:
         raise UsageError("--speaker all finds the people in the video.", "Leave out --no-video, or --speaker.")
+
+
+def _output_settings(suffix: str, bitrate: float | None, keep_tracks: bool) -> OutputSettings:
+    """Return the settings of the outputs; those that a recording's own type cannot have are left out with ``keep``."""
+    from avse.io.encoding import OutputSettings
+
+    settings = OutputSettings(bitrate, keep_tracks, is_lenient=suffix == "keep")
+    if suffix != "keep":
+        settings.check(suffix)
+    return settings
 
 
 def _run(job: EnhanceJob, items: list[Item], settings: Settings, quiet: bool) -> Summary:

@@ -20,8 +20,8 @@ def demo(
 ) -> None:
     """Enhance two sample recordings and print their scores.
 
-    A synthetic talking head with a second talker, and with noise; scores before and after. The recordings, the clean
-    references and the results stay in the folder to listen to.
+    The samples show a synthetic talking head, once with a second talker and once with noise. Recordings, clean
+    references and results stay in the folder.
 
     Example: avse demo
     """

@@ -10,7 +10,7 @@ import typer
 
 from avse.io.ffmpeg import DEFAULT_LIMITS, Limits
 
-from .each import enhance_each, split_speaker
+from .all_speakers import enhance_each_person, split_speaker
 from .options import (
     SPEAKERS,
     AudioTrack,
@@ -30,9 +30,9 @@ from .options import (
     output_suffix,
 )
 from .outputs import plan_outputs
-from .pipes import PIPE, open_ends
 from .progress import progress, say
 from .reports import check_report, is_page, write_report
+from .stdio import PIPE, open_ends
 
 if TYPE_CHECKING:
     from avse.enhancement.result import Result
@@ -99,8 +99,8 @@ def enhance(
 ) -> None:
     """Extract one person's speech from a recording.
 
-    The output keeps the sample rate, the channels and the length of the recording. Of several people the active speaker
-    is kept, and the others who speak are named; --speaker everyone keeps all of them.
+    The output keeps the sample rate, the channels and the length of the recording. With several
+    people, the active speaker is kept and the other speakers are reported; --speaker everyone keeps them all.
 
     Example:
     avse enhance interview.mp4
@@ -125,7 +125,9 @@ def enhance(
     if speaker == "all":
 
         def work(recording: Path, target: Path, net: Any) -> None:
-            enhance_each(recording, target, kind, no_video, reference, report, quiet, as_json, model=net, **settings)
+            enhance_each_person(
+                recording, target, kind, no_video, reference, report, quiet, as_json, model=net, **settings
+            )
 
     else:
         for recording, target in zip(recordings, outputs, strict=True):

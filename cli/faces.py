@@ -44,17 +44,11 @@ def faces(
     from avse.active_speaker.rttm import write_rttm
     from avse.config import VIDEO_FPS
     from avse.enhancement.all_speakers import analyse_recording
-    from avse.errors import UsageError
     from avse.faces.contact_sheet import write_contact_sheet
     from avse.io import atomic, jsonl
     from avse.weights.pretrained import load_model
 
-    if output:
-        atomic.check_output(output, force, [recording])
-        if output.suffix.lower() != ".png":
-            raise UsageError(f"Cannot write a contact sheet as '{output.suffix}'.", "Use a name that ends in .png.")
-    if rttm:
-        atomic.check_output(rttm, force, [recording])
+    _check_outputs(recording, output, rttm, force)
     with progress(quiet) as show:
         limits = Limits(max_seconds, max_megabytes)
         analysis = analyse_recording(recording, load_model(model, device), show, audio_track=audio_track, limits=limits)
@@ -74,6 +68,17 @@ def faces(
         typer.echo("There is no face in the video, or none that moves.")
     elif not quiet:
         write_table([row(values, values["number"] - 1 == active) for values in facts], HEADER)
+
+
+def _check_outputs(recording: Path, sheet: Path | None, rttm: Path | None, force: bool) -> None:
+    """Raise UsageError for an output that cannot be written."""
+    from avse.errors import UsageError
+    from avse.io import atomic
+
+    for path in filter(None, (sheet, rttm)):
+        atomic.check_output(path, force, [recording])
+    if sheet and sheet.suffix.lower() != ".png":
+        raise UsageError(f"Cannot write a contact sheet as '{sheet.suffix}'.", "Use a name that ends in .png.")
 
 
 def row(values: dict[str, Any], is_active: bool) -> list[str]:

@@ -10,6 +10,7 @@ import typer
 
 from avse.errors import UsageError
 
+from .app import App, Group
 from .batch import batch
 from .bench import bench
 from .demo import demo
@@ -21,7 +22,6 @@ from .mix import mix
 from .models import models
 from .prepare import prepare
 from .samples import samples
-from .style import App, Group
 from .train import train
 from .ui import ui
 

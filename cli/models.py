@@ -9,8 +9,8 @@ from typing import Annotated, Any, TypeVar
 import typer
 from typer.core import TyperGroup
 
+from .app import App
 from .options import Json, Quiet, complete_model
-from .style import App
 from .tables import write_table
 
 models = App(

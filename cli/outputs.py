@@ -8,7 +8,7 @@ from pathlib import Path
 
 from avse.errors import UsageError
 
-from .pipes import PIPE
+from .stdio import PIPE
 
 
 def plan_outputs(recordings: Sequence[Path], output: Path | None, to_folders: bool, suffix: str | None) -> list[Path]:

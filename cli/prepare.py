@@ -26,7 +26,7 @@ def prepare(
         bool,
         typer.Option(
             "--vary-voices",
-            help="Keep each clip with a second voice, of other pitch and formants (avse\\[voices]).",
+            help="Keep each clip with a second voice, of other pitch and formants (pip extra: voices).",
         ),
     ] = False,
     quiet: Quiet = False,

@@ -25,8 +25,8 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from avse.errors import UsageError
+from avse_cli.app import App
 from avse_cli.main import app
-from avse_cli.style import App
 from avse_cli.tables import write_table
 
 AVSE = Path(sys.executable).with_name("avse")

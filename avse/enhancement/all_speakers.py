@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from avse.active_speaker.selection import MAX_FACES
 from avse.enhancement.arguments import as_audio_track, as_path, check_helpers
-from avse.enhancement.pipeline import Options, Pipeline, open_recording
+from avse.enhancement.pipeline import Options, Pipeline, Written, open_recording
 from avse.enhancement.result import Message, audio_warnings
 from avse.enhancement.validation import check_background, check_recording
 from avse.errors import InputError, UsageError
@@ -26,7 +26,7 @@ from avse.weights.checkpoint import Checkpoint
 from avse.weights.pretrained import load_model
 
 FACES_JSON = "faces.json"
-STILL = "The mouth never moves: no voice was written for this face."
+MOUTH_AT_REST = "The mouth never moves: no voice was written for this face."
 
 
 def enhance_all(
@@ -80,28 +80,17 @@ def enhance_all(
     checkpoint = model if isinstance(model, Checkpoint) else load_model(str(model), device)
     opened = open_video(source, audio_track, limits, folder / f"face-1{suffix}", settings)
     pipeline = Pipeline(checkpoint, opened, options, on_progress)
-    selection = pipeline.selection
-    if not selection.targets:
+    if not pipeline.selection.targets:
         raise InputError(f"There is no face in {source}, or none that moves.", "Leave out --speaker: audio alone.")
-    files = {k: folder / f"face-{k + 1}{suffix}" for k in selection.indices}
+    files = {k: folder / f"face-{k + 1}{suffix}" for k in pipeline.selection.indices}
     outputs = [*files.values(), *([removed] if removed else [])]
     with _new_folder(folder), atomic.never_replacing(outputs, force):
         written = pipeline.write(outputs)
-    levels = {k: one.levels for k, one in zip(files, written, strict=False)}
-    pictures = face_thumbnails(opened, selection.scene.tracks)
-    facts = [
-        selection.scene.facts(k, pipeline.stats.num_frames)
-        | {"sound": files[k].name if k in files else None}
-        | {"thumbnail": _save_thumbnail(folder / f"face-{k + 1}.png", picture)}
-        | ({"levels": asdict(found)} if (found := levels.get(k)) else {})
-        | ({} if k in files else {"reason": STILL})
-        for k, picture in enumerate(pictures)
-    ]
-    summary = _summary(pipeline, source, outputs[0], facts, removed) | {
-        "elapsed_seconds": time.perf_counter() - started
-    }
+    faces = _describe_faces(pipeline, folder, files, written)
+    summary = _summary(pipeline, source, outputs[0], faces, removed)
+    summary["elapsed_seconds"] = time.perf_counter() - started
     jsonl.write_json(folder / FACES_JSON, summary)
-    kept = {FACES_JSON, *(name for face in facts for name in (face["sound"], face["thumbnail"]))}
+    kept = {name for face in faces for name in (face["sound"], face["thumbnail"])}
     for path in earlier:
         if path.name not in kept:
             path.unlink(missing_ok=True)
@@ -113,6 +102,22 @@ def check_suffix(suffix: str) -> None:
     if suffix not in AUDIO_OUTPUTS | VIDEO_OUTPUTS:
         known = ", ".join(sorted(AUDIO_OUTPUTS | VIDEO_OUTPUTS))
         raise UsageError(f"--suffix {suffix} cannot be written.", f"Use one of: {known}")
+
+
+def _describe_faces(
+    pipeline: Pipeline, folder: Path, files: Mapping[int, Path], written: Sequence[Written]
+) -> list[dict[str, Any]]:
+    """Save the thumbnail of every face, and return what ``faces.json`` holds of each."""
+    scene = pipeline.selection.scene
+    levels = {k: output.levels for k, output in zip(files, written, strict=False)}
+    return [
+        scene.facts(k, pipeline.stats.num_frames)
+        | {"sound": files[k].name if k in files else None}
+        | {"thumbnail": _save_thumbnail(folder / f"face-{k + 1}.png", thumbnail)}
+        | ({"levels": asdict(found)} if (found := levels.get(k)) else {})
+        | ({} if k in files else {"reason": MOUTH_AT_REST})
+        for k, thumbnail in enumerate(face_thumbnails(pipeline.recording, scene.tracks))
+    ]
 
 
 def _summary(
@@ -214,9 +219,9 @@ def _face_files(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.glob("face-*")) if re.fullmatch(r"face-[0-9]+\.[a-z0-9]+", path.name)]
 
 
-def _save_thumbnail(path: Path, picture: bytes | None) -> str | None:
-    if picture is None:
+def _save_thumbnail(path: Path, png: bytes | None) -> str | None:
+    if png is None:
         return None
     with atomic.atomic_path(path) as partial:
-        partial.write_bytes(picture)
+        partial.write_bytes(png)
     return path.name

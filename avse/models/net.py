@@ -89,26 +89,9 @@ class SpeechNet(nn.Module):
         """Enhance a batch."""
         magnitude = inputs.spectrum[:, :-1].abs() ** self.config.compression
         x = self.audio.start(magnitude)
-        skips = []
-        first = len(self.audio.encoder) - 4
-        video = inputs.lips
-        if self.lips is not None:
-            with span(Stage.LIPS):
-                video = self.lips.resnet.stem(inputs.lips)
-        divergences = []
-        if self.imputer is not None:
-            cue = F.avg_pool1d(x[:, 0], SAMPLES_PER_FRAME // self.config.hop)  # (B, F, V)
-            video, divergence = self.imputer(cue, video, inputs.seen)
-            divergences.append(divergence)
-        for index in range(len(self.audio.encoder)):
-            x = self.audio.encode(index, x)
-            if self.lips is not None and index >= first:
-                with span(Stage.LIPS):
-                    video = self.lips.resnet.stage(index - first, video)
-                x, video = self.fusions[index - first](x, video)
-            skips.append(x)
-        energies = None
-        before = x
+        video, divergences = self._start_video(x, inputs)
+        x, video, skips = self._encode(x, video)
+        before, energies = x, None
         if self.lips is not None:
             with span(Stage.LIPS):
                 summary = self.lips.summary(video)[..., None, None]
@@ -123,7 +106,34 @@ class SpeechNet(nn.Module):
             divergences.append(divergence)
         mask = self.audio.decode(x, skips)
         mask = torch.cat([mask, mask[:, -1:]], dim=1)  # the bin at 8 kHz follows its neighbour
-        return Output(inputs.spectrum * mask, mask, energies, sum(divergences) if divergences else None)
+        return Output(
+            inputs.spectrum * mask, mask, energies, sum(divergences[1:], divergences[0]) if divergences else None
+        )
+
+    def _start_video(self, x: Tensor, inputs: Inputs) -> tuple[Tensor, list[Tensor]]:
+        """Return the lip stream's first maps, imputed where no mouth is visible, and the divergence of the imputer."""
+        if self.lips is None:
+            return inputs.lips, []
+        with span(Stage.LIPS):
+            video = self.lips.resnet.stem(inputs.lips)
+        if self.imputer is None:
+            return video, []
+        cue = F.avg_pool1d(x[:, 0], SAMPLES_PER_FRAME // self.config.hop)  # (B, F, V)
+        video, divergence = self.imputer(cue, video, inputs.seen)
+        return video, [divergence]
+
+    def _encode(self, x: Tensor, video: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Run the encoder stages; the streams are fused after each of the last four. Return also the skips."""
+        skips = []
+        first = len(self.audio.encoder) - 4
+        for index in range(len(self.audio.encoder)):
+            x = self.audio.encode(index, x)
+            if self.lips is not None and index >= first:
+                with span(Stage.LIPS):
+                    video = self.lips.resnet.stage(index - first, video)
+                x, video = self.fusions[index - first](x, video)
+            skips.append(x)
+        return x, video, skips
 
     def _fusion(self, depth: int) -> nn.Module:
         """Return the block after encoder stage ``depth`` of the last four, or (4) before the bottleneck."""

@@ -12,9 +12,9 @@ from avse.models.fusion import FUSIONS
 from avse.training.config import STAGES
 from avse.weights.pretrained import names
 from avse_cli import train_options
+from avse_cli.app import readable
 from avse_cli.main import app
 from avse_cli.options import complete, complete_model
-from avse_cli.style import readable
 
 
 def all_commands(command: Any, words: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:

@@ -7,9 +7,9 @@ from typing import Any
 
 import typer
 
-from .pipes import PIPE
 from .progress import progress
 from .reports import check_report, is_page
+from .stdio import PIPE
 
 
 def split_speaker(speaker: str, output: Path | None) -> tuple[str, Path | None]:
@@ -21,7 +21,7 @@ def split_speaker(speaker: str, output: Path | None) -> tuple[str, Path | None]:
     return "all", Path(speaker.removeprefix("each:"))
 
 
-def enhance_each(
+def enhance_each_person(
     recording: Path, folder: Path, suffix: str | None, no_video: bool, reference: Path | None, report: Path | None,
     quiet: bool, as_json: bool, **settings: Any,
 ) -> None:  # fmt: skip

@@ -11,7 +11,7 @@ import soundfile
 from recordings import coloured_noise, write_recording
 
 from avse.errors import UsageError
-from avse_cli import pipes
+from avse_cli import stdio
 
 AVSE = Path(sys.executable).with_name("avse")
 
@@ -46,9 +46,9 @@ def test_pipe_that_is_closed_is_reported(folder: Path, monkeypatch: pytest.Monke
     done = run("enhance in.wav -o - --model tiny.safetensors >&-", folder)
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 2)
     assert "Standard output is closed" in done.stderr
-    monkeypatch.setattr(pipes, "_closed", {"stdin"})
+    monkeypatch.setattr(stdio, "_closed", {"stdin"})
     with pytest.raises(UsageError, match="Standard input is closed"):
-        pipes.open_ends(pipes.PIPE, folder / "out.wav")
+        stdio.open_ends(stdio.PIPE, folder / "out.wav")
 
 
 def test_output_that_takes_nothing_is_two_lines(folder: Path) -> None:

@@ -16,8 +16,8 @@ from typer.core import TyperCommand, TyperGroup
 
 from avse.errors import AvseError, UsageError, lacks_memory, one_line, printable
 
-from .pipes import replace_closed_streams
 from .signals import stopping_cleanly
+from .stdio import replace_closed_streams
 
 SHARED = {"--quiet", "--json", "--verbose", "--debug", "--help"}
 
