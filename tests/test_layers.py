@@ -124,6 +124,23 @@ def test_library_has_few_modules_beside_its_packages():
     assert len({path.stem for path in (ROOT / "avse").glob("*.py")} - {"__init__"}) <= 8
 
 
+ACROSS_MODULES = {
+    "cli/test_help", "cli/test_several", "enhancement/test_do_no_harm", "enhancement/test_everyone",
+    "enhancement/test_one_pipeline", "enhancement/test_pipes_and_arrays", "io/test_odd_recordings",
+    "io/test_reader_formats", "io/test_true_cause", "models/fusion/test_fusion", "parallel/test_ray_nodes",
+    "reports/test_pages", "training/test_smil_options", "weights/test_shipped",
+}  # fmt: skip
+"""Tests of what several modules of a package do together."""
+
+
+def test_tests_mirror_the_tree():
+    tests = {path.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("test_*.py")}
+    inside = {path for path in tests if path.parts[0] not in (path.name, "benchmarks", "browser")}
+    sources = {path: ("" if path.parts[0] == "cli" else "avse") / path.with_name(path.name[5:]) for path in inside}
+    astray = {path.with_suffix("").as_posix() for path, source in sources.items() if not (ROOT / source).is_file()}
+    assert astray == ACROSS_MODULES
+
+
 def reachable(package: str) -> set[str]:
     """Return all packages that the table lets one import, directly or through others."""
     return MAY_USE[package].union(*(reachable(used) for used in MAY_USE[package]))

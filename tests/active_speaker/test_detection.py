@@ -85,46 +85,6 @@ def test_without_a_sound_that_fits_no_lag_is_made_up() -> None:
         assert estimate_av_offset(predicted, energies, seen) == 0
 
 
-def test_active_is_the_one_that_fits_not_the_largest() -> None:
-    predicted, energies, change, seen = made_facts(3)
-    activity = score_activity(predicted[:, [2, 0, 1]], energies, change, seen)
-    scene = Scene([made_track(0), made_track(200), made_track(100)], activity)
-    assert selection.select_face(scene, "active") == 1
-    assert selection.select_face(scene, "largest") == 0
-    assert selection.select_face(scene, "left") == 0
-    assert selection.select_face(scene, "right") == 1
-    assert selection.select_face(scene, 3) == 2
-    with pytest.raises(UsageError, match="no face 4: only 3"):
-        selection.select_face(scene, 4)
-
-
-def test_where_nothing_fits_the_largest_that_moves_is_taken() -> None:
-    predicted, _, change, seen = made_facts(3)
-    change[0] = 0.01  # a photograph
-    noise = np.random.default_rng(5).standard_normal((NUM_FRAMES, 20))
-    scene = Scene([made_track(0)] * 3, score_activity(predicted, noise, change, seen))
-    assert selection.select_face(scene, "active") == 1
-
-
-def test_nobody_is_nobody() -> None:
-    assert selection.select_face(Scene(), "left") is None
-    with pytest.raises(UsageError, match="no face can be seen"):
-        selection.select_face(Scene(), 1)
-
-
-@pytest.mark.parametrize(("text", "wish"), [("Left", "left"), ("2", 2), (3, 3), ("active", "active")])
-def test_wishes(text: str | int, wish: str | int) -> None:
-    assert selection.parse_speaker(text) == wish
-
-
-@pytest.mark.parametrize("text", ["0", "-1", "the tall one", "", "all"])
-def test_invalid_wish_is_refused_with_the_words_that_are_known(text: str) -> None:
-    with pytest.raises(UsageError) as caught:
-        selection.parse_speaker(text)
-    assert "left" in caught.value.hint
-    assert "all" not in caught.value.hint
-
-
 def made_watched(motion: list[float], match: list[float], seen: tuple[bool, bool] = (True, True)) -> SpeakerActivity:
     shape = np.ones((1, 100))
     flags = np.array(seen)[:, None] & shape.astype(bool)
@@ -290,23 +250,3 @@ def test_faces_as_typed(panel: tuple[Path, np.ndarray], tiny_model: Path, tmp_pa
     facts = json.loads(as_json.stdout)
     assert [face["number"] for face in facts["faces"]] == [1, 2]
     assert facts["active"] in (1, 2)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "word"),
-    [
-        (["--speaker", "nobody", "-o", "out.wav"], 2, "nobody"),
-        (["--speaker", "nobody", "-o", "out.wav"], 2, "everyone, all."),
-        (["--speaker", "7", "-o", "out.wav"], 2, "no face 7"),
-        (["--speaker", "each:out", "-o", "out.wav"], 2, "omit -o"),
-        (["--speaker", "all", "-o", "out", "--no-video"], 2, "--no-video"),
-    ],
-)
-def test_invalid_speakers_as_typed(
-    clip: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    arguments: list[str], code: int, word: str,
-) -> None:  # fmt: skip
-    monkeypatch.chdir(tmp_path)
-    shown = CliRunner().invoke(app, ["enhance", str(clip), "--model", str(tiny_model), *arguments])
-    assert (shown.exit_code, word in shown.stderr) == (code, True), shown.stderr
-    assert list(tmp_path.iterdir()) == []

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from PIL import Image
 from report_world import HOSTILE, Page, batch_rows, made_rows, write_sound
@@ -144,88 +143,6 @@ def test_hostile_names_in_a_batch_stay_text(tmp_path: Path) -> None:
     assert_only_text(batch_report(rows, {"model": HOSTILE}, tmp_path / "report.html"), 6)
 
 
-# Evaluation ---------------------------------------------------------------------------------------------------------
-
-
-def test_every_row_is_in_the_table(tmp_path: Path) -> None:
-    rows = made_rows(tmp_path, 6)
-    page = Page(evaluation_report(rows, SUMMARY, tmp_path / "report.html"))
-    found = {(cells[1], cells[0], cells[2]) for cells in page.rows}
-    assert len(page.rows) == len(rows) == 36
-    assert found == {(row["subset"], row["item"], row["method"]) for row in rows}
-    own = next(cells for cells in page.rows if cells[:3] == ["item-03", "noise", "avse"])
-    assert own[3:] == ["1.80", "0.760", "0.600", "4.5", "+3.0", "1.0", "0.2", "ok"]
-
-
-def test_means_and_gains_are_those_of_the_rows(tmp_path: Path) -> None:
-    rows = made_rows(tmp_path, 6)
-    text = Page(evaluation_report(rows, SUMMARY, tmp_path / "report.html")).text
-    values = [row["scores"]["si_sdr"] for row in rows if row["method"] == "avse"]
-    assert f"{np.mean(values):.1f}" in text
-    assert "+2.5" in text
-    assert "versions, torch" in text
-
-
-def test_best_and_worst_come_with_sounds(tmp_path: Path) -> None:
-    page = Page(evaluation_report(made_rows(tmp_path, 4, ("noise",)), SUMMARY, tmp_path / "report.html"))
-    names = [name for name in page.texts["span"] if re.fullmatch(r"item-\d\d", name)]
-    assert names[:2] == [f"item-{index:02d}" for index in (3, 2)]
-    assert names[2:] == ["item-00", "item-01"]
-    assert len(page.all("audio")) == 4 * 4
-    assert len(page.all("img")) == 4 * 4
-
-
-def test_no_more_than_ten_best_and_ten_worst(tmp_path: Path) -> None:
-    rows = [row | {"mixture": None, "reference": None, "estimate": None} for row in made_rows(tmp_path, 13)]
-    page = Page(evaluation_report(rows, SUMMARY, tmp_path / "report.html"))
-    assert len(page.all("details")) == 20
-
-
-def test_failures_are_listed_with_their_reason(tmp_path: Path) -> None:
-    rows = made_rows(tmp_path)
-    rows[1] |= {"status": "failed", "reason": "PESQ failed: its process died", "scores": None, "estimate": None}
-    rows[4] |= {"reason": {"pesq": "no utterance"}}
-    rows[4]["scores"] |= {"pesq": None}
-    page = Page(evaluation_report(rows, SUMMARY, tmp_path / "report.html"))
-    assert "failed: PESQ failed: its process died" in page.rows[1]
-    assert page.rows[1][3:8] == ["\N{EN DASH}"] * 5
-    assert "pesq: no utterance" in page.text
-    assert "2 rows with something missing" in page.text
-    assert "1 failed" in page.text
-
-
-def test_sounds_that_cannot_be_read_are_named(tmp_path: Path) -> None:
-    rows = made_rows(tmp_path, 2, ("noise",))
-    Path(rows[1]["estimate"]).write_text("This is no sound.")
-    Path(rows[0]["reference"]).unlink()
-    rows[2] |= {"estimate": None}
-    page = Page(evaluation_report(rows, SUMMARY, tmp_path / "report.html"))
-    problems = " ".join(page.texts["p"])
-    assert f"{rows[1]['estimate']} is not a recording" in problems
-    assert f"There is no file {rows[0]['reference']}" in problems
-    assert len(page.all("audio")) == 8 - 3
-
-
-def test_without_any_sound_the_item_is_still_there(tmp_path: Path) -> None:
-    rows = [row | {"mixture": None, "reference": None, "estimate": None} for row in made_rows(tmp_path, 2)]
-    page = Page(evaluation_report(rows, SUMMARY, tmp_path / "report.html"))
-    assert page.text.count("No sound of this item was kept.") == 4
-
-
-@pytest.mark.parametrize("method", ["mixed", "avse"])
-def test_one_method_alone_gives_a_page(tmp_path: Path, method: str) -> None:
-    rows = [row for row in made_rows(tmp_path, 2) if row["method"] == method]
-    page = Page(evaluation_report(rows, {}, tmp_path / "report.html"))
-    assert len(page.rows) == 4
-    assert "gain" not in " ".join(page.texts.get("dt", []))
-
-
-def test_no_rows_give_a_page(tmp_path: Path) -> None:
-    page = Page(evaluation_report([], {}, tmp_path / "report.html"))
-    assert page.rows == []
-    assert "0 items" in page.text
-
-
 # Enhancement --------------------------------------------------------------------------------------------------------
 
 
@@ -261,38 +178,3 @@ def test_enhancement_without_facts_or_sounds_gives_a_page(tmp_path: Path) -> Non
     page = Page(enhancement_report({}, tmp_path / "a.wav", tmp_path / "b.wav", tmp_path / "report.html"))
     assert page.text.count("There is no file") == 2
     assert page.all("audio") == []
-
-
-# Batch --------------------------------------------------------------------------------------------------------------
-
-
-def test_batch_lists_failures_first(tmp_path: Path) -> None:
-    page = Page(write_batch(tmp_path))
-    assert [cells[0] for cells in page.rows] == ["c/broken.mp4", "a.mp4", "d.mp4", "b.mp4"]
-    assert page.rows[0][1] == "failed: no sound"
-    assert "Give another." in page.text
-    assert "1 of 4 failed" in page.texts["title"][0]
-
-
-def test_batch_reports_the_throughput(tmp_path: Path) -> None:
-    page = Page(write_batch(tmp_path))
-    assert "2.0 \N{MULTIPLICATION SIGN}" in page.texts["b"]
-    assert "50.0 s" in page.texts["b"]
-
-
-def test_batch_leads_to_outputs_beside_it_and_nowhere_else(tmp_path: Path) -> None:
-    links = [values["href"] for values in Page(write_batch(tmp_path)).all("a")]
-    assert [link for link in links if not link.startswith("#")] == ["./a.wav", "./b%20c%23.wav"]
-
-
-def test_batch_with_scores_shows_the_gain(tmp_path: Path) -> None:
-    rows = batch_rows()
-    rows[0]["scores"] = {"before": {"si_sdr": 1.0, "pesq_wb": 1.5}, "after": {"si_sdr": 4.0, "pesq_wb": 2.5}}
-    rows[3]["scores"] = {"reason": "There is no reference d.wav."}
-    page = Page(batch_report(rows, {}, tmp_path / "report.html"))
-    assert page.rows[1][-3:] == ["2.50", "4.0", "+3.0"]
-    assert "done: There is no reference d.wav." in page.rows[2]
-
-
-def test_empty_batch_gives_a_page(tmp_path: Path) -> None:
-    assert Page(batch_report([], {}, tmp_path / "report.html")).rows == []

@@ -1,0 +1,92 @@
+"""Selection of the target speaker: the active one by default, or as asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from avse.active_speaker import correlation, selection
+from avse.active_speaker.detection import score_activity
+from avse.active_speaker.scene import Scene
+from avse.errors import UsageError
+from avse.faces.tracking import Face, Track
+from avse_cli.main import app
+
+NUM_FRAMES = 500
+
+
+def made_facts(num_faces: int = 2, late: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """What lips predict, energies like the first face's, changes and flags: faces, frames, bands as in use."""
+    rng = np.random.default_rng(0)
+    predicted = rng.standard_normal((NUM_FRAMES, num_faces, 20))
+    energies = correlation.shift_frames(predicted[:, 0], -late) * 8 + 25 * rng.standard_normal((NUM_FRAMES, 20)) - 40
+    change = np.full((num_faces, NUM_FRAMES), 0.2)
+    return predicted, energies, change, np.ones((num_faces, NUM_FRAMES), bool)
+
+
+def made_track(left: float) -> Track:
+    face = Face(np.array([left, 0, left + 40, 40]), np.zeros((5, 2)), 0.9)
+    return Track([0, 5], [face, face])
+
+
+def test_active_is_the_one_that_fits_not_the_largest() -> None:
+    predicted, energies, change, seen = made_facts(3)
+    activity = score_activity(predicted[:, [2, 0, 1]], energies, change, seen)
+    scene = Scene([made_track(0), made_track(200), made_track(100)], activity)
+    assert selection.select_face(scene, "active") == 1
+    assert selection.select_face(scene, "largest") == 0
+    assert selection.select_face(scene, "left") == 0
+    assert selection.select_face(scene, "right") == 1
+    assert selection.select_face(scene, 3) == 2
+    with pytest.raises(UsageError, match="no face 4: only 3"):
+        selection.select_face(scene, 4)
+
+
+def test_where_nothing_fits_the_largest_that_moves_is_taken() -> None:
+    predicted, _, change, seen = made_facts(3)
+    change[0] = 0.01  # a photograph
+    noise = np.random.default_rng(5).standard_normal((NUM_FRAMES, 20))
+    scene = Scene([made_track(0)] * 3, score_activity(predicted, noise, change, seen))
+    assert selection.select_face(scene, "active") == 1
+
+
+def test_nobody_is_nobody() -> None:
+    assert selection.select_face(Scene(), "left") is None
+    with pytest.raises(UsageError, match="no face can be seen"):
+        selection.select_face(Scene(), 1)
+
+
+@pytest.mark.parametrize(("text", "wish"), [("Left", "left"), ("2", 2), (3, 3), ("active", "active")])
+def test_wishes(text: str | int, wish: str | int) -> None:
+    assert selection.parse_speaker(text) == wish
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "the tall one", "", "all"])
+def test_invalid_wish_is_refused_with_the_words_that_are_known(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        selection.parse_speaker(text)
+    assert "left" in caught.value.hint
+    assert "all" not in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "word"),
+    [
+        (["--speaker", "nobody", "-o", "out.wav"], 2, "nobody"),
+        (["--speaker", "nobody", "-o", "out.wav"], 2, "everyone, all."),
+        (["--speaker", "7", "-o", "out.wav"], 2, "no face 7"),
+        (["--speaker", "each:out", "-o", "out.wav"], 2, "omit -o"),
+        (["--speaker", "all", "-o", "out", "--no-video"], 2, "--no-video"),
+    ],
+)
+def test_invalid_speakers_as_typed(
+    clip: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str], code: int, word: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    shown = CliRunner().invoke(app, ["enhance", str(clip), "--model", str(tiny_model), *arguments])
+    assert (shown.exit_code, word in shown.stderr) == (code, True), shown.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,64 @@
+"""Loudness normalisation: the target is reached as far as true peaks allow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from recordings import coloured_noise, ffmpeg, write_recording
+
+import avse
+from avse.enhancement.loudness import choose_gain, measure
+from avse.errors import UsageError
+
+GREY = np.full((25, 96, 128), 128, np.uint8)
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".mkv"])
+def test_loudness_is_reached(see_through: Path, tmp_path: Path, suffix: str) -> None:
+    source = write_recording(tmp_path / "in.mkv", 0.2 * coloured_noise(32000, 2), GREY)
+    output = tmp_path / f"out{suffix}"
+    result = avse.enhance(source, output, model=str(see_through), loudness_lufs=-26.0)
+    assert result.levels is not None
+    ffmpeg("-i", output, tmp_path / "decoded.wav")
+    assert measure(tmp_path / "decoded.wav")[0] == pytest.approx(-26.0, abs=0.1)
+    assert "to -26.0 LUFS." in result.note
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["in.mkv", output.name, "decoded.wav"])
+
+
+def test_peaks_hold_loudness_back(see_through: Path, tmp_path: Path) -> None:
+    sound = 0.01 * coloured_noise(32000)
+    sound[::4000] = 0.5
+    source = write_recording(tmp_path / "in.wav", sound)
+    result = avse.enhance(source, tmp_path / "out.wav", model=str(see_through), loudness_lufs=-16.0)
+    assert result.levels is not None
+    assert result.levels.held_by_peaks
+    assert "peaks" in result.note
+    assert measure(tmp_path / "out.wav")[1] == pytest.approx(-1.0, abs=0.2)
+    assert result.levels.after_lufs == pytest.approx(measure(tmp_path / "out.wav")[0], abs=0.1)
+
+
+def test_loudness_of_a_known_sine(tmp_path: Path) -> None:
+    """A 997 Hz sine at -20 dBFS on one channel reads -23.01 LUFS (ITU-R BS.1770-4)."""
+    sine = 0.1 * np.sin(2 * np.pi * 997 * np.arange(96000) / 48000)
+    soundfile.write(tmp_path / "a.wav", sine, 48000, subtype="FLOAT")
+    lufs, peak_db = measure(tmp_path / "a.wav")
+    assert lufs == pytest.approx(-23.01, abs=0.1)
+    assert peak_db == pytest.approx(-20.0, abs=0.2)
+
+
+def test_silence_is_not_made_louder(see_through: Path, tmp_path: Path) -> None:
+    result = avse.enhance(
+        write_recording(tmp_path / "in.wav", np.zeros(16000)), model=str(see_through), loudness_lufs=-16.0
+    )
+    assert result.waveform is not None
+    assert not result.waveform.any()
+    assert "level was kept" in result.note
+    assert choose_gain(-70.0, -120.0, -16.0).gain_db == 0
+
+
+def test_loudness_that_makes_no_sense(see_through: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="LUFS"):
+        avse.enhance(write_recording(tmp_path / "in.wav", np.zeros(1600)), model=str(see_through), loudness_lufs=3.0)

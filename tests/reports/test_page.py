@@ -1,0 +1,27 @@
+"""Numbers and nested values as reports print them."""
+
+from __future__ import annotations
+
+import math
+
+from avse.reports.page import flat, number, signed, span
+
+
+def test_numbers_for_readers() -> None:
+    minus, dash = "\N{MINUS SIGN}", "\N{EN DASH}"
+    assert [number(value) for value in (1.005, -2, math.nan, None, -0.001)] == [
+        "1.00",
+        f"{minus}2.00",
+        dash,
+        dash,
+        "0.00",
+    ]
+    assert [signed(value, 1) for value in (0.25, -3.0, math.inf)] == ["+0.2", f"{minus}3.0", dash]
+    assert [span(value) for value in (3.44, 59.97, 125, 7199.7, None)] == [
+        "3.4 s",
+        "1 min 00 s",
+        "2 min 05 s",
+        "2 h 00 min",
+        dash,
+    ]
+    assert flat({"a_b": {"c": 1, "d": [1, 2]}, "e": None}) == [("a b, c", "1"), ("a b, d", "1, 2"), ("e", "None")]
