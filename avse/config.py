@@ -98,9 +98,7 @@ class ModelConfig:
                 f"fusion_depths is {list(self.fusion_depths)}.", "Name some of 0 to 3 (stages) and 4 (bottleneck)."
             )
         if self.hop not in (160, 320):
-            raise UsageError(
-                f"Windows of a video frame (640 samples) cannot lie hop {self.hop} apart.", "Use 160 or 320."
-            )
+            raise UsageError(f"hop is {self.hop} samples.", "Use 160 or 320.")
         if self.lip_side not in (44, 88):
             raise UsageError(f"lip_side is {self.lip_side}.", "Use 88 or 44.")
         for name, known in CHOICES.items():

@@ -126,7 +126,7 @@ class Group(TyperGroup):
         if name not in self.commands and os.path.exists(name):
             place = shlex.quote(name)
             line = f"avse batch {place} -o enhanced" if os.path.isdir(name) else f"avse enhance {place}"
-            raise UsageError(f"{name} is no command.", f"Use: {line}")
+            raise UsageError(f"{name} is not a command.", f"Use: {line}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:

@@ -215,7 +215,7 @@ def _check_single(recordings: Sequence[Path], **options: Path | None) -> None:
 
     named = [f"--{name}" for name, value in options.items() if value]
     if len(recordings) > 1 and named:
-        raise UsageError(f"{', '.join(named)} cannot serve several recordings.", "Enhance them one by one.")
+        raise UsageError(f"{', '.join(named)} cannot be used with several recordings.", "Enhance them one by one.")
 
 
 def _check(

@@ -16,8 +16,8 @@ def samples(
 ) -> None:
     """Write two small sample recordings.
 
-    They show a talking head, once with a second talker and once with noise, each with a clean reference. Faces and voices
-    are synthetic; the same seed gives the same recordings.
+    They show a talking head, once with a second talker and once with noise, each with a clean reference. Faces and
+    voices are synthetic; the same seed gives the same recordings.
 
     Example: avse samples my-samples
     avse enhance my-samples/talker-with-noise.mp4 -o clean.wav --reference my-samples/talker-with-noise.reference.wav

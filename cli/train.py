@@ -96,7 +96,7 @@ def _check_folders(data: Path | None, run: Path | None) -> tuple[Path, Path]:
     from avse.errors import UsageError
 
     if data is None or run is None:
-        raise UsageError("There is nothing to train on, or nowhere to keep it.", "Give --data FACES and --run RUN.")
+        raise UsageError("--data or --run is missing.", "Give --data FACES and --run RUN.")
     return data, run
 
 

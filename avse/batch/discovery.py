@@ -121,7 +121,7 @@ def read_list(listed: Path, folder: str) -> list[str]:
         if not line.strip():
             continue
         if "\0" in line:
-            raise UsageError(f"{listed}, line {number}, is no name of a file.", "Name one recording a line.")
+            raise UsageError(f"{listed}, line {number}, is not a file name.", "Name one recording a line.")
         name = storage.relative(line, folder) if storage.is_absolute(line) else posixpath.normpath(line)
         if name is None or name.split("/")[0] in ("", ".", ".."):
             raise UsageError(

@@ -52,7 +52,7 @@ class Journal:
                     raise
         except OSError as error:
             reason = error.strerror or error
-            raise MissingError(f"{self.path} cannot be written: {reason}.", "See that there is space.") from error
+            raise MissingError(f"{self.path} cannot be written: {reason}.", "Free some disk space.") from error
         self._length += len(line)
         self.rows.append(row.copy())
 

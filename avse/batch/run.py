@@ -149,7 +149,7 @@ def _alone(settings: Settings) -> Iterator[None]:
             yield
         except OSError as error:
             message = f"{error.filename or settings.results} cannot be written: {error.strerror}."
-            raise MissingError(message, "See that there is space.") from error
+            raise MissingError(message, "Free some disk space.") from error
 
 
 def _shown(item: Item, settings: Settings) -> str:

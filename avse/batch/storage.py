@@ -85,7 +85,7 @@ def readable(place: str) -> Iterator[Path]:
         try:
             system.get_file(path, str(local))
         except OSError as error:
-            raise InputError(f"{place} cannot be fetched: {error}", "Check the URL and the rights.") from error
+            raise InputError(f"{place} cannot be fetched: {error}", "Check the URL and the permissions.") from error
         yield local
 
 
@@ -133,7 +133,9 @@ def _reported(failure: str) -> Iterator[None]:
     except AvseError:
         raise
     except Exception as error:
-        raise MissingError(f"{failure}: {one_line(error)}", "Check the URL, the network and the rights.") from error
+        raise MissingError(
+            f"{failure}: {one_line(error)}", "Check the URL, the network and the permissions."
+        ) from error
 
 
 def sweep(outputs: Iterable[str]) -> None:

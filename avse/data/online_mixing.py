@@ -68,7 +68,7 @@ class Mixer:
         self._has_others = len({*seen, *voices}) > 1
         if not self._has_others and any(config.num_talkers[1:]):
             raise UsageError(
-                f"There is nobody to talk over {next(iter(seen))}.",
+                f"There is no interfering talker for {next(iter(seen))}.",
                 "Give more speakers, or audio-only speech (--voices), or set num_talkers to [1.0]: noise alone.",
             )
         self.seen, self.voices, self.noises, self.config = seen, voices, noises, config

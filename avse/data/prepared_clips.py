@@ -150,7 +150,7 @@ def prepare_clip(path: Path, detect: detection.Detector) -> dict[str, Any]:
     """Return audio and mouth crops of one recording, cut to a whole number of video frames that both cover."""
     recording = reader.probe(path)
     if recording.audio is None:
-        raise InputError(f"{path} has no sound.", "Leave it out.")
+        raise InputError(f"{path} has no audio.", "Leave it out.")
     sound = reader.load_audio(recording)[:, 0]
     num_frames = len(sound) // SAMPLES_PER_FRAME
     if num_frames == 0:
@@ -193,4 +193,4 @@ class _Preparer:
                     np.savez_compressed(unfinished, **stored)
             except OSError as error:
                 message = f"{target} cannot be written: {error.strerror}."
-                raise MissingError(message, "See that there is space.") from error
+                raise MissingError(message, "Free some disk space.") from error

@@ -285,7 +285,7 @@ def measure_audio(recording: reader.Recording, report: Report) -> AudioStats:
     with span(Stage.MEASURE):
         stats = compute_audio_stats(counted(), rate)
     if stats.num_samples == 0:
-        raise InputError(f"The sound of {recording.path} is empty.", "Check that it plays.")
+        raise InputError(f"The audio of {recording.path} is empty.", "Check that it plays.")
     if stats.cancels:
         hint = "Invert one: ffmpeg -i FILE -af 'pan=stereo|c0=c0|c1=-1*c1' INVERTED.wav"
         raise InputError(f"The channels of {recording.path} cancel each other out.", hint)

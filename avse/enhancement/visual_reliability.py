@@ -1,8 +1,8 @@
-"""Do no harm: where the video cannot be trusted, mix in what the network answers to the audio alone.
+"""Detect unreliable video, and mix in the mask that the network computes from the audio alone.
 
-Two cases. A mouth moves, and what remains of the sound meanwhile is far fainter than the mixture: the lips of a
-stranger, of a late video or of a small face silence the wrong voice. Or a mouth rests or hardly moves, and the network
-keeps the sound all the same: a hand or mask hides the mouth, or the video is frozen, and nothing tells who is meant.
+Two cases count as unreliable. Either a mouth moves and the output is far quieter than the mixture: the lips belong to
+another person, are late or too small, so that the wrong voice is removed. Or a mouth rests or hardly moves and the
+network keeps the audio all the same: a hand or mask hides the mouth, or the video is frozen.
 
 Legend: `B` batch, `F` frequency bins, `T` STFT frames, `V` video frames, `H W` pixels.
 """

@@ -40,7 +40,7 @@ def list_recordings(folder: Path, recursive: bool = True, accept: Callable[[str]
     if not folder.is_dir():
         raise missing(folder, "folder")
     if not os.access(folder, os.R_OK | os.X_OK):
-        raise UsageError(f"The folder {folder} cannot be read.", "Change its rights.")
+        raise UsageError(f"The folder {folder} cannot be read.", "Change its permissions.")
     found = Listing()
     for name, problem in _walk(folder, recursive):
         problem = problem or problem_of_name(name, accept)

@@ -36,7 +36,7 @@ def fill_gaps(pipe: IO[bytes], sample_rate: int, num_channels: int) -> Iterator[
         missing = (milliseconds - begin) * sample_rate // 1000 - num_samples
         jump_seconds = (missing - behind) / sample_rate
         if not -MOST_BACK_SECONDS <= jump_seconds <= MOST_AHEAD_SECONDS:
-            raise InputError(f"The clock of the sound jumps {'ahead' if jump_seconds > 0 else 'back'}.", MEND)
+            raise InputError(f"The timestamps of the audio jump {'ahead' if jump_seconds > 0 else 'back'}.", MEND)
         if missing > LEAST_GAP_SECONDS * sample_rate:
             num_samples += missing
             for start in range(0, missing, sample_rate):

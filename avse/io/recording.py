@@ -81,7 +81,7 @@ class Recording:
         if self.audio_problem:
             hint = f"Convert it first with another program, or choose another of {len(self.audio_tracks)} tracks."
             raise InputError(f"The audio of {self.path} cannot be decoded: {self.audio_problem}.", hint)
-        raise InputError(f"{self.path} has no audio track.", "Give a recording with sound.")
+        raise InputError(f"{self.path} has no audio track.", "Use a recording with audio.")
 
     def notice(self, code: str, text: str) -> None:
         """Add a notice, once."""

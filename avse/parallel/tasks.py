@@ -82,7 +82,9 @@ class Todo(Generic[Item, Result]):
         if task is None:
             self._num_failed_starts = 0 if kind == "ready" else self._num_failed_starts + 1
             if self._num_failed_starts == MAX_FAILED_STARTS:
-                raise MissingError(f"Workers die while they start ({value}).", "Out of memory, perhaps: fewer --jobs.")
+                raise MissingError(
+                    f"Workers die while they start ({value}).", "Memory may have run out: use fewer --jobs."
+                )
             return None
         if kind == "died":
             if task.num_attempts < MAX_ATTEMPTS:

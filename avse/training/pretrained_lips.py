@@ -29,7 +29,7 @@ def load_pretrained_lips(net: SpeechNet, path: Path) -> None:
             f"{path} cannot be read: {str(error).splitlines()[0] if str(error) else error!r}", REMEDY
         ) from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UsageError(f"{path} is no file of weights.", REMEDY)
+        raise UsageError(f"{path} is not a weights file.", REMEDY)
     assert net.lips is not None
     try:
         net.lips.resnet.load_torchvision(state)

@@ -26,7 +26,9 @@ def average_weights(nets: Sequence[SpeechNet], shares: Sequence[float]) -> Speec
     deepest = max(nets, key=lambda net: net.config.bottleneck_rounds)
     rounds = deepest.config.bottleneck_rounds
     if any(replace(net.config, bottleneck_rounds=rounds) != deepest.config for net in nets):
-        raise UsageError("Nets of other shapes have no mean.", "See what they are: avse models show NAME --json")
+        raise UsageError(
+            "Networks of different shapes cannot be averaged.", "See what they are: avse models show NAME --json"
+        )
     states = [_deepened(net, deepest) for net in nets]
     answer = SpeechNet(deepest.config)
     answer.load_state_dict({name: _mean([s[name] for s in states], shares) for name in deepest.state_dict()})

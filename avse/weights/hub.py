@@ -35,7 +35,7 @@ def parse_hub_name(name: str) -> HubName:
     """Read ``hf://OWNER/NAME`` or ``hf://OWNER/NAME@REVISION``. UsageError for anything else."""
     found = re.fullmatch(r"hf://([\w.-]+/[\w.-]+)(?:@([\w./-]+))?", name)
     if found is None:
-        raise UsageError(f"{name[:80]!r} is no name of a model on the Hub.", "Give hf://OWNER/NAME.")
+        raise UsageError(f"{name[:80]!r} is not a model name on the Hub.", "Give hf://OWNER/NAME.")
     return HubName(found[1], found[2])
 
 
@@ -108,7 +108,7 @@ def _two_lines(name: str) -> Iterator[None]:
     except errors.RevisionNotFoundError as error:
         raise UsageError(f"There is no revision {name.partition('@')[2]!r} of {name}.", _REVISION) from error
     except errors.HFValidationError as error:
-        raise UsageError(f"{name} is no name of a model on the Hub.", "Give hf://OWNER/NAME.") from error
+        raise UsageError(f"{name} is not a model name on the Hub.", "Give hf://OWNER/NAME.") from error
     except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled) as error:
         is_offline = constants.HF_HUB_OFFLINE
         hint = (
@@ -123,7 +123,7 @@ def _two_lines(name: str) -> Iterator[None]:
         raise
     except OSError as error:
         reason = printable(" ".join(str(error).split())[:160])
-        raise MissingError(f"The Hub did not do it for {name}: {reason}", _REACH) from error
+        raise MissingError(f"The Hub refused the request for {name}: {reason}", _REACH) from error
 
 
 _REVISION = "Leave it out for the newest, or give a branch, tag or commit."

@@ -36,7 +36,7 @@ def find(name: str | Path) -> Path:
     Only the last is fetched. UsageError for any other name.
     """
     if not isinstance(name, str | Path):
-        raise UsageError(f"{str(name)[:80]!r} is no name of a model.", f"There are: {_known()}.")
+        raise UsageError(f"{str(name)[:80]!r} is not a model name.", f"There are: {_known()}.")
     name = str(name)
     if hub.is_hub_name(name):
         return hub.fetch(name)

@@ -271,7 +271,7 @@ def test_who_there_must_be(world: Path) -> None:
     with pytest.raises(UsageError, match="no talkers"):
         Mixer({}, find_clips(world / "voices"), {}, MixConfig())
     alone = {"speaker0": find_clips(world / "faces")["speaker0"]}
-    with pytest.raises(UsageError, match="nobody to talk over speaker0"):
+    with pytest.raises(UsageError, match="no interfering talker for speaker0"):
         Mixer(alone, {}, {}, MixConfig())
     config = MixConfig(num_frames=10, num_talkers=(1.0,), noise_probability=1.0, babble_probability=1.0)
     assert np.isfinite(Mixer(alone, {}, {}, config).example(0, 0).mixture).all()

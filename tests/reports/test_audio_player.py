@@ -69,7 +69,7 @@ def test_what_cannot_be_read_has_a_reason_and_spoils_nothing(tmp_path: Path) -> 
     paths = [tmp_path / "none.wav", text, cut, empty, tmp_path, good]
     tracks = make_player_tracks([("x", path) for path in paths], sample_rate=16000, played_seconds=1.0, num_columns=50)
     assert [bool(track.problem) for track in tracks] == [True, True, True, True, True, False]
-    assert "holds no sound" in tracks[3].problem
+    assert "contains no audio" in tracks[3].problem
     assert tracks[5].sound
 
 

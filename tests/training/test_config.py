@@ -183,10 +183,10 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
-        ({"hop": 77}, "hop 77"),
-        ({"hop": 128}, "hop 128"),
-        ({"hop": 640}, "hop 640"),
-        ({"hop": 0}, "hop 0"),
+        ({"hop": 77}, "hop is 77"),
+        ({"hop": 128}, "hop is 128"),
+        ({"hop": 640}, "hop is 640"),
+        ({"hop": 0}, "hop is 0"),
         ({"lip_side": 96}, "lip_side"),
         ({"mask": "binary"}, "binary"),
         ({"audio_channels": (8, 8, 8)}, "3 stages"),

@@ -79,8 +79,8 @@ def test_attention_keeps_its_heads_and_the_imputer_is_left_out() -> None:
     [
         ({"fusion": "asym"}, NARROW, 3, "fuses by asym"),
         ({}, (4, 4, 6), 3, "3 audio channels for 4 stages"),
-        ({}, (4, 4, 6, 17), 3, "become wider"),
-        ({}, NARROW, 7, "become wider"),
+        ({}, (4, 4, 6, 17), 3, "become larger"),
+        ({}, NARROW, 7, "become larger"),
         ({}, (4, 0, 6, 8), 3, "lose all channels"),
     ],
 )

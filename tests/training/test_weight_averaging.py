@@ -41,7 +41,7 @@ def test_shares_must_be_shares(shares: tuple[float, ...]) -> None:
 
 
 def test_nets_of_other_shapes_have_no_mean() -> None:
-    with pytest.raises(UsageError, match="other shapes"):
+    with pytest.raises(UsageError, match="different shapes"):
         average_weights([stirred(tiny("mmtm")), stirred(tiny("cwc"))], (0.5, 0.5))
 
 

@@ -94,9 +94,9 @@ def test_name_of_this_machine_fetches_nothing(mine: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("hf://mine", "no name of a model"),
-        ("hf://me/mine/more", "no name of a model"),
-        ("hf://me/..", "no name of a model"),
+        ("hf://mine", "not a model name"),
+        ("hf://me/mine/more", "not a model name"),
+        ("hf://me/..", "not a model name"),
         ("hf://nobody/nothing", "not open to you"),
         ("hf://me/empty", "holds no model.safetensors"),
     ],

@@ -45,9 +45,9 @@ class MixtureConfig:
 
     def __post_init__(self) -> None:
         if self.num_speakers < 1:
-            raise UsageError(f"{self.num_speakers} speakers make no mixture.", "Give --speakers 2 or 3.")
+            raise UsageError(f"{self.num_speakers} speakers cannot make a mixture.", "Give --speakers 2 or 3.")
         if self.num_speakers == 1 and self.noise_db is None:
-            raise UsageError("One speaker and no noise is no mixture.", "Give --speakers 2, or --noise DIR.")
+            raise UsageError("One speaker without noise is not a mixture.", "Give --speakers 2, or --noise DIR.")
         for name, levels in (("--level-db", self.level_db), ("--noise-db", self.noise_db)):
             if levels is not None and levels[0] > levels[1]:
                 raise UsageError(f"{name} goes from {levels[0]} to {levels[1]}.", "Give the lower end first.")

@@ -239,7 +239,7 @@ def test_mixture_that_cannot_be_made_is_reported_and_the_others_are_made(tmp_pat
     ("options", "words"),
     [
         (["--speakers", "4"], "3 speakers"),
-        (["--speakers", "1"], "no mixture"),
+        (["--speakers", "1"], "not a mixture"),
         (["--level-db", "3", "-3"], "lower end first"),
         (["--noise-db", "0", "0"], "--noise DIR"),
         (["--layout", "zip"], "zip"),
