@@ -1,10 +1,11 @@
-"""Do these lips match this audio, and what is their AV offset? How reliable the estimates are.
+"""Do these lips match this audio, what is their AV offset, which of two faces speaks? How reliable the estimates are.
 
     python benchmarks/in_time.py cache/faces --speakers id1,id2,id3 [--model avse] [--items 60]
 
 Prepared clips of the speakers named (three at least, whose lips are in time with their voices, and who should not have
 been trained on), those of one speaker joined. Another voice and strange lips are those of two others of them; noise is
-white. A picture is moved by 2 to 5 frames, early and late.
+white. A picture is moved by 2 to 5 frames, early and late. Of two faces side by side one speaks; the other is that of a
+third person, speaking without sound.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import numpy as np
 import torch
 
 from avse.active_speaker import av_sync, correlation
-from avse.active_speaker.selection import MIN_CORRELATION
+from avse.active_speaker.detection import measure_activity
+from avse.active_speaker.selection import MIN_CORRELATION, most_active
 from avse.config import VIDEO_FPS
 from avse.data.augmentation.timing import random_segment
 from avse.data.online_mixing import SpeakerClips
@@ -34,11 +36,15 @@ SOUNDS = ("clean", "and another voice as loud", "and noise as loud", ALONE)
 
 
 class Scene(NamedTuple):
-    """Energies (V, bands) predicted from the speaker's lips, from another person's, and those of each sound."""
+    """Energies (V, bands) predicted from the speaker's lips, from another person's, and those of each sound.
+
+    ``chosen``: for each sound, whether active speaker detection takes the speaker, not the other person beside.
+    """
 
     own: np.ndarray
     strange: np.ndarray
     energies: Mapping[str, np.ndarray]
+    chosen: Mapping[str, bool]
 
 
 def scenes(net: SpeechNet, talkers: SpeakerClips, num_frames: int, num_items: int) -> list[Scene]:
@@ -52,8 +58,15 @@ def scenes(net: SpeechNet, talkers: SpeakerClips, num_frames: int, num_items: in
         noise = scale_to(rng.standard_normal(len(voice)).astype(np.float32), -20.0)
         sounds = (voice, voice + second, voice + noise, second)
         measured = {name: energies(sound) for name, sound in zip(SOUNDS, sounds, strict=True)}
-        found.append(Scene(predict(net, own.lips), predict(net, third.lips), measured))
+        chosen = {name: is_chosen(net, sound, third.lips, own.lips) for name, sound in zip(SOUNDS, sounds, strict=True)}
+        found.append(Scene(predict(net, own.lips), predict(net, third.lips), measured, chosen))
     return found
+
+
+def is_chosen(net: SpeechNet, sound: np.ndarray, *lips: np.ndarray | None) -> bool:
+    """Return whether the last of several mouths (V, 88, 88) side by side is taken for the active speaker's."""
+    mouths = np.stack([mouth for mouth in lips if mouth is not None], axis=1).astype(np.float32)
+    return most_active(measure_activity(net, sound, mouths)) == len(lips) - 1
 
 
 def energies(sound: np.ndarray) -> np.ndarray:
@@ -73,13 +86,14 @@ def lag(predicted: np.ndarray, measured: np.ndarray) -> int:
 
 
 def agreement_rows(length: str, found: Sequence[Scene]) -> Iterator[str]:
-    """One's own lips, strange ones, and how often one's own go better with the sound."""
+    """One's own lips, strange ones, how often one's own match better, how often the speaker is chosen of the two."""
     seen = np.ones(len(found[0].own), bool)
     for sound in SOUNDS[:-1]:
         own = np.array([correlation.av_correlation(scene.own, scene.energies[sound], seen) for scene in found])
         strange = np.array([correlation.av_correlation(scene.strange, scene.energies[sound], seen) for scene in found])
         both = [f"{x.mean():.2f} ± {x.std():.2f} | {np.mean(x < MIN_CORRELATION):.0%}" for x in (own, strange)]
-        yield f"| {length} | {sound} | {' | '.join(both)} | {np.mean(own > strange):.0%} |"
+        chosen = np.mean([scene.chosen[sound] for scene in found])
+        yield f"| {length} | {sound} | {' | '.join(both)} | {np.mean(own > strange):.0%} | {chosen:.0%} |"
 
 
 def lag_rows(length: str, found: Sequence[Scene]) -> Iterator[str]:
@@ -112,7 +126,8 @@ def main() -> None:
         parser.error("three speakers, and one item, are the least")
     found = {f"{length} s": scenes(net, talkers, length * VIDEO_FPS, options.items) for length in LENGTHS}
     below = f"below {MIN_CORRELATION}"
-    print(f"| length | sound | own lips | {below} | strange lips | {below} | own are better |\n|{'---|' * 7}")
+    print(f"| length | sound | own lips | {below} | strange lips | {below} | own are better | speaker chosen |")
+    print("|" + "---|" * 8)
     print("\n".join(row for length, part in found.items() for row in agreement_rows(length, part)))
     print("\n| length | sound | in time: left alone | moved: found | one frame off | better | as it was | worse |")
     print("|" + "---|" * 8)

@@ -69,8 +69,12 @@ class SpeakerActivity:
 
     @property
     def score(self) -> np.ndarray:
-        """Return the correlation while the mouth moves, averaged over all frames (K,): largest for the active one."""
-        return np.asarray((self.av_correlation * (self.motion > SPEAKING_MOTION) * self.visible).mean(1))
+        """Return the correlation averaged over all frames (K,), 0 for still faces: largest for the active speaker.
+
+        How much a mouth moves does not count further: it tells less than the correlation, and least in small or soft
+        video (docs/experiments/recordings.md).
+        """
+        return np.asarray((self.av_correlation * self.visible).mean(1) * ~self.is_still)
 
     @property
     def speaking(self) -> np.ndarray:

@@ -68,6 +68,8 @@ class MixConfig:
     of resting."""
     babble_probability: float = 0.0
     """Probability that the noise is babble of four to six voices."""
+    varied_noise_probability: float = 0.0
+    """Probability that a recorded noise is changed: speed and equaliser, often bursts or a second noise."""
     reverb_probability: float = 0.0
     """Probability, for each voice, of simulated reverberation; the target keeps its own."""
     eq_db: float = 0.0

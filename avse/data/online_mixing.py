@@ -14,6 +14,7 @@ import numpy as np
 
 from avse.data.augmentation.acoustics import limit_bandwidth, random_eq, reverberate
 from avse.data.augmentation.measured_rooms import convolve_room
+from avse.data.augmentation.noise import cut_bursts
 from avse.data.augmentation.timing import (
     change_speed,
     delay_picture,
@@ -31,6 +32,7 @@ from avse.faces.mouth_roi import CROP_SIZE
 
 SpeakerClips = Mapping[str, Sequence[Path]]
 Rooms = Mapping[str, Sequence[np.ndarray]]
+NOISE_SPEED, NOISE_EQ_DB = (0.6, 1.6), 10.0
 
 
 @dataclass(frozen=True)
@@ -219,10 +221,25 @@ class Mixer:
             return np.stack([scale_to(voice, rng.uniform(-6.0, 0.0)) for voice in babble]).sum(0, dtype=np.float32)
         if not self.noises or rng.random() < 0.25:
             return coloured_noise(num_samples, rng)
-        kinds = list(self.noises)
-        return random_segment(
-            self.noises[kinds[rng.integers(len(kinds))]], self.config.num_frames, rng, with_lips=False
-        ).sound
+        if self.config.varied_noise_probability and rng.random() < self.config.varied_noise_probability:
+            return self._draw_varied_noise(rng)
+        return self._draw_recorded_noise(rng)
+
+    def _draw_recorded_noise(self, rng: np.random.Generator, speed: float = 1.0) -> np.ndarray:
+        """Draw a recorded noise; all kinds are equally likely."""
+        kinds, num_frames = list(self.noises), self.config.num_frames
+        clips = self.noises[kinds[rng.integers(len(kinds))]]
+        segment = random_segment(clips, max(1, round(num_frames * speed)), rng, with_lips=False)
+        return change_speed(segment, num_frames).sound
+
+    def _draw_varied_noise(self, rng: np.random.Generator) -> np.ndarray:
+        """Draw a recorded noise at another speed and equalised, often in bursts or mixed with another noise."""
+        noise = random_eq(self._draw_recorded_noise(rng, rng.uniform(*NOISE_SPEED)), NOISE_EQ_DB, rng)
+        if rng.random() < 0.3:
+            noise = cut_bursts(noise, rng)
+        if rng.random() < 0.3:
+            noise = scale_to(noise, 0.0) + scale_to(self._draw_recorded_noise(rng), rng.uniform(-10.0, 0.0))
+        return noise
 
 
 def collection(speaker: str) -> str:

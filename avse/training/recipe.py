@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from avse.config import ModelConfig
 from avse.errors import UsageError
 from avse.io import atomic
 from avse.training import distributed
@@ -74,11 +75,17 @@ def _read_average(name: str, row: Mapping[str, Any], stages: Mapping[str, Stage]
     shares = row["average"]
     if len(row) > 1 or not isinstance(shares, dict) or any(not isinstance(x, (int, float)) for x in shares.values()):
         raise UsageError(f"Stage {name} is no mean of stages.", "Such as: average: {long: 0.5, smil: 0.5}")
-    configs = [stages[other].config for other in _earlier(name, list(shares), stages)]
-    models = {replace(config.model, bottleneck_rounds=1) for config in configs if config is not None}
-    if abs(sum(shares.values()) - 1) > 1e-6 or min(shares.values()) < 0 or len(models) != 1 or None in configs:
+    models = {_model(stages[other], stages) for other in _earlier(name, list(shares), stages)}
+    if abs(sum(shares.values()) - 1) > 1e-6 or min(shares.values()) < 0 or len(models) != 1:
         raise UsageError(f"Stage {name} cannot average {shares}.", "Shares add up to 1, and the nets have one model.")
     return Stage(name, None, tuple(shares), shares)
+
+
+def _model(stage: Stage, stages: Mapping[str, Stage]) -> ModelConfig:
+    """Return the settings of a stage's network; how often the bottleneck runs does not matter to a mean."""
+    if stage.config is None:
+        return _model(stages[stage.start_from[0]], stages)
+    return replace(stage.config.model, bottleneck_rounds=1)
 
 
 def _earlier(name: str, others: Any, stages: Mapping[str, Stage]) -> tuple[str, ...]:

@@ -8,13 +8,14 @@ from scipy.ndimage import uniform_filter1d
 
 RNG = np.random.default_rng(0)
 OWN, STRANGE, NOISE = (10 * uniform_filter1d(values, 3, axis=0) for values in RNG.standard_normal((3, 500, 20)))
-SCENE = Scene(OWN, STRANGE, dict(zip(SOUNDS, (OWN, OWN + OWN[::-1], OWN + 30 * NOISE, OWN[::-1]), strict=True)))
+CHOSEN = dict.fromkeys(SOUNDS, True)
+SCENE = Scene(OWN, STRANGE, dict(zip(SOUNDS, (OWN, OWN + OWN[::-1], OWN + 30 * NOISE, OWN[::-1]), strict=True)), CHOSEN)
 
 
 def test_perfect_lips_are_always_matched_and_mismatched_ones_never() -> None:
     clean, *_ = agreement_rows("20 s", [SCENE])
     assert clean.startswith("| 20 s | clean | 1.00 ± 0.00 | 0% | ")
-    assert clean.endswith(" | 100% |")
+    assert clean.endswith(" | 100% | 100% |")
     rows = dict(zip(SOUNDS, lag_rows("20 s", [SCENE]), strict=True))
     assert rows["clean"] == "| 20 s | clean | 100% | 100% | 0% | 0% | 0% | 0% |"
     assert rows[ALONE] == "| 20 s | another voice alone | 100% |  | | | | |"
@@ -22,5 +23,5 @@ def test_perfect_lips_are_always_matched_and_mismatched_ones_never() -> None:
 
 
 def test_what_noise_hides_is_left_as_it_was() -> None:
-    deaf = Scene(OWN, STRANGE, dict.fromkeys(SOUNDS, 10 * NOISE))
+    deaf = Scene(OWN, STRANGE, dict.fromkeys(SOUNDS, 10 * NOISE), CHOSEN)
     assert next(lag_rows("20 s", [deaf])) == "| 20 s | clean | 100% | 0% | 0% | 0% | 100% | 0% |"

@@ -543,3 +543,14 @@ def test_web_video_and_offsets_leave_the_audio_unchanged(tmp_path: Path) -> None
         assert np.array_equal(plain.mixture, changed.mixture)
         assert not np.array_equal(plain.lips, changed.lips)
     assert not changed.seen.all()
+
+
+def test_varied_noise_is_another_noise_of_the_level_that_was_asked(make: Make) -> None:
+    settings: dict[str, Any] = {"noises": True, "num_talkers": (1.0,), "noise_db": (-7.0, -7.0)}
+    plain = examples(make(**settings), 20)
+    varied = examples(make(**settings, varied_noise_probability=1.0), 20)
+    noises = [example.mixture - example.target for example in varied]
+    levels = [rms_db(noise) - rms_db(example.target) for noise, example in zip(noises, varied, strict=True)]
+    assert levels == pytest.approx([-7.0] * 20, abs=0.05)
+    same = sum(np.array_equal(a.mixture, b.mixture) for a, b in zip(plain, varied, strict=True))
+    assert 0 < same < 10  # coloured noise stays as it is
