@@ -19,7 +19,8 @@ import numpy as np
 import torch
 
 from avse.active_speaker import av_sync, correlation
-from avse.active_speaker.detection import measure_activity
+from avse.active_speaker.detection import score_activity
+from avse.active_speaker.mouth_motion import mouth_change
 from avse.active_speaker.selection import MIN_CORRELATION, most_active
 from avse.config import VIDEO_FPS
 from avse.data.augmentation.timing import random_segment
@@ -38,13 +39,14 @@ SOUNDS = ("clean", "and another voice as loud", "and noise as loud", ALONE)
 class Scene(NamedTuple):
     """Energies (V, bands) predicted from the speaker's lips, from another person's, and those of each sound.
 
-    ``chosen``: for each sound, whether active speaker detection takes the speaker, not the other person beside.
+    ``change`` and ``visible`` (2, V) are those of both mouths, the other person's first.
     """
 
     own: np.ndarray
     strange: np.ndarray
     energies: Mapping[str, np.ndarray]
-    chosen: Mapping[str, bool]
+    change: np.ndarray
+    visible: np.ndarray
 
 
 def scenes(net: SpeechNet, talkers: SpeakerClips, num_frames: int, num_items: int) -> list[Scene]:
@@ -58,15 +60,19 @@ def scenes(net: SpeechNet, talkers: SpeakerClips, num_frames: int, num_items: in
         noise = scale_to(rng.standard_normal(len(voice)).astype(np.float32), -20.0)
         sounds = (voice, voice + second, voice + noise, second)
         measured = {name: energies(sound) for name, sound in zip(SOUNDS, sounds, strict=True)}
-        chosen = {name: is_chosen(net, sound, third.lips, own.lips) for name, sound in zip(SOUNDS, sounds, strict=True)}
-        found.append(Scene(predict(net, own.lips), predict(net, third.lips), measured, chosen))
+        assert own.lips is not None
+        assert third.lips is not None
+        mouths = torch.from_numpy(np.stack([third.lips, own.lips]))
+        visible = mouths.flatten(2).bool().any(-1)
+        change = mouth_change(mouths, visible).T.numpy()
+        found.append(Scene(predict(net, own.lips), predict(net, third.lips), measured, change, visible.numpy()))
     return found
 
 
-def is_chosen(net: SpeechNet, sound: np.ndarray, *lips: np.ndarray | None) -> bool:
-    """Return whether the last of several mouths (V, 88, 88) side by side is taken for the active speaker's."""
-    mouths = np.stack([mouth for mouth in lips if mouth is not None], axis=1).astype(np.float32)
-    return most_active(measure_activity(net, sound, mouths)) == len(lips) - 1
+def is_chosen(scene: Scene, sound: str) -> bool:
+    """Return whether active speaker detection takes the speaker, not the other person beside."""
+    predicted = np.stack([scene.strange, scene.own], axis=1)
+    return most_active(score_activity(predicted, scene.energies[sound], scene.change, scene.visible)) == 1
 
 
 def energies(sound: np.ndarray) -> np.ndarray:
@@ -92,7 +98,7 @@ def agreement_rows(length: str, found: Sequence[Scene]) -> Iterator[str]:
         own = np.array([correlation.av_correlation(scene.own, scene.energies[sound], seen) for scene in found])
         strange = np.array([correlation.av_correlation(scene.strange, scene.energies[sound], seen) for scene in found])
         both = [f"{x.mean():.2f} ± {x.std():.2f} | {np.mean(x < MIN_CORRELATION):.0%}" for x in (own, strange)]
-        chosen = np.mean([scene.chosen[sound] for scene in found])
+        chosen = np.mean([is_chosen(scene, sound) for scene in found])
         yield f"| {length} | {sound} | {' | '.join(both)} | {np.mean(own > strange):.0%} | {chosen:.0%} |"
 
 

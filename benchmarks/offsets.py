@@ -14,17 +14,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
+from in_time import energies, predict
+from missing import enhanced
 
 from avse.active_speaker.av_sync import estimate_av_offset
-from avse.active_speaker.correlation import mel_energies, predict_bands, shift_frames
+from avse.active_speaker.correlation import shift_frames
 from avse.config import SAMPLE_RATE, VIDEO_FPS
 from avse.data.augmentation.timing import random_segment
 from avse.data.prepared_clips import find_clips
-from avse.dsp.levels import compute_audio_stats, scale_to
-from avse.enhancement.streaming import enhance_blocks
+from avse.dsp.levels import scale_to
 from avse.evaluation.metrics import si_sdr
-from avse.models.net import SpeechNet
+from avse.weights.checkpoint import Checkpoint
 from avse.weights.pretrained import load_model
 
 LENGTHS = (3, 6, 12)
@@ -33,18 +33,14 @@ COUNTED = slice(OFFSETS.index(-5), OFFSETS.index(2) + 1)
 LEVEL_DB = -23.0
 
 
-def enhance(net: SpeechNet, sound: np.ndarray, mouths: np.ndarray) -> np.ndarray:
+def enhance(model: Checkpoint, sound: np.ndarray, mouths: np.ndarray) -> np.ndarray:
     """Return the voice (N,) in sound (N,) whose mouth is (V, H, W); the AV offset is estimated and compensated."""
-    predicted = predict_bands(net, torch.from_numpy(mouths)[None]).numpy()
     visible = np.asarray(mouths.any(axis=(1, 2)))
-    offset = estimate_av_offset(predicted, mel_energies(torch.from_numpy(sound)).numpy(), visible[None])
-    blocks = [sound[:, None]]
-    stats = compute_audio_stats(blocks, SAMPLE_RATE)
-    shifted = shift_frames(mouths, -offset)
-    return np.concatenate(list(enhance_blocks(net, blocks, SAMPLE_RATE, stats, [iter(shifted[:, None])])))[:, 0]
+    offset = estimate_av_offset(predict(model.net, mouths)[:, None], energies(sound), visible[None])
+    return enhanced(model, sound, shift_frames(mouths, -offset))
 
 
-def scene_gains(net: SpeechNet, clips: dict[str, Sequence[Path]], seconds: int, seed: int) -> list[float]:
+def scene_gains(model: Checkpoint, clips: dict[str, Sequence[Path]], seconds: int, seed: int) -> list[float]:
     """Return the SI-SDR improvement in dB of one scene for each of ``OFFSETS``."""
     rng = np.random.default_rng(seed)
     first, second = (
@@ -54,7 +50,7 @@ def scene_gains(net: SpeechNet, clips: dict[str, Sequence[Path]], seconds: int, 
     assert first.lips is not None
     before = si_sdr(voice, voice + other, SAMPLE_RATE)
     mouths = first.lips.astype(np.float32)
-    moved = (enhance(net, voice + other, shift_frames(mouths, offset)) for offset in OFFSETS)
+    moved = (enhance(model, voice + other, shift_frames(mouths, offset)) for offset in OFFSETS)
     return [float(si_sdr(voice, made, SAMPLE_RATE) - before) for made in moved]
 
 
@@ -72,11 +68,11 @@ def main() -> None:
     parser.add_argument("--model", default="avse")
     parser.add_argument("--items", type=int, default=40)
     options = parser.parse_args()
-    net, found = load_model(options.model, "cpu").net, find_clips(options.cache)
+    model, found = load_model(options.model, "cpu"), find_clips(options.cache)
     clips = {name: found[name] for name in options.speakers.split(",")}
     print(f"| length | {' | '.join(f'{offset:+d}' for offset in OFFSETS)} | worst |\n|{'---|' * (len(OFFSETS) + 2)}")
     for seconds in LENGTHS:
-        gains = [scene_gains(net, clips, seconds, seed) for seed in range(options.items)]
+        gains = [scene_gains(model, clips, seconds, seed) for seed in range(options.items)]
         print(row(seconds, np.array(gains)), flush=True)
 
 

@@ -8,8 +8,10 @@ from scipy.ndimage import uniform_filter1d
 
 RNG = np.random.default_rng(0)
 OWN, STRANGE, NOISE = (10 * uniform_filter1d(values, 3, axis=0) for values in RNG.standard_normal((3, 500, 20)))
-CHOSEN = dict.fromkeys(SOUNDS, True)
-SCENE = Scene(OWN, STRANGE, dict(zip(SOUNDS, (OWN, OWN + OWN[::-1], OWN + 30 * NOISE, OWN[::-1]), strict=True)), CHOSEN)
+MOUTHS = (np.full((2, len(OWN)), 0.2), np.ones((2, len(OWN)), bool))
+SCENE = Scene(
+    OWN, STRANGE, dict(zip(SOUNDS, (OWN, OWN + OWN[::-1], OWN + 30 * NOISE, OWN[::-1]), strict=True)), *MOUTHS
+)
 
 
 def test_perfect_lips_are_always_matched_and_mismatched_ones_never() -> None:
@@ -23,5 +25,5 @@ def test_perfect_lips_are_always_matched_and_mismatched_ones_never() -> None:
 
 
 def test_what_noise_hides_is_left_as_it_was() -> None:
-    deaf = Scene(OWN, STRANGE, dict.fromkeys(SOUNDS, 10 * NOISE), CHOSEN)
+    deaf = Scene(OWN, STRANGE, dict.fromkeys(SOUNDS, 10 * NOISE), *MOUTHS)
     assert next(lag_rows("20 s", [deaf])) == "| 20 s | clean | 100% | 0% | 0% | 0% | 100% | 0% |"
