@@ -10,10 +10,11 @@ import pytest
 import soundfile
 import torch
 from scipy.ndimage import uniform_filter1d
+from speaker_facts import NUM_FRAMES, made_facts, made_track
 from typer.testing import CliRunner
 
 import avse
-from avse.active_speaker import correlation, detection, selection
+from avse.active_speaker import detection, selection
 from avse.active_speaker.av_sync import estimate_av_offset
 from avse.active_speaker.detection import SpeakerActivity, activity_gain, moves_alone, score_activity
 from avse.active_speaker.scene import Scene
@@ -22,25 +23,8 @@ from avse.data.synthetic.face import talking_head
 from avse.data.synthetic.speech import speak
 from avse.enhancement.all_speakers import enhance_all
 from avse.errors import InputError, UsageError
-from avse.faces.tracking import Face, Track
 from avse.io import reader
 from avse_cli.main import app
-
-NUM_FRAMES = 500
-
-
-def made_facts(num_faces: int = 2, late: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """What lips predict, energies like the first face's, changes and flags: faces, frames, bands as in use."""
-    rng = np.random.default_rng(0)
-    predicted = rng.standard_normal((NUM_FRAMES, num_faces, 20))
-    energies = correlation.shift_frames(predicted[:, 0], -late) * 8 + 25 * rng.standard_normal((NUM_FRAMES, 20)) - 40
-    change = np.full((num_faces, NUM_FRAMES), 0.2)
-    return predicted, energies, change, np.ones((num_faces, NUM_FRAMES), bool)
-
-
-def made_track(left: float) -> Track:
-    face = Face(np.array([left, 0, left + 40, 40]), np.zeros((5, 2)), 0.9)
-    return Track([0, 5], [face, face])
 
 
 @pytest.mark.parametrize(

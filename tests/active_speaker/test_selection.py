@@ -6,30 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from speaker_facts import NUM_FRAMES, made_facts, made_track
 from typer.testing import CliRunner
 
-from avse.active_speaker import correlation, selection
+from avse.active_speaker import selection
 from avse.active_speaker.detection import score_activity
 from avse.active_speaker.scene import Scene
 from avse.errors import UsageError
-from avse.faces.tracking import Face, Track
 from avse_cli.main import app
-
-NUM_FRAMES = 500
-
-
-def made_facts(num_faces: int = 2, late: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """What lips predict, energies like the first face's, changes and flags: faces, frames, bands as in use."""
-    rng = np.random.default_rng(0)
-    predicted = rng.standard_normal((NUM_FRAMES, num_faces, 20))
-    energies = correlation.shift_frames(predicted[:, 0], -late) * 8 + 25 * rng.standard_normal((NUM_FRAMES, 20)) - 40
-    change = np.full((num_faces, NUM_FRAMES), 0.2)
-    return predicted, energies, change, np.ones((num_faces, NUM_FRAMES), bool)
-
-
-def made_track(left: float) -> Track:
-    face = Face(np.array([left, 0, left + 40, 40]), np.zeros((5, 2)), 0.9)
-    return Track([0, 5], [face, face])
 
 
 def test_active_is_the_one_that_fits_not_the_largest() -> None:
@@ -51,6 +35,25 @@ def test_where_nothing_fits_the_largest_that_moves_is_taken() -> None:
     noise = np.random.default_rng(5).standard_normal((NUM_FRAMES, 20))
     scene = Scene([made_track(0)] * 3, score_activity(predicted, noise, change, seen))
     assert selection.select_face(scene, "active") == 1
+
+
+def test_little_motion_does_not_make_a_speaker_less_active() -> None:
+    predicted, energies, change, seen = made_facts()
+    change[0] = 0.05  # as in soft video
+    change[0, 50:120] = 0.2
+    activity = score_activity(predicted, energies, change, seen)
+    assert activity.motion_share[0] < 0.3
+    assert selection.most_active(activity) == 0
+    assert activity.score[0] == pytest.approx(activity.mean_correlation[0])
+
+
+def test_still_image_is_not_active_however_well_it_fits() -> None:
+    predicted, energies, change, seen = made_facts()
+    change[0] = 0.01
+    activity = score_activity(predicted, energies + 8 * predicted[:, 1], change, seen)
+    assert activity.mean_correlation[0] > 0.1
+    assert activity.score[0] == 0
+    assert selection.most_active(activity) == 1
 
 
 def test_nobody_is_nobody() -> None:
