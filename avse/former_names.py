@@ -12,10 +12,11 @@ from types import ModuleType
 
 FORMER = {
     "avse.checkpoint": ("avse.weights.checkpoint", ("Checkpoint", "convert", "load_checkpoint", "save_checkpoint")),
-    "avse.each": ("avse.enhancement.all_speakers", ("enhance_each=enhance_all",)),
-    "avse.model": ("avse.enhancement.enhancer", ("Model=Enhancer", "load_model")),
+    "avse.each": ("avse.enhancement.all_speakers", ("enhance_each",)),
+    "avse.model": ("avse.enhancement.enhancer", ("Model", "load_model")),
     "avse.registry": ("avse.weights.pretrained", ("DEFAULT", "card", "find", "load_model", "names", "verify")),
 }
+RENAMED = {"Model": "Enhancer", "enhance_each": "enhance_all"}
 
 
 class _FormerModules(Loader, MetaPathFinder):
@@ -27,9 +28,8 @@ class _FormerModules(Loader, MetaPathFinder):
     def exec_module(self, module: ModuleType) -> None:
         home, names = FORMER[module.__name__]
         warnings.warn(f"{module.__name__} is now {home}.", DeprecationWarning, stacklevel=2)
-        pairs = [(former, present or former) for former, _, present in (name.partition("=") for name in names)]
-        vars(module).update({former: getattr(import_module(home), present) for former, present in pairs})
-        vars(module)["__all__"] = [former for former, _ in pairs]
+        source = import_module(home)
+        vars(module).update({name: getattr(source, RENAMED.get(name, name)) for name in names}, __all__=list(names))
 
 
 if not any(type(finder).__name__ == _FormerModules.__name__ for finder in sys.meta_path):

@@ -16,8 +16,8 @@ ATTACK_SECONDS = 0.002
 def cut_bursts(noise: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Turn noise (N,) into short separate sounds, such as drops, steps, knocks and keys.
 
-    One to eight bursts a second rise within 2 ms and decay by 60 dB in 0.03 to 0.5 s; the loudest is 15 dB above the
-    faintest.
+    One to eight bursts a second rise within 2 ms and decay by 60 dB in 0.03 to 0.5 s; their levels differ by up to
+    15 dB.
     """
     count = max(1, rng.poisson(rng.uniform(1.0, 8.0) * len(noise) / SAMPLE_RATE))
     attack = np.linspace(0.0, 1.0, round(ATTACK_SECONDS * SAMPLE_RATE), endpoint=False)
