@@ -159,9 +159,9 @@ def run(arguments: list[str], limits: Limits, failure: str) -> tuple[str, str]:
         return facts.read(), text
 
 
-def ask(option: str) -> str:
-    """Return what ffmpeg prints for an option such as -version or -decoders. MissingError if it does not start."""
-    return run([ffmpeg_exe(), "-hide_banner", option], DEFAULT_LIMITS, "ffmpeg does not answer")[0]
+def ask(*options: str) -> str:
+    """Return what ffmpeg prints for options such as -version or -decoders. MissingError if it does not start."""
+    return run([ffmpeg_exe(), "-hide_banner", *options], DEFAULT_LIMITS, "ffmpeg does not answer")[0]
 
 
 def feed(arguments: Sequence[str], chunks: Iterable[bytes], failure: str) -> None:

@@ -20,8 +20,9 @@ from avse.dsp import resampling
 from avse.io.ffmpeg import build_command, open_input, stream_output
 from avse.io.luma import Luma, has_limited_luma
 from avse.io.matroska import fill_gaps
-from avse.io.probe import SQUARE_SIZE, probe
+from avse.io.probe import probe
 from avse.io.recording import AudioStream, InMemoryRecording, Notice, Recording, VideoStream
+from avse.io.video_filters import constant_frame_rate, letterbox, shrunk, with_small_below
 from avse.progress import Stage, timed_items
 
 __all__ = [
@@ -31,7 +32,7 @@ __all__ = [
 
 _BYTES_PER_SAMPLE = 4
 KEPT_AUDIO_BYTES = 1 << 24
-CHANGED_SIZE = r"Reconfiguring filter graph|Changing video frame properties"
+DISPLAYED_SIZE = r"\[Parsed_scale_0 @ \w+\] (w:\d+ h:\d+) fmt:"
 CUT_SHORT = r"partial file|File ended prematurely"
 """What ffmpeg prints about such files."""
 
@@ -100,7 +101,7 @@ def read_frames_with_small(media: Recording, max_side: int) -> Iterator[tuple[Lu
     if max_side >= max(width, height):
         yield from ((Luma(frame), frame) for frame in read_frames(media))
         return
-    small_width = int(_shrunk(width, height, max_side).partition(":")[0])
+    small_width = int(shrunk(width, height, max_side).partition(":")[0])
     is_limited = _has_limited_luma(media)
     for both in _decoded_frames(media, _decode_video(media, small_side=max_side)):
         yield Luma(both[:height], is_limited), np.ascontiguousarray(both[height:, :small_width])
@@ -114,7 +115,7 @@ def _decoded_frames(media: Recording, command: list[str]) -> Iterator[np.ndarray
     """Run a command of `_decode_video` and yield its frames."""
 
     def check(messages: str) -> None:
-        if re.search(CHANGED_SIZE, messages):
+        if len(set(re.findall(DISPLAYED_SIZE, messages))) > 1:
             media.notice("video_changes_size", "The video changes its frame size; such frames are letterboxed.")
 
     failure, frame_rate = f"ffmpeg cannot read {media.path}", float(VIDEO_FPS)
@@ -198,8 +199,8 @@ def _decode_video(
 ) -> list[str]:
     """Decode frames of one size, deinterlaced where flagged so, resampled to 25 fps, then cropped.
 
-    Where the size changes midway, ffmpeg would set up the chain once more, which loses its place in time: so it is kept
-    from it, and the first filters bear it. Rotation filters do not, so that rotated videos are left to ffmpeg.
+    Where the size or the rotation changes midway, ffmpeg sets up the filters anew, and the new ones know nothing of the
+    old: so none of them counts frames, and the output is held at a constant rate from 0 on.
     """
     import ffmpeg
 
@@ -207,58 +208,22 @@ def _decode_video(
     start = media.audio.start_seconds if media.audio else media.video.start_seconds
     width, height = media.video.width, media.video.height
     chain = [
-        *_letterbox(width, height), "bwdif=mode=send_frame:deint=interlaced",
-        f"fps={VIDEO_FPS}:start_time={start:.6f}", "setpts=PTS-STARTPTS",
+        *letterbox(width, height), "bwdif=mode=send_frame:deint=interlaced",
+        f"setpts=PTS-round({start:.6f}/TB)", f"fps={VIDEO_FPS}", "trim=start_pts=0",
     ]  # fmt: skip
     if crop:
         left, top, width, height = crop
         chain += [f"crop={width}:{height}:{left}:{top}:exact=1", "scale"]  # else the whole frame turns grey first
     if max_side and max_side < max(width, height):
-        chain.append(f"scale={_shrunk(width, height, max_side)}:flags=area")
+        chain.append(f"scale={shrunk(width, height, max_side)}:flags=area")
     if small_side:
-        chain.append(_with_small_below(width, height, small_side, as_stored=_has_limited_luma(media)))
-    is_rotated = any("displaymatrix" in stream.side_data for stream in media.info.video_tracks[:1])
-    once = {} if is_rotated else {"reinit_filter": 0}
-    track = open_input(media.path, media.limits, **once)["V:0"]
+        chain.append(with_small_below(width, height, small_side, as_stored=_has_limited_luma(media)))
+    track = open_input(media.path, media.limits)["V:0"]
     grey = ffmpeg.output(
-        track, "pipe:", vf=",".join(chain), pix_fmt=pix_fmt, format=container,
-        strict=-1,
+        track, "pipe:", vf=",".join(chain), pix_fmt=pix_fmt, format=container, strict=-1, r=VIDEO_FPS,
+        **constant_frame_rate(),
     )  # fmt: skip
-    return build_command(grey, "-loglevel", "info", "-nostats")  # reports a change of the frame size
-
-
-def _with_small_below(width: int, height: int, max_side: int, as_stored: bool) -> str:
-    """Filters that make a frame grey, or leave its luma as it is stored, and put a small grey copy of it below.
-
-    Luma that is called full range on both sides of a conversion is copied.
-    """
-    small = _shrunk(width, height, max_side)
-    below = f"[copy]scale={small}:flags=area,format=gray,pad={width}:{small.partition(':')[2]}[small]"
-    grey = "scale=in_range=full:out_range=full" if as_stored else "scale"
-    return f"split[whole][copy];{below};[whole]{grey},format=gray[grey];[grey][small]vstack"
-
-
-def _letterbox(width: int, height: int) -> list[str]:
-    """Filters that bring frames of any size to one size and keep their shape; others are left as they are.
-
-    `pad` knows sizes that chroma planes can have alone, so what is beyond the size is cut off again.
-    """
-    even_width, even_height = -(-width // 4) * 4, -(-height // 4) * 4
-    filters = [
-        f"scale={SQUARE_SIZE}:eval=frame",
-        "setsar=1",
-        f"scale={width}:{height}:force_original_aspect_ratio=decrease:eval=frame",
-        f"pad={even_width}:{even_height}:if(eq(iw\\,{width})\\,0\\,(ow-iw)/2):if(eq(ih\\,{height})\\,0\\,(oh-ih)/2)"
-        ":eval=frame",
-    ]
-    cut = f"crop={width}:{height}:0:0:exact=1"
-    return filters if (even_width, even_height) == (width, height) else [*filters, cut]
-
-
-def _shrunk(width: int, height: int, max_side: int) -> str:
-    """Return the frame size with that longer side, as an argument of ffmpeg's scale filter."""
-    scale = max_side / max(width, height)
-    return f"{max(int(scale * width), 2)}:{max(int(scale * height), 2)}"
+    return build_command(grey, "-loglevel", "verbose", "-nostats")  # reports the frame size whenever it changes
 
 
 def _blocks_in_memory(media: InMemoryRecording, block_seconds: float) -> Iterator[np.ndarray]:
@@ -284,7 +249,7 @@ def _shrink(frame: np.ndarray, max_side: int) -> np.ndarray:
     """Shrink a grey frame (H, W) whose longer side is larger."""
     if max_side >= max(frame.shape):
         return frame
-    width, height = map(int, _shrunk(frame.shape[1], frame.shape[0], max_side).split(":"))
+    width, height = map(int, shrunk(frame.shape[1], frame.shape[0], max_side).split(":"))
     return np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.BOX))
 
 

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from recordings import click_sample, coloured_noise, ffmpeg, flash_and_click, flash_frame, write_recording
+from recordings import click_sample, coloured_noise, ffmpeg, flash_and_click, flash_frame, turned, write_recording
 
 import avse
 from avse.errors import InputError, MissingError
 from avse.io import audio_files, reader
 from avse.io.disk import stop_when_full
+from avse.io.ffmpeg_binary import find_ffmpeg
 from avse.io.ffmpeg_errors import SPACE_HINT, explain
 from avse.io.limits import Limits
 
@@ -124,21 +125,25 @@ def test_clock_that_wraps_shifts_nothing(tmp_path: Path, offset: float) -> None:
     assert click_sample(wraps.path) == click_sample(plain.path)
 
 
-def joined(folder: Path, second: np.ndarray) -> Path:
-    """One second of a ramp, and then other frames in the same track."""
-    for name, frames in (("1.h264", RAMP), ("2.h264", second)):
-        write_recording(folder / name, None, frames, "-c:v", "libx264", "-preset", "ultrafast", "-qp", "1")
+def joined(folder: Path, second: np.ndarray, degrees: int = 0) -> Path:
+    """One second of a ramp, and then other frames in the same track, which may be marked as turned."""
+    turn = ("-bsf:v", f"h264_metadata=display_orientation=insert:rotate={degrees}") if degrees else ()
+    for name, frames, options in (("1.h264", RAMP, ()), ("2.h264", second, turn)):
+        write_recording(folder / name, None, frames, "-c:v", "libx264", "-preset", "ultrafast", "-qp", "1", *options)
     (folder / "both.h264").write_bytes((folder / "1.h264").read_bytes() + (folder / "2.h264").read_bytes())
     ffmpeg("-framerate", "25", "-i", folder / "both.h264", "-c", "copy", folder / "both.mkv")
     return folder / "both.mkv"
 
 
-def test_frames_that_change_their_size_keep_their_shape_and_time(tmp_path: Path) -> None:
-    """A tall picture in a wide one has borders, and is not squeezed."""
+@pytest.mark.parametrize("degrees", [0, 90, 180])
+def test_frames_that_change_their_size_keep_their_shape_and_time(tmp_path: Path, degrees: int) -> None:
+    """A tall picture in a wide one has borders, and is not squeezed; whichever way the whole is turned."""
     second = np.full((25, 96, 48), 200, np.uint8)
     second[10] = 90
-    recording = reader.probe(joined(tmp_path, second))
-    frames = list(reader.read_frames(recording))
+    ffmpeg("-i", joined(tmp_path, second), "-c", "copy", tmp_path / "both.mp4")
+    source = turned(tmp_path / "both.mp4", tmp_path / "turned.mp4", degrees) if degrees else tmp_path / "both.mp4"
+    recording = reader.probe(source)
+    frames = [np.rot90(frame, -degrees // 90) for frame in reader.read_frames(recording)]
     assert len(frames) == 50
     assert {frame.shape for frame in frames} == {(48, 64)}
     assert frames[40][:, :15].max() < 40
@@ -146,6 +151,16 @@ def test_frames_that_change_their_size_keep_their_shape_and_time(tmp_path: Path)
     dark = [number for number, frame in enumerate(frames[25:], 25) if frame[:, 25:40].mean() < 120]
     assert dark == [35]
     assert [notice.code for notice in recording.notices] == ["video_changes_size"]
+
+
+def test_frames_that_turn_midway_keep_their_time_and_stand_upright(tmp_path: Path) -> None:
+    second = np.array(RAMP)
+    second[10] = 255
+    frames = np.stack(list(reader.read_frames(reader.probe(joined(tmp_path, second, 180))))).astype(float)
+    assert len(frames) == 50
+    assert int(np.argmax(frames.mean((1, 2)))) == 35
+    if find_ffmpeg().source == "bundled":  # older ones turn those frames alone that bear the mark
+        np.testing.assert_allclose(frames[40], frames[5, ::-1, ::-1], atol=6)
 
 
 def test_frames_of_one_size_have_no_notice(tmp_path: Path) -> None:
