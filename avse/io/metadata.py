@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from avse.io.stream_info import FileInfo, StreamInfo
+from avse.io.tracks import describe
 
 HOUSEKEEPING = frozenset({
     "encoder", "major_brand", "minor_version", "compatible_brands", "handler_name", "vendor_id", "duration", "bps",
@@ -23,6 +24,8 @@ _MAC_LANGUAGES = {
     "hrv": "hr ", "srp": "sr ",
 }  # fmt: skip
 """What QuickTime's table of languages calls those that it does not name by ISO 639-2/T."""
+_ALSO_SAID_BY = {"captions": "hearing impaired", "descriptions": "visual impaired"}
+"""Flags that ffmpeg reads from one mark of .mp4."""
 _MOST_NAMED = 6
 
 
@@ -31,13 +34,20 @@ def content_tags(tags: Mapping[str, str]) -> dict[str, str]:
     return {key: value for key, value in tags.items() if not _is_housekeeping(key) and value}
 
 
-def missing(before: FileInfo, after: FileInfo, old_audio: StreamInfo, new_audio: StreamInfo) -> list[str]:
-    """Return names of what a video carries and its copy does not, each once."""
-    found = dict.fromkeys(missing_tags(before.tags, after, before.num_chapters))
-    pairs = [(old_audio, new_audio), *zip(before.video_tracks[:1], after.video_tracks[:1], strict=False)]
+def missing(before: FileInfo, after: FileInfo, pairs: Sequence[tuple[StreamInfo, StreamInfo]]) -> list[str]:
+    """Return names of what a video carries and its copy does not, each once.
+
+    Args:
+        before: the recording.
+        after: the copy.
+        pairs: tracks of the recording that were copied or replaced, and what became of them.
+    """
+    found = missing_tags(before.tags, after, before.num_chapters)
+    lacking: dict[str, list[StreamInfo]] = {}
     for old, new in pairs:
-        found |= dict.fromkeys(_missing_of_track(old, new))
-    return list(found)
+        for name in _missing_of_track(old, new, after):
+            lacking.setdefault(name, []).append(old)
+    return found + [f"{name} of {_named(streams, pairs)}" for name, streams in lacking.items() if name not in found]
 
 
 def missing_tags(tags: Mapping[str, str], after: FileInfo, num_chapters: int) -> list[str]:
@@ -55,16 +65,25 @@ def language_for(language: str, suffix: str) -> str:
     return _MAC_LANGUAGES.get(language, language) if suffix == ".mov" else language
 
 
-def _missing_of_track(old: StreamInfo, new: StreamInfo) -> list[str]:
-    kind = old.kind.lower()
-    names = [name for key, name in _SIDE_DATA.items() if _has(old, key) and not _has(new, key)]
+def _missing_of_track(old: StreamInfo, new: StreamInfo, after: FileInfo) -> list[str]:
+    found = {name: None for key, name in _SIDE_DATA.items() if _has(old, key) and not _has(new, key)}
+    names = list(found)
     if old.language and new.language not in (old.language, _MAC_LANGUAGES.get(old.language, "").strip()):
-        names.append(f"language of the {kind}")
+        names.append("language")
     if old.title and old.title != new.title and old.title != new.tags.get("handler_name"):
-        names.append(f"title of the {kind}")
-    if old.tags.get("timecode") and not new.tags.get("timecode"):
-        names.append("timecode")
-    return names
+        names.append("title")
+    kept = {_short(key) for key in (*new.tags, *after.tags)} | {"title"}
+    names += dict.fromkeys(_name(key) for key in content_tags(old.tags) if _short(key) not in kept)
+    flags = [flag for flag in sorted(old.flags - new.flags) if _ALSO_SAID_BY.get(flag) not in new.flags]
+    return names + ([f"flag{'s' * (len(flags) > 1)} {', '.join(flags)}"] if flags else [])
+
+
+def _named(streams: Sequence[StreamInfo], pairs: Sequence[tuple[StreamInfo, StreamInfo]]) -> str:
+    """Return which tracks are meant: by its kind where there is but one, by its name, or their number."""
+    if len(streams) > 1:
+        return f"{len(streams)} tracks"
+    is_only = [old.kind for old, _ in pairs].count(streams[0].kind) == 1
+    return f"the {streams[0].kind.lower()}" if is_only else describe(streams[0])
 
 
 def _has(stream: StreamInfo, key: str) -> bool:
@@ -72,7 +91,7 @@ def _has(stream: StreamInfo, key: str) -> bool:
 
 
 def _is_housekeeping(key: str) -> bool:
-    return key in HOUSEKEEPING or key.startswith(("_statistics", "bps-", "duration-"))
+    return key in HOUSEKEEPING or key.startswith(("_statistics", "bps-", "duration-", "number_of_"))
 
 
 def _short(key: str) -> str:

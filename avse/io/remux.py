@@ -127,6 +127,8 @@ def _track_arguments(media: Recording, tracks: list[OutputTrack], suffix: str, s
             arguments += [f"-metadata:s:{number}", f"language={language}"]
         if track.stream.title:
             arguments += [f"-metadata:s:{number}", f"title={track.stream.title}"]
+            if suffix != ".mkv":  # which alone ffmpeg 5 writes
+                arguments += [f"-metadata:s:{number}", f"handler_name={track.stream.title}"]
         if track.stream.codec == "hevc" and suffix != ".mkv" and "dvh" not in track.stream.description:
             arguments += [f"-tag:{number}", "hvc1"]  # Apple's players take no other
     return arguments
@@ -212,10 +214,10 @@ def _notice_losses(media: Recording, output: Path, rejected: list[StreamInfo], t
     _, words = run(input_arguments(output, media.limits), media.limits, f"ffmpeg cannot read {output}")
     after = parse_info(words)
     lost = [describe(stream) for stream in rejected]
-    for kind in (VIDEO, SUBTITLE, ATTACHMENT):
+    pairs = []
+    for kind in (VIDEO, AUDIO, SUBTITLE, ATTACHMENT):
         expected = [track.stream for track in tracks if track.stream.kind == kind]
-        lost += [describe(stream) for stream in expected[len(after.of_kind(kind)) :]]
-    audio_tracks = [track for track in tracks if track.stream.kind == AUDIO]
-    new = [track.is_new_audio for track in audio_tracks].index(True)
-    lost += metadata.missing(media.info, after, audio_tracks[new].stream, after.of_kind(AUDIO)[new])
-    notice_lost(media, output, lost)
+        written = after.of_kind(kind)
+        pairs += list(zip(expected, written, strict=False))
+        lost += [describe(stream) for stream in expected[len(written) :]]
+    notice_lost(media, output, lost + metadata.missing(media.info, after, pairs))

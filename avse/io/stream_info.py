@@ -11,7 +11,11 @@ _STREAM = re.compile(r"^ +Stream #0:(\d+)(?:\[\w+\])?(?:\((.+?)\))?: (Video|Audi
 _TAG = re.compile(r"^ +(\S.*?) *: (.*)$")
 _MORE = re.compile(r"^ +: (.*)$")
 """A further line of the tag before."""
-_FLAG = re.compile(r"\((default|forced|attached pic|hearing impaired|visual impaired|comment)\)")
+_FLAG = re.compile(
+    r"\((default|dub|original|comment|lyrics|karaoke|forced|hearing impaired|visual impaired|clean effects|attached pic"
+    r"|captions|descriptions)\)"
+)
+"""Dispositions of a track, as ffmpeg calls them."""
 _END = ("Stream mapping:", "Output #0", "At least one output", "Press [q]")
 
 
