@@ -55,13 +55,13 @@ _ACCEPTED: dict[type, Any] = {float: (int, float), tuple: (list, tuple)}
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Everything needed to rebuild a speech net."""
+    """Hold all settings that are needed to rebuild the network."""
 
     fusion: str = "mmtm"
     """Fusion of audio and video: a name in `avse.models.fusion.FUSIONS`; "none" is the audio-only twin."""
     fusion_depths: tuple[int, ...] = (0, 1, 2, 3, 4)
-    """Where they are joined: after these of the last four stages, 0 to 3, and before the bottleneck, 4; there alone
-    for a fusion that has one site."""
+    """Depths of the fusion blocks: 0 to 3, after that one of the last four stages; 4, before the bottleneck. A fusion
+    with one site is used at depth 4 only."""
     hop: int = 320
     """STFT hop in samples at 16 kHz, 160 or 320; the window is 640, one video frame."""
     compression: float = 0.3
@@ -69,7 +69,7 @@ class ModelConfig:
     audio_channels: tuple[int, ...] = (16, 32, 48, 64, 96, 128)
     """Channels of the audio encoder's stages, each of which halves the number of frequency bins."""
     attention_heads: int = 0
-    """Heads of the bottleneck's attention over time, which reaches as far as the window does; 0: none."""
+    """Heads of the bottleneck's self-attention over the frames of the window; 0: none."""
     bottleneck_rounds: int = 1
     """Number of context blocks in the bottleneck: temporal convolutions, then attention."""
     lip_width: int = 16
@@ -79,23 +79,24 @@ class ModelConfig:
     stem_frames: int = 5
     """Video frames stacked into the lip stream's first convolution."""
     mask: str = "magnitude"
-    """"magnitude": a gain in (0, 1) for each bin; "complex": a gain and a turn of the phase."""
+    """"magnitude": a gain in (0, 1) for each bin; "complex": a gain and a phase rotation."""
     imputer: str = "none"
-    """What stands in for lips that are not seen: "paper" or "reference", SMIL's two forms, "blended", ours; "none": a
-    black video."""
+    """Replacement of the lip features where no mouth is visible: "paper" or "reference", SMIL's two forms; "blended",
+    a form of our own; "none": black frames."""
     num_priors: int = 64
     """Lip features that the imputer mixes, centres of K-means over the training clips."""
     regulariser: str = "none"
     """SMIL's noise on the fused features, in training: "add" or "multiply"; "none"."""
     regulariser_places: int = 1
-    """Where: 1, after the last fusion; 2, after the bottleneck too. The paper and its code have two places."""
+    """Where the regulariser acts: 1, after the last fusion; 2, after the bottleneck too. The paper and its code have
+    two places."""
 
     def __post_init__(self) -> None:
         for name in ("fusion_depths", "audio_channels"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if not self.fusion_depths or not set(self.fusion_depths) <= set(range(5)):
             raise UsageError(
-                f"fusion_depths is {list(self.fusion_depths)}.", "Name some of 0 to 3 (stages) and 4 (bottleneck)."
+                f"fusion_depths is {list(self.fusion_depths)}.", "Use numbers from 0 to 3 (stages) and 4 (bottleneck)."
             )
         if self.hop not in (160, 320):
             raise UsageError(f"hop is {self.hop} samples.", "Use 160 or 320.")
@@ -105,19 +106,23 @@ class ModelConfig:
             if getattr(self, name) not in known:
                 raise UsageError(f"Unknown {name} {getattr(self, name)!r}.", f"Use one of: {', '.join(known)}.")
         if self.fusion == "none" and self.imputer != "none":
-            raise UsageError("An audio-only net has no lips to fill in.", "Use another fusion, or imputer none.")
+            raise UsageError(
+                "An audio-only network has no lip features to impute.", "Use another fusion, or imputer none."
+            )
         for name, (low, high) in RANGES.items():
             if not low <= getattr(self, name) <= high:
                 raise UsageError(f"{name} is {getattr(self, name)}.", f"Use a number from {low} to {high}.")
         if self.stem_frames % 2 == 0:
-            raise UsageError(f"stem_frames is {self.stem_frames}.", "Use an odd number: as many before as after.")
+            raise UsageError(
+                f"stem_frames is {self.stem_frames}.", "Use an odd number: as many frames before as after."
+            )
         self._check_audio_channels()
 
     def _check_audio_channels(self) -> None:
         if not 4 <= len(self.audio_channels) <= 6:
             raise UsageError(
-                f"audio_channels names {len(self.audio_channels)} stages.",
-                "Name 4 to 6: the lip stream joins at the last four, and 320 bins can be halved six times.",
+                f"audio_channels lists {len(self.audio_channels)} stages.",
+                "List 4 to 6: the lip stream joins at the last four, and 320 bins can be halved six times.",
             )
         if not all(1 <= channels <= MAX_AUDIO_CHANNELS for channels in self.audio_channels):
             raise UsageError(
@@ -125,7 +130,7 @@ class ModelConfig:
             )
         if self.attention_heads and 2 * self.audio_channels[-1] % self.attention_heads:
             raise UsageError(
-                f"{2 * self.audio_channels[-1]} channels cannot be shared among {self.attention_heads} heads.",
+                f"{2 * self.audio_channels[-1]} channels cannot be divided among {self.attention_heads} heads.",
                 "Set attention_heads to a divisor of twice the last audio channel, or to 0.",
             )
 
@@ -139,12 +144,13 @@ def from_mapping(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
     hints = get_type_hints(kind)
     if unknown := sorted({str(name) for name in values if name not in defaults}):
         raise UsageError(
-            f"{kind.__name__} has no {printable(', '.join(unknown))[:200]}.", f"It has: {', '.join(sorted(defaults))}."
+            f"{kind.__name__} has no setting {printable(', '.join(unknown))[:200]}.",
+            f"Valid names: {', '.join(sorted(defaults))}.",
         )
     for name, value in values.items():
         default = defaults[name]
         if default is not MISSING and not (_is_a(value, type(default)) and _has_parts(value, hints[name])):
-            raise UsageError(f"{name} is {_short(value)}.", f"Give it in the form of its default, {default!r}.")
+            raise UsageError(f"{name} is {_short(value)}.", f"Use the form of its default, {default!r}.")
     settings = kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
     for name in values:
         _check_limits(name, getattr(settings, name))

@@ -94,7 +94,7 @@ def _torch() -> Iterator[Finding]:
     except (ImportError, OSError) as error:
         yield Finding("torch", MISSING, one_line(error), hint)
         return
-    built = f"CUDA {torch.version.cuda}" if torch.version.cuda else "the CPU alone"
+    built = f"CUDA {torch.version.cuda}" if torch.version.cuda else "the CPU only"
     yield Finding("torch", OK, f"{torch.__version__}, built for {built}; {torch.get_num_threads()} threads")
 
 
@@ -113,7 +113,7 @@ def _torchaudio() -> Iterator[Finding]:
     if _plain(ours) != _plain(wanted):
         yield Finding("torchaudio", WARNING, f"{ours} does not match torch {wanted}", hint)
         return
-    yield Finding("torchaudio", OK, f"{ours}, loads beside torch {wanted}")
+    yield Finding("torchaudio", OK, f"{ours}, loads with torch {wanted}")
 
 
 def _gpu() -> Iterator[Finding]:
@@ -134,11 +134,14 @@ def _why_no_gpu(cuda: str | None) -> tuple[str, str]:
     if not Path("/proc/driver/nvidia/version").exists():
         return "no NVIDIA driver is loaded; the CPU is used", ""
     if cuda is None:
-        return "there is a driver, but this torch is built for the CPU alone", "Type: pip install --upgrade torch"
+        return (
+            "there is an NVIDIA driver, but this torch is built for the CPU only",
+            "Type: pip install --upgrade torch",
+        )
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
     if hidden is not None and hidden.strip() in ("", "-1"):
-        return f"CUDA_VISIBLE_DEVICES={hidden!r} hides it", "Type: unset CUDA_VISIBLE_DEVICES"
-    return f"there is a driver, but not one that CUDA {cuda} can use", "Run nvidia-smi; update the driver"
+        return f"CUDA_VISIBLE_DEVICES={hidden!r} hides the GPU", "Type: unset CUDA_VISIBLE_DEVICES"
+    return f"the NVIDIA driver does not work with CUDA {cuda}", "Run nvidia-smi, then update the driver"
 
 
 def _ffmpeg() -> Iterator[Finding]:
@@ -152,9 +155,9 @@ def _ffmpeg() -> Iterator[Finding]:
     other = shutil.which("ffmpeg")
     unused = f"; {other} on the PATH is not used" if other and other != binary.path else ""
     if binary.source == "PATH":
-        yield Finding("ffmpeg", WARNING, f"{version}, from the PATH: imageio-ffmpeg brings none", REINSTALL)
+        yield Finding("ffmpeg", WARNING, f"{version}, from the PATH: imageio-ffmpeg contains no ffmpeg", REINSTALL)
     else:
-        why = {"bundled": "bundled with imageio-ffmpeg", "AVSE_FFMPEG": "named by AVSE_FFMPEG"}[binary.source]
+        why = {"bundled": "bundled with imageio-ffmpeg", "AVSE_FFMPEG": "set by AVSE_FFMPEG"}[binary.source]
         yield Finding("ffmpeg", OK, f"{version}, {why}{unused}")
 
 
@@ -167,7 +170,7 @@ def _codecs() -> Iterator[Finding]:
         decoders -= {"av1"}  # ffmpeg's own AV1 decoder needs a GPU
     lacking = USUAL_DECODERS - decoders
     state = MISSING if NEEDED_DECODERS - decoders else WARNING if lacking else OK
-    detail = f"missing: {' '.join(sorted(lacking))}" if lacking else f"all {len(USUAL_DECODERS)} usual ones"
+    detail = f"missing: {' '.join(sorted(lacking))}" if lacking else f"all {len(USUAL_DECODERS)} common decoders"
     yield Finding("decoders", state, detail, hint if lacking else "")
     if lacking := NEEDED_ENCODERS - _listed("-encoders"):
         yield Finding("encoders", WARNING, f"missing: {' '.join(sorted(lacking))}; .wav can be written", hint)
@@ -191,14 +194,16 @@ def _models() -> Iterator[Finding]:
             yield Finding(f"model {name}", MISSING if name == pretrained.DEFAULT else WARNING, error.message, again)
             continue
         known = f"{name}.safetensors" in pretrained.shipped_sums()
-        yield Finding(f"model {name}", OK, "loads" + ("; as shipped" if known else "; not in the list of shipped ones"))
+        yield Finding(
+            f"model {name}", OK, "loads" + ("; as shipped" if known else "; not listed among the shipped models")
+        )
 
 
 def _memory() -> Iterator[Finding]:
     available = _available_memory()
     few = available is not None and available < 1.5 * GIGABYTE
-    detail = f"{available / GIGABYTE:.1f} GB free" if available is not None else "not known"
-    yield Finding("memory", WARNING if few else OK, detail, "Close other programs; 1.5 GB are enough." if few else "")
+    detail = f"{available / GIGABYTE:.1f} GB free" if available is not None else "unknown"
+    yield Finding("memory", WARNING if few else OK, detail, "Close other programs; 1.5 GB is enough." if few else "")
 
 
 def _disk() -> Iterator[Finding]:
@@ -208,7 +213,7 @@ def _disk() -> Iterator[Finding]:
         state = OK if writable and free > GIGABYTE else WARNING
         detail = f"{folder}: {free / GIGABYTE:.1f} GB free" + ("" if writable else ", not writable")
         yield Finding(
-            name, state, detail, "" if state == OK else "Use a folder with space (TMPDIR for temporary files)."
+            name, state, detail, "" if state == OK else "Use a folder with free space (TMPDIR for temporary files)."
         )
 
 

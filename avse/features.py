@@ -34,8 +34,8 @@ def prepare(waveform: Tensor, crops: Tensor, seen: Tensor, level: Tensor, config
     """
     if waveform.shape[-1] != SAMPLES_PER_FRAME * crops.shape[1]:
         raise UsageError(
-            f"{waveform.shape[-1]} samples do not go with {crops.shape[1]} video frames.",
-            f"Give {SAMPLES_PER_FRAME} samples at 16 kHz for every frame at 25 fps.",
+            f"{waveform.shape[-1]} samples do not match {crops.shape[1]} video frames.",
+            f"Pass {SAMPLES_PER_FRAME} samples at 16 kHz for every frame at 25 fps.",
         )
     gain = LEVEL / level.clamp_min(SILENT_RMS)
     present = seen.float()

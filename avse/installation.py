@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 NAME = "avse"
-_FROM_SCRATCH = "Install avse anew, from the checkout or the wheel file that it came from."
+_FROM_SCRATCH = "Reinstall avse from the checkout or wheel file that it came from."
 
 
 def install_hint(extra: str) -> str:

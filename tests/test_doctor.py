@@ -131,7 +131,7 @@ def test_torchaudio_that_does_not_load_is_missing(monkeypatch: pytest.MonkeyPatc
     ("driver", "cuda", "hidden", "word"),
     [
         (False, "13.0", None, "no NVIDIA driver"),
-        (True, None, None, "CPU alone"),
+        (True, None, None, "CPU only"),
         (True, "13.0", "", "CUDA_VISIBLE_DEVICES"),
         (True, "13.0", None, "CUDA 13.0"),
     ],
@@ -197,7 +197,7 @@ def test_ffmpeg_reports_which_and_why(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "bundled with imageio-ffmpeg" in bundled.detail
     assert bundled.detail.endswith(f"{other} on the PATH is not used")
     monkeypatch.setenv("AVSE_FFMPEG", str(other))
-    assert only(doctor._ffmpeg) == Finding("ffmpeg", OK, f"1.2.3 ({other}), named by AVSE_FFMPEG")
+    assert only(doctor._ffmpeg) == Finding("ffmpeg", OK, f"1.2.3 ({other}), set by AVSE_FFMPEG")
     monkeypatch.delenv("AVSE_FFMPEG")
     monkeypatch.setattr(ffmpeg_binary, "_bundled", lambda: None)
     assert only(doctor._ffmpeg).state == WARNING

@@ -68,7 +68,7 @@ class MouthCrops:
             self._file.flush()
         except OSError as error:
             message = f"The mouth crops cannot be stored in {tempfile.gettempdir()}: {error.strerror}."
-            raise MissingError(message, "Make space, or set TMPDIR to a folder with space.") from error
+            raise MissingError(message, "Free some disk space, or set TMPDIR to a folder with free space.") from error
         self._blocks[track].append(_Block(begin, len(crops), place))
 
     def keep(self, tracks: Iterable[Track]) -> None:

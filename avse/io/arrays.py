@@ -22,7 +22,7 @@ from avse.io.frames import Colour, check_fps, shown_frames, stack_frames
 Channels = Literal["auto", "first", "last"]
 MAX_CHANNELS = 64
 _FULL_SCALE = {np.dtype(np.int16): 2**15, np.dtype(np.int32): 2**31}
-_CHANNELS_HINT = 'Say where its channels are: channels="first" for (C, N), channels="last" for (N, C).'
+_CHANNELS_HINT = 'Pass channels="first" for (C, N) or channels="last" for (N, C).'
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def read_audio_array(waveform: Any, channels: Channels = "auto") -> AudioArray:
     if not 1 <= samples.shape[2] <= MAX_CHANNELS:
         raise UsageError(f"A waveform of shape {plain.shape} has {samples.shape[2]} channels.", _CHANNELS_HINT)
     if not np.isfinite(samples).all():
-        raise UsageError("The waveform holds NaN or infinite values.", "Replace them, for example by 0.")
+        raise UsageError("The waveform holds NaN or infinite values.", "Replace them, for example with 0.")
     return AudioArray(np.ascontiguousarray(samples), waveform, has_batch, place)
 
 
@@ -98,10 +98,10 @@ def _plain_array(waveform: Any) -> np.ndarray:
     try:
         plain = np.asarray(waveform)
     except ValueError as error:
-        raise UsageError("The waveform is not an array.", "Give an array or tensor (N,), (N, C) or (C, N).") from error
+        raise UsageError("The waveform is not an array.", "Pass an array or tensor (N,), (N, C) or (C, N).") from error
     if plain.dtype == object or plain.ndim == 0:
         raise UsageError(
-            f"A waveform cannot be a {type(waveform).__name__}.", "Give an array or tensor (N,), (N, C) or (C, N)."
+            f"A waveform cannot be a {type(waveform).__name__}.", "Pass an array or tensor (N,), (N, C) or (C, N)."
         )
     return plain
 
@@ -109,7 +109,7 @@ def _plain_array(waveform: Any) -> np.ndarray:
 def _channel_place(shape: tuple[int, ...], channels: Channels) -> Channels:
     """Return "first" or "last". UsageError where the shape does not tell."""
     if len(shape) not in (1, 2, 3):
-        raise UsageError(f"A waveform has 1 to 3 dimensions, not {len(shape)}.", "Give (N,), (C, N) or (B, C, N).")
+        raise UsageError(f"A waveform has 1 to 3 dimensions, not {len(shape)}.", "Pass (N,), (C, N) or (B, C, N).")
     if channels != "auto" and len(shape) > 1:
         return channels
     if len(shape) != 2:
@@ -126,7 +126,7 @@ def to_floats(plain: np.ndarray) -> np.ndarray:
         return (plain / _FULL_SCALE[plain.dtype]).astype(np.float32)
     if np.issubdtype(plain.dtype, np.floating):
         return plain.astype(np.float32)
-    raise UsageError(f"A waveform of {plain.dtype} cannot be used.", "Give floats in -1..1, int16 or int32.")
+    raise UsageError(f"A waveform of type {plain.dtype} is not supported.", "Pass floats in -1..1, int16 or int32.")
 
 
 def to_integers(floats: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
@@ -140,7 +140,7 @@ def check_sample_rate(sample_rate: Any) -> int:
     try:
         rate = operator.index(int(sample_rate) if sample_rate == int(sample_rate) else sample_rate)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"The sample rate is {sample_rate!r}.", "Give a whole number of Hz, such as 16000.") from error
+        raise UsageError(f"The sample rate is {sample_rate!r}.", "Pass a whole number of Hz, such as 16000.") from error
     if rate < 1000:
-        raise UsageError(f"The sample rate is {rate} Hz.", "Give at least 1000 Hz.")
+        raise UsageError(f"The sample rate is {rate} Hz.", "Pass at least 1000 Hz.")
     return rate

@@ -39,21 +39,21 @@ def check_output(path: Path, force: bool, inputs: Iterable[Path] = ()) -> None:
     or one of ``inputs``.
     """
     if path.is_dir():
-        raise UsageError(f"{path} is a folder.", "Name a file, such as clean.wav.")
+        raise UsageError(f"{path} is a folder.", "Use a file name, such as clean.wav.")
     if path.exists() and not path.is_file():
-        raise UsageError(f"{path} is not a file.", "Name a file, or give - to write to standard output.")
+        raise UsageError(f"{path} is not a file.", "Use a file name, or - to write to standard output.")
     check_local(path)
     if not path.parent.is_dir():
-        raise UsageError(f"The folder {path.parent} does not exist.", f"Make it first: mkdir -p '{path.parent}'")
+        raise UsageError(f"The folder {path.parent} does not exist.", f"Create it first: mkdir -p '{path.parent}'")
     if not os.access(path.parent, os.W_OK):
         raise UsageError(f"The folder {path.parent} cannot be written to.", "Choose another folder.")
     if path.exists() and not force:
-        raise UsageError(f"{path} exists already.", "Give --force to replace it, or another name.")
+        raise UsageError(f"{path} already exists.", "Use --force to replace it, or choose another name.")
     if path.exists() and any(read.exists() and path.samefile(read) for read in inputs):
-        raise UsageError(f"{path} is read, and never replaced, even with --force.", "Choose another name.")
+        raise UsageError(f"{path} is an input and is never replaced, even with --force.", "Choose another name.")
     if path.is_symlink():
         target = os.path.realpath(path)
-        hint = "Choose another name." if os.path.islink(target) else f"Name the file: {target}"
+        hint = "Choose another name." if os.path.islink(target) else f"Use its target: {target}"
         raise UsageError(f"{path} is a symbolic link, which is not followed.", hint)
     sweep(path.parent, [path.stem])
 
@@ -106,8 +106,8 @@ def _move_to_free_name(partial: Path, path: Path) -> None:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
             partial.replace(path)
     except FileExistsError:
-        message = f"{path} appeared while it was being made, and was not replaced."
-        raise UsageError(message, "Give --force to replace it, or another name.") from None
+        message = f"{path} was created by another process in the meantime and was not replaced."
+        raise UsageError(message, "Use --force to replace it, or choose another name.") from None
 
 
 def sweep(folder: Path, stems: Iterable[str]) -> None:

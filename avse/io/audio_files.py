@@ -29,12 +29,12 @@ def read_audio_file(path: Path) -> np.ndarray:
         try:
             sound, sample_rate = soundfile.read(os.fsencode(path), dtype="float32", always_2d=True)
         except soundfile.SoundFileError as error:
-            raise InputError(f"{path} cannot be read: {error}", "Check that it plays.") from error
+            raise InputError(f"{path} cannot be read: {error}", "Check that the file plays.") from error
         mono = next(resampling.downmix([sound]))[:, 0]
         return np.asarray(soxr.resample(mono, sample_rate, SAMPLE_RATE), np.float32)
     recording = reader.probe(path)
     if recording.audio is None:
-        raise InputError(f"{path} has no audio track.", "Leave it out.")
+        raise InputError(f"{path} has no audio track.", "Exclude this file.")
     return reader.load_audio(recording)[:, 0]
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from avse.errors import InputError, MissingError
 
 _HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
-GO_ON_HINT = "Make space or choose another folder; the same command then goes on where it stopped."
+GO_ON_HINT = "Free some disk space or choose another folder, then run the same command again to resume."
 
 
 @contextmanager

@@ -16,7 +16,7 @@ _FULL_BAND = {3: "3.0", 7: "7.0"}
 """Where ffmpeg would take a layout with a channel for low tones, of which AAC keeps nothing else: one that has none."""
 _COVERS = frozenset({".flac", ".mp3", ".m4a"})
 _CHAPTERS = frozenset({".mp3", ".m4a", ".ogg", ".opus"})
-SETTINGS_HINT = "Leave --bitrate away for one that suits speech."
+SETTINGS_HINT = "Omit --bitrate to use a rate suited to speech."
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class OutputSettings:
             return
         if self.bitrate_kbps is not None and kind.kbps is None:
             raise UsageError(
-                f"--bitrate does not go with {kind.suffix}, which is lossless.",
+                f"--bitrate does not apply to {kind.suffix}, which is lossless.",
                 "Use it with .mp3, .m4a, .ogg or .opus.",
             )
         if self.keep_tracks and not kind.is_video:
@@ -160,5 +160,5 @@ def notice_lost_tags(media: Recording, output: Path) -> None:
 def notice_lost(media: Recording, output: Path, lost: list[str]) -> None:
     """Add the notice that an output lacks what the recording carries."""
     if lost:
-        text = f"A {output.suffix.lower()} file cannot hold, so left out: {'; '.join(lost)}."
+        text = f"Left out, because a {output.suffix.lower()} file cannot hold them: {'; '.join(lost)}."
         media.notice("not_carried", text)

@@ -77,7 +77,9 @@ def _store(stream: BinaryIO, path: Path, limits: Limits) -> None:
                 file.flush()
             except OSError as error:
                 message = f"The input cannot be stored in {path.parent.parent}: {error.strerror}."
-                raise MissingError(message, "Make space, or set TMPDIR to a folder with space.") from error
+                raise MissingError(
+                    message, "Free some disk space, or set TMPDIR to a folder with free space."
+                ) from error
             limits.check_size(path, file.tell())
 
 
@@ -247,7 +249,7 @@ def _spend(limits: Limits, seconds: float, failure: str) -> None:
     if limits.budget is not None:
         limits.budget.spend(seconds)
         if limits.budget.is_exceeded:
-            raise InputError(f"{failure}: decoding took more than {limits.budget.seconds:.0f} s in all", RETRY_HINT)
+            raise InputError(f"{failure}: decoding took more than {limits.budget.seconds:.0f} s in total", RETRY_HINT)
 
 
 class _Drain:
@@ -291,4 +293,4 @@ class _TimedPipe(io.RawIOBase):
 
 
 def _stalled(failure: str, seconds: float) -> InputError:
-    return InputError(f"{failure}: nothing came out of it for {seconds:g} s", RETRY_HINT)
+    return InputError(f"{failure}: it produced no output for {seconds:g} s", RETRY_HINT)

@@ -40,12 +40,15 @@ def _find(named: str, path: str | None) -> Binary:
     if named:
         if found := shutil.which(named, path=path):
             return Binary(found, VARIABLE)
-        raise MissingError(f"{VARIABLE}={named} is no program that can be run.", f"Name one, or type: unset {VARIABLE}")
+        raise MissingError(
+            f"{VARIABLE}={named} is not an executable program.",
+            f"Set it to an ffmpeg program, or type: unset {VARIABLE}",
+        )
     if bundled := _bundled():
         return Binary(bundled, "bundled")
     if found := shutil.which("ffmpeg", path=path):
         return Binary(found, "PATH")
-    raise MissingError("No ffmpeg on this machine.", "Type: pip install imageio-ffmpeg")
+    raise MissingError("ffmpeg was not found on this machine.", "Type: pip install imageio-ffmpeg")
 
 
 @cache

@@ -10,15 +10,13 @@ import signal
 from avse.errors import AvseError, InputError, MissingError
 from avse.io.ffmpeg_binary import find_ffmpeg
 
-REPAIR_HINT = "Check that it plays; a broken file can often be repaired with: ffmpeg -i FILE -c copy REPAIRED.mkv"
+REPAIR_HINT = "Check that the file plays; a broken file can often be repaired with: ffmpeg -i FILE -c copy REPAIRED.mkv"
 """For a file that ffmpeg opens, but cannot decode to its end."""
-RETRY_HINT = "Check that it plays; convert it first: ffmpeg -i FILE -c:v libx264 -c:a flac CONVERTED.mkv"
-NO_INDEX_HINT = (
-    "It was cut short when it was recorded or copied, or is no video. Copying cannot repair it: fetch it again."
-)
-UNREADABLE_HINT = "Check that it is a video or audio file and plays; if it does not, fetch it again."
-MEMORY_HINT = "Its index or the size of its frames is damaged, or made up. Export it anew with another program."
-SPACE_HINT = "Make space on that disk, or choose another folder."
+RETRY_HINT = "Check that the file plays; convert it first: ffmpeg -i FILE -c:v libx264 -c:a flac CONVERTED.mkv"
+NO_INDEX_HINT = "The file was truncated when it was recorded or copied, or is not a video. Copy or download it again."
+UNREADABLE_HINT = "Check that it is a video or audio file and plays; if it does not, copy or download it again."
+MEMORY_HINT = "Its index or frame size is damaged or wrong. Export the recording again with another program."
+SPACE_HINT = "Free space on that disk, or choose another folder."
 
 NOT_STARTED = (126, 127, -4)
 """What a shell returns for a program that it cannot run, or a processor that lacks instructions."""
@@ -36,7 +34,7 @@ def error_line(stderr: str | bytes) -> str:
     text = stderr.decode(errors="replace") if isinstance(stderr, bytes) else stderr
     lines = [line for line in text.splitlines() if line.strip()]
     if any("not on whitelist" in line for line in lines):
-        return "a list of other files, or of no kind that recordings have"
+        return "a playlist, or not a supported recording format"
     if any("moov atom not found" in line for line in lines):
         return "its index (moov) is missing"
     blamed = [line for line in lines if "Error" in line or "Invalid" in line or "not found" in line]
@@ -62,7 +60,7 @@ def explain(words: str, failure: str, hint: str, returncode: int) -> AvseError:
     if reason:
         return MissingError(f"{failure}: {reason}", SPACE_HINT)
     if lacks_memory(words) or returncode == -9:
-        return InputError(f"{failure}: it needs more memory than a recording may", MEMORY_HINT)
+        return InputError(f"{failure}: it needs more memory than is allowed for one recording", MEMORY_HINT)
     return InputError(f"{failure}: {error_line(words)}", hint or REPAIR_HINT)
 
 

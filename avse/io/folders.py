@@ -39,9 +39,9 @@ def lock_folder(folder: Path) -> Iterator[None]:
             file.seek(0)
             owner = file.read(200).decode(errors="replace") or "another process"
             hint = "Wait until it ends, stop it, or choose another folder."
-            raise UsageError(f"{folder} is being written to already: {owner}.", hint) from None
+            raise UsageError(f"{folder} is already in use: {owner}.", hint) from None
         except OSError as error:
-            message = f"The folder {folder} knows no locks: {error.strerror}."
+            message = f"The folder {folder} does not support file locks: {error.strerror}."
             raise MissingError(message, "Choose a folder on a local disk.") from error
         with contextlib.suppress(OSError):  # a full disk: the lock holds without these words
             file.truncate(0)

@@ -14,7 +14,7 @@ from avse.config import VIDEO_FPS
 from avse.errors import UsageError
 
 Colour = Literal["rgb", "bgr"]
-_HINT = "Give uint8: (V, H, W) grey, (V, H, W, 3) or (V, 3, H, W) colour, or a list of frames of one size."
+_HINT = "Pass uint8: (V, H, W) grey, (V, H, W, 3) or (V, 3, H, W) colour, or a list of frames of one size."
 
 
 def stack_frames(frames: Any, colour: Colour = "rgb") -> np.ndarray:
@@ -35,7 +35,7 @@ def stack_frames(frames: Any, colour: Colour = "rgb") -> np.ndarray:
         stacked = stacked[..., 0]
     is_colour = stacked.ndim == 4 and stacked.shape[3] == 3
     if stacked.dtype != np.uint8 or not (stacked.ndim == 3 or is_colour):
-        raise UsageError(f"Frames of shape {stacked.shape} and {stacked.dtype} cannot be used.", _HINT)
+        raise UsageError(f"Frames of shape {stacked.shape} and type {stacked.dtype} are not supported.", _HINT)
     if 0 in stacked.shape[1:3]:
         raise UsageError(f"Frames of shape {stacked.shape} have no pixels.", _HINT)
     return np.ascontiguousarray(stacked[..., ::-1] if is_colour and colour == "bgr" else stacked)
@@ -48,7 +48,7 @@ def check_fps(fps: Any) -> float:
     except (TypeError, ValueError):
         rate = 0.0
     if not 0 < rate < 100_000:
-        raise UsageError(f"The frame rate is {fps!r}.", "Give fps, the frames per second, such as 25.")
+        raise UsageError(f"The frame rate is {fps!r}.", "Pass fps, the frames per second, such as 25.")
     return rate
 
 

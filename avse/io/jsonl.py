@@ -69,14 +69,14 @@ def to_text(value: Any) -> str:
 def _checked(data: bytes, check: Check) -> dict[str, Any]:
     values = json.loads(data, parse_constant=_no_constant)
     if not isinstance(values, dict):
-        raise ValueError("it is no JSON object")
+        raise ValueError("it is not a JSON object")
     if problem := check(values):
         raise ValueError(problem)
     return values
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number")
+    raise ValueError(f"{name} is not a number")
 
 
 def _refuse(place: str, error: Exception, hint: str) -> NoReturn:

@@ -67,7 +67,9 @@ class Limits:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
                 flag = f"--{name.replace('_', '-')}" if name in ("max_seconds", "max_megabytes") else name
-                raise UsageError(f"{flag} {value} is not a number above 0.", f"Leave it away, or give one: {flag} 3600")
+                raise UsageError(
+                    f"{flag} {value} is not a number above 0.", f"Omit it, or use for example: {flag} 3600"
+                )
 
     def for_recording(self) -> Limits:
         """Return the same limits with a time budget of their own."""
@@ -88,13 +90,13 @@ class Limits:
         """Raise InputError for a recording of that length, or one that has gone on for so long."""
         if seconds > self.max_seconds:
             raise InputError(
-                f"{path} is longer than {self.max_seconds:g} s.", "Allow more with --max-seconds, or cut it first."
+                f"{path} is longer than {self.max_seconds:g} s.", "Raise --max-seconds, or trim the recording first."
             )
 
     def check_size(self, path: Path, num_bytes: int) -> None:
         """Raise InputError for a file of that size, or a stream of which so much has come."""
         if num_bytes > self.max_megabytes * MEGABYTE:
-            raise InputError(f"{path} is larger than {self.max_megabytes:g} MB.", "Allow more with --max-megabytes.")
+            raise InputError(f"{path} is larger than {self.max_megabytes:g} MB.", "Raise --max-megabytes.")
 
 
 DEFAULT_LIMITS = Limits()

@@ -36,7 +36,7 @@ def list_recordings(folder: Path, recursive: bool = True, accept: Callable[[str]
     Raises UsageError if there is no such folder, or if it cannot be read.
     """
     if folder.is_file():
-        raise UsageError(f"{folder} is a file, not a folder.", "Name the folder that it is in.")
+        raise UsageError(f"{folder} is a file, not a folder.", "Use the folder that contains it.")
     if not folder.is_dir():
         raise missing(folder, "folder")
     if not os.access(folder, os.R_OK | os.X_OK):
@@ -58,7 +58,7 @@ def problem_of_name(name: str, accept: Callable[[str], bool] = is_recording) -> 
     if any(part.startswith(".") for part in parts):
         return HIDDEN
     if parts[-1].lower() in SYSTEM_FILES:
-        return "a file of the system"
+        return "a system file"
     return "" if accept(name) else OTHER_KIND
 
 
@@ -96,7 +96,7 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
 
 def _problem_of_file(entry: os.DirEntry[str]) -> str:
     if not entry.is_file():
-        return "a link to nothing" if entry.is_symlink() else "not a file"
+        return "a broken link" if entry.is_symlink() else "not a file"
     return "" if os.access(entry.path, os.R_OK) else UNREADABLE
 
 
@@ -110,7 +110,7 @@ def describe_passed_over(passed_over: Mapping[str, str]) -> str:
         examples = f" ({', '.join(kinds)})" if reason == OTHER_KIND and kinds else ""
         reasons.append(f"{count} {reason}{examples}")
     files = "file" if len(passed_over) == 1 else "files"
-    return printable(f"{len(passed_over)} {files} passed over: {', '.join(reasons)}")
+    return printable(f"{len(passed_over)} {files} ignored: {', '.join(reasons)}")
 
 
 def _suffixes(names: Iterable[str]) -> list[str]:
@@ -123,4 +123,4 @@ def _suffixes(names: Iterable[str]) -> list[str]:
 def log_passed_over(folder: object, passed_over: Mapping[str, str]) -> None:
     """Log every file that was passed over, for ``--verbose``."""
     for name, reason in passed_over.items():
-        _log.info("%s", printable(f"passed over {name} in {folder}: {reason}"))
+        _log.info("%s", printable(f"ignored {name} in {folder}: {reason}"))

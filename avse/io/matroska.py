@@ -19,7 +19,9 @@ MOST_BACK_SECONDS, MOST_AHEAD_SECONDS = 5.0, 3600.0
 """Timestamps that jump further are wrong."""
 MOST_DRIFT = 0.01
 """By how much timestamps that are merely inexact may lag behind the samples, per sample."""
-MEND = "Parts of it were joined byte by byte, or are missing. Mend it first: ffmpeg -i FILE -c copy MENDED.mkv"
+MEND = (
+    "Parts of the file were joined byte by byte, or are missing. Repair it first: ffmpeg -i FILE -c copy REPAIRED.mkv"
+)
 
 _SEGMENT, _CLUSTER, _TIMESTAMP, _SIMPLE_BLOCK = 0x18538067, 0x1F43B675, 0xE7, 0xA3
 
@@ -36,7 +38,7 @@ def fill_gaps(pipe: IO[bytes], sample_rate: int, num_channels: int) -> Iterator[
         missing = (milliseconds - begin) * sample_rate // 1000 - num_samples
         jump_seconds = (missing - behind) / sample_rate
         if not -MOST_BACK_SECONDS <= jump_seconds <= MOST_AHEAD_SECONDS:
-            raise InputError(f"The timestamps of the audio jump {'ahead' if jump_seconds > 0 else 'back'}.", MEND)
+            raise InputError(f"The timestamps of the audio jump {'forward' if jump_seconds > 0 else 'backward'}.", MEND)
         if missing > LEAST_GAP_SECONDS * sample_rate:
             num_samples += missing
             for start in range(0, missing, sample_rate):

@@ -52,7 +52,11 @@ def probe(path: str | Path, audio_track: int | None = None, limits: Limits = DEF
     info = parse_info(words)
     limits.check_seconds(path, info.duration_seconds)
     video = _video_stream(first_frame)
-    too_small = f"its frames have {video.width} x {video.height} pixels only" if video and _is_tiny(video) else ""
+    too_small = (
+        f"its frames have {video.width} x {video.height} pixels, which is too small"
+        if video and _is_tiny(video)
+        else ""
+    )
     video = None if too_small else video
     track = choose_audio_track(path, info.of_kind(AUDIO), audio_track)
     sound, sound_words = _first_frame(path, f"a:{track - 1}", limits, acodec="pcm_s16le")
@@ -67,7 +71,7 @@ def probe(path: str | Path, audio_track: int | None = None, limits: Limits = DEF
     )  # fmt: skip
     _note_other_tracks(recording)
     if path.suffix.lower() == ".wav" and wav.is_cut_short(path):
-        recording.notice("cut_short", f"{path.name} ends before the time in its header: it is truncated.")
+        recording.notice("cut_short", f"{path.name} is truncated: it ends before the duration in its header.")
     return recording
 
 
@@ -77,7 +81,7 @@ def choose_audio_track(path: Path, tracks: list[StreamInfo], wanted: int | None)
         return next((number for number, track in enumerate(tracks, 1) if track.is_default), 1)
     if tracks and not 1 <= wanted <= len(tracks):
         listed = "; ".join(f"{number}: {track.description}" for number, track in enumerate(tracks, 1))
-        raise UsageError(f"{path} has no audio track {wanted}.", f"It has {listed}")
+        raise UsageError(f"{path} has no audio track {wanted}.", f"Its tracks are {listed}")
     return wanted
 
 
@@ -125,8 +129,8 @@ def _audio_stream(path: Path, facts: dict[str, Any] | None, info: FileInfo, trac
     rate, num_channels = int(facts["sample_rate"]), facts["size"] // (2 * facts["duration"])
     if not LOWEST_RATE <= rate <= HIGHEST_RATE or num_channels > MOST_CHANNELS:
         raise InputError(
-            f"The audio of {path} claims {rate} Hz and {num_channels} channels.",
-            f"Give a recording of {LOWEST_RATE} to {HIGHEST_RATE} Hz and at most {MOST_CHANNELS} channels.",
+            f"The header of {path} gives {rate} Hz and {num_channels} channels.",
+            f"Use a recording of {LOWEST_RATE} to {HIGHEST_RATE} Hz and at most {MOST_CHANNELS} channels.",
         )
     tracks = info.of_kind(AUDIO)
     subtype = sample_subtype(tracks[track - 1].description) if track <= len(tracks) else "PCM_16"

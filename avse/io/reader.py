@@ -116,7 +116,8 @@ def _decoded_frames(media: Recording, command: list[str]) -> Iterator[np.ndarray
 
     def check(messages: str) -> None:
         if len(set(re.findall(DISPLAYED_SIZE, messages))) > 1:
-            media.notice("video_changes_size", "The video changes its frame size; such frames are letterboxed.")
+            text = "The frame size changes within the video; frames of another size are letterboxed."
+            media.notice("video_changes_size", text)
 
     failure, frame_rate = f"ffmpeg cannot read {media.path}", float(VIDEO_FPS)
     with stream_output(command, media.limits, failure, on_messages=check) as pipe:
@@ -183,7 +184,7 @@ def _decode_audio(media: Recording, block_seconds: float) -> Iterator[np.ndarray
 
     def check(messages: str) -> None:
         if re.search(CUT_SHORT, messages):
-            media.notice("cut_short", f"{media.path.name} ends before the time in its index: it is truncated.")
+            media.notice("cut_short", f"{media.path.name} is truncated: it ends before the duration in its index.")
 
     with stream_output(command, media.limits, failure, bytes_per_second=bytes_per_second, on_messages=check) as pipe:
         yield from resampling.regroup(fill_gaps(pipe, rate, num_channels), round(block_seconds * rate))

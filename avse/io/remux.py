@@ -31,7 +31,7 @@ def mux_audio_under_video(video: Path, sound: Path, output: Path) -> None:
     """
     clip = reader.probe(video)
     if clip.video is None:
-        raise InputError(f"{video} has no video.", "Leave it out.")
+        raise InputError(f"{video} has no video.", "Exclude this file.")
     begins = [track.start_seconds for track in (clip.audio, clip.video) if track]
     delay = begins[0] - min(begins) if clip.audio else 0.0
     half_a_sample = 0.5 / SAMPLE_RATE  # so that rounding to microseconds costs none

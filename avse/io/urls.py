@@ -26,7 +26,7 @@ def hint_for(url: str) -> str:
     """Return what to do about a recording behind a URL."""
     scheme, _, rest = url.partition("://")
     if scheme.lower() == "file":
-        return f"Give its path: {unquote(rest)}"
+        return f"Use its path: {unquote(rest)}"
     if scheme.lower() in _LIVE:
         return f"Record it first: ffmpeg -i '{url}' -c copy RECORDED.mkv"
     if scheme.lower() in _WEB:
@@ -44,4 +44,4 @@ def missing(path: Path, kind: str = "file", hint: str = "Check the path.") -> Us
 def check_local(output: Path) -> None:
     """Raise UsageError for an output that is a URL, and not a name in a folder that is there."""
     if (url := find_url(output)) and not output.parent.is_dir():
-        raise UsageError(f"{url} is a URL; outputs are local.", "Name a local file or folder, and copy it there.")
+        raise UsageError(f"{url} is a URL; outputs must be local.", "Write to a local file or folder, then upload it.")

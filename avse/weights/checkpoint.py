@@ -1,4 +1,4 @@
-"""Read and write trained weights: safetensors files that name their net, and hold no code."""
+"""Read and write trained weights: safetensors files with the settings of their network, and without code."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Checkpoint:
 
 
 def save_checkpoint(path: Path, net: SpeechNet, provenance: Provenance | Mapping[str, Any], half: bool = False) -> None:
-    """Write a net, with its settings and where its weights come from in the metadata; in half precision if asked for.
+    """Write a network, with its settings and the origin of its weights in the metadata; ``half``: in half precision.
 
     Raises UsageError, before anything is written, for weights that are not finite.
     """
@@ -55,13 +55,13 @@ def save_checkpoint(path: Path, net: SpeechNet, provenance: Provenance | Mapping
 
 
 def convert(trained: Path, output: Path, name: str, data: str, licence: str) -> None:
-    """Write a training checkpoint as a model to share: in half precision, with what its metadata must say besides."""
+    """Convert a training checkpoint to a model for inference: half precision, with name, data and licence."""
     checkpoint = load_checkpoint(trained)
     save_checkpoint(output, checkpoint.net, checkpoint.provenance.of_release(name, data, licence), half=True)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a net. Shapes are compared with the settings before any weight is read.
+    """Read a network. Shapes are compared with the settings before any weight is read.
 
     Raises InputError if the file is not a checkpoint of avse, is damaged, or holds weights that are not finite.
     """
@@ -76,7 +76,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # files hold no memory format
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = printable(" ".join(str(error).split())[:200])
-        raise InputError(f"{path} does not hold the net it names: {reason}", "Update avse.") from error
+        raise InputError(f"{path} does not contain the network that it describes: {reason}", "Update avse.") from error
     return Checkpoint(net.eval(), metadata.about, sha256(path))
 
 
@@ -85,7 +85,7 @@ def _check_shapes(metadata: Metadata, expected: Mapping[str, Tensor]) -> None:
     if lacking := sorted(expected.keys() - metadata.shapes.keys()):
         raise ValueError(f"it lacks {lacking[0]}")
     if unknown := sorted(metadata.shapes.keys() - expected.keys()):
-        raise ValueError(f"the net has no {unknown[0]}")
+        raise ValueError(f"the network has no {unknown[0]}")
     for name, value in expected.items():
         if metadata.shapes[name] != tuple(value.shape):
             raise ValueError(f"{name} has the shape {list(metadata.shapes[name])}, not {list(value.shape)}")
@@ -107,9 +107,9 @@ def _check_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Raise InputError for weights that are not finite, and for variances below 0."""
     for name, value in tensors.items():
         if not bool(torch.isfinite(value).all()):
-            raise InputError(f"{path}: the weights {name} are not finite.", "Take an earlier checkpoint of this run.")
+            raise InputError(f"{path}: the weights {name} are not finite.", "Use an earlier checkpoint of this run.")
         if name.endswith("running_var") and bool((value < 0).any()):
-            raise InputError(f"{path}: the variances {name} are below 0.", "Take an earlier checkpoint of this run.")
+            raise InputError(f"{path}: the variances {name} are negative.", "Use an earlier checkpoint of this run.")
 
 
 def _with_floats(value: Tensor, kind: torch.dtype) -> Tensor:

@@ -28,6 +28,6 @@ def check_fork(device: torch.device) -> None:
     """Raise UsageError for a GPU in a process that was forked, where CUDA cannot be used."""
     if _is_forked and device.type == "cuda":
         raise UsageError(
-            "A GPU cannot be used in a process that was made by fork.",
-            'Start it by multiprocessing.get_context("spawn"), or compute on the CPU.',
+            "A GPU cannot be used in a forked process.",
+            'Start the process with multiprocessing.get_context("spawn"), or compute on the CPU.',
         )

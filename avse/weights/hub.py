@@ -35,7 +35,7 @@ def parse_hub_name(name: str) -> HubName:
     """Read ``hf://OWNER/NAME`` or ``hf://OWNER/NAME@REVISION``. UsageError for anything else."""
     found = re.fullmatch(r"hf://([\w.-]+/[\w.-]+)(?:@([\w./-]+))?", name)
     if found is None:
-        raise UsageError(f"{name[:80]!r} is not a model name on the Hub.", "Give hf://OWNER/NAME.")
+        raise UsageError(f"{name[:80]!r} is not a model name on the Hub.", "Use hf://OWNER/NAME.")
     return HubName(found[1], found[2])
 
 
@@ -108,17 +108,21 @@ def _two_lines(name: str) -> Iterator[None]:
     except errors.RevisionNotFoundError as error:
         raise UsageError(f"There is no revision {name.partition('@')[2]!r} of {name}.", _REVISION) from error
     except errors.HFValidationError as error:
-        raise UsageError(f"{name} is not a model name on the Hub.", "Give hf://OWNER/NAME.") from error
+        raise UsageError(f"{name} is not a model name on the Hub.", "Use hf://OWNER/NAME.") from error
     except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled) as error:
         is_offline = constants.HF_HUB_OFFLINE
         hint = (
-            "Unset HF_HUB_OFFLINE to fetch it." if is_offline else "Check the connection, or give a .safetensors file."
+            "Unset HF_HUB_OFFLINE to download it."
+            if is_offline
+            else "Check the connection, or use a .safetensors file."
         )
         raise MissingError(
-            f"{name} is not in the cache{'' if is_offline else ', and cannot be fetched'}.", hint
+            f"{name} is not in the cache{'' if is_offline else ', and cannot be downloaded'}.", hint
         ) from error
     except errors.EntryNotFoundError as error:
-        raise UsageError(f"{name} holds no {WEIGHTS}.", "Give a model that `avse models push` has uploaded.") from error
+        raise UsageError(
+            f"{name} contains no {WEIGHTS}.", "Use a model that was uploaded with avse models push."
+        ) from error
     except AvseError:
         raise
     except OSError as error:
@@ -126,5 +130,5 @@ def _two_lines(name: str) -> Iterator[None]:
         raise MissingError(f"The Hub refused the request for {name}: {reason}", _REACH) from error
 
 
-_REVISION = "Leave it out for the newest, or give a branch, tag or commit."
+_REVISION = "Omit it for the newest revision, or use a branch, tag or commit."
 _REACH = "Check the connection and, for uploads, that you are logged in: hf auth login"

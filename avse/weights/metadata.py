@@ -17,7 +17,7 @@ from avse.config import ModelConfig, from_mapping
 from avse.errors import InputError, UsageError, printable
 
 FORMAT = "avse-1"
-HINT = "Name a whole .safetensors file written by avse; pickled weights (.pt, .pth) are never read."
+HINT = "Use a complete .safetensors file written by avse; pickled weights (.pt, .pth) are never read."
 MAX_HEADER_BYTES = 10_000_000
 MAX_FILE_BYTES = 2_000_000_000
 DTYPE_BYTES = {"F16": 2, "BF16": 2, "F32": 4, "F64": 8, "I64": 8}
@@ -59,7 +59,7 @@ class Provenance:
         found = {name: value for name, value in values.items() if name in known}
         for name, value in found.items():
             if not _is_valid(name, value):
-                raise UsageError(f"The metadata name a {name} of {str(value)[:60]!r}.", HINT)
+                raise UsageError(f"The metadata give a {name} of {str(value)[:60]!r}.", HINT)
         if "validation_speakers" in found:
             found["validation_speakers"] = tuple(found["validation_speakers"])
         return cls(**found)
@@ -142,7 +142,9 @@ def read_metadata(path: Path) -> Metadata:
         return found
     except UsageError as error:
         reason = printable(error.message)
-        raise InputError(f"{path} does not hold a net of this version of avse: {reason}", "Update avse.") from error
+        raise InputError(
+            f"{path} does not contain a network that this version of avse can read: {reason}", "Update avse."
+        ) from error
     except (OSError, struct.error, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = printable(" ".join(f"{type(error).__name__} {error}".split())[:200])
         raise InputError(f"{path} is not an avse checkpoint: {reason}", HINT) from error
@@ -170,7 +172,7 @@ def _check_tensors(tensors: Mapping[str, Any], num_bytes: int) -> tuple[dict[str
             raise ValueError(f"{name} has {last - first} bytes for the shape {list(shape)}")
         shapes[name], dtypes[name], taken = shape, dtype, taken + last - first
     if taken != num_bytes:
-        raise ValueError(f"its tensors take up {taken} of {num_bytes} bytes: it is not whole")
+        raise ValueError(f"its tensors take up {taken} of {num_bytes} bytes: it is incomplete")
     return shapes, dtypes
 
 

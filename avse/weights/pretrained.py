@@ -31,23 +31,23 @@ def names() -> list[str]:
 
 
 def find(name: str | Path) -> Path:
-    """Return the path of a shipped net by its name, of a checkpoint file by its path, or of ``hf://OWNER/NAME``.
+    """Return the path of a shipped model by its name, of a checkpoint file by its path, or of ``hf://OWNER/NAME``.
 
-    Only the last is fetched. UsageError for any other name.
+    Only the last is downloaded. UsageError for any other name.
     """
     if not isinstance(name, str | Path):
-        raise UsageError(f"{str(name)[:80]!r} is not a model name.", f"There are: {_known()}.")
+        raise UsageError(f"{str(name)[:80]!r} is not a model name.", f"Available models: {_known()}.")
     name = str(name)
     if hub.is_hub_name(name):
         return hub.fetch(name)
     if name.endswith(".safetensors"):
         if not Path(name).is_file():
-            raise UsageError(f"There is no checkpoint {name}.", f"Check the path, or name a model: {_known()}.")
+            raise UsageError(f"There is no checkpoint {name}.", f"Check the path, or use a model name: {_known()}.")
         return Path(name)
     for path in _shipped():
         if path.stem == name:
             return path
-    hint = f"There are: {_known()}; or give a .safetensors file, or hf://OWNER/NAME."
+    hint = f"Available models: {_known()}. Or use a .safetensors file or hf://OWNER/NAME."
     raise UsageError(f"There is no model called {name!r}.", hint)
 
 
@@ -55,7 +55,7 @@ def card(name: str) -> str:
     """Read the card of a model, as Markdown. UsageError for an unknown name, or a model without a card."""
     path = card_path(find(name))
     if not path.is_file():
-        raise UsageError(f"There is no card {path}.", f"Its metadata: avse models show {name} --json")
+        raise UsageError(f"There is no model card {path}.", f"Show its metadata: avse models show {name} --json")
     return path.read_text(encoding="utf-8")
 
 
@@ -74,7 +74,7 @@ def scores(name: str) -> str:
 
 
 def verify(name: str) -> Path:
-    """Load a net to see that its file is whole; one that was shipped must also be what was shipped, bit by bit.
+    """Load a model to check that its file is complete; a shipped model must also match its SHA-256.
 
     Returns its path. Raises InputError if the file is damaged or replaced, UsageError for an unknown name.
     """
@@ -84,7 +84,7 @@ def verify(name: str) -> Path:
     read_metadata(path)
     expected = shipped_sums().get(path.name) if path in set(_shipped()) else None
     if expected and sha256(path) != expected:
-        raise InputError(f"{path} is not the file that was shipped.", restore_hint())
+        raise InputError(f"{path} differs from the file that was shipped.", restore_hint())
     load_checkpoint(path)
     return path
 
@@ -98,7 +98,7 @@ def shipped_sums() -> dict[str, str]:
 
 
 def load_model(name: str | Path = DEFAULT, device: str = "auto") -> Checkpoint:
-    """Load a net by name or path, ready for use on ``device``: auto, cpu or cuda."""
+    """Load a model by name or path, ready for use on ``device``: auto, cpu or cuda."""
     from avse.weights.checkpoint import load_checkpoint
 
     target = pick_device(device)

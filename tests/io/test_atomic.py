@@ -119,7 +119,7 @@ def test_file_that_appears_meanwhile_is_not_replaced(
     if not has_links:
         monkeypatch.setattr(os, "link", lambda *places, **options: (_ for _ in ()).throw(PermissionError()))
     target = tmp_path / "clean.wav"
-    with pytest.raises(UsageError, match="appeared"), atomic.never_replacing([target]):  # noqa: PT012, SIM117
+    with pytest.raises(UsageError, match="another process"), atomic.never_replacing([target]):  # noqa: PT012, SIM117
         with atomic.atomic_path(target) as partial:
             partial.write_bytes(b"mine")
             target.write_bytes(b"theirs")

@@ -44,7 +44,7 @@ def write_it(folder: Path) -> Path:
 
 def test_what_the_program_started_is_killed_too() -> None:
     began = time.monotonic()
-    with pytest.raises(InputError, match="nothing came out"):
+    with pytest.raises(InputError, match="produced no output"):
         run(shell("sleep 30 & sleep 30; wait"), Limits(patience_seconds=0.3), "It failed")
     assert time.monotonic() - began < 25
 

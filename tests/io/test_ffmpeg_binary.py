@@ -55,7 +55,7 @@ def test_path_serves_where_none_is_bundled(on_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(ffmpeg_binary, "_bundled", lambda: None)
     assert ffmpeg_binary.find_ffmpeg() == ffmpeg_binary.Binary(str(on_path), "PATH")
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(MissingError, match="No ffmpeg"):
+    with pytest.raises(MissingError, match="ffmpeg was not found"):
         ffmpeg_binary.find_ffmpeg()
 
 

@@ -20,8 +20,8 @@ from avse.io.listing import describe_passed_over, list_recordings
 from avse_cli.main import app
 
 ODD = {
-    "._a.wav": "hidden", ".hidden.mp4": "hidden", "Thumbs.db": "a file of the system", "notes.txt": "not a recording",
-    "noname": "not a recording", "nowhere.wav": "a link to nothing", "pipe.wav": "not a file",
+    "._a.wav": "hidden", ".hidden.mp4": "hidden", "Thumbs.db": "a system file", "notes.txt": "not a recording",
+    "noname": "not a recording", "nowhere.wav": "a broken link", "pipe.wav": "not a file",
     "loop": "a link to a folder that was listed already", ".git": "hidden",
 }  # fmt: skip
 
@@ -46,7 +46,7 @@ def test_every_kind_of_the_table_counts_and_nothing_is_left_out_in_silence(tmp_p
     assert found.names == sorted(f"a{suffix}" for suffix in FILE_TYPES)
     assert found.passed_over == ODD
     text = describe_passed_over(found.passed_over)
-    assert text.startswith("9 files passed over: ")
+    assert text.startswith("9 files ignored: ")
     assert "2 not a recording (no suffix, .txt)" in text
     assert describe_passed_over({}) == ""
 
@@ -92,7 +92,7 @@ def test_all_commands_keep_the_rule(tmp_path: Path) -> None:
     (tmp_path / "in" / "loose.wav").touch()
     speakers = corpus.survey(tmp_path / "in", tmp_path / "cache")
     assert [path.name for path, _ in speakers.pairs] == ["a.wav"]
-    assert speakers.passed_over == odd | {"loose.wav": "not in the folder of a speaker"}
+    assert speakers.passed_over == odd | {"loose.wav": "not in a speaker's folder"}
     order = MixtureRequest(tmp_path / "in", tmp_path / "in" / "mixed", MixtureConfig(), 1)
     assert survey_mixtures(order) == speakers.passed_over
 
@@ -121,9 +121,9 @@ def test_batch_reports_in_a_line_what_it_passed_over_and_all_of_it_in_verbose(tm
     fill(tmp_path / "in")
     shown = CliRunner().invoke(app, ["batch", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "-n"])
     [line] = shown.stderr.splitlines()
-    assert "9 files passed over: " in line
+    assert "9 files ignored: " in line
     shown = CliRunner().invoke(app, ["batch", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "-n", "-v"])
-    assert "passed over notes.txt in " in shown.stderr
+    assert "ignored notes.txt in " in shown.stderr
     (tmp_path / "only").mkdir()
     (tmp_path / "only" / "a.odd").touch()
     shown = CliRunner().invoke(app, ["batch", str(tmp_path / "only"), "-o", str(tmp_path / "out")])
@@ -139,7 +139,7 @@ def test_evaluate_passes_over_hidden_files_and_reports_what_has_no_item(tmp_path
     (pairs / "clean" / "alone.wav").touch()
     shown = CliRunner().invoke(app, ["evaluate", str(pairs), "-o", str(tmp_path / "out"), "-m", "mixed", "-j", "1"])
     assert shown.exit_code == 0, shown.output
-    assert "3 files passed over: 2 hidden, 1 without an item" in shown.stderr
+    assert "3 files ignored: 2 hidden, 1 without an item" in shown.stderr
     assert '"deep/a"' in (tmp_path / "out" / "results.jsonl").read_text()
     assert "alone.wav" in (tmp_path / "out" / "summary.json").read_text()
     assert "alone.wav" in (tmp_path / "out" / "report.html").read_text()

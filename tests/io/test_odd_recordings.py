@@ -95,11 +95,11 @@ def test_a_video_that_breaks_off_is_reported(see_through: Path, tmp_path: Path) 
     """A part of a file that says at its beginning how long it is."""
     whole = write_recording(tmp_path / "whole.mkv", coloured_noise(6 * 16000), np.full((150, 64, 64), 128, np.uint8))
     (tmp_path / "part.mkv").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-    assert "is it whole" not in avse.enhance(whole, model=see_through).note
+    assert "may be incomplete" not in avse.enhance(whole, model=see_through).note
     ffmpeg("-i", whole, "-c", "copy", "-output_ts_offset", "60", tmp_path / "later.mkv")
-    assert "is it whole" not in avse.enhance(tmp_path / "later.mkv", model=see_through).note
+    assert "may be incomplete" not in avse.enhance(tmp_path / "later.mkv", model=see_through).note
     note = avse.enhance(tmp_path / "part.mkv", model=see_through).note
-    assert re.search(r"The file claims 6.0 s, but its audio ends at [23]\.\d s: is it whole\?", note)
+    assert re.search(r"The header gives 6.0 s, but the audio ends at [23]\.\d s; the file may be incomplete\.", note)
 
 
 def test_sound_beyond_full_scale_is_reported(see_through: Path, tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_parts_joined_byte_by_byte_are_refused_with_a_remedy_that_works(see_thro
     (tmp_path / "both.ts").write_bytes(part + part)
     with pytest.raises(InputError, match="timestamps of the audio jump back") as refused:
         avse.enhance(tmp_path / "both.ts", model=see_through, use_video=False)
-    assert "ffmpeg -i FILE -c copy MENDED.mkv" in refused.value.hint
+    assert "ffmpeg -i FILE -c copy REPAIRED.mkv" in refused.value.hint
     ffmpeg("-i", tmp_path / "both.ts", "-c", "copy", tmp_path / "mended.mkv")
     result = avse.enhance(tmp_path / "mended.mkv", model=see_through, use_video=False)
     assert result.duration_seconds == pytest.approx(12.0, abs=0.3)
@@ -133,7 +133,7 @@ def test_hours_of_nothing_are_no_gap(see_through: Path, tmp_path: Path) -> None:
     write_recording(tmp_path / "in.mkv", coloured_noise(32000))
     late = "asetpts='if(gt(T,1),PTS+20000*SR,PTS)'"
     ffmpeg("-i", tmp_path / "in.mkv", "-af", late, "-c:a", "pcm_s16le", tmp_path / "late.mkv")
-    with pytest.raises(InputError, match="jump ahead"):
+    with pytest.raises(InputError, match="jump forward"):
         avse.enhance(tmp_path / "late.mkv", model=see_through)
 
 
@@ -180,7 +180,7 @@ def test_sounds_of_faces_that_are_there_already(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
     check_output_folder(tmp_path, force=False)
     (tmp_path / "face-1.wav").touch()
-    with pytest.raises(UsageError, match=r"face-1\.wav exists"):
+    with pytest.raises(UsageError, match=r"face-1\.wav already exists"):
         check_output_folder(tmp_path, force=False)
     check_output_folder(tmp_path, force=True)
 
@@ -216,7 +216,7 @@ def test_name_that_no_file_can_have_is_two_lines(
 
 
 def test_what_is_no_file_is_reported(tmp_path: Path, see_through: Path) -> None:
-    with pytest.raises(UsageError, match="is no file"):
+    with pytest.raises(UsageError, match="is not a file"):
         avse.enhance("/dev/null", tmp_path / "out.wav", model=see_through)
 
 

@@ -186,7 +186,7 @@ def ordinary(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 NAMES = [
-    "with space",
+    "with free space",
     "'single' \"double\"",
     "-i",
     "запись 録音",

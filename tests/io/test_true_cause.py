@@ -78,7 +78,7 @@ def test_absent_tracks_have_no_problem(tmp_path: Path) -> None:
 
 
 def test_audio_file_that_was_cut_short_is_reported(tmp_path: Path, see_through: Path) -> None:
-    for name, word in (("whole.wav", "truncated"), ("whole.flac", "is it whole?")):
+    for name, word in (("whole.wav", "truncated"), ("whole.flac", "may be incomplete")):
         soundfile.write(tmp_path / name, coloured_noise(80000), 16000)
         data = (tmp_path / name).read_bytes()
         cut = tmp_path / f"cut{Path(name).suffix}"
@@ -194,6 +194,6 @@ def test_picture_of_hardly_any_pixels_costs_no_sound(width: int, height: int, tm
     assert len(reader.load_audio(recording)) == 3200
     if min(width, height) < 8:
         assert recording.video is None
-        assert "pixels only" in recording.video_problem
+        assert "too small" in recording.video_problem
     else:
         assert len(list(reader.read_frames(recording))) == 5

@@ -98,7 +98,7 @@ def test_name_of_this_machine_fetches_nothing(mine: Path, monkeypatch: pytest.Mo
         ("hf://me/mine/more", "not a model name"),
         ("hf://me/..", "not a model name"),
         ("hf://nobody/nothing", "not open to you"),
-        ("hf://me/empty", "holds no model.safetensors"),
+        ("hf://me/empty", "contains no model.safetensors"),
     ],
 )
 def test_wrong_name_is_two_lines(hub: LocalHub, name: str, said: str) -> None:
