@@ -77,7 +77,7 @@ class Selection:
             text = f"The video is {abs(late):.2f} s {'late' if late > 0 else 'early'}; compensated."
             found.append(("av_offset", text))
         if self.av_correlation is not None and self.av_correlation < MIN_CORRELATION:
-            text = "The lips hardly match the audio: compare with --no-video."
+            text = "The lip movements hardly match the audio. Compare the result with --no-video."
             found.append(("low_av_correlation", text))
         return found
 
@@ -120,7 +120,7 @@ def _select_indices(scene: Scene, choice: SpeakerChoice) -> tuple[int, ...]:
 def check_speaker(net: SpeechNet, speaker: str | int, *others: str) -> None:
     """Raise UsageError for a speaker that `parse_speaker` does not know, or that an audio-only network cannot find."""
     if parse_speaker(speaker, *others) != "active" and net.lips is None:
-        raise UsageError("An audio-only model cannot select a speaker.", "Leave out --speaker.")
+        raise UsageError("An audio-only model cannot select a speaker.", "Omit --speaker.")
 
 
 def analyse_faces(
@@ -195,7 +195,9 @@ def select_face(scene: Scene, choice: SpeakerChoice) -> int | None:
     if isinstance(choice, int):
         if choice > len(tracks):
             count = f"only {len(tracks)} faces" if len(tracks) > 1 else "one face" if tracks else "no face"
-            raise UsageError(f"There is no face {choice}: {count} can be seen.", "List them: avse faces RECORDING")
+            raise UsageError(
+                f"There is no face {choice}; the video shows {count}.", "List the faces: avse faces RECORDING"
+            )
         return choice - 1
     if not tracks:
         return None

@@ -80,7 +80,7 @@ def survey(
         raise UsageError(f"Unknown suffix {suffix!r}.", f"Use one of: {', '.join(SUFFIXES)}")
     inside = storage.relative(output, folder)
     if inside == ".":
-        raise UsageError(f"{output} is the input folder itself.", "Name another folder for the outputs.")
+        raise UsageError(f"{output} is the input folder itself.", "Choose another folder for the outputs.")
 
     def is_wanted(name: str) -> bool:
         is_own = inside is not None and not listed and name.startswith(inside + "/")
@@ -93,10 +93,10 @@ def survey(
     if not names:
         others = describe_passed_over(passed_over)
         hint = f"{others}. " if others else ""
-        raise UsageError(f"No recordings in {listed or folder}.", f"{hint}Check folder, --glob and --recursive.")
+        raise UsageError(f"No recordings in {listed or folder}.", f"{hint}Check the folder, --glob and --recursive.")
     if each_person:
         if storage.is_url(output):
-            raise UsageError("--speaker all writes to local folders only.", "Name a local folder: -o DIR")
+            raise UsageError("--speaker all writes to local folders only.", "Use a local folder: -o DIR")
         made = mirrored(names, "").items()
         return Found([_folder_item(folder, output, name, place, suffix) for name, place in made], passed_over)
     outputs = mirrored(names, suffix)
@@ -113,7 +113,7 @@ def read_list(listed: Path, folder: str) -> list[str]:
         text = decode_list(listed.read_bytes())
     except OSError as error:
         raise UsageError(
-            f"{listed} cannot be read: {error.strerror}.", "Name a file with one recording a line."
+            f"{listed} cannot be read: {error.strerror}.", "Use a text file with one recording per line."
         ) from None
     names: dict[str, None] = {}
     for number, line in enumerate(text.split("\n"), 1):
@@ -121,11 +121,11 @@ def read_list(listed: Path, folder: str) -> list[str]:
         if not line.strip():
             continue
         if "\0" in line:
-            raise UsageError(f"{listed}, line {number}, is not a file name.", "Name one recording a line.")
+            raise UsageError(f"{listed}, line {number}, is not a file name.", "Write one recording per line.")
         name = storage.relative(line, folder) if storage.is_absolute(line) else posixpath.normpath(line)
         if name is None or name.split("/")[0] in ("", ".", ".."):
             raise UsageError(
-                f"{line} does not lie in {folder}.", "Name a folder that holds all recordings of the list."
+                f"{line} is not inside {folder}.", "Use a folder that contains all recordings in the list."
             )
         names[name] = None
     return list(names)
@@ -146,7 +146,9 @@ def mirrored(names: Iterable[str], suffix: str) -> dict[str, str]:
     owners: dict[str, str] = {}
     for name, made in outputs.items():
         if (other := owners.setdefault(made, name)) != name:
-            raise UsageError(f"{other} and {name} would both become {made}.", "Rename one, or take one out by --glob.")
+            raise UsageError(
+                f"{other} and {name} would both be written to {made}.", "Rename one, or exclude one with --glob."
+            )
     return outputs
 
 

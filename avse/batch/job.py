@@ -102,7 +102,7 @@ def scores(reference_dir: str, name: str, recording: Path, output: Path, options
     stem = _place(reference_dir, name)
     found = [path for suffix in sorted(AUDIO_FILES) if (path := stem.with_name(stem.name + suffix)).is_file()]
     if not found:
-        return {"reason": f"There is no reference {stem}.wav."}
+        return {"reason": f"The reference {stem}.wav is missing."}
     try:
         reading = _reading(options)
         return compare_files(read_reference(found[0], recording, **reading), recording, output, **reading)

@@ -14,7 +14,7 @@ from avse.io.folders import open_own_file
 from avse.io.schema import is_number, is_text, mapping_of, one_of, optional, problem_of
 
 NAME = "results.jsonl"
-REPAIR = "Remove that line, or move the file away: what is done is then found by its outputs."
+REPAIR = "Remove that line, or move the file away; finished recordings are then found by their outputs."
 REQUIRED = {"item": is_text, "status": one_of("done", "skipped", "failed")}
 OTHERS = {
     **dict.fromkeys(("source", "output", "error", "hint", "note", "model", "host", "finished"), optional(is_text)),
@@ -45,7 +45,7 @@ class Journal:
                 file.truncate(self._length)
                 try:
                     if file.write(line) != len(line):
-                        raise OSError("no space for a whole line")
+                        raise OSError("no space for a complete line")
                     os.fsync(file.fileno())
                 except OSError:
                     file.truncate(self._length)

@@ -194,8 +194,8 @@ def _without_work(
     """Yield the rows of items that need no worker, and whether each is new."""
     for item in items:
         if state[item.name] == "taken":
-            message = f"{item.output} was made of another recording."
-            error = UsageError(message, "Give --force to replace it, or choose another folder.")
+            message = f"{item.output} was made from another recording."
+            error = UsageError(message, "Use --force to replace it, or choose another folder.")
             yield _row(Outcome(item, error, 0), settings), True
         elif link := _link_to(item, settings) if state[item.name] == "linked" else None:
             yield _row(Outcome(item, link, 0), settings), True

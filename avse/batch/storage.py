@@ -121,8 +121,8 @@ def _check_free(system: Any, path: str, place: str) -> None:
     """Raise UsageError for a file that came to be behind a URL while its output was made."""
     system.invalidate_cache()
     if system.exists(path):
-        message = f"{place} appeared while it was being made, and was not replaced."
-        raise UsageError(message, "Give --force to replace it, or choose another folder.")
+        message = f"{place} was created by another process in the meantime and was not replaced."
+        raise UsageError(message, "Use --force to replace it, or choose another folder.")
 
 
 @contextlib.contextmanager
@@ -156,6 +156,6 @@ def _reach(url: str) -> tuple[Any, str]:
     try:
         return opened(url)
     except ImportError as error:
-        raise MissingError(f"{url} cannot be reached: {error}", "Install the package that it names.") from error
+        raise MissingError(f"{url} cannot be reached: {error}", "Install the package named above.") from error
     except ValueError as error:
         raise UsageError(f"{url} cannot be reached: {error}", hint_for(url)) from error

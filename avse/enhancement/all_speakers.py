@@ -26,7 +26,7 @@ from avse.weights.checkpoint import Checkpoint
 from avse.weights.pretrained import load_model
 
 FACES_JSON = "faces.json"
-MOUTH_AT_REST = "The mouth never moves: no voice was written for this face."
+MOUTH_AT_REST = "The mouth never moves; no audio was written for this face."
 
 
 def enhance_all(
@@ -48,11 +48,11 @@ def enhance_all(
     """Write ``face-1.wav``, ``face-1.png`` and so on, one for every face, and ``faces.json``, into ``folder``.
 
     The audio keeps rate, channels and length of the recording. A face whose mouth never moves, such as one on a
-    photograph, gets a thumbnail and a line in ``faces.json``, but no voice.
+    photograph, gets a thumbnail and an entry in ``faces.json``, but no audio.
 
     Args:
-        suffix: of the files: of audio, or .mp4, .mkv or .mov for a video of each person.
-        background: a file for what belongs to none of the faces; all voices and it add up to the recording.
+        suffix: file type of the outputs: audio, or .mp4, .mkv or .mov for one video per person.
+        background: a file for what belongs to none of the faces; all voices and this file add up to the recording.
         The others are those of `avse.enhancement.pipeline.enhance`.
 
     Returns:
@@ -81,7 +81,7 @@ def enhance_all(
     opened = open_video(source, audio_track, limits, folder / f"face-1{suffix}", settings)
     pipeline = Pipeline(checkpoint, opened, options, on_progress)
     if not pipeline.selection.targets:
-        raise InputError(f"There is no face in {source}, or none that moves.", "Leave out --speaker: audio alone.")
+        raise InputError(f"{source} shows no moving face.", "Omit --speaker to use the audio alone.")
     files = {k: folder / f"face-{k + 1}{suffix}" for k in pipeline.selection.indices}
     outputs = [*files.values(), *([removed] if removed else [])]
     with _new_folder(folder), atomic.never_replacing(outputs, force):
@@ -195,7 +195,7 @@ def open_video(
     """Open a recording that has audio and video, and check that ``output`` can hold it. InputError if not."""
     recording = open_recording(path, audio_track, limits, output, settings)
     if recording.video is None:
-        raise InputError(f"{path} has no video.", "Give a video.")
+        raise InputError(f"{path} has no video.", "Use a recording with video.")
     return recording
 
 
@@ -205,7 +205,7 @@ def check_output_folder(folder: Path, force: bool) -> None:
     What a killed run left of them is removed.
     """
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is a file.", "Name a folder, in which every face gets a file.")
+        raise UsageError(f"{folder} is a file.", "Choose a folder; it receives one file per face.")
     if folder.is_dir():
         for path in [folder / FACES_JSON, *_face_files(folder)]:
             atomic.check_output(path, force)

@@ -17,14 +17,14 @@ from avse.io.ffmpeg import Limits
 def as_path(value: Any, what: str) -> Path:
     """Return a path of text, bytes or a path; ``what`` names the argument in the error."""
     if not isinstance(value, str | bytes | os.PathLike):
-        raise UsageError(f"{what} is {_short(value)}.", "Give a path.")
+        raise UsageError(f"{what} is {_short(value)}.", "Pass a path.")
     path = Path(os.fsdecode(value))
     if "\0" in str(path):
-        raise UsageError(f"{what} is {_short(str(path))}.", "A path holds no null character.")
+        raise UsageError(f"{what} is {_short(str(path))}.", "A path cannot contain a null character.")
     try:
         path.exists()
     except OSError as error:  # a name that is too long
-        raise UsageError(f"{what} is {_short(str(path))}.", f"{error.strerror}. Give another path.") from error
+        raise UsageError(f"{what} is {_short(str(path))}.", f"{error.strerror}. Pass another path.") from error
     return path
 
 
@@ -49,7 +49,7 @@ def as_audio_track(value: Any) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating) or value % 1 != 0:
-        raise UsageError(f"audio_track is {_short(value)}.", "Give a whole number, 1 for the first.")
+        raise UsageError(f"audio_track is {_short(value)}.", "Pass a whole number, 1 for the first track.")
     return int(value)
 
 
@@ -60,15 +60,17 @@ def check_number(value: Any, what: str) -> None:
     except (TypeError, ValueError, OverflowError):
         is_fine = False
     if not is_fine:
-        raise UsageError(f"{what} is {_short(value)}.", "Give a number.")
+        raise UsageError(f"{what} is {_short(value)}.", "Pass a number.")
 
 
 def check_helpers(limits: Any, on_progress: Any) -> None:
     """Raise UsageError unless limits are `Limits` and the progress is a function."""
     if not isinstance(limits, Limits):
-        raise UsageError(f"limits is {_short(limits)}.", "Give avse.io.ffmpeg.Limits(max_seconds=...).")
+        raise UsageError(f"limits is {_short(limits)}.", "Pass avse.io.ffmpeg.Limits(max_seconds=...).")
     if not callable(on_progress):
-        raise UsageError(f"on_progress is {_short(on_progress)}.", "Give a function of stage, seconds done and in all.")
+        raise UsageError(
+            f"on_progress is {_short(on_progress)}.", "Pass a function of the stage, the amount done and the total."
+        )
 
 
 def _short(value: Any) -> str:

@@ -42,13 +42,13 @@ class Enhancer(Checkpoint):
                 one by one. Floats of any precision in -1..1, int16 or int32.
             sample_rate: of the waveform, in Hz.
             frames: uint8 (V, H, W) grey, (V, H, W, 3) or (V, 3, H, W) colour, an array, a tensor, or a list of frames
-                or Pillow images; the first is shown when the audio begins. For a batch one of these for each item.
+                or Pillow images; the first frame starts with the audio. For a batch, one of these per item.
                 None uses the audio alone.
             fps: frames per second, any rate.
             speaker: which face: "active", "largest", "left", "right", or its number, 1 for the largest; or "everyone".
-            strength: 1 keeps the voice alone. Less mixes the original in: nothing is attenuated by more than
+            strength: 1 keeps only the voice. Lower values mix in the original: nothing is attenuated by more than
                 -20 log10(1 - strength) dB.
-            channels: where the channels are, "first" or "last"; "auto" tells by the shape where it can.
+            channels: position of the channel axis, "first" or "last"; "auto" infers it from the shape if possible.
             colour: order of the colours, "rgb" or "bgr" (OpenCV).
 
         Returns:
@@ -86,7 +86,7 @@ class Enhancer(Checkpoint):
         options.check()
         audio = read_audio_array(waveform, channels)
         if audio.has_batch:
-            raise UsageError("All faces of a batch cannot be enhanced at once.", "Give one item at a time.")
+            raise UsageError("The faces of a batch cannot be enhanced together.", "Pass one item at a time.")
         pipeline = Pipeline(self, as_recording(audio.samples[0], sample_rate, frames, fps, colour), options)
         if not pipeline.selection.targets:
             return []
@@ -100,7 +100,7 @@ def _frames_of_items(audio: AudioArray, frames: Any) -> Sequence[Any]:
         return [frames] * len(audio.samples)
     if len(frames) != len(audio.samples):
         raise UsageError(
-            f"There are {len(audio.samples)} waveforms and {len(frames)} videos.", "Give the frames of each item."
+            f"There are {len(audio.samples)} waveforms and {len(frames)} videos.", "Pass frames for each item."
         )
     return list(frames)
 

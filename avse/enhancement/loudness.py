@@ -33,9 +33,9 @@ class Levels:
     def message(self) -> tuple[str, str]:
         """Return code and text of what was done: loudness, loudness_limited or loudness_unknown."""
         if self.before_lufs <= SILENT_LUFS:
-            return "loudness_unknown", "Too quiet or too short for a loudness: the level was kept."
-        held = f" (no more: the peaks are at {CEILING_DB:g} dBFS)" if self.held_by_peaks else ""
-        text = f"Loudness brought from {self.before_lufs:.1f} to {self.after_lufs:.1f} LUFS{held}."
+            return "loudness_unknown", "Too quiet or too short to measure the loudness; the level was kept."
+        held = f" (limited by peaks at {CEILING_DB:g} dBFS)" if self.held_by_peaks else ""
+        text = f"Loudness changed from {self.before_lufs:.1f} to {self.after_lufs:.1f} LUFS{held}."
         return "loudness_limited" if self.held_by_peaks else "loudness", text
 
 

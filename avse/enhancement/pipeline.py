@@ -197,8 +197,8 @@ def enhance(
     """Enhance the voice of one person, or of everyone, and write it to ``output``; a video keeps its frames.
 
     The audio keeps sample rate, channels, length to the sample, and alignment with the video. Without video
-    or a face the audio alone is used, and ``Result.note`` says so: the model `avse` then hands over to
-    `avse-audio`, and ``Result.model`` names that.
+    or a face only the audio is used, which ``Result.note`` reports. The model `avse` is then replaced by
+    `avse-audio`, which ``Result.model`` reports.
 
     Args:
         recording: a file, or an open binary stream, which is stored in a temporary file first.
@@ -207,22 +207,22 @@ def enhance(
         model: name of a shipped model, path of a checkpoint, or a checkpoint already loaded.
         device: auto, cpu or cuda.
         use_video: False ignores the video.
-        speaker: "active" for the face whose lips go best with the audio; "largest", "left" or "right"; the number of a
-            face; several as "1,3", or "everyone" who is seen, for their voices together. For a file of each person see
-            `avse.enhancement.all_speakers.enhance_all`.
-        strength: 1 keeps the voice alone. Less mixes the original in: nothing is attenuated by more than
+        speaker: "active" for the face whose lips correlate best with the audio; "largest", "left" or "right"; the
+            number of a face; several faces as "1,3", or "everyone" for all visible people, in one output. For one file
+            per person, see `avse.enhancement.all_speakers.enhance_all`.
+        strength: 1 keeps only the voice. Lower values mix in the original: nothing is attenuated by more than
             -20 log10(1 - strength) dB.
         loudness_lufs: target integrated loudness (BS.1770), reached as far as true peaks of -1 dBFS allow.
         audio_track: which of several audio tracks, counted from 1; None takes the one flagged as default.
-        limits: what an untrusted recording may ask for.
-        background: a file for what was removed, or True for ``Result.background``. Voice and background add up to
-            the recording, before any change of loudness.
+        limits: bounds on what an untrusted recording may cost: duration, size, memory and time.
+        background: a file for the removed audio, or True for ``Result.background``. Voice and background add up to
+            the recording, before loudness normalisation.
         settings: bit rate of a lossy output, and whether the other audio tracks are copied into a video.
         force: replace an existing output.
         with_thumbnail: also return thumbnails of the people whose voices were kept or removed.
-        tracks: the face tracks where they are known, from `avse.faces.face_tracker.track_faces`; None detects them.
-        on_progress: called with the stage, the seconds done and the seconds in all. An exception that it raises
-            cancels the work; nothing half-written is left.
+        tracks: the face tracks if they are known, from `avse.faces.face_tracker.track_faces`; None detects them.
+        on_progress: called with the stage, the amount done and the total. An exception that it raises cancels the
+            work; no incomplete file is left.
 
     Raises:
         UsageError: an option or path cannot be used. InputError: the recording cannot be read.
@@ -285,8 +285,8 @@ def measure_audio(recording: reader.Recording, report: Report) -> AudioStats:
     with span(Stage.MEASURE):
         stats = compute_audio_stats(counted(), rate)
     if stats.num_samples == 0:
-        raise InputError(f"The audio of {recording.path} is empty.", "Check that it plays.")
+        raise InputError(f"The audio of {recording.path} is empty.", "Check that the file plays.")
     if stats.cancels:
-        hint = "Invert one: ffmpeg -i FILE -af 'pan=stereo|c0=c0|c1=-1*c1' INVERTED.wav"
+        hint = "Invert one of them: ffmpeg -i FILE -af 'pan=stereo|c0=c0|c1=-1*c1' INVERTED.wav"
         raise InputError(f"The channels of {recording.path} cancel each other out.", hint)
     return stats

@@ -20,7 +20,7 @@ CLIPPING_PEAK = 1.12
 NO_WARNINGS = frozenset({"face_visible", "faces_visible", "picture_ignored", "loudness"})
 
 
-KEEP_EVERYONE = "Keep everyone: --speaker everyone."
+KEEP_EVERYONE = "To keep everyone, use --speaker everyone."
 
 
 class Message(NamedTuple):
@@ -45,7 +45,7 @@ class Result:
     """Share of the time in which the target speaker's face is visible."""
     elapsed_seconds: float
     note: str
-    """What a user should know, in sentences."""
+    """Summary for the user, in sentences."""
     speaker: int = 0
     """Number of the target speaker's face, as `avse faces` counts them from 1; 0 if there is none, or several."""
     speakers: list[int] = field(default_factory=list)
@@ -57,19 +57,19 @@ class Result:
     scores: dict[str, Any] = field(default_factory=dict)
     levels: Levels | None = None
     waveform: np.ndarray | None = field(default=None, repr=False, compare=False)
-    """The enhanced audio, float32 (N, C), where no output was named."""
+    """The enhanced audio, float32 (N, C), if no output was given."""
     seen_seconds: list[tuple[float, float]] = field(default_factory=list)
-    """When the target speaker's face is visible: begins and ends."""
+    """When the target speaker's face is visible: start and end times in seconds."""
     av_offset_seconds: float = 0.0
-    """Seconds by which the video came later than the audio, which was compensated; negative if earlier."""
+    """AV offset in seconds that was compensated: positive if the video is late, negative if it is early."""
     av_correlation: float | None = None
     """Correlation of the lips of a single face, visible for 20 s or more, with the audio; 0 by chance."""
     background: np.ndarray | None = field(default=None, repr=False, compare=False)
-    """What was removed, float32 (N, C), where it was asked for without a file."""
+    """The removed audio, float32 (N, C), if it was requested without a file."""
     warnings: list[Message] = field(default_factory=list)
-    """What was unusual, as (code, text); the texts are part of the note."""
+    """Warnings as (code, text); the texts are part of the note."""
     thumbnails: dict[int, bytes] = field(default_factory=dict, repr=False, compare=False)
-    """Faces as PNG by their numbers, of the people whose voices were kept or removed, where it was asked for."""
+    """PNG thumbnails by face number, of the people whose voices were kept or removed, if requested."""
 
     @property
     def thumbnail(self) -> bytes | None:
@@ -161,7 +161,10 @@ def audio_warnings(recording: reader.Recording, stats: AudioStats, is_clipped: b
     share = 0.1 if recording.info.video_tracks else 0.02  # video may last longer than audio
     if not recording.info.duration_is_estimated and claimed - end > max(1.0, share * claimed):
         found.append(
-            Message("truncated", f"The file claims {claimed:.1f} s, but its audio ends at {end:.1f} s: is it whole?")
+            Message(
+                "truncated",
+                f"The header gives {claimed:.1f} s, but the audio ends at {end:.1f} s; the file may be incomplete.",
+            )
         )
     if is_clipped and stats.peak > CLIPPING_PEAK:
         beyond = gain_to_db(stats.peak)
@@ -183,7 +186,7 @@ def visibility_messages(
     if not use_video:
         return [Message("picture_ignored", "The video was ignored; only the audio was used.")]
     if share == 0:
-        return [Message("no_face", "There is no face in the video, or none that moves; only the audio was used.")]
+        return [Message("no_face", "The video shows no moving face; only the audio was used.")]
     warnings = [Message(*warning) for warning in selection.warnings]
     if selection.index is None:
         places = ", ".join(f"face {k + 1} ({selection.scene.place(k)})" for k in selection.indices)
@@ -194,7 +197,7 @@ def visibility_messages(
     is_whole = share > 0.995
     kept = " kept," if len(selection.scene.tracks) > 1 else ""
     visible = f"{selection.scene.describe(selection.index)}{kept} seen {share:.0%} of the time"
-    code, rest = ("face_visible", ".") if is_whole else ("face_partly_visible", "; only the audio elsewhere.")
+    code, rest = ("face_visible", ".") if is_whole else ("face_partly_visible", "; only the audio was used elsewhere.")
     return [Message(code, visible + rest), *warnings]
 
 

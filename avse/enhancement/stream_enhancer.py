@@ -39,12 +39,12 @@ Speaker = Literal["largest", "left", "right", "active"]
 class StreamEnhancer:
     """Enhance the voice of one person in a live stream.
 
-    A network run covers the last ``window_seconds``; one starts every ``step_seconds`` and puts out the part that ended
-    ``lookahead_seconds`` before. So audio comes back after ``step + lookahead + 0.08`` seconds at most
-    (`latency_samples`), plus the time of computation. The level is that of all audio so far.
+    A network run covers the last ``window_seconds``; one starts every ``step_seconds`` and outputs the part that ended
+    ``lookahead_seconds`` earlier. Audio is therefore returned after at most ``step + lookahead + 0.08`` seconds
+    (`latency_samples`), plus the computation time. The level is that of all audio so far.
 
-    What cannot be known from the start, the active speaker and the AV offset, is chosen from the first 8 or 16 s for
-    all that follows. Until then the largest face is followed, and the video is taken to be in sync.
+    The active speaker and the AV offset are estimated once, from the first 8 or 16 s. Until then the largest face is
+    followed, and audio and video are assumed to be in sync.
     """
 
     def __init__(
@@ -72,15 +72,16 @@ class StreamEnhancer:
             model: name of a shipped model, path of a checkpoint, or a model already loaded.
             device: auto, cpu or cuda.
             speaker: which face is followed: "largest", "left" or "right" where it first appears; or "active", of the
-                four largest the one whose lips go best with the audio of the first 8 s.
-            av_offset: seconds by which the video comes later than the audio, negative if earlier; "auto" estimates up
-                to 0.32 s, and chooses an active speaker, from the first 16 s. Late video raises the latency.
-            window_seconds: how much a network run covers. More is better and costs more time of computation.
-            step_seconds: time between network runs, a multiple of 0.2. Less lowers the latency and costs more time.
-            lookahead_seconds: how much later audio and video the network knows.
-            level: RMS of the audio at 16 kHz where it is known; None measures it on the way.
+                four largest, the one whose lips correlate best with the audio of the first 8 s.
+            av_offset: seconds by which the video is late, negative if early; "auto" estimates up to 0.32 s,
+                and chooses an active speaker, from the first 16 s. Late video increases the latency.
+            window_seconds: duration that a network run covers. A longer window is better and takes more computation.
+            step_seconds: time between network runs, a multiple of 0.2. A shorter step lowers the latency and takes more
+                computation.
+            lookahead_seconds: how much later audio and video the network receives.
+            level: RMS of the audio at 16 kHz if it is known; None measures it on the fly.
             strength: as in `avse.enhance`.
-            channels: where the channels of blocks are, as in `avse.Enhancer.enhance`.
+            channels: position of the channel axis of blocks, as in `avse.Enhancer.enhance`.
             colour: order of the colours, "rgb" or "bgr" (OpenCV).
 
         Raises:
@@ -90,7 +91,7 @@ class StreamEnhancer:
         if level is not None:
             check_number(level, "level")
         if speaker not in SPEAKERS:
-            raise UsageError(f"A stream cannot follow the speaker {speaker!r}.", f"Use one of: {', '.join(SPEAKERS)}.")
+            raise UsageError(f"A stream cannot have the speaker {speaker!r}.", f"Use one of: {', '.join(SPEAKERS)}.")
         self._av_offset_frames = None if av_offset == "auto" else _offset_frames(av_offset)
         self.sample_rate = check_sample_rate(sample_rate)
         self.plan = _make_plan(window_seconds, step_seconds, lookahead_seconds)
@@ -138,13 +139,13 @@ class StreamEnhancer:
             raise UsageError("This stream has ended.", "Make a new StreamEnhancer for the next one.")
         given = read_audio_array(audio, self._form.channels if self._form else self._channels)
         if given.has_batch:
-            raise UsageError("A stream takes no batch.", "Make a StreamEnhancer for each item.")
+            raise UsageError("A stream does not take a batch.", "Make a StreamEnhancer for each item.")
         (samples,) = given.samples
         rolling = self._rolling = self._rolling or self._begin(samples.shape[1])
         if samples.shape[1] != rolling.num_channels:
             raise UsageError(
                 f"A block has {samples.shape[1]} channels; the first had {rolling.num_channels}.",
-                "Give every block with the same channels.",
+                "Pass all blocks with the same number of channels.",
             )
         self._form = given
         ready = rolling.push(samples, self._crops(frames))
@@ -176,7 +177,7 @@ class StreamEnhancer:
         """Return the mouth crops that are ready."""
         if self._mouths is None:
             if frames is not None and self._fps is None:
-                raise UsageError("There are frames, but no frame rate.", "Give fps, the frames per second, such as 25.")
+                raise UsageError("Frames need a frame rate.", "Pass fps, the frames per second, such as 25.")
             return NO_CROPS
         crops = []
         for frame in [] if frames is None else stack_frames(frames, self._colour):
@@ -199,7 +200,7 @@ def _offset_frames(seconds: Any) -> int:
     """Return an AV offset in video frames. UsageError for what is none."""
     check_number(seconds, "av_offset")
     if abs(seconds) > MAX_AV_OFFSET_SECONDS:
-        raise UsageError(f"av_offset is {seconds} s.", 'Give seconds from -2 to 2, such as 0.12, or "auto".')
+        raise UsageError(f"av_offset is {seconds} s.", 'Pass seconds from -2 to 2, such as 0.12, or "auto".')
     return round(VIDEO_FPS * seconds)
 
 
@@ -212,10 +213,10 @@ def _make_plan(window_seconds: float, step_seconds: float, lookahead_seconds: fl
     if step < DETECT_EVERY or step % DETECT_EVERY or lookahead < 0:
         raise UsageError(
             f"A step of {step_seconds} s and a lookahead of {lookahead_seconds} s cannot be used.",
-            "Give a step that is a multiple of 0.2, and a lookahead of 0 or more.",
+            "Use a step that is a multiple of 0.2, and a lookahead of 0 or more.",
         )
     if window < plan.latency:
         raise UsageError(
-            f"A window of {window_seconds} s is too short.", f"Give at least {plan.latency / VIDEO_FPS:g} s."
+            f"A window of {window_seconds} s is too short.", f"Use at least {plan.latency / VIDEO_FPS:g} s."
         )
     return plan

@@ -28,7 +28,7 @@ def check_paths(source: Path | BinaryIO, target: Path | BinaryIO | None, force: 
         return
     if target.suffix.lower() not in AUDIO_OUTPUTS | VIDEO_OUTPUTS:
         known = ", ".join(sorted(AUDIO_OUTPUTS | VIDEO_OUTPUTS))
-        raise UsageError(f"Cannot write '{target.suffix}' files, as asked for with {target}.", f"Use one of: {known}")
+        raise UsageError(f"Cannot write '{target.suffix}' files: {target}.", f"Use one of: {known}")
     atomic.check_output(target, force, [source] if isinstance(source, Path) else [])
 
 
@@ -42,7 +42,7 @@ def check_background(
         known = ", ".join(sorted(AUDIO_OUTPUTS))
         raise UsageError(f"The background cannot be a '{background.suffix}' file.", f"Use one of: {known}")
     if isinstance(target, Path) and background.resolve() == target.resolve():
-        raise UsageError(f"{background} cannot be both output and background.", "Name two files.")
+        raise UsageError(f"{background} cannot be both output and background.", "Use two different files.")
     atomic.check_output(background, force, [source] if isinstance(source, Path) else [])
 
 
@@ -55,7 +55,10 @@ def check_recording(source: Path) -> None:
     if not source.exists():
         raise missing(source)
     if not source.is_file():
-        raise UsageError(f"{source} is no file.", "Give - for the recording, and the stream on standard input.")
+        raise UsageError(
+            f"{source} is not a file.",
+            "To read a stream, use - for the recording and redirect the stream to standard input.",
+        )
     if source.stat().st_size == 0:
         raise InputError(f"{source} is empty.", "Copy or download it again.")
 
@@ -95,6 +98,6 @@ def check_samples(block: np.ndarray, input_peak: float) -> None:
     """
     hint = "The weights of the model may be damaged. Type: avse models verify MODEL"
     if not np.isfinite(block).all():
-        raise InputError("The enhanced sound is not finite: it was not written.", hint)
+        raise InputError("The enhanced audio contains NaN or infinite values and was not written.", hint)
     if np.abs(block).max(initial=0.0) > MAX_GROWTH * max(1.0, input_peak):
-        raise InputError("The enhanced sound is far louder than full scale: it was not written.", hint)
+        raise InputError("The enhanced audio far exceeds full scale and was not written.", hint)

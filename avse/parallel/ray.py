@@ -38,8 +38,8 @@ def connected(address: str = "auto") -> Iterator[None]:
     except Exception as error:  # Ray raises that class itself, too
         raise MissingError(
             f"There is no Ray cluster at {address}: {one_line(error)[:200]}",
-            "Start one: ray start --head. Where it asks for a token, set RAY_AUTH_MODE=token here as well. "
-            "For this machine alone, leave --engine out.",
+            "Start one: ray start --head. If the cluster requires a token, set RAY_AUTH_MODE=token here as well. "
+            "For this machine alone, omit --engine.",
         ) from error
     try:
         yield
@@ -168,8 +168,8 @@ def worker_error(reason: str) -> MissingError:
     """Return the error of a worker that cannot run this avse: another one is installed there, or hides it."""
     hint = "Install the same avse on every machine."
     if "avse" in reason:
-        hint += " A folder called avse in the current one hides an editable installation: start elsewhere."
-    return MissingError(f"A worker cannot work: {reason}", hint)
+        hint += " A folder called avse in the current one hides an editable installation: start from another folder."
+    return MissingError(f"A worker cannot run: {reason}", hint)
 
 
 def _kill(worker: _Worker[Any]) -> None:

@@ -83,7 +83,7 @@ class Todo(Generic[Item, Result]):
             self._num_failed_starts = 0 if kind == "ready" else self._num_failed_starts + 1
             if self._num_failed_starts == MAX_FAILED_STARTS:
                 raise MissingError(
-                    f"Workers die while they start ({value}).", "Memory may have run out: use fewer --jobs."
+                    f"Workers die during start-up ({value}).", "Memory may have run out: use fewer --jobs."
                 )
             return None
         if kind == "died":
@@ -91,7 +91,7 @@ class Todo(Generic[Item, Result]):
                 self._waiting.append(task)
                 return None
             reason = f"its worker died {task.num_attempts} times ({value})"
-            value = LostError(reason, "Out of memory, perhaps: try fewer --jobs, or this one alone.")
+            value = LostError(reason, "Memory may have run out: use fewer --jobs, or process this recording alone.")
         return Outcome(task.item, value, task.num_attempts)
 
 
@@ -102,7 +102,7 @@ def start(job: Job[Item, Result]) -> Answer:
     except AvseError as error:
         return "stop", error
     except Exception as error:
-        return "stop", MissingError(f"A worker cannot start: {one_line(error)}", "See what is wrong: avse doctor")
+        return "stop", MissingError(f"A worker cannot start: {one_line(error)}", "Check the installation: avse doctor")
 
 
 def attempt(work: Work[Item, Result], item: Item, report: Report) -> Answer:
@@ -117,6 +117,10 @@ def attempt(work: Work[Item, Result], item: Item, report: Report) -> Answer:
         return "failed", LostError(one_line(error), "Check the names, the permissions and the free disk space.")
     except Exception as error:
         if lacks_memory(error):
-            return "failed", LostError(f"memory ran out ({one_line(error)})", "Try fewer --jobs, or this one alone.")
-        hint = "A fault of avse: please report it. This shows where: avse --debug enhance RECORDING -o out.wav"
+            return "failed", LostError(
+                f"memory ran out ({one_line(error)})", "Use fewer --jobs, or process this recording alone."
+            )
+        hint = (
+            "This is a bug in avse; please report it with the traceback of: avse --debug enhance RECORDING -o out.wav"
+        )
         return "failed", LostError(one_line(error), hint)

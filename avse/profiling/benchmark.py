@@ -156,9 +156,12 @@ def beginning(recording: reader.Recording, seconds: float, folder: Path) -> Path
     stored = open_input(recording.path, recording.limits, t=seconds)
     tracks = [stored[f"a:{recording.audio_track - 1}"], *([stored["V:0"]] if recording.video else [])]
     copied = ffmpeg.output(*tracks, file_url(target), codec="copy", progress="pipe:1")
-    failure = f"The first {seconds:g} s of {recording.path} cannot be cut off"
+    failure = f"The first {seconds:g} s of {recording.path} cannot be extracted"
     with stream_output(
-        build_command(copied, "-loglevel", "error"), recording.limits, failure, "Give a recording cut before."
+        build_command(copied, "-loglevel", "error"),
+        recording.limits,
+        failure,
+        "Use a recording that is already trimmed.",
     ) as output:
         output.read()
     return target

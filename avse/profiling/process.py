@@ -98,5 +98,5 @@ def _python(num_threads: int, *program: str) -> str:
     if done.returncode:
         words = re.findall(r"^[\w.]+(?:Error|Exception): (.+)$", done.stderr, re.MULTILINE)
         reason = words[-1] if words else f"exit code {done.returncode}"
-        raise AvseError(f"avse does not run in a process of its own: {reason}", "See what is missing: avse doctor")
+        raise AvseError(f"avse does not run in a separate process: {reason}", "Check the installation: avse doctor")
     return done.stdout

@@ -46,7 +46,7 @@ def all_speakers_report(
     return write_page(
         output,
         "all_speakers.html.j2",
-        title=f"{recording.name}, everyone by themselves",
+        title=f"{recording.name}, each speaker separately",
         note=summary["note"],
         tiles=_tiles(summary, seconds),
         recording=tracks[0],
@@ -85,7 +85,7 @@ def _tiles(summary: Mapping[str, Any], seconds: float) -> list[tuple[str, str, s
     """Return label, value and note of the key figures."""
     tiles = [("Length", span(seconds), ""), ("Faces", str(summary["num_faces"]), "")]
     if elapsed := summary.get("elapsed_seconds"):
-        tiles.append(("Time taken", span(elapsed), f"{number(seconds / elapsed, 1)} times as fast as the recording"))
+        tiles.append(("Processing time", span(elapsed), f"{number(seconds / elapsed, 1)} times real time"))
     return tiles
 
 

@@ -93,7 +93,7 @@ def _read(
             kept.append(block[:missing].copy())  # a view would hold the whole block
             missing -= len(kept[-1])
     if drawing.num_samples == 0:
-        raise InputError("The file contains no audio.", "Check that it plays.")
+        raise InputError("The file contains no audio.", "Check that the file plays.")
     return drawing.finish(), np.concatenate(kept)
 
 

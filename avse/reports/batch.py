@@ -55,10 +55,10 @@ def batch_report(rows: Sequence[Row], summary: Row, output: Path) -> Path:
 def _tiles(done: Sequence[Row], summary: Row) -> list[tuple[str, str, str]]:
     """Return label, value and note of the key figures."""
     length = float(_column(done, "duration_seconds").sum())
-    tiles = [("Recordings enhanced", str(len(done)), ""), ("Length of these", span(length), "")]
+    tiles = [("Recordings enhanced", str(len(done)), ""), ("Total duration", span(length), "")]
     elapsed = summary.get("elapsed_seconds")
     if isinstance(elapsed, int | float) and elapsed > 0:
-        tiles.append(("Time of this run", span(elapsed), ""))
+        tiles.append(("Processing time", span(elapsed), ""))
         speed = float(summary.get("recording_seconds", length)) / float(elapsed)
         tiles.append(("Throughput", f"{number(speed, 1)} \N{MULTIPLICATION SIGN}", "real time, all jobs together"))
     seen = _column(done, "seen_share")
@@ -76,12 +76,17 @@ def _charts(done: Sequence[Row]) -> list[tuple[str, Markup]]:
             f"{row['item']}: {span(row['duration_seconds'])}, took {span(row['elapsed_seconds'])}" for row in timed
         ]
         points = Points(_column(timed, "duration_seconds"), _column(timed, "elapsed_seconds"), words)
-        charts.append(("Time against length", scatter(points, "length of the recording, s", "time taken, s", 1)))
+        charts.append(
+            (
+                "Processing time against duration",
+                scatter(points, "duration of the recording, s", "processing time, s", 1),
+            )
+        )
     if len(seen := _column(done, "seen_share")):
-        charts.append(("How much of the face was seen", histogram(100 * seen, "share of the time, %", "recordings")))
+        charts.append(("Visibility of the face", histogram(100 * seen, "share of the time, %", "recordings")))
     gains = np.array([_gain(row) for row in done], float)
     if len(gains := gains[np.isfinite(gains)]):
-        charts.append(("Gain against the references", histogram(gains, "SI-SDR gain, dB", "recordings")))
+        charts.append(("SI-SDR gain against the references", histogram(gains, "SI-SDR gain, dB", "recordings")))
     return charts
 
 

@@ -83,7 +83,7 @@ def _tiles(result: Mapping[str, Any], seconds: float) -> list[tuple[str, str, st
         tiles.append(("Face seen", f"{share:.0%}", "of the time"))
     elapsed = result.get("elapsed_seconds")
     if elapsed and seconds:
-        tiles.append(("Time taken", span(elapsed), f"{number(seconds / elapsed, 1)} times as fast as the recording"))
+        tiles.append(("Processing time", span(elapsed), f"{number(seconds / elapsed, 1)} times real time"))
     scores = result.get("scores") or {}
     gain = score_of({"scores": scores.get("after")}, "si_sdr") - score_of({"scores": scores.get("before")}, "si_sdr")
     if math.isfinite(gain):
@@ -163,5 +163,5 @@ def _facts(result: Mapping[str, Any], before: Path, after: Path) -> list[tuple[s
     if "num_faces" in result:
         facts.append(("faces in the video", str(result["num_faces"])))
     if factor := result.get("real_time_factor"):
-        facts.append(("seconds of work for a second of recording", number(factor, 2)))
+        facts.append(("seconds of processing per second of recording", number(factor, 2)))
     return facts

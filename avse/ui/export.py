@@ -47,7 +47,7 @@ def export(
     check_loudness(loudness_lufs)
     recording = enhanced.pipeline.recording
     if suffix not in choices(recording.video is not None):
-        raise UsageError(f"{recording.path.name} cannot become a '{suffix}' file.", "Choose another format.")
+        raise UsageError(f"{recording.path.name} cannot be written as a '{suffix}' file.", "Choose another format.")
     if suffix == PAGE:
         return _write_report(enhanced, folder, strength, loudness_lufs)
     target = folder / f"{recording.path.stem}.enhanced{suffix}"

@@ -16,8 +16,8 @@ from avse.ui import export, faces, render
 from avse.ui.progress import Work
 from avse.ui.session import CancelledError, Session, Studio
 
-TITLE = "avse: the voice of the face you choose"
-LOUDNESS = [("As it is", 0), ("-14 LUFS, streaming", -14), ("-16 LUFS, podcasts", -16), ("-23 LUFS, broadcast", -23)]
+TITLE = "avse: choose a face, keep its voice"
+LOUDNESS = [("Unchanged", 0), ("-14 LUFS, streaming", -14), ("-16 LUFS, podcasts", -16), ("-23 LUFS, broadcast", -23)]
 CANCELLED = "Cancelled; nothing was kept."
 Updates = dict[Any, Any]
 
@@ -30,7 +30,7 @@ class Page:
         self._sessions: dict[str, Session] = {}
         with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(600, 3600)) as self.blocks:
             self.session = gr.State(None)
-            gr.HTML("<h1>The voice of the face you choose</h1>")
+            gr.HTML("<h1>Choose a face, keep its voice</h1>")
             self._lay_out_recording()
             self._lay_out_faces()
             self._lay_out_result()
@@ -48,7 +48,7 @@ class Page:
             gr.HTML("<h2>Whose voice?</h2>")
             self.pictures = gr.HTML()
             self.everyone = gr.Button(render.EVERYONE, size="sm")
-            self.choice = gr.CheckboxGroup(label="Faces whose voice is kept", elem_id="avse-choice")
+            self.choice = gr.CheckboxGroup(label="Faces whose voices are kept", elem_id="avse-choice")
         with gr.Row():
             self.start = gr.Button("Enhance", variant="primary", visible=False)
             self.stop = gr.Button("Cancel", variant="stop", visible=False)
@@ -66,7 +66,7 @@ class Page:
             with gr.Row():
                 self.suffix = gr.Dropdown([], label="Format", interactive=True)
                 self.loudness = gr.Dropdown(LOUDNESS, value=0, label="Loudness", interactive=True)
-                self.save = gr.Button("Make the file")
+                self.save = gr.Button("Create the file")
             self.download = gr.HTML()
 
     def _connect(self) -> None:
@@ -206,7 +206,7 @@ def speaker_of(session: Session, chosen: list[int]) -> str | int:
     if not session.analysis.selection.scene.tracks:
         return "active"
     if not chosen:
-        raise UsageError("No face is chosen.", "Choose the face whose voice is wanted.")
+        raise UsageError("No face is chosen.", "Choose the face whose voice you want to keep.")
     chosen = sorted(chosen)
     if len(chosen) > 1 and chosen == everyone(session):
         return "everyone"

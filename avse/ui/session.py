@@ -143,7 +143,7 @@ class Session:
     def check_open(self) -> None:
         """Raise UsageError after `close`: the files are gone."""
         if self._closed:
-            raise UsageError("The page was left, and its files were removed.", "Load the page again.")
+            raise UsageError("The page was closed, and its files were removed.", "Reload the page.")
 
     def close(self) -> None:
         """Stop the work and remove all files of the session."""

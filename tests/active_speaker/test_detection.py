@@ -193,7 +193,7 @@ def test_all_faces_in_one_pass_are_what_each_alone_is(
         assert f"Face {face['number']} of 2 ({face['position']}) kept, seen 100%" in result.note
         together, alone = (soundfile.read(p)[0] for p in (tmp_path / "out" / face["sound"], tmp_path / "one.wav"))
         np.testing.assert_allclose(together, alone, atol=2e-3)
-    with pytest.raises(UsageError, match="exists already"):
+    with pytest.raises(UsageError, match="already exists"):
         enhance_all(path, tmp_path / "out", model=str(tiny_model))
 
 
@@ -218,7 +218,7 @@ def test_face_that_enters_late_shifts_nothing(see_through: Path, tmp_path: Path)
     assert len(after) == len(before)
     assert np.abs(after - before).max() < 1e-3
     assert [begin for begin, _ in result.seen_seconds] == [5.0]
-    assert "only the audio elsewhere" in result.note
+    assert "only the audio was used elsewhere" in result.note
 
 
 def test_faces_as_typed(panel: tuple[Path, np.ndarray], tiny_model: Path, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def test_active_is_the_one_that_fits_not_the_largest() -> None:
     assert selection.select_face(scene, "left") == 0
     assert selection.select_face(scene, "right") == 1
     assert selection.select_face(scene, 3) == 2
-    with pytest.raises(UsageError, match="no face 4: only 3"):
+    with pytest.raises(UsageError, match="no face 4; the video shows only 3"):
         selection.select_face(scene, 4)
 
 
@@ -58,7 +58,7 @@ def test_still_image_is_not_active_however_well_it_fits() -> None:
 
 def test_nobody_is_nobody() -> None:
     assert selection.select_face(Scene(), "left") is None
-    with pytest.raises(UsageError, match="no face can be seen"):
+    with pytest.raises(UsageError, match="the video shows no face"):
         selection.select_face(Scene(), 1)
 
 

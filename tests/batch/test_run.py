@@ -106,7 +106,7 @@ def test_output_of_another_recording_is_not_replaced_silently(batch: Batch, tmp_
     other = Item(other.name, other.source, first.output)
     refused = batch([other])
     assert counts(refused) == (0, 0, 1, 0)
-    assert "made of another recording" in refused["rows"]["01.txt"]["error"]
+    assert "made from another recording" in refused["rows"]["01.txt"]["error"]
     assert (out / "00.wav").read_text() == "well"
     assert counts(batch([other], force=True)) == (1, 0, 0, 0)
     assert (out / "00.wav").read_text() == "well two"

@@ -39,7 +39,7 @@ def test_output_that_appears_meanwhile_is_replaced_on_demand_alone(memory: Any, 
     if may_replace:
         put(b"new", True, appear)
     else:
-        with pytest.raises(UsageError, match="appeared while it was being made"):
+        with pytest.raises(UsageError, match="was created by another process"):
             put(b"new", False, appear)
     assert memory.cat_file("/bucket/talks/a.wav") == (b"new" if may_replace else b"precious")
     assert memory.find("/bucket") == ["/bucket/talks/a.wav"]

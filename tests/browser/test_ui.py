@@ -110,7 +110,7 @@ def choose(page: Any, face: int | None) -> None:
 def download(page: Any, target: Path, suffix: str = ".wav") -> Path:
     page.get_by_label("Format").click()
     page.get_by_role("option", name=suffix, exact=True).click()
-    button(page, "Make the file").click()
+    button(page, "Create the file").click()
     link = page.locator(f".avse-link a[download$='{suffix}']")
     link.wait_for()
     with page.expect_download() as started:
@@ -346,4 +346,4 @@ def check_keyboard(page: Any) -> None:
             page.evaluate("""() => { const one = document.activeElement;
                 return one.dataset.face ? "face" : one.innerText?.trim() || one.type || one.tagName; }""")
         )
-    assert {"face", "checkbox", "Enhance", "radio", "range", "Make the file"} <= reached
+    assert {"face", "checkbox", "Enhance", "radio", "range", "Create the file"} <= reached

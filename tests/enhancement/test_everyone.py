@@ -163,7 +163,7 @@ def test_it_reports_who_was_removed_and_when(left: avse.Result, everyone: avse.R
     (warning,) = [each for each in left.warnings if each.code == "speaker_removed"]
     other = next(face for face in left.faces if face["position"] == "right")
     assert warning.text.startswith(f"Face {other['number']} (right) also speaks 0:0")
-    assert warning.text.endswith("; removed. Keep everyone: --speaker everyone.")
+    assert warning.text.endswith("; removed. To keep everyone, use --speaker everyone.")
     assert left.removed == [other["number"]]
     assert left.note.endswith(warning.text)
     assert {"code": "speaker_removed", "text": warning.text} in left.as_dict()["warnings"]

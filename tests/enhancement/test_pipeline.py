@@ -214,7 +214,7 @@ def test_sound_longer_than_the_video_is_kept(clip: Path, tiny_model: Path, tmp_p
     result = avse.enhance(source, tmp_path / "out.wav", model=str(tiny_model))
     assert len(written(tmp_path / "out.wav")) == 48000
     assert result.seen_share == pytest.approx(32 / 75, abs=0.05)
-    assert "only the audio elsewhere" in result.note
+    assert "only the audio was used elsewhere" in result.note
 
 
 def _frames(path: Path) -> list[np.ndarray]:

@@ -208,7 +208,7 @@ def test_stopped_command_leaves_nothing(tiny_model: Path, tmp_path: Path, number
             time.sleep(0.02)
         process.send_signal(number)
         shown, errors = process.communicate(timeout=240)
-    assert (process.returncode, shown, errors) == (code, "", "avse: interrupted; nothing was left half-written.\n")
+    assert (process.returncode, shown, errors) == (code, "", "avse: interrupted; no incomplete file was left.\n")
     assert sorted(os.listdir(tmp_path)) == ["long.wav", "out.flac"]
     assert (tmp_path / "out.flac").read_bytes() == b"old"
 

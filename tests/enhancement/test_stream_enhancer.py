@@ -230,7 +230,7 @@ def test_wrong_block_is_told(transparent: Enhancer) -> None:
         stream.push(noise(100), np.zeros((1, 9, 8), np.uint8))
     with pytest.raises(UsageError, match="batch"):
         stream.push(noise(100).reshape(1, 100, 1))
-    with pytest.raises(UsageError, match="no frame rate"):
+    with pytest.raises(UsageError, match="need a frame rate"):
         StreamEnhancer(RATE, model=transparent).push(noise(100), np.zeros((1, 8, 8), np.uint8))
     stream.flush()
     with pytest.raises(UsageError, match="ended"):

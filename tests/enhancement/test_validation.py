@@ -1,4 +1,4 @@
-"""What a model answers is checked before it is written: it must be finite, and not far louder than full scale."""
+"""What a model answers is checked before it is written: it must be finite, and not exceed full scale by far."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ def recording(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ".mkv"])
 @pytest.mark.parametrize(
-    ("answer", "words"), [(float("nan"), "not finite"), (float("inf"), "not finite"), (40.0, "louder than full scale")]
+    ("answer", "words"),
+    [(float("nan"), "NaN or infinite"), (float("inf"), "NaN or infinite"), (40.0, "exceeds full scale")],
 )
 def test_masks_that_make_no_sound_leave_no_file(
     answer: float, words: str, suffix: str, recording: Path, see_through: Path, clip: Path, tmp_path: Path,
@@ -45,14 +46,14 @@ def test_weights_that_overflow_are_no_sound(recording: Path, see_through: Path) 
     checkpoint = load_checkpoint(see_through)
     checkpoint.net.state_dict()["audio.encoder.0.0.weight"].fill_(3e38)
     checkpoint.net.state_dict()["audio.mask.weight"].fill_(-3e38)
-    with pytest.raises(InputError, match="not finite"):
+    with pytest.raises(InputError, match="NaN or infinite"):
         enhance(recording, model=checkpoint)
 
 
 def test_arrays_are_checked_too(see_through: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compute = streaming.compute_mask
     monkeypatch.setattr(streaming, "compute_mask", lambda *values: compute(*values) * float("nan"))
-    with pytest.raises(InputError, match="not finite"):
+    with pytest.raises(InputError, match="NaN or infinite"):
         load_model(str(see_through), "cpu").enhance(np.full(3200, 0.1, np.float32), 16000)
 
 

@@ -151,7 +151,7 @@ def test_a_recording_is_guarded_and_says_so(tiny_model: Path, tmp_path: Path, mo
     doubted = avse.enhance(clip, model=model)
     monkeypatch.setattr(visual_reliability, "HALF_DB", -100.0)
     followed = avse.enhance(clip, model=model)
-    assert "the sound alone counted more there" in doubted.note
+    assert "the audio counted more there" in doubted.note
     assert "counted more" not in followed.note
     assert doubted.waveform is not None
     assert followed.waveform is not None

@@ -175,7 +175,7 @@ def test_an_audio_only_net_decodes_no_video(clip: Path, tmp_path: Path) -> None:
 
 
 def test_a_process_that_fails_reports_why(clip: Path, tmp_path: Path) -> None:
-    with pytest.raises(AvseError, match="process of its own: There is no model called 'nobody'"):
+    with pytest.raises(AvseError, match="separate process: There is no model called 'nobody'"):
         run_whole(clip, tmp_path, "nobody", "cpu", 1, 1)
 
 

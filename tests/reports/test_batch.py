@@ -35,10 +35,10 @@ def test_batch_leads_to_outputs_beside_it_and_nowhere_else(tmp_path: Path) -> No
 def test_batch_with_scores_shows_the_gain(tmp_path: Path) -> None:
     rows = batch_rows()
     rows[0]["scores"] = {"before": {"si_sdr": 1.0, "pesq_wb": 1.5}, "after": {"si_sdr": 4.0, "pesq_wb": 2.5}}
-    rows[3]["scores"] = {"reason": "There is no reference d.wav."}
+    rows[3]["scores"] = {"reason": "The reference d.wav is missing."}
     page = Page(batch_report(rows, {}, tmp_path / "report.html"))
     assert page.rows[1][-3:] == ["2.50", "4.0", "+3.0"]
-    assert "done: There is no reference d.wav." in page.rows[2]
+    assert "done: The reference d.wav is missing." in page.rows[2]
 
 
 def test_empty_batch_gives_a_page(tmp_path: Path) -> None:

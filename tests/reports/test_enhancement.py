@@ -27,7 +27,7 @@ def test_page_shows_both_sounds_and_the_face(clip: Path, tiny_model: Path, tmp_p
     shown = Page(page)
     assert len(shown.all("audio")) == 2
     assert "talking head.mp4, enhanced" in shown.texts["title"]
-    assert any(values.get("alt") == "The face that was followed" for values in shown.all("img"))
+    assert any(values.get("alt") == "The target face" for values in shown.all("img"))
     assert len(shown.all("rect")) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.mp4", "page.HTML"]
 
@@ -55,7 +55,7 @@ def test_without_a_face_there_is_no_thumbnail(clip: Path, tiny_model: Path, tmp_
     assert done.exit_code == 0, done.stderr
     shown = Page(page)
     assert "The video was ignored" in shown.text
-    assert not any(values.get("alt") == "The face that was followed" for values in shown.all("img"))
+    assert not any(values.get("alt") == "The target face" for values in shown.all("img"))
 
 
 def test_page_has_a_section_on_who_was_removed(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_page_has_a_section_on_who_was_removed(tmp_path: Path) -> None:
     pictures = {1: b"one", 2: b"two"}
     shown = Page(enhancement_report(facts, sound, sound, tmp_path / "page.html", pictures))
     shown_as = {values["alt"]: values["src"] for values in shown.all("img")}
-    assert shown_as["The face that was followed"] == data_uri("image/png", b"one")
+    assert shown_as["The target face"] == data_uri("image/png", b"one")
     assert shown_as["Face 2 (<b>right)"] == data_uri("image/png", b"two")
     assert "Face 2 (<b>right)" in shown.text
     assert "Speaks 25% of the time: 4.0 s to 5.0 s, 7.0 s to 8.0 s." in shown.text

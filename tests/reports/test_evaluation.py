@@ -76,7 +76,7 @@ def test_sounds_that_cannot_be_read_are_named(tmp_path: Path) -> None:
 def test_without_any_sound_the_item_is_still_there(tmp_path: Path) -> None:
     rows = [row | {"mixture": None, "reference": None, "estimate": None} for row in made_rows(tmp_path, 2)]
     page = Page(evaluation_report(rows, SUMMARY, tmp_path / "report.html"))
-    assert page.text.count("No sound of this item was kept.") == 4
+    assert page.text.count("No audio of this item was kept.") == 4
 
 
 @pytest.mark.parametrize("method", ["mixed", "avse"])

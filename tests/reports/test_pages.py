@@ -154,7 +154,7 @@ def test_enhancement_shows_both_sounds_the_face_and_when_it_was_seen(tmp_path: P
         -1
     ] == f"data:image/png;base64,{base64.b64encode(png()).decode()}"
     assert [(values["x"], values["width"]) for values in page.all("rect")] == [("0.00", "500.00"), ("750.00", "250.00")]
-    assert "Seen from 0.0 s to 0.5 s, 0.8 s to 1.0 s." in page.text
+    assert "Visible from 0.0 s to 0.5 s, 0.8 s to 1.0 s." in page.text
     assert "Face seen 75% of the time." in page.text
 
 

@@ -47,7 +47,7 @@ def test_page_is_served_on_this_machine_alone_and_names_no_other(tiny_model: Pat
         running.process.send_signal(signal.SIGTERM)
         assert running.process.wait(PATIENCE_SECONDS) == 143
     assert list(running.folder.iterdir()) == []
-    assert running.errors() == "avse: interrupted; nothing was left half-written.\n"
+    assert running.errors() == "avse: interrupted; no incomplete file was left.\n"
 
 
 def test_taken_port_is_reported_before_any_work() -> None:
@@ -83,7 +83,7 @@ def test_command_passes_its_options_on(monkeypatch: pytest.MonkeyPatch) -> None:
     port = free_port()
     done = CliRunner().invoke(app, ["ui", "video.mp4", "--port", str(port), "--max-seconds", "5", "--no-browser"])
     assert done.exit_code == 0
-    assert done.stdout == "http://there/  (Ctrl-C ends it)\n"
+    assert done.stdout == "http://there/  (Ctrl-C to stop)\n"
     assert (called["recording"], called["port"], called["host"]) == (Path("video.mp4"), port, "127.0.0.1")
     assert called["limits"].max_seconds == 5
     assert called["open_browser"] is False

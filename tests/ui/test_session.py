@@ -216,7 +216,7 @@ def test_visitor_who_leaves_stops_the_work_and_takes_all_files_along(session: Se
     closing.join(100)
     assert not session.folder.exists()
     assert not session.served.exists()
-    with pytest.raises(UsageError, match="was left"):
+    with pytest.raises(UsageError, match="was closed"):
         session.open(clip, silent)
 
 
