@@ -42,9 +42,7 @@ def survey(tree: Path, cache: Path) -> Corpus:
     """
     root = next((tree / inside for inside in ROOTS if (tree / inside).is_dir()), tree)
     there = without(list_recordings(root), root, cache)
-    passed_over = there.passed_over | {
-        name: "not in the folder of a speaker" for name in there.names if "/" not in name
-    }
+    passed_over = there.passed_over | {name: "not in a speaker's folder" for name in there.names if "/" not in name}
     found = sorted(root / name for name in there.names if "/" in name)
     if not found:
         others = describe_passed_over(passed_over)
@@ -55,5 +53,7 @@ def survey(tree: Path, cache: Path) -> Corpus:
     owners: dict[Path, Path] = {}
     for path, target in pairs:
         if owners.setdefault(target, path) is not path:
-            raise UsageError(f"{owners[target]} and {path} would become one clip.", "Rename one, or take one out.")
+            raise UsageError(
+                f"{owners[target]} and {path} would become the same clip.", "Rename or remove one of them."
+            )
     return Corpus(pairs, passed_over)

@@ -104,10 +104,12 @@ class MixConfig:
             or not np.isclose(sum(self.num_talkers), 1)
             or min(self.num_talkers) < 0
         ):
-            raise UsageError(f"num_talkers {list(self.num_talkers)} are no probabilities.", "Let them add up to 1.")
+            raise UsageError(
+                f"num_talkers is {list(self.num_talkers)}.", "Use probabilities from 0 to 1 that add up to 1."
+            )
         for name in RANGES:
             low, high = getattr(self, name)
             if low > high:
-                raise UsageError(f"{name} goes from {low} to {high}.", "Give the lower end first.")
+                raise UsageError(f"{name} ranges from {low} to {high}.", "Put the lower end first.")
         if self.speed[0] < 0.5 or self.speed[1] > 2:
-            raise UsageError(f"speed goes from {self.speed[0]} to {self.speed[1]}.", "Stay within 0.5 and 2.")
+            raise UsageError(f"speed ranges from {self.speed[0]} to {self.speed[1]}.", "Use speeds between 0.5 and 2.")

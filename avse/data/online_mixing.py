@@ -66,12 +66,14 @@ class Mixer:
         rooms: Rooms | None = None,
     ) -> None:
         if not seen:
-            raise UsageError("There are no talkers to train on.", "Give at least one prepared folder of talking faces.")
+            raise UsageError(
+                "There are no talkers to train on.", "Use --data with at least one folder of prepared talking faces."
+            )
         self._has_others = len({*seen, *voices}) > 1
         if not self._has_others and any(config.num_talkers[1:]):
             raise UsageError(
                 f"There is no interfering talker for {next(iter(seen))}.",
-                "Give more speakers, or audio-only speech (--voices), or set num_talkers to [1.0]: noise alone.",
+                "Add speakers or audio-only speech (--voices), or set num_talkers to [1.0] for noise alone.",
             )
         self.seen, self.voices, self.noises, self.config = seen, voices, noises, config
         self.rooms = list((rooms or {}).values())

@@ -63,7 +63,7 @@ def load_clip(path: Path) -> Clip:
         raise _damaged(path, one_line(error)) from error
     num_frames = sound.size // SAMPLES_PER_FRAME
     if sound.dtype != np.int16 or sound.ndim != 1 or num_frames == 0:
-        raise _damaged(path, f"its sound is {sound.dtype} {sound.shape}")
+        raise _damaged(path, f"its audio is {sound.dtype} {sound.shape}")
     if varied is not None and (varied.dtype != np.int16 or varied.shape != sound.shape):
         raise _damaged(path, f"its varied voice is {varied.dtype} {varied.shape}")
     side = mouth_roi.CROP_SIZE
@@ -150,19 +150,19 @@ def prepare_clip(path: Path, detect: detection.Detector) -> dict[str, Any]:
     """Return audio and mouth crops of one recording, cut to a whole number of video frames that both cover."""
     recording = reader.probe(path)
     if recording.audio is None:
-        raise InputError(f"{path} has no audio.", "Leave it out.")
+        raise InputError(f"{path} has no audio.", "Exclude this recording.")
     sound = reader.load_audio(recording)[:, 0]
     num_frames = len(sound) // SAMPLES_PER_FRAME
     if num_frames == 0:
-        raise InputError(f"{path} is shorter than a video frame.", "Leave it out.")
+        raise InputError(f"{path} is shorter than a video frame.", "Exclude this recording.")
     stored: dict[str, Any] = {}
     if recording.video is not None:
         tracks = face_tracker.track_faces(recording, detect)
         if not tracks:
-            raise InputError(f"{path} shows no face.", "Leave it out.")
+            raise InputError(f"{path} shows no face.", "Exclude this recording.")
         stored["lips"] = np.concatenate(list(mouth_roi.crop_track(recording, tracks[0], num_frames)))
         if mouth_roi.visible(stored["lips"]).mean() < MIN_SEEN_SHARE:
-            raise InputError(f"{path} shows no face for most of its time.", "Leave it out.")
+            raise InputError(f"{path} shows no face for most of its time.", "Exclude this recording.")
     whole = sound[: num_frames * SAMPLES_PER_FRAME]
     return {"sound": to_integers(whole, np.dtype(np.int16)), **stored}
 

@@ -33,9 +33,9 @@ class Shard(Sequence[Path]):
                 size = int(file.read(512)[124:135], 8)
                 self._places = np.load(io.BytesIO(file.read(size)))
             if self._places.dtype != np.int64 or self._places.shape[1:] != (2,):
-                raise ValueError("this is no index")
+                raise ValueError("this is not an index")
         except (OSError, ValueError, EOFError) as error:
-            raise UsageError(f"{path} is no shard of prepared clips.", "Run avse prepare --shards again.") from error
+            raise UsageError(f"{path} is not a shard of prepared clips.", "Run avse prepare --shards again.") from error
 
     def __len__(self) -> int:
         return len(self._places)

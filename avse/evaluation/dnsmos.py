@@ -23,7 +23,7 @@ def check_installed() -> None:
 def overall(sound: np.ndarray) -> float:
     """Compute the DNSMOS of a signal (N,) at 16 kHz; ValueError gives the reason if there is none."""
     if len(sound) == 0 or not np.isfinite(sound).all() or not np.any(sound):
-        raise ValueError("DNSMOS needs a sound that is not silent")
+        raise ValueError("DNSMOS needs audio that is not silent")
     from speechmos import dnsmos
 
     return float(dnsmos.run(np.clip(sound, -1.0, 1.0), SAMPLE_RATE)["ovrl_mos"])

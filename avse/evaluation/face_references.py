@@ -28,7 +28,7 @@ def read_face_references(
     paths = {path.stem: path for path in sorted(folder.glob("face-*")) if is_audio(path)}
     found = {int(name[5:]): path for name, path in paths.items() if name[5:].isdecimal()}
     if not found:
-        raise UsageError(f"There is no reference in {folder}.", "Name the files face-1.wav, face-2.wav, ...")
+        raise UsageError(f"There is no reference file in {folder}.", "Name the files face-1.wav, face-2.wav, ...")
     return {number: read_reference(path, recording, audio_track, limits) for number, path in found.items()}
 
 
@@ -52,7 +52,7 @@ def mean_scores(faces: Faces) -> dict[str, Any]:
     """Return the mean scores before and after over the faces that have scores; a reason if there is no such face."""
     scored = [face["scores"] for face in faces if "scores" in face]
     if not scored:
-        return {"reason": "No face that speaks has a reference."}
+        return {"reason": "None of the speaking faces has a reference."}
     return {time: _mean([scores[time] for scores in scored]) for time in ("before", "after")}
 
 

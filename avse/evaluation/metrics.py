@@ -102,7 +102,7 @@ def _check_request(names: list[str], sample_rate: int) -> None:
     if unknown := [name for name in names if name not in WITH_REFERENCE]:
         raise UsageError(f"There is no metric called '{unknown[0]}'.", f"Known metrics: {', '.join(WITH_REFERENCE)}.")
     if sample_rate <= 0:
-        raise UsageError(f"{sample_rate} Hz is no sample rate.", "Give the rate of the two signals in Hz.")
+        raise UsageError(f"{sample_rate} Hz is not a valid sample rate.", "Pass the sample rate of both signals in Hz.")
 
 
 def _prepare(reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
@@ -112,7 +112,7 @@ def _prepare(reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -> t
         if signal.ndim != 1:
             raise ValueError(f"the {name} has more than one channel: shape {signal.shape}")
         if not all(np.isfinite(part).all() for part in _cut(signal)):
-            raise ValueError(f"the {name} has values that are not finite")
+            raise ValueError(f"the {name} contains NaN or infinite values")
     lengths = [len(signal) for signal in signals.values()]
     if lengths[0] != lengths[1]:
         raise ValueError(f"the lengths differ: reference {lengths[0]} samples, estimate {lengths[1]}")

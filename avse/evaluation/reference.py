@@ -26,12 +26,12 @@ def read_reference(
 ) -> np.ndarray:
     """Read the clean reference (N,) at 16 kHz; InputError if it is not as long as the recording."""
     if not reference.is_file():
-        raise missing(reference, "reference", "Check the path, or leave --reference out.")
+        raise missing(reference, "reference", "Check the path, or omit --reference.")
     clean, mixed = _read(reader.probe(reference)), _read(reader.probe(recording, audio_track, limits))
     if abs(len(clean) - len(mixed)) > SAMPLES_PER_FRAME:
         lengths = f"{len(clean) / SAMPLE_RATE:.2f} s and {len(mixed) / SAMPLE_RATE:.2f} s"
         raise InputError(
-            f"Reference and recording are {lengths} long.", "Cut the reference so that both begin and end together."
+            f"Reference and recording are {lengths} long.", "Trim the reference so that both start and end together."
         )
     return clean
 
@@ -75,7 +75,7 @@ def _number(value: float) -> str:
 
 def _read(recording: reader.Recording) -> np.ndarray:
     if recording.audio is None:
-        raise InputError(f"{recording.path} has no audio track.", "Give a recording with a sound track.")
+        raise InputError(f"{recording.path} has no audio track.", "Use a recording with an audio track.")
     with tempfile.TemporaryFile() as raw:
         for block in reader.read_audio(recording, 10.0, SAMPLE_RATE, 1):
             raw.write(block.tobytes())

@@ -17,7 +17,7 @@ from avse.io.schema import is_number, is_text, mapping_of, one_of, optional, pro
 
 Key = tuple[str, str, str]
 
-REPAIR = "Remove that line, or move the file away; or give --force to start anew."
+REPAIR = "Remove that line, move the file away, or use --force to start again."
 REQUIRED = {
     **dict.fromkeys(("subset", "item", "method"), is_text),
     "status": one_of("ok", "failed"),
@@ -46,10 +46,10 @@ def opened(output: Path, settings: Mapping[str, Any], force: bool) -> Iterator[t
     Raises UsageError if another run is writing there, or if the rows there are of something else, unless ``force``.
     """
     if output.exists() and not output.is_dir():
-        raise UsageError(f"{output} is a file.", "Name a folder for the results.")
+        raise UsageError(f"{output} is a file, not a folder.", "Choose a folder for the results.")
     there = {path.name for path in output.iterdir()} if output.exists() else set()
     if there - {atomic.LOCK} and ROWS not in there:
-        raise UsageError(f"{output} is not empty, and holds no results.", "Name another folder.")
+        raise UsageError(f"{output} is not empty and contains no results.", "Choose another folder.")
     with atomic.lock_folder(output):
         for name in (*FOLDERS, ROWS, SETTINGS, TABLE, SUMMARY, "report.html"):
             check_inside(output / name, output)
@@ -101,12 +101,14 @@ def _joined(kept: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings with the methods of earlier runs; UsageError if those were of something else."""
     if not kept.exists():
         return dict(settings)
-    hint = "Move the file away, or give --force to start anew."
+    hint = "Move the file away, or use --force to start again."
     before = {"videos": None} | jsonl.read_json(kept, lambda found: problem_of(found, {"methods": _is_mapping}), hint)
     earlier, methods = before.pop("methods"), settings["methods"]
     others = {name: value for name, value in settings.items() if name != "methods"}
     if before != others or any(earlier.get(name, what) != what for name, what in methods.items()):
-        raise UsageError(f"{kept.parent} holds results of something else.", "Name another folder, or give --force.")
+        raise UsageError(
+            f"{kept.parent} contains results of another evaluation.", "Choose another folder, or use --force."
+        )
     return others | {"methods": earlier | methods}
 
 

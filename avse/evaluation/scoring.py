@@ -171,7 +171,7 @@ def _same_length(reference: np.ndarray, estimate: np.ndarray) -> tuple[np.ndarra
     if abs(len(reference) - len(estimate)) > SAMPLES_PER_FRAME:
         raise AvseError(
             f"the lengths differ: reference {len(reference)} samples, estimate {len(estimate)} at 16 kHz",
-            "Cut both so that they begin and end together.",
+            "Trim both so that they start and end together.",
         )
     length = min(len(reference), len(estimate))
     return reference[:length], estimate[:length]

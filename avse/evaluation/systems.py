@@ -56,7 +56,7 @@ def parse_systems(specs: Sequence[str]) -> list[System]:
     methods = [System(UNPROCESSED, UNPROCESSED), *(_parse(spec) for spec in specs if spec != UNPROCESSED)]
     labels = [method.label for method in methods]
     if doubled := [label for label in labels if labels.count(label) > 1]:
-        raise UsageError(f"Two methods are called {doubled[0]!r}.", f"Name one of them: --method other={doubled[0]}")
+        raise UsageError(f"Two methods are called {doubled[0]!r}.", f"Rename one of them: --method other={doubled[0]}")
     return methods
 
 
@@ -81,18 +81,18 @@ def _split(typed: str) -> list[str]:
     try:
         return shlex.split(typed)
     except ValueError as error:
-        raise UsageError(f"The command '{typed}' cannot be read: {error}.", "Close its quotation marks.") from error
+        raise UsageError(f"The command '{typed}' cannot be read: {error}.", "Close the quotation marks.") from error
 
 
 def _check_command(command: Sequence[str]) -> None:
     words = " ".join(command)
     if "{out}" not in words or ("{in}" not in words and "{wav}" not in words):
         raise UsageError(
-            f"The command '{words}' does not say where its files go.",
-            'Write for example: external:"denoise {wav} {out}"; {in} is the video, {wav} the mixture as 16 kHz WAV.',
+            f"The command '{words}' does not name its input and output files.",
+            'Use for example: external:"denoise {wav} {out}"; {in} is the video, {wav} the mixture as 16 kHz WAV.',
         )
     if shutil.which(command[0]) is None:
-        raise MissingError(f"There is no program {command[0]}.", "Install it, or give its path.")
+        raise MissingError(f"The program {command[0]} was not found.", "Install it, or use its full path.")
 
 
 class Case:
@@ -186,7 +186,7 @@ def _run_command(command: Sequence[str], case: Case, output: Path) -> None:
         if any(name in word for word in command):
             values[name] = str(getattr(case, form))
     typed = [re.sub(r"\{(in|wav|out)\}", lambda found: values[found[0]], word) for word in command]
-    hint = f"Try it by hand: {shlex.join(typed)}"
+    hint = f"Run it yourself: {shlex.join(typed)}"
     process = subprocess.Popen(
         typed, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
     )
@@ -194,7 +194,7 @@ def _run_command(command: Sequence[str], case: Case, output: Path) -> None:
     try:
         words = process.communicate(timeout=patience)[0].decode(errors="replace").split("\n")
     except subprocess.TimeoutExpired:
-        raise AvseError(f"{command[0]} did not end in {patience:.0f} s", hint) from None
+        raise AvseError(f"{command[0]} did not finish within {patience:.0f} s", hint) from None
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
@@ -203,4 +203,4 @@ def _run_command(command: Sequence[str], case: Case, output: Path) -> None:
         last = next((line.strip() for line in reversed(words) if line.strip()), "it printed nothing")
         raise AvseError(f"{command[0]} failed with exit code {process.returncode}: {last[:200]}", hint)
     if not output.is_file():
-        raise AvseError(f"{command[0]} wrote nothing to its {{out}}", hint)
+        raise AvseError(f"{command[0]} wrote nothing to {{out}}", hint)

@@ -82,7 +82,7 @@ class TrainConfig:
         if self.stage not in STAGES:
             raise UsageError(f"Unknown stage {self.stage!r}.", f"Use one of: {', '.join(STAGES)}.")
         if self.stage == "lips" and self.model.fusion == "none":
-            raise UsageError("An audio-only net has no lip stream to train.", "Use another fusion.")
+            raise UsageError("An audio-only network has no lip stream to train.", "Use another fusion.")
         if self.lips_from and (self.model.fusion == "none" or self.model.lip_width != RESNET_WIDTH):
             raise UsageError(
                 f"lips_from needs a lip stream of width {RESNET_WIDTH}, that of ResNet-18.",
@@ -97,15 +97,15 @@ class TrainConfig:
             raise UsageError(f"Unknown precision {self.precision!r}.", f"Use one of: {', '.join(PRECISIONS)}.")
         if self.batch_size % self.num_devices:
             raise UsageError(
-                f"A batch of {self.batch_size} has no equal shares for {self.num_devices} devices.",
+                f"batch_size {self.batch_size} cannot be divided equally among {self.num_devices} devices.",
                 f"Set batch_size to a multiple of {self.num_devices}.",
             )
         if unknown := sorted(set(self.start_parts) - set(PARTS)):
-            raise UsageError(f"A net has no {', '.join(unknown)}.", f"Its parts are: {', '.join(PARTS)}.")
+            raise UsageError(f"A network has no part {', '.join(unknown)}.", f"Its parts are: {', '.join(PARTS)}.")
         if unknown := sorted(set(map(str, self.loggers)) - set(LOGGERS)):
-            raise UsageError(f"Unknown loggers: {', '.join(unknown)[:200]}.", f"There are: {', '.join(LOGGERS)}.")
+            raise UsageError(f"Unknown loggers: {', '.join(unknown)[:200]}.", f"Use one of: {', '.join(LOGGERS)}.")
         if unknown := sorted(set(map(str, self.weights)) - set(LOSS_WEIGHTS)):
-            raise UsageError(f"Unknown losses: {', '.join(unknown)[:200]}.", f"There are: {', '.join(LOSS_WEIGHTS)}.")
+            raise UsageError(f"Unknown losses: {', '.join(unknown)[:200]}.", f"Use one of: {', '.join(LOSS_WEIGHTS)}.")
 
 
 def read_config(given: Path | str | None, assignments: Iterable[str] = (), **overrides: Any) -> TrainConfig:
@@ -136,7 +136,7 @@ def config_from_values(values: Mapping[str, Any], assignments: Iterable[str] = (
     weights = LOSS_WEIGHTS | _section(values, "weights")
     for name, value in weights.items():
         if not is_number(value):
-            raise UsageError(f"The weight of the loss {name} is {str(value)[:60]!r}.", "Give a number.")
+            raise UsageError(f"The weight of the loss {name} is {str(value)[:60]!r}.", "Use a number.")
     return from_mapping(TrainConfig, values | parts | {"weights": weights})
 
 
@@ -144,7 +144,7 @@ def _section(values: dict[str, Any], name: str) -> dict[str, Any]:
     """Remove and return one group of settings; an empty group means the defaults."""
     found = values.pop(name, None) or {}
     if not isinstance(found, dict):
-        hint = "It is a group of settings: give names and values below it."
+        hint = "It is a group of settings: write names and values below it."
         raise UsageError(f"{name} is {str(found)[:200]!r}.", hint)
     return found
 

@@ -92,7 +92,7 @@ def find_config(given: Path | str, beside: Path | None = None, known: Mapping[st
     name = path.name.removesuffix(path.suffix if path.suffix in SUFFIXES else "")
     if path.parent.name in ("", "configs", "recipes") and (found := shipped.get(RENAMED_FILES.get(name, name))):
         return found
-    raise UsageError(f"There is no configuration file {given}.", f"Give a path, or one of: {', '.join(shipped)}.")
+    raise UsageError(f"There is no configuration file {given}.", f"Use a path, or one of: {', '.join(shipped)}.")
 
 
 def read_values(given: Path | str, beside: Path | None = None) -> dict[str, Any]:
@@ -113,7 +113,7 @@ def read_values(given: Path | str, beside: Path | None = None) -> dict[str, Any]
         chain[path] = load_yaml(path)
         following, beside = chain[path].pop("extends", None), path.parent
         if not (following is None or isinstance(following, str)):
-            raise UsageError(f"{path} extends {str(following)[:200]!r}.", "Name one file: extends: base")
+            raise UsageError(f"{path} extends {str(following)[:200]!r}.", "Use one file, such as extends: base")
     values: dict[str, Any] = {}
     for layer in reversed(chain.values()):
         values = merge(values, layer)
@@ -140,7 +140,9 @@ def rename_keys(values: Mapping[str, Any]) -> dict[str, Any]:
             continue
         if twice := [old for old, new in names.items() if old in group and new in group]:
             new = ", ".join(names[old] for old in twice)
-            raise UsageError(f"{section} has {', '.join(twice)} and {new}.", f"These are the same: give {new} alone.")
+            raise UsageError(
+                f"{section} has {', '.join(twice)} and {new}.", f"These are the same setting: use only {new}."
+            )
         renamed[section] = {names.get(name, name): value for name, value in group.items()}
     return renamed
 
@@ -157,12 +159,12 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
     for assignment in assignments:
         name, sign, text = assignment.partition("=")
         if not sign or not name.strip() or not text.strip():
-            raise UsageError(f"--set {assignment} sets nothing.", "Such as: --set learning_rate=3e-4")
+            raise UsageError(f"--set {assignment} sets nothing.", "Use for example: --set learning_rate=3e-4")
         try:
             value = _with_floats(yaml.safe_load(text))
         except (ValueError, RecursionError, yaml.YAMLError):
             raise UsageError(
-                f"--set {assignment}: {text} is not a value.", "Such as: --set mix.speed=[0.9,1.1]"
+                f"--set {assignment}: {text} is not a valid value.", "Use for example: --set mix.speed=[0.9,1.1]"
             ) from None
         section, dot, key = name.strip().partition(".")
         values = merge(values, {section: {key: value}} if dot else {section: value})
@@ -178,7 +180,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
         return dict(values or {})
     except (OSError, TypeError, ValueError, RecursionError, yaml.YAMLError) as error:
         words = printable(" ".join(str(error).split())[:300])
-        raise UsageError(f"{path} cannot be read: {words}", "Give a YAML file of settings: NAME: VALUE") from error
+        raise UsageError(f"{path} cannot be read: {words}", "Use a YAML file of settings: NAME: VALUE") from error
 
 
 def _with_floats(value: Any) -> Any:

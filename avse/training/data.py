@@ -88,7 +88,7 @@ def training_mixers(config: TrainConfig, folders: TrainingData) -> dict[int, Mix
     if config.stage == "smil":
         mixers[config.seed + AUDIO_ONLY_SEED] = folders.audio_only_mixer(config)
     elif folders.audio_only is not None:
-        raise UsageError("Audio-only targets need SMIL.", "Add --smil, or give them as voices.")
+        raise UsageError("Audio-only targets need SMIL training.", "Add --smil, or pass them with --voices.")
     return mixers
 
 

@@ -54,7 +54,9 @@ def make_fabric(num_devices: int, precision: str, stage: str = "speech", loggers
     here = int(os.environ["LOCAL_WORLD_SIZE"]) if num_started() else num_devices
     if 0 < torch.cuda.device_count() < here:
         found = torch.cuda.device_count()
-        raise UsageError(f"{here} devices are asked for, and {found} are there.", f"Use --devices {found} or fewer.")
+        raise UsageError(
+            f"{here} devices were requested, but {found} are available.", f"Use --devices {found} or fewer."
+        )
     settings: dict[str, Any] = {"precision": precision, "loggers": list(loggers)}
     if num_devices == 1:
         return Fabric(devices=1, **settings)

@@ -11,7 +11,7 @@ from torch import Tensor
 from avse.errors import UsageError
 from avse.models.net import SpeechNet
 
-REMEDY = "Give the file of torchvision's resnet18: its state_dict, saved with torch.save."
+REMEDY = "Use the weights of torchvision's resnet18: its state_dict, saved with torch.save."
 
 
 def load_pretrained_lips(net: SpeechNet, path: Path) -> None:
@@ -34,4 +34,4 @@ def load_pretrained_lips(net: SpeechNet, path: Path) -> None:
     try:
         net.lips.resnet.load_torchvision(state)
     except (KeyError, RuntimeError, IndexError) as error:
-        raise UsageError(f"{path} holds no ResNet-18: names or shapes differ.", REMEDY) from error
+        raise UsageError(f"{path} does not contain a ResNet-18: names or shapes differ.", REMEDY) from error

@@ -29,15 +29,18 @@ def prune_channels(net: SpeechNet, audio_channels: Sequence[int], lip_width: int
     """
     config = net.config
     if config.fusion not in FUSIONS:
-        raise UsageError(f"A net that fuses by {config.fusion} cannot be pruned.", f"Use: {', '.join(FUSIONS)}.")
+        raise UsageError(f"A network with the fusion {config.fusion} cannot be pruned.", f"Use: {', '.join(FUSIONS)}.")
     if len(audio_channels) != len(config.audio_channels):
         raise UsageError(
-            f"{len(audio_channels)} audio channels for {len(config.audio_channels)} stages.", "Give one for each stage."
+            f"{len(audio_channels)} audio channels for {len(config.audio_channels)} stages.",
+            "Use one number per stage.",
         )
     wide, narrower = (*config.audio_channels, config.lip_width), (*audio_channels, lip_width)
     if not all(1 <= new <= old for new, old in zip(narrower, wide, strict=True)):
         has = f"audio_channels {list(config.audio_channels)}, lip_width {config.lip_width}"
-        raise UsageError("The net would become larger, or lose all channels of a stage.", f"It has {has}: give less.")
+        raise UsageError(
+            "The network would become larger, or lose all channels of a stage.", f"It has {has}; use smaller numbers."
+        )
     sizes = {"audio_channels": tuple(audio_channels), "lip_width": lip_width, "imputer": "none", "regulariser": "none"}
     small = SpeechNet(replace(config, **sizes))  # type: ignore[arg-type]
     channels = _Channels(net.state_dict(), small.state_dict())

@@ -51,13 +51,14 @@ def read_recipe(given: Path | str, assignments: Iterable[str] = (), **overrides:
     values = load_yaml(path)
     shared, rows = values.get("settings") or {}, values.get("stages") or {}
     if set(values) - {"settings", "stages"} or not isinstance(rows, dict) or not rows:
-        raise UsageError(f"{path} is not a recipe.", "It has settings for all stages, and stages by name.")
+        raise UsageError(f"{path} is not a recipe.", "A recipe has settings for all stages, and named stages.")
     stages: dict[str, Stage] = {}
     changes = list(assignments)
     for name, row in rows.items():
         if not isinstance(row, dict) or Path(str(name)).name != name:
             raise UsageError(
-                f"{path}: {name!r} is not a stage.", "Give a name that can be a folder's, settings below it."
+                f"{path}: {name!r} is not a stage.",
+                "Use a name that is valid as a folder name, with its settings below it.",
             )
         if "average" in row:
             stages[name] = _read_average(name, row, stages)
@@ -74,10 +75,15 @@ def _read_average(name: str, row: Mapping[str, Any], stages: Mapping[str, Stage]
     """Read a stage that averages weights; refuse at once what `average_weights` would refuse after training."""
     shares = row["average"]
     if len(row) > 1 or not isinstance(shares, dict) or any(not isinstance(x, (int, float)) for x in shares.values()):
-        raise UsageError(f"Stage {name} is no mean of stages.", "Such as: average: {long: 0.5, smil: 0.5}")
+        raise UsageError(
+            f"Stage {name} is not an average of stages.", "Use for example: average: {long: 0.5, smil: 0.5}"
+        )
     models = {_model(stages[other], stages) for other in _earlier(name, list(shares), stages)}
     if abs(sum(shares.values()) - 1) > 1e-6 or min(shares.values()) < 0 or len(models) != 1:
-        raise UsageError(f"Stage {name} cannot average {shares}.", "Shares add up to 1, and the nets have one model.")
+        raise UsageError(
+            f"Stage {name} cannot average {shares}.",
+            "The shares must add up to 1, and the networks must have the same model settings.",
+        )
     return Stage(name, None, tuple(shares), shares)
 
 
@@ -90,7 +96,7 @@ def _model(stage: Stage, stages: Mapping[str, Stage]) -> ModelConfig:
 
 def _earlier(name: str, others: Any, stages: Mapping[str, Stage]) -> tuple[str, ...]:
     if not isinstance(others, list) or set(others) - set(stages):
-        raise UsageError(f"Stage {name} cannot start from {others}.", f"Earlier are: {', '.join(stages) or 'none'}.")
+        raise UsageError(f"Stage {name} cannot start from {others}.", f"Earlier stages: {', '.join(stages) or 'none'}.")
     return tuple(others)
 
 

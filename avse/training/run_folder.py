@@ -54,7 +54,7 @@ def find_state(run: Path, fixed: Mapping[str, Any]) -> dict[str, Any] | None:
         names = " and ".join(name.replace("_", " ") for name in differing)
         raise UsageError(
             f"The run in {run} has another {names}.",
-            "Give the settings and the --val-speakers of that run, or choose another folder.",
+            "Use the settings and --val-speakers of that run, or choose another folder.",
         )
     return state
 

@@ -15,7 +15,7 @@ from avse.errors import UsageError, one_line, printable
 from avse.io.folders import check_own_file
 
 GROUPS = ("net", "average", "optimiser")
-HINT = "Restore the file from a copy; or move it away, and the run starts anew."
+HINT = "Restore the file from a backup, or move it away to start the run again."
 
 
 def read_state(path: Path) -> dict[str, Any]:

@@ -102,8 +102,8 @@ def centres(features: Tensor, count: int, seed: int) -> Tensor:
 
     if len(features) < count:
         raise UsageError(
-            f"{len(features)} features do not make {count} priors.",
-            "Give more clips, or a smaller num_priors.",
+            f"{len(features)} features are too few for {count} priors.",
+            "Use more clips, or a smaller num_priors.",
         )
     search = MiniBatchKMeans(count, batch_size=max(1024, 4 * count), n_init=3, random_state=seed)
     found = search.fit(features.flatten(1).cpu().numpy()).cluster_centers_

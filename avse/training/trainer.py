@@ -176,7 +176,7 @@ class Trainer:
         rows = [scores(net, batch) for batch in batches]
         found = {f"validation/{name}": float(torch.stack([row[name] for row in rows]).mean()) for name in rows[0]}
         if not all(map(math.isfinite, found.values())):
-            raise AvseError(f"The scores of step {self.step} are no numbers.", "Take a lower learning_rate.")
+            raise AvseError(f"The scores of step {self.step} are not finite.", "Use a lower learning_rate.")
         run_log.write_values(found, self.step)
         if self.config.stage != "lips":
             run_log.write_sounds(net, batches[0], self.step)

@@ -22,12 +22,15 @@ def average_weights(nets: Sequence[SpeechNet], shares: Sequence[float]) -> Speec
     Raises UsageError for shares that do not go with the nets or do not add up to 1, or nets of other shapes.
     """
     if len(nets) != len(shares) or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
-        raise UsageError(f"Shares {list(shares)} for {len(nets)} nets.", "Give one for each, which add up to 1.")
+        raise UsageError(
+            f"The shares {list(shares)} do not fit {len(nets)} networks.",
+            "Use one share per network; the shares must add up to 1.",
+        )
     deepest = max(nets, key=lambda net: net.config.bottleneck_rounds)
     rounds = deepest.config.bottleneck_rounds
     if any(replace(net.config, bottleneck_rounds=rounds) != deepest.config for net in nets):
         raise UsageError(
-            "Networks of different shapes cannot be averaged.", "See what they are: avse models show NAME --json"
+            "Networks of different shapes cannot be averaged.", "Compare them: avse models show NAME --json"
         )
     states = [_deepened(net, deepest) for net in nets]
     answer = SpeechNet(deepest.config)

@@ -415,7 +415,7 @@ def test_a_range_the_wrong_way_round(name: str) -> None:
 
 @pytest.mark.parametrize("speed", [(0.4, 1.0), (1.0, 2.1)])
 def test_a_speed_that_is_no_voice_any_more(speed: tuple[float, float]) -> None:
-    with pytest.raises(UsageError, match="Stay within"):
+    with pytest.raises(UsageError, match="Use speeds between"):
         MixConfig(speed=speed)
 
 

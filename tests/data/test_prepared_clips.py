@@ -115,7 +115,7 @@ def test_sound_alone_is_kept_as_it_was(world: World) -> None:
 
 def test_clips_load_without_ffmpeg(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def none_here(*arguments: object, **options: object) -> None:
-        raise MissingError("No ffmpeg on this machine.", "")
+        raise MissingError("ffmpeg was not found on this machine.", "")
 
     monkeypatch.setattr("avse.io.ffmpeg.ffmpeg_exe", none_here)
     monkeypatch.setattr(subprocess, "Popen", none_here)
@@ -161,7 +161,7 @@ def test_only_a_bad_input_is_left_out_a_lacking_program_stops_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lacking(path: Path, detect: object) -> dict[str, np.ndarray]:
-        raise MissingError("No ffmpeg on this machine.", "")
+        raise MissingError("ffmpeg was not found on this machine.", "")
 
     monkeypatch.setattr(prepared_clips, "prepare_clip", lacking)
     monkeypatch.setattr(detection, "Detector", lambda num_threads: None)
@@ -221,7 +221,7 @@ def test_empty_trees_and_caches(tmp_path: Path) -> None:
 
 
 def test_a_second_run_on_one_cache_is_refused(world: World) -> None:
-    with lock_folder(world.cache), pytest.raises(UsageError, match="being written to already"):
+    with lock_folder(world.cache), pytest.raises(UsageError, match="already in use"):
         next(iter(prepared_clips.prepare(world.tree, world.cache, 1)))
 
 

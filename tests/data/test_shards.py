@@ -73,7 +73,7 @@ def test_damaged_shard_is_told(tmp_path: Path) -> None:
         load_clip(path)
     for data in (b"", b"no tar at all", bytes(5000)):
         (tmp_path / "a.tar").write_bytes(data)
-        with pytest.raises(UsageError, match="no shard"):
+        with pytest.raises(UsageError, match="not a shard"):
             find_clips(tmp_path)
 
 

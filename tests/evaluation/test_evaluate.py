@@ -172,7 +172,7 @@ def test_two_runs_do_not_share_a_folder(pairs: Path, tmp_path: Path) -> None:
     with atomic.lock_folder(tmp_path):
         shown = avse(pairs, "-o", tmp_path, "-m", "mixed")
     assert shown.exit_code == 2
-    assert f"written to already: process {os.getpid()}" in shown.stderr
+    assert f"already in use: process {os.getpid()}" in shown.stderr
     assert os.listdir(tmp_path) == [atomic.LOCK]
 
 

@@ -31,7 +31,7 @@ def test_references_are_those_of_the_numbers(tmp_path: Path) -> None:
 
 def test_references_that_cannot_be_used(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "recording.wav", coloured_noise(32000), 16000)
-    with pytest.raises(UsageError, match="no reference in"):
+    with pytest.raises(UsageError, match="no reference file in"):
         read_face_references(tmp_path, tmp_path / "recording.wav")
     soundfile.write(tmp_path / "face-1.wav", coloured_noise(16000), 16000)
     with pytest.raises(InputError, match="long"):

@@ -203,7 +203,7 @@ def test_silent_estimate_even_with_an_offset(level):
 def test_estimate_that_is_not_finite(value):
     reference, estimate = make_pair(2)
     estimate[100] = value
-    assert_all_nan(score(reference, estimate, RATE), "the estimate has values that are not finite")
+    assert_all_nan(score(reference, estimate, RATE), "the estimate contains NaN or infinite values")
 
 
 def test_too_short_for_pesq_and_stoi_is_still_scored_by_si_sdr():

@@ -218,7 +218,7 @@ def test_other_program_that_hangs_is_killed(pairs: Path, tmp_path: Path, monkeyp
     spec = f"slow=external:{sys.executable} {tmp_path}/sleep.py {{wav}} {{out}}"
     began = time.monotonic()
     _, slow = rows(tmp_path / "out", recognise(pairs, LAYOUTS).items[0], spec)
-    assert_failed(slow, "did not end")
+    assert_failed(slow, "did not finish")
     assert time.monotonic() - began < 30
 
 

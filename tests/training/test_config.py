@@ -103,9 +103,9 @@ def test_stage_smil_brings_its_parts_by_default(tmp_path: Path) -> None:
     [
         ({"imputer": "glue"}, "imputer 'glue'"),
         ({"regulariser": "glue"}, "regulariser 'glue'"),
-        ({"fusion": "none", "imputer": "paper"}, "no lips to fill in"),
+        ({"fusion": "none", "imputer": "paper"}, "no lip features to impute"),
         ({"num_priors": 0}, "num_priors is 0"),
-        ({"attention_heads": 3}, "cannot be shared among 3 heads"),
+        ({"attention_heads": 3}, "cannot be divided among 3 heads"),
         ({"bottleneck_rounds": 0}, "bottleneck_rounds is 0"),
     ],
 )

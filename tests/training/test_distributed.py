@@ -107,7 +107,7 @@ def test_shares_are_apart_and_add_up_to_the_batch(faces: Path) -> None:
 
 
 def test_a_batch_without_equal_shares() -> None:
-    with pytest.raises(UsageError, match="16 has no equal shares for 3") as caught:
+    with pytest.raises(UsageError, match="16 cannot be divided equally among 3") as caught:
         TrainConfig(num_devices=3)
     assert "multiple of 3" in caught.value.hint
     with pytest.raises(UsageError, match="num_devices is 0"):
@@ -127,7 +127,7 @@ def test_who_was_started_by_whom(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_more_devices_than_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(UsageError, match="2 devices are asked for, and 1"):
+    with pytest.raises(UsageError, match="2 devices were requested, but 1"):
         distributed.make_fabric(2, "32-true")
 
 

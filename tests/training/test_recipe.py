@@ -82,8 +82,8 @@ def test_a_printed_recipe_is_read_back(tmp_path: Path) -> None:
         ({"a": {}, "b": {"average": {"a": 0.5}}}, "cannot average"),
         ({"a": {}, "b": {"average": {"a": 1.0}}, "c": {"average": {"a": 0.5, "b": 0.6}}}, "cannot average"),
         ({"a": {}, "b": {"model": {"hop": 160}}, "c": {"average": {"a": 0.5, "b": 0.5}}}, "cannot average"),
-        ({"a": {}, "b": {"average": {"a": 1.0}, "seed": 3}}, "no mean"),
-        ({"a": {}, "b": {"average": "a"}}, "no mean"),
+        ({"a": {}, "b": {"average": {"a": 1.0}, "seed": 3}}, "not an average"),
+        ({"a": {}, "b": {"average": "a"}}, "not an average"),
         ({"a": {"num_stepps": 3}}, "num_stepps"),
     ],
 )
@@ -96,7 +96,7 @@ def test_recipes_that_make_no_sense(tmp_path: Path, stages: object, words: str) 
 def test_an_unknown_recipe_is_reported_with_those_that_there_are(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="nonesuch") as caught:
         read_recipe("nonesuch")
-    assert caught.value.hint == "Give a path, or one of: avse."
+    assert caught.value.hint == "Use a path, or one of: avse."
     with pytest.raises(UsageError, match="not a recipe"):
         read_recipe(written(tmp_path, {"a": {}}, more={}))
 

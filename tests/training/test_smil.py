@@ -250,7 +250,7 @@ def test_clips_for_the_priors_are_shared_out_among_speakers(monkeypatch: pytest.
 
 def test_too_few_faces_for_the_priors(prepared: TrainingData) -> None:
     net = SpeechNet(tiny(imputer="paper", num_priors=500))
-    with pytest.raises(UsageError, match="do not make 500 priors"):
+    with pytest.raises(UsageError, match="are too few for 500 priors"):
         set_priors(net, prepared.talkers(False).values(), 0)
     blind = {"reader": [path for paths in TrainingData(prepared.audio_only).talkers(False).values() for path in paths]}
     with pytest.raises(UsageError, match="0 features"):

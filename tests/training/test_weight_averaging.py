@@ -36,7 +36,7 @@ def test_a_net_with_fewer_rounds_is_as_if_the_others_were_zero() -> None:
 
 @pytest.mark.parametrize("shares", [(0.5,), (0.5, 0.6), (1.5, -0.5)])
 def test_shares_must_be_shares(shares: tuple[float, ...]) -> None:
-    with pytest.raises(UsageError, match="Shares"):
+    with pytest.raises(UsageError, match="shares"):
         average_weights([stirred(tiny()), stirred(tiny())], shares)
 
 

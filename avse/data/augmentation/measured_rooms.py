@@ -33,7 +33,7 @@ def read_rooms(folder: Path) -> dict[str, list[np.ndarray]]:
                 sound, rate = soundfile.read(os.fsencode(path), dtype="float32", always_2d=True)
             except (OSError, soundfile.SoundFileError) as error:
                 raise UsageError(
-                    f"{path} cannot be read: {one_line(error)}", "Take it out, or fetch it again."
+                    f"{path} cannot be read: {one_line(error)}", "Remove the file, or download it again."
                 ) from error
             response = sound[:, 0] if rate == SAMPLE_RATE else soxr.resample(sound[:, 0], rate, SAMPLE_RATE, "HQ")
             if np.square(response).sum() > 0:

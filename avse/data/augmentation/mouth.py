@@ -47,7 +47,8 @@ class LipAugment:
         fewest, most = self.low_resolution_pixels
         if not 1 <= fewest <= most:
             raise UsageError(
-                f"low_resolution_pixels goes from {fewest} to {most}.", "Give 1 or more, the lower end first."
+                f"low_resolution_pixels ranges from {fewest} to {most}.",
+                "Use values of 1 or more, the lower end first.",
             )
 
 

@@ -27,7 +27,7 @@ def check_available() -> None:
     try:
         import parselmouth  # noqa: F401
     except ImportError as error:
-        raise MissingError("Voices cannot be varied without praat-parselmouth.", install_hint("voices")) from error
+        raise MissingError("Voice variation needs the package praat-parselmouth.", install_hint("voices")) from error
 
 
 def vary_voice(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:

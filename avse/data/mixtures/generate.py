@@ -44,7 +44,7 @@ def make_folder(request: MixtureRequest, num_jobs: int | None = None, force: boo
     noises = noises_by_kind(request.noise, request.output) if request.noise else {}
     if len(clips) < request.config.num_speakers:
         raise UsageError(
-            f"{request.source} has {len(clips)} speakers, and a mixture needs {request.config.num_speakers}.",
+            f"{request.source} has {len(clips)} speakers, but a mixture needs {request.config.num_speakers}.",
             "Expected a folder for each speaker: SPEAKER/**/CLIP.mp4",
         )
     mixture_folder.check_folder(request, clips, noises, force)

@@ -21,14 +21,14 @@ def check_folder(request: MixtureRequest, clips: Clips, noises: Clips, force: bo
     kept = request.output / SETTINGS
     others = {LOCK, SETTINGS}
     if not kept.exists() and request.output.is_dir() and {path.name for path in request.output.iterdir()} - others:
-        raise UsageError(f"{request.output} is not empty, and holds no mixtures.", "Name another folder.")
+        raise UsageError(f"{request.output} is not empty and contains no mixtures.", "Choose another folder.")
     if kept.exists():
         check_own_file(kept)
         if force:
             _check_apart(request)
         elif kept.read_bytes() != settings_text(request, clips, noises).encode():
-            hint = "Name another folder, or give --force to start anew."
-            raise UsageError(f"{request.output} holds other mixtures, or {kept} is damaged.", hint)
+            hint = "Choose another folder, or use --force to start again."
+            raise UsageError(f"{request.output} contains other mixtures, or {kept} is damaged.", hint)
 
 
 def begin_folder(request: MixtureRequest, clips: Clips, noises: Clips, force: bool) -> None:
@@ -52,4 +52,6 @@ def _check_apart(request: MixtureRequest) -> None:
     """Raise UsageError where starting anew would remove what the mixtures are made of."""
     for folder in (request.source, request.noise):
         if folder and folder.resolve().is_relative_to(request.output.resolve()):
-            raise UsageError(f"{folder} is in {request.output}, which would be removed.", "Name another output folder.")
+            raise UsageError(
+                f"{folder} is in {request.output}, which would be removed.", "Choose another output folder."
+            )

@@ -14,7 +14,7 @@ from avse.io.folders import check_own_file
 
 COLUMNS = ("item", "role", "speaker", "file", "offset_seconds", "start_seconds", "seconds", "level_db")
 TABLE, PART, BAD = "mixtures.csv", "mixtures.part.csv", "bad.csv"
-REPAIR = "Correct that line, or give --force to start anew."
+REPAIR = "Correct that line, or use --force to start again."
 Row = dict[str, str]
 
 
@@ -55,7 +55,7 @@ def read_rows(folder: Path) -> dict[str, list[Row]]:
 def _check_row(path: Path, line: int, row: Row) -> None:
     """Raise UsageError for a row that `avse mix` does not write."""
     if not row["item"] or "/" in row["item"] or row["role"] not in FOLDERS or not row["file"]:
-        csv_files.refuse_row(path, line, "it names no part of a mixture", REPAIR)
+        csv_files.refuse_row(path, line, "it does not describe a part of a mixture", REPAIR)
     for name in ("offset_seconds", "start_seconds", "seconds", "level_db"):
         try:
             is_fine = math.isfinite(float(row[name]))

@@ -45,14 +45,14 @@ class MixtureConfig:
 
     def __post_init__(self) -> None:
         if self.num_speakers < 1:
-            raise UsageError(f"{self.num_speakers} speakers cannot make a mixture.", "Give --speakers 2 or 3.")
+            raise UsageError(f"{self.num_speakers} speakers are too few for a mixture.", "Use --speakers 2 or 3.")
         if self.num_speakers == 1 and self.noise_db is None:
-            raise UsageError("One speaker without noise is not a mixture.", "Give --speakers 2, or --noise DIR.")
+            raise UsageError("One speaker without noise is not a mixture.", "Use --speakers 2, or --noise DIR.")
         for name, levels in (("--level-db", self.level_db), ("--noise-db", self.noise_db)):
             if levels is not None and levels[0] > levels[1]:
-                raise UsageError(f"{name} goes from {levels[0]} to {levels[1]}.", "Give the lower end first.")
+                raise UsageError(f"{name} ranges from {levels[0]} to {levels[1]}.", "Put the lower end first.")
         if self.seconds is not None and self.seconds < 0.25:
-            raise UsageError(f"{self.seconds} s is too short to score.", "Give --seconds 1 or more.")
+            raise UsageError(f"{self.seconds} s is too short to be scored.", "Use --seconds 1 or more.")
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,9 @@ class _Source:
                 problem = f"{path} is shorter than {min_seconds} s."
             else:
                 return sound, path
-        raise InputError(f"No clip could be used in {MAX_TRIES} tries; the last: {problem}", "Check these clips.")
+        raise InputError(
+            f"No usable clip was found in {MAX_TRIES} tries. The last problem: {problem}", "Check these clips."
+        )
 
     def stretch(
         self, role: str, speaker: str, clips: Sequence[Path], length: int, level_db: float, rng: np.random.Generator
@@ -200,7 +202,7 @@ class _Source:
             sound, parts = self._join(role, speaker, clips, length, level_db, rng)
             if rms(sound) >= SILENCE:
                 return sound, parts
-        raise InputError(f"{speaker} is silent in {MAX_TRIES} places.", "Check these clips.")
+        raise InputError(f"{speaker} was silent at {MAX_TRIES} random positions.", "Check these clips.")
 
     def _join(
         self, role: str, speaker: str, clips: Sequence[Path], length: int, level_db: float, rng: np.random.Generator

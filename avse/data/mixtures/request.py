@@ -32,13 +32,13 @@ class MixtureRequest:
         if self.layout not in LAYOUTS:
             raise UsageError(f"Unknown layout {self.layout!r}.", f"Use one of: {', '.join(LAYOUTS)}.")
         if (self.noise is None) != (self.config.noise_db is None):
-            raise UsageError("Noise needs its files and its level.", "Give both: --noise DIR --noise-db -10 0")
+            raise UsageError("Noise needs both files and a level.", "Use both: --noise DIR --noise-db -10 0")
         if self.layout == "muse" and (self.noise or self.config.num_speakers < 2):
-            raise UsageError("Mixtures of the MuSE family hold talkers only.", "Leave --noise out.")
+            raise UsageError("MuSE-style mixtures contain talkers only, no noise.", "Omit --noise.")
         if self.config.num_speakers > len(FOLDERS) - 1:
-            raise UsageError(f"{self.config.num_speakers} speakers are too many.", f"At most {len(FOLDERS) - 1}.")
+            raise UsageError(f"{self.config.num_speakers} speakers are too many.", f"Use at most {len(FOLDERS) - 1}.")
         if self.output.exists() and not self.output.is_dir():
-            raise UsageError(f"{self.output} is a file.", "Name a folder for the mixtures.")
+            raise UsageError(f"{self.output} is a file, not a folder.", "Choose a folder for the mixtures.")
 
 
 def survey(request: MixtureRequest) -> dict[str, str]:
@@ -57,7 +57,7 @@ def noises_by_kind(noise: Path, output: Path) -> dict[str, list[Path]]:
     for path in sorted(outside(output, noise, [noise / name for name in listed.names])):
         kinds.setdefault(path.parent.relative_to(noise).as_posix(), []).append(path)
     if not kinds:
-        raise UsageError(f"No sound files in {noise}.", "Give --noise a folder with .wav, .flac, .ogg or .mp3 files.")
+        raise UsageError(f"No audio files in {noise}.", "Use --noise with a folder of .wav, .flac, .ogg or .mp3 files.")
     return kinds
 
 

@@ -55,7 +55,7 @@ def mix(target: _Waveform, background: _Waveform, background_db: float) -> tuple
     if target.shape != background.shape:
         raise UsageError(
             f"A background of {len(background)} samples does not cover a target of {len(target)}.",
-            "Give a background at least as long as the target.",
+            "Use a background at least as long as the target.",
         )
     ratio = np.sqrt(np.mean(target**2) / np.mean(background**2)) * db_to_gain(background_db)
     mixture = target + ratio * background
@@ -110,10 +110,10 @@ def make_samples(folder: Path, seed: int = 0, force: bool = False) -> list[Path]
 
 def _check_free(folder: Path, paths: list[Path], force: bool) -> None:
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is a file, not a folder.", "Name a folder for the samples.")
+        raise UsageError(f"{folder} is a file, not a folder.", "Choose a folder for the samples.")
     taken = [path for path in paths if path.exists()]
     if taken and not force:
-        raise UsageError(f"{taken[0]} exists already.", "Add --force to write it again, or name another folder.")
+        raise UsageError(f"{taken[0]} already exists.", "Use --force to overwrite it, or choose another folder.")
 
 
 def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], waveform: _Waveform, sample_rate: int) -> None:

@@ -62,7 +62,9 @@ def talking_head(opening: _Array, size: tuple[int, int] = (240, 320), seed: int 
     """
     height, width = size
     if not 0 < height <= width <= 1.6 * height:
-        raise UsageError(f"A talking head cannot be {width}x{height}.", "Take a width of 1 to 1.6 times the height.")
+        raise UsageError(
+            f"A talking head cannot have {width}x{height} pixels.", "Use a width of 1 to 1.6 times the height."
+        )
     opening = np.asarray(opening, np.float32)
     if opening.ndim != 1 or not np.all((opening >= 0) & (opening <= 1)):
         raise UsageError("The mouth opening must be one row of numbers from 0 to 1.", "Clip it to 0..1.")

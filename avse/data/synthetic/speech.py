@@ -100,8 +100,8 @@ def speak(
     """
     if seconds < 0.2 or sample_rate < 8000 or sample_rate % CONTROLS_PER_SECOND:
         raise UsageError(
-            f"Cannot speak for {seconds:g} s at {sample_rate} Hz.",
-            "Ask for at least 0.2 s and a sample rate of 8000 Hz or more that is a multiple of 200 Hz, such as 16000.",
+            f"Cannot synthesise {seconds:g} s of speech at {sample_rate} Hz.",
+            "Use at least 0.2 s and a sample rate of 8000 Hz or more that is a multiple of 200 Hz, such as 16000.",
         )
     rng = np.random.default_rng(seed)
     num_samples, num_frames = round(seconds * sample_rate), round(seconds * VIDEO_FPS)

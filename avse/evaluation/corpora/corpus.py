@@ -91,7 +91,7 @@ def recognise(
         UsageError: there is no such folder, or it is laid out in no known way.
     """
     if not folder.is_dir():
-        raise missing(folder, "folder", "Name a folder of mixtures, such as avse mix makes.")
+        raise missing(folder, "folder", "Use a folder of mixtures, such as one made by avse mix.")
     if layout is not None and layout not in layouts:
         raise UsageError(f"Unknown layout {layout!r}.", f"Known: {', '.join(layouts)}.")
     for name in [layout] if layout else list(layouts):
@@ -103,8 +103,9 @@ def recognise(
         if items:
             return Found(name, items)
     raise UsageError(
-        f"{folder} holds no mixtures in {f'the layout {layout}' if layout else 'any known layout'}.",
-        f"Known: {', '.join(layouts)}; see avse evaluate --help. To make mixtures of clips: avse mix CLIPS OUTPUT",
+        f"{folder} contains no mixtures in {f'the layout {layout}' if layout else 'any known layout'}.",
+        f"Known layouts: {', '.join(layouts)}; see avse evaluate --help. "
+        "To make mixtures from clips: avse mix CLIPS OUTPUT",
     )
 
 
@@ -119,7 +120,7 @@ def choose(items: list[Item], subsets: list[str] | None, limit: int | None) -> l
     """Return items of the named subsets, or of all but training subsets where others exist; ``limit`` of each."""
     there = list(dict.fromkeys(item.subset for item in items))
     if unknown := [name for name in subsets or [] if name not in there]:
-        raise UsageError(f"There is no subset {unknown[0]!r}.", f"There are: {', '.join(there)}.")
+        raise UsageError(f"There is no subset {unknown[0]!r}.", f"Available subsets: {', '.join(there)}.")
     for_test = [name for name in there if name.rpartition("/")[2] not in TRAINING_SUBSETS]
     wanted = subsets or for_test or there
     counts = dict.fromkeys(there, 0)

@@ -56,29 +56,29 @@ def muse(folder: Path, videos: Path | None = None) -> list[Item]:
 
 def _listed_items(listed: Path) -> Iterator[str]:
     """Yield the items that the rows of mixtures.csv name; UsageError for a row that names none."""
-    hint = "Correct that line, or make the mixtures anew: avse mix CLIPS FOLDER --force"
+    hint = "Correct that line, or make the mixtures again: avse mix CLIPS FOLDER --force"
     rows = iter(csv_files.read_csv(listed, hint))
     _, header = next(rows, (1, []))
     if "item" not in header:
-        csv_files.refuse_row(listed, 1, "it has no column item", hint)
+        csv_files.refuse_row(listed, 1, "the column item is missing", hint)
     for line, row in rows:
         if len(row) != len(header):
             csv_files.refuse_row(listed, line, f"{len(row)} cells where {len(header)} are expected", hint)
         name = row[header.index("item")]
         if not name or "/" in name or name in (".", ".."):
-            csv_files.refuse_row(listed, line, f"{name!r} is no name of an item", hint)
+            csv_files.refuse_row(listed, line, f"{name!r} is not a valid item name", hint)
         yield name
 
 
 def _muse_problem(row: list[str]) -> str:
     """Say what is wrong with a row of a list of the MuSE family; nothing if all is well."""
     if len(row) < 6 or (len(row) - 2) % 4:
-        return f"{len(row)} cells, and not a subset, four for each talker and a length"
+        return f"{len(row)} cells; expected a subset, four cells for each talker, and a length"
     levels, seconds = row[4:-1:4], row[-1]
     try:
         numbers = [float(cell) for cell in (*levels, seconds)]
     except ValueError:
-        return f"a level or the length is no number: {', '.join((*levels, seconds))}"
+        return f"a level or the length is not a number: {', '.join((*levels, seconds))}"
     if not all(map(math.isfinite, numbers)) or numbers[-1] <= 0 or max(map(abs, numbers[:-1])) > 200:
         return f"a level or the length is invalid: {', '.join((*levels, seconds))}"
     names = [row[start + offset] for start in range(1, len(row) - 1, 4) for offset in range(3)]
@@ -131,7 +131,7 @@ def _json_list(listed: Path) -> dict[str, Path]:
     except (OSError, ValueError, RecursionError) as error:
         csv_files.refuse_row(listed, 0, str(error) or type(error).__name__, hint)
     if not isinstance(rows, list):
-        csv_files.refuse_row(listed, 0, "it is no list", hint)
+        csv_files.refuse_row(listed, 0, "it is not a list", hint)
     found = {}
     for number, row in enumerate(rows, 1):
         if not (isinstance(row, list) and row and isinstance(row[0], str) and Path(row[0]).name and "\0" not in row[0]):
@@ -242,7 +242,7 @@ def voxceleb2(folder: Path, videos: Path | None = None) -> list[Item]:
     if any(folder.glob("*/mp4/id*")) or any(folder.glob("mp4/id*")) or any(folder.glob("*/aac/id*")):
         raise UsageError(
             f"{folder} is VoxCeleb2 as released: clips, not mixtures.",
-            f"Make mixtures of it first: avse mix {folder} mixtures/ --speakers 2",
+            f"Make mixtures from it first: avse mix {folder} mixtures/ --speakers 2",
         )
     return []
 

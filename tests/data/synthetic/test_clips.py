@@ -87,7 +87,7 @@ def test_face_is_found_throughout_the_samples(samples: list[Path]) -> None:
 
 def test_samples_are_not_overwritten_unasked(samples: list[Path]) -> None:
     before = samples[0].stat().st_mtime_ns
-    with pytest.raises(UsageError, match="exists already"):
+    with pytest.raises(UsageError, match="already exists"):
         clips.make_samples(samples[0].parent)
     with pytest.raises(UsageError, match="not a folder"):
         clips.make_samples(samples[0])

@@ -74,5 +74,5 @@ def test_longer_tract_lowers_the_formants() -> None:
 
 @pytest.mark.parametrize("arguments", [{"seconds": 0.1}, {"seconds": 1, "sample_rate": 4000}])
 def test_impossible_speech_is_refused(arguments: dict[str, float]) -> None:
-    with pytest.raises(UsageError, match="Cannot speak"):
+    with pytest.raises(UsageError, match="Cannot synthesise"):
         speak(**arguments)  # type: ignore[arg-type]
