@@ -65,13 +65,13 @@ def _check(
     from avse.io import atomic
 
     if no_video:
-        raise UsageError("--speaker all finds the people in the video.", "Leave out --no-video, or --speaker.")
+        raise UsageError("--speaker all needs the video.", "Omit --no-video or --speaker.")
     if PIPE in (recording, folder):
-        raise UsageError("--speaker all reads a file and writes a folder.", "Name both: IN.mp4 --speaker all -o DIR")
+        raise UsageError("--speaker all reads a file and writes a folder.", "Use both: IN.mp4 --speaker all -o DIR")
     if reference and not reference.is_dir():
         raise UsageError(
-            f"With --speaker all the reference is a folder, and {reference} is none.",
-            "Name a folder with face-1.wav, face-2.wav, ... as avse faces numbers them.",
+            f"With --speaker all, --reference must be a folder, and {reference} is not.",
+            "Use a folder with face-1.wav, face-2.wav, ..., numbered as by avse faces.",
         )
     if report:
         atomic.check_output(report, force, [recording])
@@ -89,7 +89,7 @@ def _tell(summary: dict[str, Any], folder: Path, quiet: bool, as_json: bool) -> 
         typer.echo(jsonl.to_json(summary))
     elif not quiet:
         for face in summary["faces"]:
-            speech = format_intervals(face.get("speech_intervals_seconds", [])) or "at no time"
+            speech = format_intervals(face.get("speech_intervals_seconds", [])) or "never"
             about = f"face {face['number']} ({face['position']}), seen {face['seen_share']:.0%} of the time"
             if face["sound"]:
                 typer.echo(f"{printable(str(folder / face['sound']))}  {about}; speaks {speech}")

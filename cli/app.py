@@ -100,7 +100,7 @@ class Group(TyperGroup):
             typer.echo(f"avse: {printable(error.message)}\n      {printable(error.hint)}", err=True)
             sys.exit(error.exit_code)
         except KeyboardInterrupt as stopped:
-            typer.echo("avse: interrupted; nothing was left half-written.", err=True)
+            typer.echo("avse: interrupted; no incomplete file was left.", err=True)
             sys.exit(getattr(stopped, "exit_code", 130))
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -108,7 +108,7 @@ class Group(TyperGroup):
         except (MemoryError, RuntimeError) as error:
             if ctx.params.get("debug") or not lacks_memory(error):
                 raise
-            hint = "Close other programs, give fewer --jobs, or use --device cpu."
+            hint = "Close other programs, use fewer --jobs, or use --device cpu."
             typer.echo(f"avse: Memory ran out: {printable(one_line(error))}\n      {hint}", err=True)
             sys.exit(3)
         except OSError as error:

@@ -174,7 +174,7 @@ def _check(recordings: str, folder: str, lacks_video: bool) -> None:
         name = shlex.quote(recordings)
         raise UsageError(f"{recordings} is a file, not a folder.", f"Use: avse enhance {name}")
     if lacks_video:
-        raise UsageError("--speaker all finds the people in the video.", "Leave out --no-video, or --speaker.")
+        raise UsageError("--speaker all needs the video.", "Omit --no-video or --speaker.")
 
 
 def _output_settings(suffix: str, bitrate: float | None, keep_tracks: bool) -> OutputSettings:
@@ -237,7 +237,7 @@ def _results(results: Path | None, output: str) -> Path:
     from avse.errors import UsageError
 
     if results is None and storage.is_url(output):
-        raise UsageError("The results cannot be written to a URL.", "Name a local folder: --results DIR")
+        raise UsageError("The results cannot be written to a URL.", "Use a local folder: --results DIR")
     return results or Path(output)
 
 
@@ -248,7 +248,7 @@ def _number(jobs: str) -> int | None:
     if jobs == "auto":
         return None
     if not jobs.isdecimal() or int(jobs) == 0:
-        raise UsageError(f"--jobs {jobs} is not a number of jobs.", "Use a number from 1 up, or auto.")
+        raise UsageError(f"--jobs {jobs} is not a number of jobs.", "Use a number of 1 or more, or auto.")
     return int(jobs)
 
 

@@ -12,7 +12,7 @@ from .options import Device, Json, Model
 from .progress import progress
 from .tables import write_table
 
-HEADER = ("stage", "s per s", "of the whole", "minimum", "times", "bound")
+HEADER = ("stage", "s per s", "share of total", "minimum", "times", "bound")
 
 
 def bench(
@@ -28,10 +28,10 @@ def bench(
 ) -> None:
     """Measure how long each stage of avse enhance takes.
 
-    "s per s" are seconds of processing per second of recording: below 1 is faster than real time. "of the whole" is the
-    share of the total time. "minimum" is the theoretical minimum on this machine, "times" the ratio to it, "bound" what
-    sets it. A network's minimum is its multiply-accumulates (MAC) at the speed of a matrix product; that of decoding is
-    ffmpeg alone.
+    "s per s" are seconds of processing per second of recording: below 1 is faster than real time. "share of total" is
+    the share of the total time. "minimum" is the theoretical minimum on this machine, "times" the ratio to it, "bound"
+    what sets it. A network's minimum is its multiply-accumulates (MAC) at the speed of a matrix product; that of
+    decoding is ffmpeg alone.
 
     Close other programs first. Set OMP_NUM_THREADS to limit the number of threads.
 
@@ -94,8 +94,8 @@ def _facts(found: dict[str, Any]) -> list[str]:
         f"model {found['model']} on {found['device']}, {found['num_threads']} threads",
         f"real-time factor {factor:.3f}: {1 / factor:.1f} times real time; the network alone "
         f"{found['net_times_real_time']:.1f} times",
-        f"peak memory {found['whole']['peak_megabytes']:.0f} MB, without ffmpeg's",
-        f"start-up {start['avse_seconds']:.1f} s: torch {start['torch_seconds']:.1f} s, avse and its net "
+        f"peak memory {found['whole']['peak_megabytes']:.0f} MB, without ffmpeg",
+        f"start-up {start['avse_seconds']:.1f} s: torch {start['torch_seconds']:.1f} s, avse and its network "
         f"{start['beyond_torch_seconds']:.1f} s",
         f"matrix products: {found['macs_per_second'] / 1e9:.0f} GMAC/s, float32",
     ]

@@ -65,7 +65,7 @@ def faces(
         number = None if active is None else active + 1
         typer.echo(jsonl.to_json({"recording": str(recording), "active": number, "faces": facts}))
     elif not facts and not quiet:
-        typer.echo("There is no face in the video, or none that moves.")
+        typer.echo("The video shows no moving face.")
     elif not quiet:
         write_table([row(values, values["number"] - 1 == active) for values in facts], HEADER)
 

@@ -61,7 +61,7 @@ def main(
     try:
         os.getcwd()
     except OSError as error:  # libraries end the process where there is none
-        raise UsageError("The current folder is not there any more.", "Change to another one first: cd") from error
+        raise UsageError("The current folder no longer exists.", "Change to another folder first: cd") from error
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # torch's threads sleep while they wait: ffmpeg needs the cores
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

@@ -102,7 +102,7 @@ def convert(
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Check everything without writing.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Convert a training checkpoint to a model for use.
+    """Convert a training checkpoint to a model for inference.
 
     The model is stored in half precision, with data and licence in its metadata.
 
@@ -165,7 +165,7 @@ def mean(
     force: Annotated[bool, typer.Option("--force", "-f", help="Overwrite the output.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Average the weights of models that share their start.
+    """Average the weights of models with a common starting point.
 
     Suitable models are a run and its starting point, or two runs with the same start. The metadata of the result
     contains the SHA-256 and share of each model, and the settings of the first.
@@ -228,7 +228,7 @@ def export(
     from avse.weights.pretrained import load_model
 
     if output.suffix != ".onnx":
-        raise UsageError(f"{output} is not an .onnx file.", "Give a name such as net.onnx.")
+        raise UsageError(f"{output} is not an .onnx file.", "Use a name such as net.onnx.")
     check_output(output, force)
     export_onnx(load_model(name, "cpu"), output)
     if not quiet:
@@ -238,8 +238,8 @@ def export(
 @models.command()
 def push(
     name: Name,
-    target: Annotated[str, typer.Argument(metavar="hf://OWNER/NAME", help="Where to, on the Hugging Face Hub.")],
-    public: Annotated[bool, typer.Option("--public", help="Let everyone see a new repository.")] = False,
+    target: Annotated[str, typer.Argument(metavar="hf://OWNER/NAME", help="Repository on the Hugging Face Hub.")],
+    public: Annotated[bool, typer.Option("--public", help="Make a new repository public.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Check everything without uploading.")] = False,
     quiet: Quiet = False,
 ) -> None:
@@ -257,7 +257,10 @@ def push(
     path = pretrained.verify(name)
     card = pretrained.card_path(path)
     if not card.is_file():
-        raise UsageError(f"There is no card {card}.", "Write what it was trained on, its licence and its weaknesses.")
+        raise UsageError(
+            f"There is no model card {card}.",
+            "Write one: the training data, the licence and the weaknesses of the model.",
+        )
     address = "nothing was uploaded" if dry_run else hub.push(path, card, target, public)
     if not quiet:
         typer.echo(f"{_sized(path)} -> {address}")

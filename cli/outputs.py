@@ -33,7 +33,8 @@ def plan_outputs(recordings: Sequence[Path], output: Path | None, to_folders: bo
         if path in planned[:number]:
             first = recordings[planned.index(path)]
             raise UsageError(
-                f"{first} and {recordings[number]} would both become {path}.", "Enhance them one by one, each with -o."
+                f"{first} and {recordings[number]} would both be written to {path}.",
+                "Enhance them one by one, each with -o.",
             )
     return planned
 
@@ -56,7 +57,7 @@ def check_folder(output: Path) -> None:
     if suffix in FILE_TYPES and not output.is_dir():
         folder = shlex.quote(str(output.with_suffix("")))
         raise UsageError(
-            f"--speaker all writes a folder with a file of each person, and {output} is the name of a file.",
+            f"--speaker all writes one file per person into a folder, and {output} is a file name.",
             f"Use: --speaker all -o {folder} --suffix {suffix.removeprefix('.')}",
         )
 
@@ -73,9 +74,9 @@ def _make_folder(output: Path) -> None:
     from avse.io.urls import check_local
 
     if output.is_file() or output.suffix.lower() in FILE_TYPES:
-        hint = "Name a folder: -o enhanced/, or leave out -o."
-        raise UsageError(f"Several recordings cannot all become {output}.", hint)
+        hint = "Use a folder: -o enhanced/, or omit -o."
+        raise UsageError(f"Several recordings cannot all be written to {output}.", hint)
     check_local(output)
     if not output.parent.is_dir():
-        raise UsageError(f"The folder {output.parent} does not exist.", f"Make it first: mkdir -p '{output.parent}'")
+        raise UsageError(f"The folder {output.parent} does not exist.", f"Create it first: mkdir -p '{output.parent}'")
     output.mkdir(exist_ok=True)

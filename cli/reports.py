@@ -20,7 +20,7 @@ def check_report(report: Path, output: Path) -> None:
     if os.path.realpath(report) == os.path.realpath(output):
         raise UsageError(f"{report} is both output and report.", "Use two different files.")
     if report.suffix.lower() not in SUFFIXES:
-        message = f"Cannot write '{report.suffix}' reports, as asked for with {report}."
+        message = f"Cannot write '{report.suffix}' reports: {report}."
         raise UsageError(message, f"Use one of: {', '.join(SUFFIXES)}")
 
 

@@ -37,7 +37,7 @@ def open_ends(recording: Path, output: Path) -> tuple[Path | BinaryIO, Path | Bi
     for path, name in ((recording, "stdin"), (output, "stdout")):
         if path == PIPE and (name in _closed or getattr(sys, name) is None):
             words = {"stdin": "Standard input", "stdout": "Standard output"}[name]
-            raise UsageError(f"{words} is closed.", "Name a file, or leave the stream open.")
+            raise UsageError(f"{words} is closed.", "Use a file name, or leave the stream open.")
     source: Path | BinaryIO = sys.stdin.buffer if recording == PIPE else recording
     target: Path | BinaryIO = sys.stdout.buffer if output == PIPE else output
     if recording == PIPE and sys.stdin.isatty():

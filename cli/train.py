@@ -96,7 +96,7 @@ def _check_folders(data: Path | None, run: Path | None) -> tuple[Path, Path]:
     from avse.errors import UsageError
 
     if data is None or run is None:
-        raise UsageError("--data or --run is missing.", "Give --data FACES and --run RUN.")
+        raise UsageError("--data or --run is missing.", "Use --data FACES and --run RUN.")
     return data, run
 
 
@@ -117,7 +117,7 @@ def _stages(recipe: str | None, config: str | None, changes: list[str], override
     if recipe is None:
         return [Stage("", read_config(config, changes, **overrides))]
     if config or overrides["stage"]:
-        raise UsageError("A recipe contains its own stages and settings.", "Leave out --config and --stage.")
+        raise UsageError("A recipe contains its own stages and settings.", "Omit --config and --stage.")
     return read_recipe(recipe, changes, **overrides)
 
 

@@ -15,7 +15,9 @@ from .options import Device, MaxMegabytes, MaxSeconds, Model, Quiet
 def ui(
     recording: Annotated[Path | None, typer.Argument(help="Video or audio file to open.")] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the page.")] = 7860,
-    host: Annotated[str, typer.Option(help="Address to listen at; any but 127.0.0.1 lets others in.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; any other than 127.0.0.1 lets other machines connect.")
+    ] = "127.0.0.1",
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open the browser.")] = False,
     model: Model = "avse",
     device: Device = "auto",
@@ -30,12 +32,12 @@ def ui(
     from avse.ui.server import LOCAL, serve
 
     if host not in (LOCAL, "localhost", "::1"):
-        warning = f"avse: at {host} everyone who reaches this machine can use the page; it asks for no password."
+        warning = f"avse: anyone who can reach this machine at {host} can use the page; it has no password."
         typer.echo(warning, err=True)
 
     def say(url: str) -> None:
         if not quiet:
-            typer.echo(f"{url}  (Ctrl-C ends it)")
+            typer.echo(f"{url}  (Ctrl-C to stop)")
 
     serve(
         recording, model=model, device=device, host=host, port=port, limits=Limits(max_seconds, max_megabytes),

@@ -114,7 +114,7 @@ def test_folder_becomes_a_folder_like_it(run: Run, sounds: Path, clip: Path) -> 
     assert shown.exit_code == 1
     assert shown.stdout.startswith("out: 5 done, 1 failed (")
     assert "Report: out/report.html" in shown.stdout
-    assert [line[:19] for line in shown.stderr.splitlines()] == ["avse: in/bad.mp4 is", "      It was cut sh"]
+    assert [line[:19] for line in shown.stderr.splitlines()] == ["avse: in/bad.mp4 is", "      The file was "]
     made = sorted(str(path.relative_to("out")) for path in Path("out").rglob("*.wav"))
     assert made == ["a.wav", "b.wav", "sub/c.wav", "sub/d.wav", "talk.wav"]
     assert soundfile.info("out/sub/d.wav").frames == 8000
@@ -249,7 +249,7 @@ def test_interruption_stops_soon_and_the_same_command_goes_on(typed: Run, sounds
         os.killpg(batch.pid, signal.SIGINT)
         _, errors = words_of(batch, tmp_path)
     assert batch.returncode == 130
-    assert errors.splitlines()[-1] == "avse: interrupted; nothing was left half-written."
+    assert errors.splitlines()[-1] == "avse: interrupted; no incomplete file was left."
     assert "Traceback" not in errors
     assert not half_written(tmp_path / "out")
     before = rows(tmp_path / "out")

@@ -23,4 +23,4 @@ def test_demo_enhances_its_samples_and_ends_with_the_line_to_type(
     assert shown.stdout.count("SI-SDR") == 2
     assert shown.stdout.splitlines()[-1] == "    avse enhance YOUR-VIDEO.mp4"
     again = CliRunner().invoke(app, ["demo", "--model", str(tiny_model)])
-    assert (again.exit_code, "exists already" in again.stderr) == (2, True)
+    assert (again.exit_code, "already exists" in again.stderr) == (2, True)

@@ -176,7 +176,9 @@ def test_recording_without_video_face_or_audio_is_reported(
     assert soundfile.info(tmp_path / "out.wav").frames == num_samples
 
 
-@pytest.mark.parametrize("name", ["with space", "'single' \"double\"", "запись 録音", "concat:x", "$(id); `id` & |"])
+@pytest.mark.parametrize(
+    "name", ["with free space", "'single' \"double\"", "запись 録音", "concat:x", "$(id); `id` & |"]
+)
 def test_file_of_any_name(run: Run, sound: Path, name: str) -> None:
     sound.rename(f"{name}.wav")
     shown = run(f"{name}.wav", "-o", f"{name}.clean.wav")

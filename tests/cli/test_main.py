@@ -84,7 +84,7 @@ def test_failure_is_two_lines_and_its_own_code(failure: Exception, code: int) ->
 def test_interruption_is_130() -> None:
     shown = CliRunner().invoke(failing_app(KeyboardInterrupt()), ["fail"])
     assert shown.exit_code == 130
-    assert shown.stderr == "avse: interrupted; nothing was left half-written.\n"
+    assert shown.stderr == "avse: interrupted; no incomplete file was left.\n"
 
 
 def test_reader_that_leaves_early_is_no_traceback() -> None:

@@ -71,7 +71,7 @@ def test_without_a_name_the_output_is_beside_the_recording(run: Any, clip: Path,
     assert run("enhance", "videos/talk.mp4").exit_code == 0
     assert files(tmp_path) == {"videos/talk.mp4", "videos/talk.enhanced.mp4"}
     assert reader.probe(tmp_path / "videos/talk.enhanced.mp4").video is not None
-    assert_refused(run("enhance", "videos/talk.mp4"), "exists already", "--force")
+    assert_refused(run("enhance", "videos/talk.mp4"), "already exists", "--force")
     assert run("enhance", "videos/talk.mp4", "--force").exit_code == 0
     assert run("enhance", "videos/talk.mp4", "--suffix", "wav").exit_code == 0
     assert "videos/talk.enhanced.wav" in files(tmp_path)
@@ -95,7 +95,7 @@ def test_what_several_recordings_cannot_share_is_refused_before_any_work(run: An
         write_recording(tmp_path / name, coloured_noise(8000))
     before = files(tmp_path)
     assert_refused(run("enhance", "a.wav", "b.wav", "-o", "c.wav"), "c.wav", "folder")
-    assert_refused(run("enhance", "a.wav", "sub/a.wav", "-o", "out"), "both become out/a.enhanced.wav")
+    assert_refused(run("enhance", "a.wav", "sub/a.wav", "-o", "out"), "both be written to out/a.enhanced.wav")
     assert_refused(run("enhance", "a.wav", "b.wav", "--report", "page.html"), "--report")
     assert_refused(run("enhance", "a.wav", "-", "-q"), "-o")
     assert files(tmp_path) == before

@@ -88,7 +88,7 @@ def test_train_and_go_on(world: World) -> None:
 
 def test_smil(world: World) -> None:
     code, _, err = world.train("smil-as-it-comes", "--steps", "1", "--smil")
-    assert (code, "do not make 64 priors" in err) == (2, True)
+    assert (code, "are too few for 64 priors" in err) == (2, True)
     own = world.folder / "smil.yaml"
     own.write_text(SETTINGS.replace("lip_width: 5", "lip_width: 5, num_priors: 3"))
     alone = ("--steps", "1", "--smil", "--config", str(own))
