@@ -200,7 +200,7 @@ def test_all_faces_in_one_pass_are_what_each_alone_is(
 def test_recording_without_a_face_has_no_sounds_of_faces(tiny_model: Path, tmp_path: Path) -> None:
     grey = (np.full((96, 128, 3), 128, np.uint8) for _ in range(25))
     write_video(tmp_path / "grey.mp4", grey, np.zeros(16000, np.float32), 16000)
-    with pytest.raises(InputError, match="no face"):
+    with pytest.raises(InputError, match="no moving face"):
         enhance_all(tmp_path / "grey.mp4", tmp_path / "out", model=str(tiny_model))
     assert not (tmp_path / "out").exists()
 

@@ -159,10 +159,10 @@ def test_talking_head(run: Run, clip: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda path: write_recording(path, coloured_noise(8000), GREY), "There is no face"),
+        (lambda path: write_recording(path, coloured_noise(8000), GREY), "The video shows no moving face"),
         (lambda path: write_recording(path, coloured_noise(8000)), "There is no video"),
         (lambda path: write_recording(path, np.zeros(8000), GREY), "silent"),
-        (lambda path: write_recording(path, coloured_noise(800), GREY[:2]), "There is no face"),
+        (lambda path: write_recording(path, coloured_noise(800), GREY[:2]), "The video shows no moving face"),
     ],
     ids=["no face", "audio only", "silent", "0.1 s"],
 )  # fmt: skip

@@ -198,7 +198,7 @@ def test_two_recordings_that_would_become_one_clip(tmp_path: Path) -> None:
     for name in ("id1/talk.mp4", "id1/talk.wav"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    with pytest.raises(UsageError, match="would become one clip"):
+    with pytest.raises(UsageError, match="would become the same clip"):
         corpus.sources(tmp_path, tmp_path / "cache")
 
 

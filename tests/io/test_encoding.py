@@ -134,7 +134,7 @@ def test_cover_goes_where_it_fits_or_is_missed(tmp_path: Path) -> None:
         assert recording.notices == []
     for suffix in (".wav", ".ogg", ".opus"):
         recording = write(tmp_path / "in.flac", tmp_path / f"out{suffix}")
-        assert "left out: cover" in recording.notices[0].text
+        assert "hold them: cover" in recording.notices[0].text
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def test_time_is_counted_over_all_runs_of_one_recording() -> None:
     run(shell("sleep 0.1"), limits, "It failed")
     assert 0.1 <= limits.budget.spent < PATIENCE_FACTOR
     limits.budget.spend(PATIENCE_FACTOR - limits.budget.spent - 0.05)
-    with pytest.raises(InputError, match="in all"):
+    with pytest.raises(InputError, match="in total"):
         run(shell("sleep 0.1"), limits, "It failed")
     assert limits.budget.spent > PATIENCE_FACTOR
 
@@ -86,7 +86,7 @@ def test_trickle_is_stopped_unless_it_is_worth_its_time() -> None:
     with stream_output(trickle, with_patience(enough), "It failed", bytes_per_second=800) as pipe:
         assert len(pipe.read()) == 80
     with (
-        pytest.raises(InputError, match="in all"),
+        pytest.raises(InputError, match="in total"),
         stream_output(trickle, with_patience(Limits(patience_seconds=0.02).for_recording()), "It failed") as pipe,
     ):
         pipe.read()

@@ -171,7 +171,7 @@ def test_scores_before_and_after(tmp_path: Path) -> None:
 def test_only_the_first_minute_of_a_long_recording_is_held(tmp_path: Path) -> None:
     sound = write_sound(tmp_path / "long.wav", 70.0)
     page = Page(enhancement_report({}, sound, sound, tmp_path / "report.html"))
-    assert page.text.count("The player holds the first 1 min 00 s of 1 min 10 s.") == 2
+    assert page.text.count("The player contains the first 1 min 00 s of 1 min 10 s.") == 2
 
 
 def test_enhancement_without_facts_or_sounds_gives_a_page(tmp_path: Path) -> None:

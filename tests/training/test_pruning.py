@@ -77,7 +77,7 @@ def test_attention_keeps_its_heads_and_the_imputer_is_left_out() -> None:
 @pytest.mark.parametrize(
     ("settings", "audio_channels", "lip_width", "words"),
     [
-        ({"fusion": "asym"}, NARROW, 3, "fuses by asym"),
+        ({"fusion": "asym"}, NARROW, 3, "fusion asym"),
         ({}, (4, 4, 6), 3, "3 audio channels for 4 stages"),
         ({}, (4, 4, 6, 17), 3, "become larger"),
         ({}, NARROW, 7, "become larger"),
