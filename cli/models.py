@@ -16,7 +16,7 @@ from .tables import write_table
 models = App(
     name="models",
     cls=TyperGroup,
-    help="List, show, verify, convert, prune, export and push models.",
+    help="List, check, convert, prune, average, export and push models.",
     rich_markup_mode=None,
 )
 
@@ -29,7 +29,7 @@ Name = Annotated[
 
 @models.callback(invoke_without_command=True)
 def default(ctx: typer.Context, as_json: Json = False) -> None:
-    """List, show, verify, convert, average, prune, export and push models. Without a command: list."""
+    """List, show, verify, convert, prune, average, export and push models. Without a command: list."""
     if ctx.invoked_subcommand is None:
         list_models(as_json)
 
@@ -126,7 +126,7 @@ def convert(
 
 
 @models.command()
-def narrow(
+def prune(
     trained: Annotated[Path, typer.Argument(help="Checkpoint of a run, or a model file.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write (.safetensors).")],
     audio_channels: Annotated[str, typer.Option(help="Channels of the audio stages, such as 8,16,24,32,48,64.")],
@@ -138,11 +138,11 @@ def narrow(
 
     The most important channels are kept; train the result further.
 
-    Example: avse models narrow runs/mmtm/best.safetensors -o start.safetensors --audio-channels 8,16,24,32,48,64 --lip-width 8
+    Example: avse models prune runs/mmtm/best.safetensors -o start.safetensors --audio-channels 8,16,24,32,48,64 --lip-width 8
     avse train --config configs/small.yaml --start-from start.safetensors --data cache/faces --val-speakers id1,id2 --run runs/small
     """  # noqa: E501
     from avse.io import atomic
-    from avse.training.pruning import prune_channels as narrower
+    from avse.training.pruning import prune_channels
     from avse.weights import pretrained
     from avse.weights.checkpoint import load_checkpoint, save_checkpoint
     from avse.weights.metadata import Provenance
@@ -152,13 +152,15 @@ def narrow(
     channels = _numbers("--audio-channels", audio_channels, int, "8,16,24,32,48,64")
     checkpoint = load_checkpoint(path)
     with atomic.never_replacing([output], force):
-        save_checkpoint(output, narrower(checkpoint.net, channels, lip_width), Provenance.of_pruned(checkpoint.sha256))
+        save_checkpoint(
+            output, prune_channels(checkpoint.net, channels, lip_width), Provenance.of_pruned(checkpoint.sha256)
+        )
     if not quiet:
         typer.echo(f"{_sized(path)} -> {_sized(output)}")
 
 
 @models.command()
-def mean(
+def average(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Model names or checkpoints.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write (.safetensors).")],
     shares: Annotated[str | None, typer.Option(help="Weight of each, e.g. 0.4,0.6; equal by default.")] = None,
@@ -170,10 +172,10 @@ def mean(
     Suitable models are a run and its starting point, or two runs with the same start. The metadata of the result
     contains the SHA-256 and share of each model, and the settings of the first.
 
-    Example: avse models mean runs/a/best.safetensors runs/b/best.safetensors -o mean.safetensors --shares 0.4,0.6
+    Example: avse models average runs/a/best.safetensors runs/b/best.safetensors -o average.safetensors --shares 0.4,0.6
     """
     from avse.io import atomic
-    from avse.training.weight_averaging import average_weights as averaged
+    from avse.training.weight_averaging import average_weights
     from avse.weights import pretrained
     from avse.weights.checkpoint import load_checkpoint, save_checkpoint
 
@@ -183,9 +185,15 @@ def mean(
     found = [load_checkpoint(path) for path in paths]
     parts = {one.sha256: share for one, share in zip(found, weights, strict=False)}
     with atomic.never_replacing([output], force):
-        save_checkpoint(output, averaged([one.net for one in found], weights), found[0].provenance.of_mean(parts))
+        save_checkpoint(
+            output, average_weights([one.net for one in found], weights), found[0].provenance.of_mean(parts)
+        )
     if not quiet:
-        typer.echo(f"{len(paths)} nets -> {_sized(output)}")
+        typer.echo(f"{len(paths)} models -> {_sized(output)}")
+
+
+models.command("narrow", hidden=True)(prune)  # former names
+models.command("mean", hidden=True)(average)
 
 
 def _numbers(option: str, words: str, kind: Callable[[str], Number], example: str) -> list[Number]:

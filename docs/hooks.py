@@ -31,5 +31,7 @@ def _helps(command: Any, words: list[str]) -> list[tuple[list[str], str]]:
     shown = CliRunner().invoke(app, [*words[1:], "--help"], prog_name="avse")
     found = [(words, shown.output.rstrip())]
     for name, each in getattr(command, "commands", {}).items():
+        if each.hidden:
+            continue
         found += _helps(each, [*words, name])
     return found

@@ -145,3 +145,13 @@ def test_listing_needs_no_torch() -> None:
     done = subprocess.run([sys.executable, "-c", f"{code}\n{heavy}"], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["num_parameters"] > 1e6
     assert done.stderr == "set()\n"
+
+
+@pytest.mark.parametrize(("former", "present"), [("narrow", "prune"), ("mean", "average")])
+def test_former_names_of_commands_work_and_are_hidden(former: str, present: str) -> None:
+    listed = [line.split()[0] for line in avse("--help").stdout.splitlines() if line.startswith("  ") and line.strip()]
+    assert present in listed
+    assert former not in listed
+    first, *rest = avse(former, "--help").stdout.splitlines()
+    assert f" {former} " in first
+    assert rest == avse(present, "--help").stdout.splitlines()[1:]

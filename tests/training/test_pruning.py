@@ -92,7 +92,7 @@ def test_what_cannot_be(settings: dict[str, str], audio_channels: tuple[int, ...
 def test_the_command_writes_a_start(tmp_path: Path) -> None:
     wide, start = tmp_path / "wide.safetensors", tmp_path / "start.safetensors"
     save_checkpoint(wide, stirred(tiny("mmtm", **WIDE)), {})
-    arguments = ["models", "narrow", str(wide), "-o", str(start), "--lip-width", "3", "--audio-channels"]
+    arguments = ["models", "prune", str(wide), "-o", str(start), "--lip-width", "3", "--audio-channels"]
     done = CliRunner().invoke(app, [*arguments, "4,4,6,8"])
     assert done.exit_code == 0, done.output
     written = load_checkpoint(start)
@@ -112,7 +112,7 @@ def test_the_settings_of_the_small_net_fit_what_narrowing_gives() -> None:
 
 def test_a_shipped_model_can_be_named(tmp_path: Path) -> None:
     start = tmp_path / "start.safetensors"
-    arguments = ["models", "narrow", "avse", "-o", str(start), "--lip-width", "8"]
+    arguments = ["models", "prune", "avse", "-o", str(start), "--lip-width", "8"]
     done = CliRunner().invoke(app, [*arguments, "--audio-channels", "8,16,24,32,48,64"])
     assert done.exit_code == 0, done.output
     assert f"-> {start}" in done.stdout

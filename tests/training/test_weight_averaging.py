@@ -50,10 +50,10 @@ def test_the_command_reports_what_went_in_and_shipping_keeps_it(tmp_path: Path) 
     for path in paths:
         save_checkpoint(Path(path), stirred(tiny()), {"step": 7, "training": {"seed": 3}})
     output, shipped = tmp_path / "mean.safetensors", tmp_path / "shipped.safetensors"
-    arguments = ["models", "mean", *paths, "-o", str(output)]
+    arguments = ["models", "average", *paths, "-o", str(output)]
     done = CliRunner().invoke(app, [*arguments, "--shares", "0.25,0.75"])
     assert done.exit_code == 0, done.output
-    assert f"2 nets -> {output}" in done.stdout
+    assert f"2 models -> {output}" in done.stdout
     convert(output, shipped, "mine", "drawn", "CC0")
     shares = dict(zip((load_checkpoint(Path(path)).sha256 for path in paths), (0.25, 0.75), strict=True))
     for written in (output, shipped):
