@@ -39,7 +39,7 @@ def rows(recording: Path, model: str) -> list[str]:
     lines = [f"| {recording.name} | as it is | {overall(before):.2f} | | |"]
     with tempfile.TemporaryDirectory() as scratch:
         facts = enhance_all(recording, Path(scratch, "out"), model=model)
-        files = {number: face["sound"] for number, face in enumerate(facts["faces"], 1) if face["sound"]}
+        files = {number: face["audio"] for number, face in enumerate(facts["faces"], 1) if face["audio"]}
         sounds = [load(Path(scratch, "out", file)) for file in files.values()]
     loud = level > level.max() - 40
     alike = np.corrcoef([levels(sound)[loud] for sound in sounds]) if len(sounds) > 1 else np.full((1, 1), np.nan)

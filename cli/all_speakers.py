@@ -91,8 +91,8 @@ def _tell(summary: dict[str, Any], folder: Path, quiet: bool, as_json: bool) -> 
         for face in summary["faces"]:
             speech = format_intervals(face.get("speech_intervals_seconds", [])) or "never"
             about = f"face {face['number']} ({face['position']}), seen {face['seen_share']:.0%} of the time"
-            if face["sound"]:
-                typer.echo(f"{printable(str(folder / face['sound']))}  {about}; speaks {speech}")
+            if face["audio"]:
+                typer.echo(f"{printable(str(folder / face['audio']))}  {about}; speaks {speech}")
             else:
                 typer.echo(f"{about}: {face['reason']}")
             if "scores" in face:

@@ -87,10 +87,10 @@ def _facts(found: dict[str, Any]) -> list[str]:
     """Return the other measurements as sentences."""
     from avse.errors import printable
 
-    picture = "x".join(map(str, found["picture"])) if found["picture"] else "no video"
+    size = "x".join(map(str, found["video_size"])) if found["video_size"] else "no video"
     start, factor = found["start"], found["real_time_factor"]
     return [
-        f"{printable(found['recording'])}: {found['duration_seconds']:.1f} s, {picture}, faces: {found['num_faces']}; "
+        f"{printable(found['recording'])}: {found['duration_seconds']:.1f} s, {size}, faces: {found['num_faces']}; "
         f"model {found['model']} on {found['device']}, {found['num_threads']} threads",
         f"real-time factor {factor:.3f}: {1 / factor:.1f} times real time; the network alone "
         f"{found['net_times_real_time']:.1f} times",

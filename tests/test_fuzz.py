@@ -151,7 +151,7 @@ def damaged(data: bytes, seed: int) -> bytes:
 
 def write_state(folder: Path) -> dict[str, tuple[bytes, Callable[[Path], object]]]:
     """Files of state by name: their bytes, and what reads them."""
-    row = {"subset": "", "item": "a", "method": "mixed", "status": "ok", "reason": None, "picture": None}
+    row = {"subset": "", "item": "a", "method": "mixed", "status": "ok", "reason": None, "video": None}
     row |= {"seconds": 1.0, "elapsed_seconds": 1.0, "scores": {"stoi": 0.5}}
     values = b'{"item": "a.mp4", "status": "done", "output": "a.wav", "scores": {"before": {"stoi": 0.5}}}\n'
     torch.save({"net": {}, "average": {}, "optimiser": {}, "step": 1, "best": 0.5, "settings": {}}, folder / "s.pt")

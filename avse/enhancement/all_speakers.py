@@ -90,11 +90,16 @@ def enhance_all(
     summary = _summary(pipeline, source, outputs[0], faces, removed)
     summary["elapsed_seconds"] = time.perf_counter() - started
     jsonl.write_json(folder / FACES_JSON, summary)
-    kept = {name for face in faces for name in (face["sound"], face["thumbnail"])}
+    _remove_stale(earlier, faces)
+    return summary
+
+
+def _remove_stale(earlier: Sequence[Path], faces: Sequence[Mapping[str, Any]]) -> None:
+    """Remove the files of an earlier run that this one has not replaced."""
+    kept = {name for face in faces for name in (face["audio"], face["thumbnail"])}
     for path in earlier:
         if path.name not in kept:
             path.unlink(missing_ok=True)
-    return summary
 
 
 def check_suffix(suffix: str) -> None:
@@ -112,7 +117,7 @@ def _describe_faces(
     levels = {k: output.levels for k, output in zip(files, written, strict=False)}
     return [
         scene.facts(k, pipeline.stats.num_frames)
-        | {"sound": files[k].name if k in files else None}
+        | dict.fromkeys(("audio", "sound"), files[k].name if k in files else None)  # "sound" is the earlier key
         | {"thumbnail": _save_thumbnail(folder / f"face-{k + 1}.png", thumbnail)}
         | ({"levels": asdict(found)} if (found := levels.get(k)) else {})
         | ({} if k in files else {"reason": MOUTH_AT_REST})
@@ -143,7 +148,7 @@ def _summary(
         "background": str(background) if background else None,
         "note": " ".join(text for _, text in warnings),
         "notes": [text for _, text in warnings],
-        "warnings": [warning._asdict() for warning in warnings],
+        "warnings": [warning.as_dict() for warning in warnings],
         "faces": list(faces),
     }
 

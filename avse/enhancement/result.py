@@ -17,10 +17,12 @@ from avse.io import reader
 
 CLIPPING_PEAK = 1.12
 """Peak from which clipping is reported: 1 dB above full scale, which lossy coding alone does not reach."""
-NO_WARNINGS = frozenset({"face_visible", "faces_visible", "picture_ignored", "loudness"})
+NO_WARNINGS = frozenset({"face_visible", "faces_visible", "video_ignored", "loudness"})
 
 
 KEEP_EVERYONE = "To keep everyone, use --speaker everyone."
+FORMER_CODES = {"no_video": "no_picture", "video_not_decoded": "picture_not_decoded"}
+"""Codes of warnings, and the names that they had before."""
 
 
 class Message(NamedTuple):
@@ -28,6 +30,11 @@ class Message(NamedTuple):
 
     code: str
     text: str
+
+    def as_dict(self) -> dict[str, str]:
+        """Return plain values; ``former_code`` is an earlier name of the code that will be removed."""
+        former = FORMER_CODES.get(self.code)
+        return self._asdict() | ({"former_code": former} if former else {})
 
 
 @dataclass(frozen=True)
@@ -99,7 +106,7 @@ class Result:
         for name in ("waveform", "background", "thumbnails"):
             del values[name]
         return values | {
-            "warnings": [warning._asdict() for warning in self.warnings],
+            "warnings": [warning.as_dict() for warning in self.warnings],
             "real_time_factor": self.elapsed_seconds / max(self.duration_seconds, 1e-9),
             "picture_late_seconds": self.av_offset_seconds,
             "mouth_with_sound": self.av_correlation,
@@ -180,11 +187,11 @@ def visibility_messages(
         return [Message("silent", "The recording is silent.")]
     if recording.video_problem:
         reason = f"The video cannot be decoded ({recording.video_problem}); only the audio was used."
-        return [Message("picture_not_decoded", reason)]
+        return [Message("video_not_decoded", reason)]
     if recording.video is None:
-        return [Message("no_picture", "There is no video; only the audio was used.")]
+        return [Message("no_video", "There is no video; only the audio was used.")]
     if not use_video:
-        return [Message("picture_ignored", "The video was ignored; only the audio was used.")]
+        return [Message("video_ignored", "The video was ignored; only the audio was used.")]
     if share == 0:
         return [Message("no_face", "The video shows no moving face; only the audio was used.")]
     warnings = [Message(*warning) for warning in selection.warnings]

@@ -43,8 +43,8 @@ def score_faces(
         references: what `read_face_references` returns.
     """
     for face in faces:
-        if face["sound"] and face["number"] in references:
-            output = folder / face["sound"]
+        if face["audio"] and face["number"] in references:
+            output = folder / face["audio"]
             face["scores"] = compare_files(references[face["number"]], recording, output, audio_track, limits)
 
 

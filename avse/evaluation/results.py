@@ -24,10 +24,10 @@ REQUIRED = {
     **dict.fromkeys(("seconds", "elapsed_seconds"), is_number),
     "scores": mapping_of(optional(is_number)),
     "reason": optional(is_text),
-    "picture": optional(is_text),
+    "video": optional(is_text),
 }
 OTHERS = {
-    **dict.fromkeys(("mixture", "reference", "estimate"), optional(is_text)),
+    **dict.fromkeys(("mixture", "reference", "estimate", "picture"), optional(is_text)),
     "stage_seconds": mapping_of(is_number),
 }
 ROWS, SETTINGS, TABLE, SUMMARY = "results.jsonl", "settings.json", "scores.csv", "summary.json"
@@ -57,7 +57,7 @@ def opened(output: Path, settings: Mapping[str, Any], force: bool) -> Iterator[t
             _clear(output)
         settings = _joined(output / SETTINGS, settings)
         path = output / ROWS
-        rows = cast("list[Row]", jsonl.read_jsonl(path, check_row, REPAIR)[1])
+        rows = cast("list[Row]", [with_present_keys(row) for row in jsonl.read_jsonl(path, check_row, REPAIR)[1]])
         kept = [row for row in rows if row["status"] == "ok"]
         for name in FOLDERS:
             atomic.sweep_tree(output / name)
@@ -76,7 +76,13 @@ def append(file: IO[str], rows: Sequence[Row]) -> None:
 
 def check_row(row: Mapping[str, Any]) -> str:
     """Say what is wrong with a row of an evaluation; nothing if all is well."""
-    return problem_of(row, REQUIRED, OTHERS)
+    return problem_of(with_present_keys(row), REQUIRED, OTHERS)
+
+
+def with_present_keys(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row with the key ``video``, also if an earlier version wrote it as ``picture``."""
+    is_former = "picture" in row and "video" not in row
+    return dict(row) | ({"video": row["picture"]} if is_former else {})
 
 
 def write_table(path: Path, rows: Sequence[Row]) -> None:

@@ -15,15 +15,19 @@ class _Required(TypedDict):
     seconds: float
     elapsed_seconds: float
     scores: Mapping[str, float | None]
-    picture: str | None
+    video: str | None
 
 
 class Row(_Required, total=False):
-    """Hold the scores of one system on one item, with the paths of its files and its time by stage."""
+    """Hold the scores of one system on one item, with the paths of its files and its time by stage.
+
+    ``picture`` is the earlier name of ``video``.
+    """
 
     mixture: str | None
     reference: str | None
     estimate: str | None
+    picture: str | None
     stage_seconds: dict[str, float]
 
 
@@ -43,6 +47,7 @@ class Line(TypedDict):
     method: str
     n: int
     failed: int
+    without_video: int
     without_picture: int
     mean: dict[str, MeanScore]
     improvement: dict[str, MeanScore]

@@ -136,12 +136,13 @@ class _Watch:
 def empty_row(item: Item, label: str, reason: str = "") -> Row:
     """Return the row of a system that gave no output."""
     scores: Mapping[str, float] = dict.fromkeys(WITH_REFERENCE, math.nan)
+    video = str(item.video) if item.video else None
     return {
         "item": item.name, "subset": item.subset, "method": label, "status": "failed", "reason": reason or None,
         "seconds": 0.0, "elapsed_seconds": 0.0, "scores": scores,
         "mixture": None if isinstance(item.mixture, Recipe) else str(item.mixture),
         "reference": str(item.reference) if item.reference else None, "estimate": None,
-        "picture": str(item.video) if item.video else None, "stage_seconds": {},
+        "video": video, "picture": video, "stage_seconds": {},
     }  # fmt: skip
 
 

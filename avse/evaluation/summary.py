@@ -64,13 +64,15 @@ def _weights(method: System) -> dict[str, Any]:
 def _line(study: ScoreTable, subset: str, method: str, seed: int) -> Line:
     rows = study.select(method, subset)
     names = [metric.key for metric in study.metrics]
+    without_video = sum(row["video"] is None for row in rows)
     gains = {} if method == UNPROCESSED else {name: study.gains(name, method, subset) for name in names}
     return {
         "subset": subset,
         "method": method,
         "n": len(rows),
         "failed": sum(row["status"] != "ok" for row in rows),
-        "without_picture": sum(row["picture"] is None for row in rows),
+        "without_video": without_video,
+        "without_picture": without_video,  # the earlier key
         "mean": {name: _mean(mean_of(study.values(name, method, subset), seed)) for name in names},
         "improvement": {name: _mean(mean_of(values, seed)) for name, values in gains.items()},
         "made_worse": _or_none(study.worse_share(method, subset)),

@@ -57,11 +57,11 @@ class StageTime:
 
 @dataclass(frozen=True)
 class Bench:
-    """All that was measured on one recording; ``picture``: width and height in pixels, None without video."""
+    """All that was measured on one recording; ``video_size``: width and height in pixels, None without video."""
 
     recording: str
     duration_seconds: float
-    picture: tuple[int, int] | None
+    video_size: tuple[int, int] | None
     num_faces: int
     model: str
     device: str
@@ -79,10 +79,14 @@ class Bench:
         return sum(stage.minimum_seconds or 0.0 for stage in self.stages)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain values, with derived ones. ``floors_seconds`` and ``times_floors`` are earlier names."""
+        """Return plain values, with derived ones.
+
+        ``picture``, ``floors_seconds`` and ``times_floors`` are earlier names.
+        """
         minimum = self.minimum_seconds
         return {
             **asdict(self),
+            "picture": self.video_size,
             "stages": [stage.as_dict(self.duration_seconds, self.whole.seconds) for stage in self.stages],
             "stages_seconds": sum(stage.seconds for stage in self.stages),
             "minimum_seconds": minimum,
@@ -132,7 +136,7 @@ def bench(
     return Bench(
         recording=str(recording),
         duration_seconds=run.result.duration_seconds,
-        picture=(opened.video.width, opened.video.height) if opened.video else None,
+        video_size=(opened.video.width, opened.video.height) if opened.video else None,
         num_faces=run.result.num_faces,
         model=run.result.model or model,
         device=_name(torch_device),

@@ -35,8 +35,8 @@ def all_speakers_report(
         OSError: the page cannot be written. An audio file that cannot be read is named in the page.
     """
     faces = summary["faces"]
-    voices = [face for face in faces if face["sound"]]
-    sources = [("Recording", recording), *((_title(face), folder / face["sound"]) for face in voices)]
+    voices = [face for face in faces if face["audio"]]
+    sources = [("Recording", recording), *((_title(face), folder / face["audio"]) for face in voices)]
     tracks = make_player_tracks(
         sources, sample_rate=48000 if summary["sample_rate"] > 16000 else 16000, played_seconds=PLAYED_SECONDS,
         num_columns=NUM_COLUMNS, audio_track=audio_track,

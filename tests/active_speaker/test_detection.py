@@ -154,7 +154,7 @@ def test_visible_but_silent_face_comes_out_near_silent(
     assert [face["position"] for face in summary["faces"]] in (["left", "right"], ["right", "left"])
     before = reader.load_audio(reader.probe(path))[:, 0]
     for face in summary["faces"]:
-        after = soundfile.read(tmp_path / "out" / face["sound"])[0]
+        after = soundfile.read(tmp_path / "out" / face["audio"])[0]
         assert len(after) == len(before)
         mine = (left_speaks if face["position"] == "left" else ~left_speaks)[: len(before)]
         inside = uniform_filter1d(mine.astype(float), 16001, mode="constant")  # a second and more from any change
@@ -191,7 +191,7 @@ def test_all_faces_in_one_pass_are_what_each_alone_is(
         result = avse.enhance(path, tmp_path / "one.wav", model=str(tiny_model), speaker=face["number"], force=True)
         assert result.speaker == face["number"]
         assert f"Face {face['number']} of 2 ({face['position']}) kept, seen 100%" in result.note
-        together, alone = (soundfile.read(p)[0] for p in (tmp_path / "out" / face["sound"], tmp_path / "one.wav"))
+        together, alone = (soundfile.read(p)[0] for p in (tmp_path / "out" / face["audio"], tmp_path / "one.wav"))
         np.testing.assert_allclose(together, alone, atol=2e-3)
     with pytest.raises(UsageError, match="already exists"):
         enhance_all(path, tmp_path / "out", model=str(tiny_model))

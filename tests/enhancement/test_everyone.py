@@ -103,7 +103,7 @@ def test_each_person_is_as_loud_with_everyone_as_alone(panel: Path, tmp_path: Pa
     summary = avse.enhance_all(panel, tmp_path / "all", model=model)
     voices = np.load(panel.with_suffix(".npy"))
     assert together is not None
-    alone = {face["position"]: written(tmp_path / "all" / face["sound"])[:, 0] for face in summary["faces"]}
+    alone = {face["position"]: written(tmp_path / "all" / face["audio"])[:, 0] for face in summary["faces"]}
     for k, place, begin, end in (
         (0, "left", 1.0, 2.5),
         (1, "right", 5.5, 7.5),
@@ -131,7 +131,7 @@ def test_voice_and_background_add_up_to_the_recording(
 
 def test_background_of_all_is_what_belongs_to_nobody(panel: Path, model: Enhancer, tmp_path: Path) -> None:
     summary = avse.enhance_all(panel, tmp_path / "all", model=model, background=tmp_path / "rest.flac")
-    voices = [written(tmp_path / "all" / face["sound"]) for face in summary["faces"]]
+    voices = [written(tmp_path / "all" / face["audio"]) for face in summary["faces"]]
     total = sum(voices) + written(tmp_path / "rest.flac")
     np.testing.assert_allclose(total, reader.load_audio(reader.probe(panel)), atol=1e-4)
     assert summary["background"] == str(tmp_path / "rest.flac")
@@ -193,7 +193,7 @@ def test_face_that_never_moves_has_no_voice(model: Enhancer, tmp_path: Path) -> 
     write_panel(path, np.ones(100, bool), np.zeros(100, bool))
     summary = avse.enhance_all(path, tmp_path / "all", model=model)
     by_place = {face["position"]: face for face in summary["faces"]}
-    assert by_place["right"]["sound"] is None
+    assert by_place["right"]["audio"] is None
     assert "never moves" in by_place["right"]["reason"]
     moving = by_place["left"]["number"]
     assert {item.name for item in (tmp_path / "all").iterdir()} == {
@@ -205,8 +205,8 @@ def test_face_that_never_moves_has_no_voice(model: Enhancer, tmp_path: Path) -> 
 def test_every_person_gets_a_video_and_a_loudness(panel: Path, model: Enhancer, tmp_path: Path) -> None:
     summary = avse.enhance_all(panel, tmp_path / "all", model=model, suffix=".mkv", loudness_lufs=-30.0)
     for face in summary["faces"]:
-        assert face["sound"] == f"face-{face['number']}.mkv"
-        assert reader.probe(tmp_path / "all" / face["sound"]).video is not None
+        assert face["audio"] == f"face-{face['number']}.mkv"
+        assert reader.probe(tmp_path / "all" / face["audio"]).video is not None
         assert face["levels"]["after_lufs"] == pytest.approx(-30.0, abs=0.1)
     with pytest.raises(UsageError, match="suffix"):
         avse.enhance_all(panel, tmp_path / "other", model=model, suffix=".doc")

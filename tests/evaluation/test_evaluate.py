@@ -70,7 +70,7 @@ def test_row_for_each_item_and_method(run: tuple[Path, Any], pairs: Path) -> Non
     assert {(row["item"], row["method"]) for row in rows} == {(i, m) for i in "abc" for m in ("mixed", "tiny", "copy")}
     for row in rows:
         assert set(row) == KEYS
-        assert (row["status"], row["reason"], row["picture"], row["seconds"]) == ("ok", None, None, 1.0)
+        assert (row["status"], row["reason"], row["video"], row["seconds"]) == ("ok", None, None, 1.0)
         assert set(row["scores"]) == {"pesq", "stoi", "estoi", "si_sdr"}
         clean, estimate = (
             audio_files.read_audio_file(Path(row["reference"])),
@@ -96,7 +96,7 @@ def test_table_and_summary(run: tuple[Path, Any], tiny_model: Path) -> None:
     weights = summary["methods"]["tiny"]
     assert weights["sha256"] == weights["sha256_without_face"] == hashlib.sha256(tiny_model.read_bytes()).hexdigest()
     tiny = next(line for line in summary["scores"] if line["method"] == "tiny")
-    assert (tiny["n"], tiny["failed"], tiny["without_picture"]) == (3, 0, 3)
+    assert (tiny["n"], tiny["failed"], tiny["without_video"]) == (3, 0, 3)
     values = [float(row["pesq"]) for row in table if row["method"] == "tiny"]
     mean = tiny["mean"]["pesq"]
     assert mean["mean"] == pytest.approx(np.mean(values), abs=1e-3)

@@ -21,9 +21,9 @@ def test_references_are_those_of_the_numbers(tmp_path: Path) -> None:
     references = read_face_references(tmp_path, tmp_path / "recording.wav")
     assert sorted(references) == [1, 12]
     faces = [
-        {"number": 1, "sound": "recording.wav"},
-        {"number": 12, "sound": None},
-        {"number": 3, "sound": "face-1.wav"},
+        {"number": 1, "audio": "recording.wav"},
+        {"number": 12, "audio": None},
+        {"number": 3, "audio": "face-1.wav"},
     ]
     score_faces(faces, references, tmp_path / "recording.wav", tmp_path)
     assert [("scores" in face) for face in faces] == [True, False, False]

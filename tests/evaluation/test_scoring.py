@@ -61,7 +61,7 @@ def test_video_is_used_unless_ignored(talking: Path, see_through: Path, tmp_path
     assert item.is_dubbed
     mixed, seen, unseen = rows(tmp_path, item, f"seen={see_through}", f"unseen={see_through}:no-video")
     assert looked == [True, False]
-    assert mixed["picture"] == str(talking / "video" / "x.mkv")
+    assert mixed["video"] == mixed["picture"] == str(talking / "video" / "x.mkv")
     for row in (seen, unseen):
         assert row["scores"] == pytest.approx(mixed["scores"], abs=0.02)
         assert row["elapsed_seconds"] > 0

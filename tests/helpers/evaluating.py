@@ -17,7 +17,7 @@ from avse.evaluation.systems import parse_systems
 RATE = 16000
 KEYS = {
     "item", "subset", "method", "status", "reason", "seconds", "elapsed_seconds", "scores", "mixture", "reference",
-    "estimate", "picture", "stage_seconds",
+    "estimate", "picture", "video", "stage_seconds",
 }  # fmt: skip
 COPY = f'external:{sys.executable} -c "import shutil, sys; shutil.copy(sys.argv[1], sys.argv[2])" {{wav}} {{out}}'
 

@@ -44,7 +44,7 @@ def made_rows(
                     "scores": {
                         "pesq": 1.5 + gain / 10, "stoi": 0.7 + gain / 50, "estoi": 0.6, "si_sdr": index / 2 + gain,
                     },
-                    "mixture": str(mixture), "reference": str(reference), "picture": None,
+                    "mixture": str(mixture), "reference": str(reference), "video": None,
                     "estimate": None if method == "mixed" else str(
                         write_sound(folder / method / subset / f"{item}.wav")
                     ),

@@ -45,7 +45,7 @@ def test_video_without_a_decoder_is_no_absent_video(video_file: Path, tmp_path: 
     result = avse.enhance(path, model=str(see_through))
     assert "The video cannot be decoded" in result.note
     assert "no video;" not in result.note
-    assert "picture_not_decoded" in [code for code, _ in result.warnings]
+    assert "video_not_decoded" in [code for code, _ in result.warnings]
     with pytest.raises(InputError, match=r"video of .* cannot be decoded") as error:
         avse.enhance(path, tmp_path / "out.mp4", model=str(see_through))
     assert "audio file" in error.value.hint

@@ -61,7 +61,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_all_stages_of_one_face_are_there_in_order(found: dict[str, Any]) -> None:
     assert names(found) == [name for name in Stage if name != Stage.ACTIVITY]
-    assert (found["num_faces"], found["picture"], found["model"], found["device"]) == (1, [320, 240], "tiny", "cpu")
+    assert (found["num_faces"], found["video_size"], found["model"], found["device"]) == (1, [320, 240], "tiny", "cpu")
     assert found["duration_seconds"] == pytest.approx(1.28, abs=0.1)
     assert found["num_threads"] == torch.get_num_threads()
 
@@ -112,7 +112,7 @@ def test_the_table_has_a_line_for_each_stage_and_one_for_the_rest(clip: Path, ti
     assert len(table.splitlines()) == 1 + len(Stage) - 1 + 2
     assert "real-time factor 0.500: 2.0 times real time" in facts
     assert "peak memory 500 MB" in facts
-    assert "start-up 3.5 s: torch 2.0 s, avse and its net 1.5 s" in facts
+    assert "start-up 3.5 s: torch 2.0 s, avse and its network 1.5 s" in facts
     assert invoke(clip, "--model", tiny_model, "--repeat", 1, "--quiet").stdout == "0.500\n"
 
 
@@ -154,7 +154,7 @@ def test_without_video_its_stages_are_missing(tmp_path: Path, tiny_model: Path) 
     sound = tmp_path / "sound.wav"
     soundfile.write(sound, 0.1 * np.random.default_rng(0).standard_normal(8000), 8000)
     values = json.loads(invoke(sound, "--model", tiny_model, "--repeat", 1, "--json").stdout)
-    assert values["picture"] is None
+    assert values["video_size"] is values["picture"] is None
     assert set(names(values)) == set(Stage) - {*PICTURE, *FACE, Stage.ACTIVITY}
 
 
