@@ -119,7 +119,7 @@ def enhance(
     selection.parse_speaker(speaker, "all")
     kind = output_suffix(suffix)
     if kind and output and speaker != "all" and len(recordings) == 1:
-        raise typer.BadParameter("The type follows from -o; leave --suffix out.", param_hint="--suffix")
+        raise typer.BadParameter("The file type follows from -o; omit --suffix.", param_hint="--suffix")
     outputs = plan_outputs(recordings, output, speaker == "all", kind)
     _check_single(recordings, reference=reference, report=report, background=background)
     if speaker == "all":

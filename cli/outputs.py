@@ -25,7 +25,8 @@ def plan_outputs(recordings: Sequence[Path], output: Path | None, to_folders: bo
     if len(recordings) == 1 and output is not None:
         return [output]
     if PIPE in recordings or output == PIPE:
-        raise UsageError("Standard input and output need a name for each.", "Example: avse enhance - -o clean.wav")
+        message = "Standard input or output needs exactly one recording, and -o."
+        raise UsageError(message, "Use for example: avse enhance - -o clean.wav")
     if output is not None:
         _make_folder(output)
     planned = [_beside(recording, output or recording.parent, to_folders, suffix) for recording in recordings]

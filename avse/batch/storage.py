@@ -85,7 +85,7 @@ def readable(place: str) -> Iterator[Path]:
         try:
             system.get_file(path, str(local))
         except OSError as error:
-            raise InputError(f"{place} cannot be fetched: {error}", "Check the URL and the permissions.") from error
+            raise InputError(f"{place} cannot be downloaded: {error}", "Check the URL and the permissions.") from error
         yield local
 
 

@@ -24,12 +24,12 @@ class MixConfig:
     num_talkers: tuple[float, ...] = (0.2, 0.45, 0.25, 0.1)
     """Probabilities of 0, 1, 2, ... interfering talkers."""
     audio_only_interferer_probability: float = 0.5
-    """Probability that an interfering talker comes from the audio-only speech, where there is any, instead of from the
-    talking faces. Audio-only speech may be recognised by its recording conditions, a talking face only by voice and
+    """Probability that an interfering talker comes from the audio-only speech, if there is any, instead of from the
+    talking faces. Audio-only speech can be recognised by its recording conditions, a talking face only by voice and
     lips."""
     swap_target: bool = False
-    """Every second example repeats the mixture before it with another visible talker as the target: only the lips tell
-    who is meant."""
+    """Every second example repeats the mixture before it with another visible talker as the target: only the lips
+    identify the target."""
     speed: tuple[float, float] = (1.0, 1.0)
     """Range of the playback speed of each voice and its lips; pitch changes with it."""
     varied_voice_probability: float = 0.0
@@ -56,7 +56,7 @@ class MixConfig:
     gap_frames: tuple[int, int] = (2, 20)
     """Range of the length of a gap."""
     audio_only_target_probability: float = 0.0
-    """Probability that the target comes from the audio-only speech, where there is any."""
+    """Probability that the target comes from the audio-only speech, if there is any."""
     silent_face_probability: float = 0.0
     """Probability that the target pauses, with a still mouth."""
     silent_face_frames: tuple[int, int] = (8, 24)
@@ -78,9 +78,9 @@ class MixConfig:
     """Probability that mixture and target are low-pass filtered, at 3.4 to 7 kHz."""
     same_collection_probability: float = 0.0
     """Probability that an interfering talker comes from the target's own collection (speakers whose names begin with
-    the same letters), where that has others: then the recording conditions do not tell who is meant."""
+    the same letters), if it has others: then the recording conditions do not identify the target."""
     measured_room_probability: float = 0.0
-    """Probability that reverberation is a measured room impulse response, where some are given."""
+    """Probability that reverberation is a measured room impulse response, if any are given."""
     av_offset_probability: float = 0.0
     """Probability of a constant AV offset."""
     av_offset_frames: tuple[int, int] = (-5, 2)
@@ -92,8 +92,8 @@ class MixConfig:
     unrelated_video_probability: float = 0.0
     """Probability that the lips belong to another person than the target."""
     ambiguous_target_db: float = 0.0
-    """Where the video does not tell who is meant (missing, frozen, another person's), talkers down to this many dB
-    below the target belong to the target as well; 0: never."""
+    """Where the video does not identify the target (missing, frozen, another person's), talkers down to this many dB
+    below the target count as part of the target; 0: never."""
     max_clips_per_speaker: int = 120
     """Speakers are drawn by their number of clips, counted up to this many."""
 

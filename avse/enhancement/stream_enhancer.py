@@ -136,10 +136,10 @@ class StreamEnhancer:
             UsageError: the form cannot be used, or changes within the stream. InputError: the result is not finite.
         """
         if self._has_ended:
-            raise UsageError("This stream has ended.", "Make a new StreamEnhancer for the next one.")
+            raise UsageError("This stream has ended.", "Create a new StreamEnhancer for the next stream.")
         given = read_audio_array(audio, self._form.channels if self._form else self._channels)
         if given.has_batch:
-            raise UsageError("A stream does not take a batch.", "Make a StreamEnhancer for each item.")
+            raise UsageError("A stream does not take a batch.", "Create one StreamEnhancer per item.")
         (samples,) = given.samples
         rolling = self._rolling = self._rolling or self._begin(samples.shape[1])
         if samples.shape[1] != rolling.num_channels:

@@ -69,7 +69,7 @@ def read_audio_array(waveform: Any, channels: Channels = "auto") -> AudioArray:
     if not 1 <= samples.shape[2] <= MAX_CHANNELS:
         raise UsageError(f"A waveform of shape {plain.shape} has {samples.shape[2]} channels.", _CHANNELS_HINT)
     if not np.isfinite(samples).all():
-        raise UsageError("The waveform holds NaN or infinite values.", "Replace them, for example with 0.")
+        raise UsageError("The waveform contains NaN or infinite values.", "Replace them, for example with 0.")
     return AudioArray(np.ascontiguousarray(samples), waveform, has_batch, place)
 
 

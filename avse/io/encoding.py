@@ -52,7 +52,7 @@ class OutputSettings:
             )
         if self.keep_tracks and not kind.is_video:
             raise UsageError(
-                f"A {kind.suffix} file holds one audio track.", "Use --keep-tracks with .mp4, .mov or .mkv."
+                f"A {kind.suffix} file can hold only one audio track.", "Use --keep-tracks with .mp4, .mov or .mkv."
             )
 
 

@@ -29,7 +29,7 @@ LOSS_WEIGHTS = {
 STAGES = ("lips", "speech", "smil")
 LOGGERS = ("tensorboard", "csv", "wandb")
 PARTS = ("audio", "lips", "fusions", "imputer", "regulariser", "regulariser_bottleneck")
-"""Parts of a net: the first words of its weights' names."""
+"""Parts of the network: the first words of its weights' names."""
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true")
 RESNET_WIDTH = 64
 SMIL_MODEL = {"imputer": "reference", "regulariser": "multiply"}
@@ -41,8 +41,8 @@ class TrainConfig:
     """All settings of a run. The same settings and clips give the same weights on the same machine."""
 
     stage: str = "speech"
-    """"lips": train the lip stream alone to predict the target's band energies; "speech": the whole net; "smil": the
-    whole net in SMIL's meta steps, on examples with and without video."""
+    """"lips": train the lip stream alone to predict the target's band energies; "speech": the whole network; "smil":
+    the whole network in SMIL's meta steps, on examples with and without video."""
     num_steps: int = 20000
     batch_size: int = 16
     """Examples per step, over all devices; each device takes an equal share."""

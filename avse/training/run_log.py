@@ -34,7 +34,7 @@ def make_loggers(names: Sequence[str], run: Path) -> list[Logger]:
             loggers.append(WandbLogger(name=run.name, save_dir=run, project="avse"))
         except ModuleNotFoundError as error:
             raise MissingError(
-                "Weights & Biases is not installed.", "Type: pip install wandb, or take wandb out of loggers."
+                "Weights & Biases is not installed.", "Type: pip install wandb, or remove wandb from loggers."
             ) from error
     return loggers
 

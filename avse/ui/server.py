@@ -93,7 +93,7 @@ def check_port(host: str, port: int) -> None:
             listener.bind((host, port))
     except OSError as error:
         raise UsageError(
-            f"The page cannot be served at {host}, port {port}: {error.strerror}.", "Give another --port or --host."
+            f"The page cannot be served at {host}, port {port}: {error.strerror}.", "Use another --port or --host."
         ) from error
 
 

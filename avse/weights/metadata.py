@@ -59,7 +59,7 @@ class Provenance:
         found = {name: value for name, value in values.items() if name in known}
         for name, value in found.items():
             if not _is_valid(name, value):
-                raise UsageError(f"The metadata give a {name} of {str(value)[:60]!r}.", HINT)
+                raise UsageError(f"The metadata value {name} is {str(value)[:60]!r}.", HINT)
         if "validation_speakers" in found:
             found["validation_speakers"] = tuple(found["validation_speakers"])
         return cls(**found)

@@ -149,7 +149,7 @@ def test_failure_puts_nothing_behind_a_url(tree: Path) -> None:
 
 
 def test_url_that_cannot_be_reached(tree: Path) -> None:
-    with pytest.raises(InputError, match=r"missing\.mp4 cannot be fetched"), storage.readable("file:///missing.mp4"):
+    with pytest.raises(InputError, match=r"missing\.mp4 cannot be downloaded"), storage.readable("file:///missing.mp4"):
         pass
     with pytest.raises(UsageError, match="bogus"):
         find("bogus://bucket/talks", "out")

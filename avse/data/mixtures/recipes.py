@@ -98,7 +98,7 @@ def outside(output: Path, folder: Path, paths: Iterable[Path]) -> list[Path]:
     """Return the paths in a folder that do not lie in ``output``. UsageError if that is the folder itself."""
     written, root = output.resolve(), folder.resolve()
     if written == root:
-        raise UsageError(f"{output} is the input folder itself.", "Name another folder for the mixtures.")
+        raise UsageError(f"{output} is the input folder itself.", "Choose another folder for the mixtures.")
     if not written.is_relative_to(root):
         return list(paths)
     own = folder / written.relative_to(root)

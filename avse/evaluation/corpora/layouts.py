@@ -83,7 +83,7 @@ def _muse_problem(row: list[str]) -> str:
         return f"a level or the length is invalid: {', '.join((*levels, seconds))}"
     names = [row[start + offset] for start in range(1, len(row) - 1, 4) for offset in range(3)]
     if not all(names) or any(".." in Path(name).parts or Path(name).name in ("", ".") for name in names):
-        return "a name of a talker or of a clip is missing"
+        return "the name of a talker or of a clip is missing"
     return ""
 
 
