@@ -92,6 +92,7 @@ class ModelConfig:
     two places."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         for name in ("fusion_depths", "audio_channels"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if not self.fusion_depths or not set(self.fusion_depths) <= set(range(5)):
@@ -157,6 +158,22 @@ def from_mapping(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
     return settings
 
 
+def check_types(settings: Any) -> None:
+    """Raise UsageError for a field of settings that is not of the type of its default."""
+    hints = get_type_hints(type(settings))
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        kind = hints[field.name]
+        fits = (
+            isinstance(value, get_origin(kind) or kind)
+            if field.default is MISSING
+            else _is_a(value, type(field.default))
+        )
+        if not (fits and _has_parts(value, kind)):
+            like = f"form of its default, {field.default!r}" if field.default is not MISSING else f"a {kind.__name__}"
+            raise UsageError(f"{field.name} is {_short(value)}.", f"Give it in the {like}.")
+
+
 def _check_limits(name: str, value: Any) -> None:
     """Raise UsageError for a number that lies outside the limits for its name."""
     by_suffix = [limits for suffix, limits in SUFFIX_LIMITS.items() if name.endswith(suffix)]
@@ -188,6 +205,6 @@ def _short(value: Any) -> str:
     """Return a value as text, however long it is and whatever it holds."""
     try:
         text = repr(value)
-    except (RecursionError, ValueError):  # nested too deep; an integer of too many digits
+    except Exception:  # nested too deep, an integer of too many digits, or an object that cannot be shown
         return f"a {type(value).__name__} that cannot be shown"
     return printable(text if len(text) <= 200 else f"{text[:200]}...")

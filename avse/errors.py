@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class AvseError(Exception):
     """Report a failure that the user can act on.
@@ -53,3 +55,11 @@ def lacks_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and any(word in str(error) for word in words)
     )
+
+
+def short_repr(value: Any) -> str:
+    """Return a value as an error message shows it, whatever it is."""
+    try:
+        return printable(repr(value))[:80]
+    except Exception:  # a foreign object may raise anything
+        return f"a {type(value).__name__}"

@@ -14,7 +14,7 @@ from avse.active_speaker.scene import Scene, track_centre
 from avse.active_speaker.target import TargetSpeaker
 from avse.config import VIDEO_FPS
 from avse.dsp.levels import AudioStats
-from avse.errors import UsageError
+from avse.errors import UsageError, short_repr
 from avse.faces import detection, face_tracker, mouth_roi
 from avse.faces.mouth_cropper import crop_known
 from avse.faces.mouth_crops import MouthCrops
@@ -168,15 +168,17 @@ def parse_speaker(speaker: str | int, *others: str) -> SpeakerChoice:
 
     UsageError for anything else.
     """
-    text = str(speaker).strip().lower()
+    text = str(speaker).strip().lower() if isinstance(speaker, str | int | np.integer) else ""
     if text in (*SPEAKER_WORDS, *others):
         return text
     numbers = [part.strip() for part in text.split(",")]
-    if all(number.isdecimal() and int(number) > 0 for number in numbers):
+    if all(number.isdecimal() and len(number) < 10 and int(number) > 0 for number in numbers):
         several = sorted(set(map(int, numbers)))
         return several[0] if len(several) == 1 else ",".join(map(str, several))
     known = ", ".join((*SPEAKER_WORDS, *others))
-    raise UsageError(f"--speaker {speaker!r} is unknown.", f"Use the number of a face (see: avse faces), or: {known}.")
+    raise UsageError(
+        f"--speaker {short_repr(speaker)} is unknown.", f"Use the number of a face (see: avse faces), or: {known}."
+    )
 
 
 def relevant_tracks(tracks: Sequence[Track], num_frames: int) -> list[Track]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from avse.config import check_types
 from avse.errors import UsageError
 
 RANGES = (
@@ -98,6 +99,7 @@ class MixConfig:
     """Speakers are drawn by their number of clips, counted up to this many."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         if (
             not self.num_talkers
             or len(self.num_talkers) > 20

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from avse.active_speaker.selection import MAX_FACES
-from avse.enhancement.arguments import as_audio_track, as_path, check_helpers
+from avse.enhancement.arguments import as_audio_track, as_background, as_path, check_flags, check_helpers
 from avse.enhancement.pipeline import Options, Pipeline, Written, open_recording
 from avse.enhancement.result import Message, audio_warnings
 from avse.enhancement.validation import check_background, check_recording
-from avse.errors import InputError, UsageError
+from avse.errors import InputError, UsageError, short_repr
 from avse.faces.thumbnail import face_thumbnails
 from avse.io import atomic, jsonl, reader
 from avse.io.encoding import DEFAULT_SETTINGS, OutputSettings, clips
@@ -64,9 +64,10 @@ def enhance_all(
     """
     started = time.perf_counter()
     source, folder = as_path(recording, "recording"), as_path(folder, "folder")
-    removed = as_path(background, "background") if background else None
+    removed = as_background(background)
     audio_track = as_audio_track(audio_track)
-    check_helpers(limits, on_progress)
+    check_helpers(limits, on_progress, settings)
+    check_flags(force=force)
     options = Options(
         speaker="all", strength=strength, loudness_lufs=loudness_lufs, with_background=removed is not None,
         measure_all=True, settings=settings,
@@ -77,7 +78,7 @@ def enhance_all(
     check_output_folder(folder, force)
     earlier = _face_files(folder)
     check_background(source, None, removed, force)
-    checkpoint = model if isinstance(model, Checkpoint) else load_model(str(model), device)
+    checkpoint = model if isinstance(model, Checkpoint) else load_model(model, device)
     opened = open_video(source, audio_track, limits, folder / f"face-1{suffix}", settings)
     pipeline = Pipeline(checkpoint, opened, options, on_progress)
     if not pipeline.selection.targets:
@@ -104,9 +105,12 @@ def _remove_stale(earlier: Sequence[Path], faces: Sequence[Mapping[str, Any]]) -
 
 def check_suffix(suffix: str) -> None:
     """Raise UsageError for a type of file that cannot be written."""
-    if suffix not in AUDIO_OUTPUTS | VIDEO_OUTPUTS:
+    if not isinstance(suffix, str) or suffix not in AUDIO_OUTPUTS | VIDEO_OUTPUTS:
         known = ", ".join(sorted(AUDIO_OUTPUTS | VIDEO_OUTPUTS))
-        raise UsageError(f"--suffix {suffix} cannot be written.", f"Use one of: {known}")
+        raise UsageError(
+            f"--suffix {suffix if isinstance(suffix, str) else short_repr(suffix)} cannot be written.",
+            f"Use one of: {known}",
+        )
 
 
 def _describe_faces(

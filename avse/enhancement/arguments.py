@@ -10,21 +10,23 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from avse.errors import UsageError, printable
+from avse.errors import UsageError, short_repr
+from avse.faces.tracking import Track
+from avse.io.encoding import OutputSettings
 from avse.io.ffmpeg import Limits
 
 
 def as_path(value: Any, what: str) -> Path:
     """Return a path of text, bytes or a path; ``what`` names the argument in the error."""
     if not isinstance(value, str | bytes | os.PathLike):
-        raise UsageError(f"{what} is {_short(value)}.", "Pass a path.")
+        raise UsageError(f"{what} is {short_repr(value)}.", "Pass a path.")
     path = Path(os.fsdecode(value))
     if "\0" in str(path):
-        raise UsageError(f"{what} is {_short(str(path))}.", "A path cannot contain a null character.")
+        raise UsageError(f"{what} is {short_repr(str(path))}.", "A path cannot contain a null character.")
     try:
         path.exists()
     except OSError as error:  # a name that is too long
-        raise UsageError(f"{what} is {_short(str(path))}.", f"{error.strerror}. Pass another path.") from error
+        raise UsageError(f"{what} is {short_repr(str(path))}.", f"{error.strerror}. Pass another path.") from error
     return path
 
 
@@ -49,29 +51,48 @@ def as_audio_track(value: Any) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating) or value % 1 != 0:
-        raise UsageError(f"audio_track is {_short(value)}.", "Pass a whole number, 1 for the first track.")
+        raise UsageError(f"audio_track is {short_repr(value)}.", "Pass a whole number, 1 for the first track.")
     return int(value)
 
 
 def check_number(value: Any, what: str) -> None:
     """Raise UsageError unless a value is a finite number."""
     try:
-        is_fine = not isinstance(value, str | bytes | bool) and math.isfinite(float(value))
-    except (TypeError, ValueError, OverflowError):
+        is_fine = not isinstance(value, str | bytes | bool) and np.ndim(value) == 0 and math.isfinite(float(value))
+    except Exception:  # a foreign object may raise anything
         is_fine = False
     if not is_fine:
-        raise UsageError(f"{what} is {_short(value)}.", "Pass a number.")
+        raise UsageError(f"{what} is {short_repr(value)}.", "Pass a number.")
 
 
-def check_helpers(limits: Any, on_progress: Any) -> None:
-    """Raise UsageError unless limits are `Limits` and the progress is a function."""
+def as_background(value: Any) -> Path | None:
+    """Return the path of a file for the background; None for True, False and nothing."""
+    is_word = value is None or isinstance(value, bool) or (isinstance(value, str) and not value)
+    return None if is_word else as_path(value, "background")
+
+
+def check_flags(**flags: Any) -> None:
+    """Raise UsageError for a switch that is neither true nor false, such as a text or an array."""
+    for name, value in flags.items():
+        if not isinstance(value, bool | int | np.bool_ | None):
+            raise UsageError(f"{name} is {short_repr(value)}.", "Pass True or False.")
+
+
+def check_face_tracks(tracks: Any) -> None:
+    """Raise UsageError unless face tracks are None or a list of `Track`."""
+    is_list = isinstance(tracks, list | tuple) and all(isinstance(track, Track) for track in tracks)
+    if tracks is not None and not is_list:
+        message = f"tracks is {short_repr(tracks)}."
+        raise UsageError(message, "Pass what avse.faces.face_tracker.track_faces returns, or None.")
+
+
+def check_helpers(limits: Any, on_progress: Any, settings: Any) -> None:
+    """Raise UsageError unless limits are `Limits`, settings `OutputSettings`, and the progress is a function."""
+    if not isinstance(settings, OutputSettings):
+        raise UsageError(f"settings is {short_repr(settings)}.", "Pass avse.io.encoding.OutputSettings(...).")
     if not isinstance(limits, Limits):
-        raise UsageError(f"limits is {_short(limits)}.", "Pass avse.io.ffmpeg.Limits(max_seconds=...).")
+        raise UsageError(f"limits is {short_repr(limits)}.", "Pass avse.io.ffmpeg.Limits(max_seconds=...).")
     if not callable(on_progress):
         raise UsageError(
-            f"on_progress is {_short(on_progress)}.", "Pass a function of the stage, the amount done and the total."
+            f"on_progress is {short_repr(on_progress)}.", "Pass a function of the stage, the amount done and the total."
         )
-
-
-def _short(value: Any) -> str:
-    return printable(repr(value))[:80]

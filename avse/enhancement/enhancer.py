@@ -98,11 +98,17 @@ def _frames_of_items(audio: AudioArray, frames: Any) -> Sequence[Any]:
     """Return the frames of each item of a batch, None where there are none. UsageError if they do not match."""
     if frames is None or not audio.has_batch:
         return [frames] * len(audio.samples)
-    if len(frames) != len(audio.samples):
+    try:
+        videos = list(frames)
+    except TypeError as error:
         raise UsageError(
-            f"There are {len(audio.samples)} waveforms and {len(frames)} videos.", "Pass frames for each item."
+            f"Frames cannot be a {type(frames).__name__}.", "Pass a list: the frames of each item."
+        ) from error
+    if len(videos) != len(audio.samples):
+        raise UsageError(
+            f"There are {len(audio.samples)} waveforms and {len(videos)} videos.", "Pass frames for each item."
         )
-    return list(frames)
+    return videos
 
 
 def load_model(name: str | Path = pretrained.DEFAULT, device: str = "auto") -> Enhancer:

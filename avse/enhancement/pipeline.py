@@ -18,7 +18,15 @@ import numpy as np
 from avse.active_speaker.selection import Selection, check_speaker, parse_speaker, select_targets
 from avse.dsp.levels import AudioStats, compute_audio_stats
 from avse.dsp.windowing import BLOCK_SECONDS
-from avse.enhancement.arguments import as_audio_track, as_output, as_path, as_source, check_helpers
+from avse.enhancement.arguments import (
+    as_audio_track,
+    as_background,
+    as_output,
+    as_source,
+    check_face_tracks,
+    check_flags,
+    check_helpers,
+)
 from avse.enhancement.background import with_background
 from avse.enhancement.loudness import Levels, check_loudness, normalised
 from avse.enhancement.result import Message, Result, build_result
@@ -230,18 +238,20 @@ def enhance(
     """
     started = time.perf_counter()
     given, target = as_source(recording), as_output(output)
-    removed = as_path(background, "background") if background and background is not True else None
-    audio_track = as_audio_track(audio_track)
-    check_helpers(limits, on_progress)
-    options = Options(use_video, parse_speaker(speaker), strength, loudness_lufs, bool(background), settings=settings)
+    removed, audio_track = as_background(background), as_audio_track(audio_track)
+    check_helpers(limits, on_progress, settings)
+    check_face_tracks(tracks)
+    check_flags(use_video=use_video, force=force, with_thumbnail=with_thumbnail)
+    with_background = background is True or removed is not None
+    options = Options(use_video, parse_speaker(speaker), strength, loudness_lufs, with_background, settings=settings)
     options.check()
     with local_file(given, limits) as source, atomic.never_replacing([target, removed], force):
         check_paths(source, target, force)
         check_background(source, target, removed, force)
-        checkpoint = model if isinstance(model, Checkpoint) else load_model(str(model), device)
+        checkpoint = model if isinstance(model, Checkpoint) else load_model(model, device)
         opened = open_recording(source, audio_track, limits, target, settings)
         pipeline = Pipeline(checkpoint, opened, options, on_progress, tracks)
-        voice, *rest = pipeline.write([target, removed] if background else [target])
+        voice, *rest = pipeline.write([target, removed] if with_background else [target])
         thumbnails = pipeline.thumbnails() if with_thumbnail else {}
     is_clipped = target is not None and voice.levels is None and clips(opened.sound, target)
     result = pipeline.result(voice.levels, is_clipped)

@@ -21,12 +21,12 @@ from avse.enhancement.arguments import check_number
 from avse.enhancement.masking import processing_rate
 from avse.enhancement.rolling import NO_CROPS, Choose, RollingEnhancer
 from avse.enhancement.validation import check_strength
-from avse.errors import UsageError
+from avse.errors import UsageError, short_repr
 from avse.faces.live_mouth import CHOICES
 from avse.faces.live_mouths import LiveMouths
 from avse.faces.tracking import DETECT_EVERY
-from avse.io.arrays import AudioArray, Channels, check_sample_rate, read_audio_array
-from avse.io.frames import Colour, check_fps, stack_frames
+from avse.io.arrays import AudioArray, Channels, check_channels, check_sample_rate, read_audio_array
+from avse.io.frames import Colour, check_colour, check_fps, stack_frames
 from avse.weights.checkpoint import Checkpoint
 from avse.weights.pretrained import for_audio_only, load_model
 
@@ -34,6 +34,7 @@ OVERLAP_FRAMES = 2
 MAX_AV_OFFSET_SECONDS = 2.0
 SPEAKERS = (*CHOICES, "active")
 Speaker = Literal["largest", "left", "right", "active"]
+LONGEST_WINDOW_SECONDS = 600
 
 
 class StreamEnhancer:
@@ -90,9 +91,17 @@ class StreamEnhancer:
         check_strength(strength)
         if level is not None:
             check_number(level, "level")
-        if speaker not in SPEAKERS:
-            raise UsageError(f"A stream cannot have the speaker {speaker!r}.", f"Use one of: {', '.join(SPEAKERS)}.")
-        self._av_offset_frames = None if av_offset == "auto" else _offset_frames(av_offset)
+            if level <= 0:
+                raise UsageError(f"level is {level}.", "Pass an RMS above 0, such as 0.1, or None to measure it.")
+        check_channels(channels)
+        check_colour(colour)
+        if not isinstance(speaker, str) or speaker not in SPEAKERS:
+            raise UsageError(
+                f"A stream cannot have the speaker {short_repr(speaker)}.", f"Use one of: {', '.join(SPEAKERS)}."
+            )
+        self._av_offset_frames = (
+            None if isinstance(av_offset, str) and av_offset == "auto" else _offset_frames(av_offset)
+        )
         self.sample_rate = check_sample_rate(sample_rate)
         self.plan = _make_plan(window_seconds, step_seconds, lookahead_seconds)
         checkpoint = model if isinstance(model, Checkpoint) else load_model(model, device)
@@ -208,6 +217,8 @@ def _make_plan(window_seconds: float, step_seconds: float, lookahead_seconds: fl
     """Return the windows for lengths in seconds. UsageError for lengths that do not go together."""
     for name, seconds in (("window", window_seconds), ("step", step_seconds), ("lookahead", lookahead_seconds)):
         check_number(seconds, f"{name}_seconds")
+    if window_seconds > LONGEST_WINDOW_SECONDS:
+        raise UsageError(f"A window of {window_seconds} s is too long.", f"Pass at most {LONGEST_WINDOW_SECONDS} s.")
     window, step, lookahead = (round(VIDEO_FPS * value) for value in (window_seconds, step_seconds, lookahead_seconds))
     plan = RollingPlan(window, step, OVERLAP_FRAMES, lookahead)
     if step < DETECT_EVERY or step % DETECT_EVERY or lookahead < 0:

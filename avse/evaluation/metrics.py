@@ -17,8 +17,10 @@ import numpy as np
 import soxr
 
 from avse.config import SAMPLE_RATE
-from avse.errors import UsageError
+from avse.errors import UsageError, short_repr
 from avse.evaluation.pesq_worker import pesq_wide_band
+from avse.io.arrays import check_sample_rate
+from avse.io.tensors import plain_array
 
 PESQ_MIN_SECONDS = 0.25
 WINDOW_SECONDS = 30
@@ -60,7 +62,8 @@ class Metric:
         clean, other = _as_array(reference), _as_array(estimate)
         if clean.ndim < 2 or clean.shape != other.shape:
             return score(clean, other, sample_rate, [self.key]).values[self.key]
-        pairs = zip(clean.reshape(-1, clean.shape[-1]), other.reshape(-1, other.shape[-1]), strict=True)
+        rows = math.prod(clean.shape[:-1]), clean.shape[-1]
+        pairs = zip(clean.reshape(rows), other.reshape(rows), strict=True)
         values = [score(*pair, sample_rate, [self.key]).values[self.key] for pair in pairs]
         return np.array(values).reshape(clean.shape[:-1])
 
@@ -80,12 +83,13 @@ def score(
 
     ``metrics`` are keys of `METRICS`; by default all that need a reference.
 
-    Raises UsageError for an unknown metric and for a sample rate that is none.
+    Raises UsageError for an unknown metric, for a sample rate that is none, and for what is no array of real numbers.
     """
-    names = list(WITH_REFERENCE if metrics is None else metrics)
-    _check_request(names, sample_rate)
+    names = _requested(metrics)
+    check_sample_rate(sample_rate)
+    clean, other = _floats(reference), _floats(estimate)
     try:
-        pair = _prepare(reference, estimate, sample_rate)
+        pair = _prepare(clean, other, sample_rate)
     except ValueError as error:
         return Scores(dict.fromkeys(names, math.nan), dict.fromkeys(names, str(error)))
     values: dict[str, float] = {}
@@ -98,16 +102,22 @@ def score(
     return Scores(values, reasons)
 
 
-def _check_request(names: list[str], sample_rate: int) -> None:
-    if unknown := [name for name in names if name not in WITH_REFERENCE]:
-        raise UsageError(f"There is no metric called '{unknown[0]}'.", f"Known metrics: {', '.join(WITH_REFERENCE)}.")
-    if sample_rate <= 0:
-        raise UsageError(f"{sample_rate} Hz is not a valid sample rate.", "Pass the sample rate of both signals in Hz.")
+def _requested(metrics: Iterable[str] | None) -> list[str]:
+    """Return the keys of the metrics asked for. UsageError for those that there are not."""
+    known = f"Known metrics: {', '.join(WITH_REFERENCE)}."
+    try:
+        names = list(WITH_REFERENCE if metrics is None else metrics)
+    except TypeError as error:
+        raise UsageError(f"The metrics are {short_repr(metrics)}.", f"Pass a list. {known}") from error
+    for name in names:
+        if not isinstance(name, str) or name not in WITH_REFERENCE:
+            raise UsageError(f"There is no metric called {short_repr(name)}.", known)
+    return names
 
 
 def _prepare(reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
-    """Convert both signals (N,) to floats at 16 kHz; ValueError if they cannot be compared."""
-    signals = {"reference": _floats(reference), "estimate": _floats(estimate)}
+    """Bring both signals (N,) to 16 kHz; ValueError if they cannot be compared."""
+    signals = {"reference": reference, "estimate": estimate}
     for name, signal in signals.items():
         if signal.ndim != 1:
             raise ValueError(f"the {name} has more than one channel: shape {signal.shape}")
@@ -127,12 +137,12 @@ def _prepare(reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -> t
 
 def _as_array(signal: Any) -> np.ndarray:
     """Return an array of an array, a list or a tensor on any device."""
-    return np.asarray(signal.detach().cpu().numpy() if hasattr(signal, "detach") else signal)
+    return plain_array(signal, "A signal", "Pass arrays or tensors (N,) of real numbers.")
 
 
-def _floats(signal: np.ndarray) -> np.ndarray:
-    signal = np.asanyarray(signal)
-    return signal if signal.dtype in (np.float32, np.float64) else signal.astype(np.float64)
+def _floats(signal: Any) -> np.ndarray:
+    array = _as_array(signal)
+    return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
 
 
 def _is_silent(signal: np.ndarray) -> bool:

@@ -15,13 +15,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avse.errors import UsageError
+from avse.errors import UsageError, short_repr
 from avse.io import reader
 from avse.io.frames import Colour, check_fps, shown_frames, stack_frames
+from avse.io.probe import HIGHEST_RATE, LOWEST_RATE
+from avse.io.tensors import plain_array
 
 Channels = Literal["auto", "first", "last"]
 MAX_CHANNELS = 64
 _FULL_SCALE = {np.dtype(np.int16): 2**15, np.dtype(np.int32): 2**31}
+_SHAPE_HINT = "Pass an array or tensor (N,), (N, C) or (C, N)."
 _CHANNELS_HINT = 'Pass channels="first" for (C, N) or channels="last" for (N, C).'
 
 
@@ -58,19 +61,27 @@ def read_audio_array(waveform: Any, channels: Channels = "auto") -> AudioArray:
     Raises:
         UsageError: the type cannot be used, or shape and ``channels`` leave open what is what.
     """
-    if channels not in ("auto", "first", "last"):
-        raise UsageError(f"channels is {channels!r}.", 'Use "auto", "first" or "last".')
+    check_channels(channels)
     plain = _plain_array(waveform)
     place = _channel_place(plain.shape, channels)
-    audio = to_floats(plain)
+    with np.errstate(over="ignore"):  # what becomes infinite is refused below
+        audio = to_floats(plain)
     has_batch = audio.ndim == 3
     batch = audio if has_batch else (audio[:, None] if audio.ndim == 1 else audio)[None]
     samples = batch.swapaxes(1, 2) if place == "first" else batch
+    if not len(samples):
+        raise UsageError(f"A batch of shape {plain.shape} holds no waveform.", "Pass at least one: (B, C, N).")
     if not 1 <= samples.shape[2] <= MAX_CHANNELS:
         raise UsageError(f"A waveform of shape {plain.shape} has {samples.shape[2]} channels.", _CHANNELS_HINT)
     if not np.isfinite(samples).all():
         raise UsageError("The waveform contains NaN or infinite values.", "Replace them, for example with 0.")
     return AudioArray(np.ascontiguousarray(samples), waveform, has_batch, place)
+
+
+def check_channels(channels: Any) -> None:
+    """Raise UsageError for a place of the channels that there is not."""
+    if not isinstance(channels, str) or channels not in ("auto", "first", "last"):
+        raise UsageError(f"channels is {short_repr(channels)}.", 'Use "auto", "first" or "last".')
 
 
 def as_recording(
@@ -92,17 +103,9 @@ def as_recording(
 
 def _plain_array(waveform: Any) -> np.ndarray:
     """Return an array of a tensor, an array or lists. UsageError for anything else."""
-    if isinstance(waveform, Tensor):
-        held = waveform.detach().cpu()
-        return (held.float() if held.dtype is torch.bfloat16 else held).numpy()
-    try:
-        plain = np.asarray(waveform)
-    except ValueError as error:
-        raise UsageError("The waveform is not an array.", "Pass an array or tensor (N,), (N, C) or (C, N).") from error
-    if plain.dtype == object or plain.ndim == 0:
-        raise UsageError(
-            f"A waveform cannot be a {type(waveform).__name__}.", "Pass an array or tensor (N,), (N, C) or (C, N)."
-        )
+    plain = plain_array(waveform, "A waveform", _SHAPE_HINT)
+    if plain.ndim == 0:
+        raise UsageError(f"A waveform cannot be a {type(waveform).__name__} without dimensions.", _SHAPE_HINT)
     return plain
 
 
@@ -138,9 +141,13 @@ def to_integers(floats: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
 def check_sample_rate(sample_rate: Any) -> int:
     """Return a sample rate as a whole number of Hz. UsageError for anything that is none."""
     try:
-        rate = operator.index(int(sample_rate) if sample_rate == int(sample_rate) else sample_rate)
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"The sample rate is {sample_rate!r}.", "Pass a whole number of Hz, such as 16000.") from error
-    if rate < 1000:
-        raise UsageError(f"The sample rate is {rate} Hz.", "Pass at least 1000 Hz.")
+        is_number = not isinstance(sample_rate, str | bytes | bool) and np.ndim(sample_rate) == 0
+        rate = operator.index(int(sample_rate) if is_number and sample_rate == int(sample_rate) else sample_rate)
+    except Exception as error:  # a foreign object may raise anything
+        message = f"The sample rate is {short_repr(sample_rate)}."
+        raise UsageError(message, "Pass a whole number of Hz, such as 16000.") from error
+    if isinstance(sample_rate, bool) or not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        raise UsageError(
+            f"The sample rate is {short_repr(sample_rate)} Hz.", f"Pass {LOWEST_RATE} to {HIGHEST_RATE} Hz."
+        )
     return rate

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from avse.errors import InputError, UsageError
+import numpy as np
+
+from avse.errors import InputError, UsageError, short_repr
 from avse.io import metadata
 from avse.io.ffmpeg import QUIET, input_arguments, run, stream_output
 from avse.io.formats import FILE_TYPES, FileType
@@ -37,8 +39,10 @@ class OutputSettings:
     is_lenient: bool = False
 
     def __post_init__(self) -> None:
-        if self.bitrate_kbps is not None and not 6 <= self.bitrate_kbps <= 1024:
-            raise UsageError(f"--bitrate {self.bitrate_kbps:g} is out of range.", "Use 6 to 1024 kbit/s, such as 96.")
+        kbps = self.bitrate_kbps
+        is_number = isinstance(kbps, int | float | np.integer | np.floating) and not isinstance(kbps, bool)
+        if kbps is not None and not (is_number and 6 <= kbps <= 1024):
+            raise UsageError(f"--bitrate {short_repr(kbps)} is out of range.", "Use 6 to 1024 kbit/s, such as 96.")
 
     def check(self, suffix: str) -> None:
         """Raise UsageError for settings that do not go with an output of that suffix."""

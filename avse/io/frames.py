@@ -11,9 +11,12 @@ import numpy as np
 from torch import Tensor
 
 from avse.config import VIDEO_FPS
-from avse.errors import UsageError
+from avse.errors import UsageError, short_repr
+from avse.io.tensors import plain_array
 
 Colour = Literal["rgb", "bgr"]
+LOWEST_FPS, HIGHEST_FPS = 0.01, 100_000.0
+"""Frames per second; a frame that is shown for longer is no video."""
 _HINT = "Pass uint8: (V, H, W) grey, (V, H, W, 3) or (V, 3, H, W) colour, or a list of frames of one size."
 
 
@@ -26,8 +29,7 @@ def stack_frames(frames: Any, colour: Colour = "rgb") -> np.ndarray:
     Raises:
         UsageError: type, shape or colour order cannot be used.
     """
-    if colour not in ("rgb", "bgr"):
-        raise UsageError(f"The colour order is {colour!r}.", 'Use "rgb" or "bgr".')
+    check_colour(colour)
     stacked = _stacked(frames)
     if stacked.ndim == 4 and stacked.shape[1] == 3 and stacked.shape[3] != 3:
         stacked = np.moveaxis(stacked, 1, 3)
@@ -41,14 +43,20 @@ def stack_frames(frames: Any, colour: Colour = "rgb") -> np.ndarray:
     return np.ascontiguousarray(stacked[..., ::-1] if is_colour and colour == "bgr" else stacked)
 
 
+def check_colour(colour: Any) -> None:
+    """Raise UsageError for an order of colours that there is not."""
+    if not isinstance(colour, str) or colour not in ("rgb", "bgr"):
+        raise UsageError(f"The colour order is {short_repr(colour)}.", 'Use "rgb" or "bgr".')
+
+
 def check_fps(fps: Any) -> float:
     """Return a frame rate as a number. UsageError for anything that is none."""
     try:
-        rate = float(fps) if not isinstance(fps, str) else 0.0
-    except (TypeError, ValueError):
+        rate = float(fps) if not isinstance(fps, str | bytes | bool) and np.ndim(fps) == 0 else 0.0
+    except Exception:  # a foreign object may raise anything
         rate = 0.0
-    if not 0 < rate < 100_000:
-        raise UsageError(f"The frame rate is {fps!r}.", "Pass fps, the frames per second, such as 25.")
+    if not LOWEST_FPS <= rate <= HIGHEST_FPS:
+        raise UsageError(f"The frame rate is {short_repr(fps)}.", "Pass fps, the frames per second, such as 25.")
     return rate
 
 
@@ -59,12 +67,10 @@ def shown_frames(num_frames: int, fps: float) -> np.ndarray:
 
 
 def _stacked(frames: Any) -> np.ndarray:
-    if isinstance(frames, Tensor):
-        return frames.detach().cpu().numpy()
+    if isinstance(frames, Tensor | np.ndarray):
+        return plain_array(frames, "Frames", _HINT)
     try:
-        if isinstance(frames, np.ndarray):
-            return frames
-        images = [_stacked(frame) if isinstance(frame, Tensor) else np.asarray(frame) for frame in frames]
+        images = [plain_array(frame, "A frame", _HINT) for frame in frames]
     except TypeError as error:
         raise UsageError(f"Frames cannot be a {type(frames).__name__}.", _HINT) from error
     if len(shapes := {image.shape for image in images}) > 1:

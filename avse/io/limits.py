@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from avse.errors import InputError, UsageError
+from avse.errors import InputError, UsageError, short_repr
 
 MEGABYTE = 1e6
 PATIENCE_FACTOR = 10
@@ -68,7 +68,7 @@ class Limits:
             if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
                 flag = f"--{name.replace('_', '-')}" if name in ("max_seconds", "max_megabytes") else name
                 raise UsageError(
-                    f"{flag} {value} is not a number above 0.", f"Omit it, or use for example: {flag} 3600"
+                    f"{flag} {short_repr(value)} is not a number above 0.", f"Omit it, or use for example: {flag} 3600"
                 )
 
     def for_recording(self) -> Limits:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from avse.config import ModelConfig, from_mapping
+from avse.config import ModelConfig, check_types, from_mapping
 from avse.data.augmentation.mouth import LipAugment
 from avse.data.mix_config import MixConfig
 from avse.errors import UsageError
@@ -79,6 +79,7 @@ class TrainConfig:
     smil: SmilConfig = field(default_factory=SmilConfig)
 
     def __post_init__(self) -> None:
+        check_types(self)
         if self.stage not in STAGES:
             raise UsageError(f"Unknown stage {self.stage!r}.", f"Use one of: {', '.join(STAGES)}.")
         if self.stage == "lips" and self.model.fusion == "none":

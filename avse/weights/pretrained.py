@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Iterator
 from functools import lru_cache
@@ -10,7 +11,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from avse.errors import InputError, MissingError, UsageError
+from avse.errors import InputError, MissingError, UsageError, short_repr
 from avse.installation import restore_hint
 from avse.weights import hub
 from avse.weights.metadata import read_metadata, sha256
@@ -35,9 +36,9 @@ def find(name: str | Path) -> Path:
 
     Only the last is downloaded. UsageError for any other name.
     """
-    if not isinstance(name, str | Path):
-        raise UsageError(f"{str(name)[:80]!r} is not a model name.", f"Available models: {_known()}.")
-    name = str(name)
+    if not isinstance(name, str | os.PathLike):
+        raise UsageError(f"{short_repr(name)} is not a model name.", f"Available models: {_known()}.")
+    name = os.fspath(name)
     if hub.is_hub_name(name):
         return hub.fetch(name)
     if name.endswith(".safetensors"):
@@ -130,7 +131,7 @@ def pick_device(device: str) -> torch.device:
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device not in ("cpu", "cuda"):
-        raise UsageError(f"Unknown device {device!r}.", "Use auto, cpu or cuda.")
+        raise UsageError(f"Unknown device {short_repr(device)}.", "Use auto, cpu or cuda.")
     if device == "cuda" and not torch.cuda.is_available():
         raise MissingError("torch finds no GPU on this machine.", "Use --device cpu, or type: avse doctor")
     check_fork(torch.device(device))

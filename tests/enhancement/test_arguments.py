@@ -23,6 +23,8 @@ OPTIONS: list[dict[str, Any]] = [
     {"audio_track": "1"}, {"audio_track": True}, {"model": 3}, {"model": None}, {"limits": 3}, {"on_progress": 3},
     {"output": 3}, {"output": "a\0.wav"}, {"output": io.StringIO()}, {"recording": None}, {"recording": 3},
     {"recording": io.StringIO("text")}, {"recording": "a\0b"}, {"recording": "a" * 300}, {"recording": b"missing"},
+    {"use_video": X}, {"force": "no"}, {"with_thumbnail": []}, {"background": X}, {"settings": {}}, {"settings": None},
+    {"tracks": 3}, {"tracks": [1]}, {"tracks": "word"}, {"model": X}, {"speaker": "9" * 5000},
 ]  # fmt: skip
 
 
