@@ -235,9 +235,11 @@ def _results(results: Path | None, output: str) -> Path:
     """Return the folder of the results. UsageError if it is not local."""
     from avse.batch import storage
     from avse.errors import UsageError
+    from avse.io.folders import check_folder
 
     if results is None and storage.is_url(output):
         raise UsageError("The results cannot be written to a URL.", "Use a local folder: --results DIR")
+    check_folder(results or Path(output))
     return results or Path(output)
 
 

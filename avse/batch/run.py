@@ -19,6 +19,7 @@ from avse.batch.rows import Facts, Row, Summary
 from avse.errors import AvseError, MissingError, UsageError, printable
 from avse.io import atomic, jsonl
 from avse.io.folders import check_inside
+from avse.io.urls import real_path
 from avse.parallel import tasks
 from avse.parallel.local import run_many
 from avse.version import __version__
@@ -141,9 +142,9 @@ def _to_do(items: Sequence[Item], state: Mapping[str, State], settings: Settings
 @contextmanager
 def _alone(settings: Settings) -> Iterator[None]:
     """Lock the local folders of a batch. MissingError where they cannot be written to any more."""
-    output = set() if storage.is_url(settings.output) else {Path(settings.output).resolve()}
+    output = set() if storage.is_url(settings.output) else {real_path(Path(settings.output))}
     with ExitStack() as locks:
-        for folder in sorted(output | {settings.results.resolve()}):
+        for folder in sorted(output | {real_path(settings.results)}):
             locks.enter_context(atomic.lock_folder(folder))
         try:
             yield

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from avse.errors import UsageError
 from avse.io.listing import Listing, describe_passed_over, list_recordings
+from avse.io.urls import real_path
 
 ROOTS = ("dev/mp4", "mp4")
 """Where the speakers are, below the folder of VoxCeleb2 as it is released."""
@@ -27,7 +28,7 @@ def sources(tree: Path, cache: Path) -> list[tuple[Path, Path]]:
 
 def without(there: Listing, root: Path, output: Path) -> Listing:
     """Return a listing without what lies in an output folder below it."""
-    own, base = output.resolve(), root.resolve()
+    own, base = real_path(output), real_path(root)
     if own == base or not own.is_relative_to(base):
         return there
     inside = own.relative_to(base).as_posix() + "/"

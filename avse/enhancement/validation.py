@@ -13,7 +13,7 @@ from avse.errors import InputError, UsageError
 from avse.io import atomic, reader, remux
 from avse.io.encoding import DEFAULT_SETTINGS, OutputSettings, check_audio_fits
 from avse.io.formats import AUDIO_OUTPUTS, VIDEO_OUTPUTS
-from avse.io.urls import missing
+from avse.io.urls import missing, real_path
 
 MAX_GROWTH = 2.0
 """How much louder than full scale, or than the recording where that is louder, an output may be: 6 dB. A mask takes
@@ -41,7 +41,7 @@ def check_background(
     if background.suffix.lower() not in AUDIO_OUTPUTS:
         known = ", ".join(sorted(AUDIO_OUTPUTS))
         raise UsageError(f"The background cannot be a '{background.suffix}' file.", f"Use one of: {known}")
-    if isinstance(target, Path) and background.resolve() == target.resolve():
+    if isinstance(target, Path) and real_path(background) == real_path(target):
         raise UsageError(f"{background} cannot be both output and background.", "Use two different files.")
     atomic.check_output(background, force, [source] if isinstance(source, Path) else [])
 

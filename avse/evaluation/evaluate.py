@@ -17,6 +17,7 @@ from avse.evaluation.rows import Row, Summary
 from avse.evaluation.scoring import Evaluator, Setup, Task, empty_row
 from avse.evaluation.systems import System, parse_systems
 from avse.io import jsonl
+from avse.io.urls import missing, real_path
 from avse.parallel import local
 from avse.progress import Report, silent
 
@@ -61,6 +62,9 @@ class Evaluation:
 
 def find(request: Request) -> Found:
     """Find the layout of the folder, and the items that are asked for. UsageError if there are none."""
+    if request.videos is not None and not request.videos.is_dir():
+        hint = "Name the folder of VoxCeleb2's own videos, or leave --videos out."
+        raise missing(request.videos, "folder", hint)
     found = recognise(request.folder, LAYOUTS, request.layout, request.videos)
     passed_over = unused_files(request.folder, found.items) if found.layout == "pairs" else {}
     return Found(found.layout, choose(found.items, list(request.subsets), request.limit), passed_over)
@@ -131,8 +135,8 @@ def _run(setup: Setup, tasks: Sequence[Task], on_progress: Report) -> Iterator[l
 def _settings(request: Request, layout: str, methods: Sequence[System]) -> dict[str, Any]:
     """Return the settings that all rows in one folder share."""
     own = {method.label: asdict(method) | {"command": list(method.command)} for method in methods}
-    videos = str(request.videos.resolve()) if request.videos else None
-    return {"folder": str(request.folder.resolve()), "videos": videos, "layout": layout, "methods": own}
+    videos = str(real_path(request.videos)) if request.videos else None
+    return {"folder": str(real_path(request.folder)), "videos": videos, "layout": layout, "methods": own}
 
 
 def _write(request: Request, rows: list[Row], facts: Summary) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from avse.errors import UsageError
-from avse.io.folders import LOCK, lock_folder
+from avse.io.folders import LOCK, check_folder, lock_folder
 from avse.io.urls import check_local
 
 __all__ = [
@@ -43,6 +43,7 @@ def check_output(path: Path, force: bool, inputs: Iterable[Path] = ()) -> None:
     if path.exists() and not path.is_file():
         raise UsageError(f"{path} is not a file.", "Use a file name, or - to write to standard output.")
     check_local(path)
+    check_folder(path.parent)
     if not path.parent.is_dir():
         raise UsageError(f"The folder {path.parent} does not exist.", f"Create it first: mkdir -p '{path.parent}'")
     if not os.access(path.parent, os.W_OK):

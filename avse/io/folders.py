@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from avse.errors import MissingError, UsageError
-from avse.io.urls import check_local
+from avse.io.urls import check_local, is_loop
 
 LOCK = ".avse.lock"
 
@@ -26,6 +26,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
     are no locks.
     """
     check_local(folder)
+    check_folder(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = open_own_file(folder / LOCK)
@@ -48,6 +49,16 @@ def lock_folder(folder: Path) -> Iterator[None]:
             since = datetime.now().astimezone().isoformat(" ", "seconds")
             file.write(f"process {os.getpid()} on {socket.gethostname()}, since {since}".encode())
         yield
+
+
+def check_folder(folder: Path) -> None:
+    """Raise UsageError for an output folder at whose place, or on the way to it, is a link that leads to no folder."""
+    for place in (folder, *folder.parents):
+        if place.exists():
+            return
+        if place.is_symlink():
+            leads = "to itself" if is_loop(place) else "to nothing"
+            raise UsageError(f"{place} is a symbolic link that leads {leads}.", "Remove it, or choose another folder.")
 
 
 def open_own_file(path: Path) -> BinaryIO:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 from collections import Counter
@@ -15,6 +16,7 @@ from avse.io.urls import missing
 
 SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini", "icon\r", "ehthumbs.db"})
 HIDDEN, OTHER_KIND, UNREADABLE = "hidden", "not a recording", "cannot be read"
+LOOP = "a link that leads to itself"
 _log = logging.getLogger(__name__)
 
 
@@ -86,8 +88,8 @@ def _walk(folder: Path, recursive: bool) -> Iterator[tuple[str, str]]:
                         waiting.append(name)
                     continue
                 yield name, _problem_of_file(entry)
-            except OSError:
-                yield name, UNREADABLE
+            except OSError as error:
+                yield name, LOOP if error.errno == errno.ELOOP else UNREADABLE
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:

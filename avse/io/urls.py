@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from pathlib import Path
 from urllib.parse import unquote
@@ -38,7 +40,24 @@ def missing(path: Path, kind: str = "file", hint: str = "Check the path.") -> Us
     """Return the error for a file or folder that is not there: a URL is called one."""
     if url := find_url(path):
         return UsageError(f"{url} is a URL, not a {kind}.", hint_for(url))
+    if path.is_symlink():
+        leads = "itself" if is_loop(path) else f"{os.readlink(path)}, which is not there"
+        return UsageError(f"{path} is a symbolic link to {leads}.", hint)
     return UsageError(f"There is no {kind} {path}.", hint)
+
+
+def is_loop(path: Path) -> bool:
+    """Tell whether symbolic links on the way to a path lead back to themselves."""
+    try:
+        path.stat()
+    except OSError as error:
+        return error.errno == errno.ELOOP
+    return False
+
+
+def real_path(path: Path) -> Path:
+    """Return a path without symbolic links; `Path.resolve` fails on those that lead to themselves."""
+    return Path(os.path.realpath(path))
 
 
 def check_local(output: Path) -> None:

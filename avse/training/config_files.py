@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from avse.errors import UsageError, printable
+from avse.io.urls import real_path
 
 RENAMED: Mapping[str, Mapping[str, str]] = {
     "mix": {
@@ -107,7 +108,7 @@ def read_values(given: Path | str, beside: Path | None = None) -> dict[str, Any]
     chain: dict[Path, dict[str, Any]] = {}
     following: Path | str | None = given
     while following is not None:
-        path = find_config(following, beside).resolve()
+        path = real_path(find_config(following, beside))
         if path in chain:
             raise UsageError(f"{path} extends itself.", "Remove one of the lines that begin with extends.")
         chain[path] = load_yaml(path)

@@ -18,6 +18,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from avse.data.augmentation.mouth import augment, jitter_av_offset
 from avse.data.dataset import Batch, Batches
 from avse.errors import AvseError
+from avse.io.folders import check_folder
 from avse.models.net import SpeechNet
 from avse.training import distributed, run_folder
 from avse.training.config import TrainConfig, as_mapping
@@ -51,6 +52,7 @@ class Trainer:
         start_from: Sequence[Path] = (),
         on_line: OnLine | None = None,
     ) -> None:
+        check_folder(run)
         run.mkdir(parents=True, exist_ok=True)
         self.config, self.run, self.step, self.best = config, run, 0, -math.inf
         self.best_path = run / run_folder.BEST

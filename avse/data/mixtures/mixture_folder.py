@@ -11,6 +11,7 @@ from avse.data.mixtures.request import FOLDERS, MixtureRequest, settings_text
 from avse.errors import UsageError
 from avse.io import atomic
 from avse.io.folders import LOCK, check_inside, check_own_file
+from avse.io.urls import real_path
 
 SETTINGS = "mixtures.json"
 WRITTEN = (*FOLDERS.values(), "mix", "video", "audio_clean", "audio_mixture", "orig")
@@ -51,7 +52,7 @@ def _muse_lists(folder: Path) -> list[Path]:
 def _check_apart(request: MixtureRequest) -> None:
     """Raise UsageError where starting anew would remove what the mixtures are made of."""
     for folder in (request.source, request.noise):
-        if folder and folder.resolve().is_relative_to(request.output.resolve()):
+        if folder and real_path(folder).is_relative_to(real_path(request.output)):
             raise UsageError(
                 f"{folder} is in {request.output}, which would be removed.", "Choose another output folder."
             )

@@ -17,6 +17,7 @@ from avse.data import corpus
 from avse.dsp.levels import db_to_gain, rms
 from avse.errors import InputError, UsageError
 from avse.io import audio_files
+from avse.io.urls import real_path
 
 MAX_TRIES = 20
 PEAK = 0.9
@@ -96,7 +97,7 @@ def clips_by_speaker(tree: Path, output: Path | None = None) -> dict[str, list[P
 
 def outside(output: Path, folder: Path, paths: Iterable[Path]) -> list[Path]:
     """Return the paths in a folder that do not lie in ``output``. UsageError if that is the folder itself."""
-    written, root = output.resolve(), folder.resolve()
+    written, root = real_path(output), real_path(folder)
     if written == root:
         raise UsageError(f"{output} is the input folder itself.", "Choose another folder for the mixtures.")
     if not written.is_relative_to(root):

@@ -21,6 +21,7 @@ from avse.data.synthetic.speech import speak
 from avse.dsp.levels import db_to_gain
 from avse.errors import UsageError
 from avse.io import atomic, ffmpeg, reader
+from avse.io.folders import check_folder
 
 # A whole number of video frames and of AAC frames (1024 samples): nothing is padded at the end.
 SAMPLE_SECONDS = 6.08
@@ -95,6 +96,7 @@ def make_samples(folder: Path, seed: int = 0, force: bool = False) -> list[Path]
     """
     names = ("talker-with-second-talker", "talker-with-noise")
     paths = [folder / f"{name}{suffix}" for name in names for suffix in (".mp4", ".reference.wav")]
+    check_folder(folder)
     _check_free(folder, paths, force)
     folder.mkdir(parents=True, exist_ok=True)
     second_talker = speak(SAMPLE_SECONDS, SAMPLE_RATE, seed + 1, pitch_hz=112.0).waveform
