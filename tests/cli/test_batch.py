@@ -144,7 +144,7 @@ def test_scores_and_suffix_and_options(run: Run, sounds: Path) -> None:
     assert sorted(path.name for path in Path("out").glob("[!.]*.[wm]*")) == ["a.wav", "b.wav", "v.mkv"]
     scores = {row["item"]: row["scores"] for row in rows(Path("out"))}
     assert scores["v.mkv"]["after"]["si_sdr"] > 20
-    assert "no reference" in scores["a.wav"]["reason"]
+    assert "is missing" in scores["a.wav"]["reason"]
     assert "video was ignored" in {row["item"]: row["note"] for row in rows(Path("out"))}["v.mkv"]
     assert json.loads(Path("out/summary.json").read_text())["options"]["strength"] == 0
 
@@ -299,7 +299,7 @@ def assert_disk_is_blamed(batch: subprocess.Popen[str], tmp_path: Path, folder: 
     _, errors = words_of(batch, tmp_path)
     assert batch.returncode == 3, errors
     assert reason in errors
-    assert "goes on where it stopped" in errors
+    assert "run the same command again to resume" in errors
     assert len(errors.splitlines()) == 2
     assert not half_written(folder)
 
