@@ -98,12 +98,23 @@ def select_targets(
     """
     if net.lips is None:
         return Selection()
-    choice = parse_speaker(speaker, "all")
+    parse_speaker(speaker, "all")
     scene = analyse_faces(recording, stats, net, report, measure_all, tracks)
-    indices = _select_indices(scene, choice)
-    on_frame = _frame_progress(report, "analysing mouths", stats.num_frames)
+    return choose_targets(scene, recording, stats, net, speaker, report)
+
+
+def choose_targets(
+    scene: Scene, recording: reader.Recording, stats: AudioStats, net: SpeechNet, speaker: str | int, report: Report
+) -> Selection:
+    """Select the target speakers among faces that are known; as `select_targets`, without looking at the video again.
+
+    Raises:
+        UsageError: there is no such face, or the speaker is neither a known word nor a number.
+    """
+    indices = _select_indices(scene, parse_speaker(speaker, "all"))
     if scene.crops is None:
         return Selection(scene, indices)
+    on_frame = _frame_progress(report, "analysing mouths", stats.num_frames)
     targets = (
         compensate_av_offset(net, recording, stats, scene.target(index), scene.crops, on_frame) for index in indices
     )
@@ -135,7 +146,8 @@ def analyse_faces(
         crops.keep(people)
     else:
         people = relevant_tracks(tracks, num_frames)
-        crops = crop_known(recording, people, num_frames, side) if people else MouthCrops(side)
+        on_crop = _frame_progress(report, "cropping mouths", num_frames)
+        crops = crop_known(recording, people, num_frames, side, on_crop) if people else MouthCrops(side)
     if net.lips is None or len(people) < (1 if measure_all else 2):
         return Scene(people, crops=crops)
     on_frame = _frame_progress(report, "analysing mouths", stats.num_frames)

@@ -7,17 +7,17 @@ seconds, so that memory does not grow with the length of the recording.
 from __future__ import annotations
 
 import contextlib
+import copy
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from avse.active_speaker.selection import Selection, check_speaker, parse_speaker, select_targets
-from avse.dsp.levels import AudioStats, compute_audio_stats
-from avse.dsp.windowing import BLOCK_SECONDS
+from avse.active_speaker.scene import Scene
+from avse.active_speaker.selection import Selection, check_speaker, choose_targets, parse_speaker, select_targets
 from avse.enhancement.arguments import (
     as_audio_track,
     as_background,
@@ -32,9 +32,8 @@ from avse.enhancement.loudness import Levels, check_loudness, normalised
 from avse.enhancement.result import Message, Result, build_result
 from avse.enhancement.spooling import spooled
 from avse.enhancement.streaming import enhance_streams
-from avse.enhancement.validation import check_background, check_paths, check_strength, check_tracks
+from avse.enhancement.validation import check_background, check_paths, check_strength, check_tracks, measure_audio
 from avse.enhancement.visual_reliability import VisualReliability
-from avse.errors import InputError
 from avse.faces.thumbnail import face_thumbnails
 from avse.faces.tracking import Track
 from avse.io import atomic, reader
@@ -97,15 +96,33 @@ class Pipeline:
         """
         checkpoint.check_process()
         check_speaker(checkpoint.net, options.speaker, "all")
-        self.recording, self.options, self._report = recording, options, report
+        self.recording, self.options, self._report, self._given = recording, options, report, checkpoint
         self.stats = measure_audio(recording, report)
         self.uses_video = options.use_video and checkpoint.net.lips is not None
-        self.selection, self.reliability = Selection(), VisualReliability()
+        selection = Selection()
         if self.uses_video:
-            self.selection = select_targets(
+            selection = select_targets(
                 recording, self.stats, checkpoint.net, options.speaker, report, tracks, options.measure_all
             )
-        self.checkpoint = checkpoint if self.selection.targets else for_audio_only(checkpoint)
+        self._follow(selection)
+
+    def with_speaker(self, speaker: str | int, report: Report = silent) -> Pipeline:
+        """Return a pipeline for other speakers of the same recording, not analysed again. UsageError if unknown."""
+        net, scene = self._given.net, self.selection.scene
+        check_speaker(net, speaker, "all")
+        if len(scene.tracks) == 1:  # as if the activity of a single face had not been measured
+            scene = Scene(scene.tracks, crops=scene.crops)
+        other = copy.copy(self)
+        other.options, other._report = replace(self.options, speaker=speaker, measure_all=False), report
+        selection = Selection()
+        if self.uses_video:
+            selection = choose_targets(scene, self.recording, self.stats, net, speaker, report)
+        other._follow(selection)
+        return other
+
+    def _follow(self, selection: Selection) -> None:
+        self.selection, self.reliability = selection, VisualReliability()
+        self.checkpoint = self._given if selection.targets else for_audio_only(self._given)
 
     @property
     def num_outputs(self) -> int:
@@ -278,25 +295,3 @@ def open_recording(
         recording = reader.probe(path, audio_track, limits)
         check_tracks(recording, output, settings)
     return recording
-
-
-def measure_audio(recording: reader.Recording, report: Report) -> AudioStats:
-    """Measure length and level in one pass over the audio. InputError if it is empty, or its channels cancel out."""
-    rate, num_channels = recording.sound.sample_rate, recording.sound.num_channels
-
-    def counted() -> Iterator[np.ndarray]:
-        seconds = 0.0
-        for block in reader.read_audio(recording, BLOCK_SECONDS, rate, num_channels):
-            yield block
-            seconds += len(block) / rate
-            recording.limits.check_seconds(recording.path, seconds)
-            report("measuring levels", seconds, recording.duration_seconds)
-
-    with span(Stage.MEASURE):
-        stats = compute_audio_stats(counted(), rate)
-    if stats.num_samples == 0:
-        raise InputError(f"The audio of {recording.path} is empty.", "Check that the file plays.")
-    if stats.cancels:
-        hint = "Invert one of them: ffmpeg -i FILE -af 'pan=stereo|c0=c0|c1=-1*c1' INVERTED.wav"
-        raise InputError(f"The channels of {recording.path} cancel each other out.", hint)
-    return stats

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from avse.config import VIDEO_FPS
+from avse.faces.thumbnail import WITHIN_SECONDS
 from avse.faces.tracking import Face, Track
 from avse.io import atomic, reader
 
@@ -73,9 +74,18 @@ def spread(track: Track) -> list[Moment]:
 
 
 def most_crowded_frame(tracks: Sequence[Track]) -> int:
-    """Return the first frame with the most detected faces."""
-    indices, counts = np.unique(np.concatenate([track.frames for track in tracks]), return_counts=True)
-    return int(indices[np.argmax(counts)])
+    """Return the frame with the most detected faces; of the first 20 s of such, the one that shows each face well.
+
+    That is the one whose least certain face is the most certain.
+    """
+    surest: dict[int, list[float]] = {}
+    for track in tracks:
+        for index, face in zip(track.frames, track.faces, strict=True):
+            surest.setdefault(index, []).append(face.score)
+    most = max(map(len, surest.values()))
+    crowded = sorted(index for index, scores in surest.items() if len(scores) == most)
+    early = [index for index in crowded if index <= crowded[0] + WITHIN_SECONDS * VIDEO_FPS]
+    return max(early, key=lambda index: min(surest[index]))
 
 
 def _keep(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -82,13 +82,24 @@ class MouthCropper:
         self._next[track] = end
 
 
-def crop_known(recording: reader.Recording, tracks: Sequence[Track], num_frames: int, side: int) -> MouthCrops:
-    """Crop the mouths of tracks that are known, from ``num_frames`` of a recording, in one pass."""
+def crop_known(
+    recording: reader.Recording,
+    tracks: Sequence[Track],
+    num_frames: int,
+    side: int,
+    on_frame: Callable[[int], None] | None = None,
+) -> MouthCrops:
+    """Crop the mouths of tracks that are known, from ``num_frames`` of a recording, in one pass.
+
+    ``on_frame`` is called with the number of frames that are done.
+    """
     crops, begin = MouthCrops(side), 0
     for mouths in regroup(crop_tracks(recording, tracks, num_frames), READ_FRAMES):
         for number, track in enumerate(tracks):
             crops.add(track, begin, mouths[:, number])
         begin += len(mouths)
+        if on_frame:
+            on_frame(begin)
     return crops
 
 

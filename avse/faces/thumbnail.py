@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 
 import numpy as np
@@ -20,16 +20,20 @@ SIDE_PER_BOX = 1.4
 WITHIN_SECONDS = 20
 
 
-def face_thumbnails(recording: reader.Recording, tracks: Sequence[Track]) -> list[bytes | None]:
+def face_thumbnails(
+    recording: reader.Recording, tracks: Sequence[Track], on_frame: Callable[[int, int], None] | None = None
+) -> list[bytes | None]:
     """Return the best view of each face in its first visible seconds: aligned, 192 x 192, as PNG,
     in colour where the video has colour.
 
     None if the video ends before that. The best is the largest and surest. The video is decoded once, and not beyond
-    the last of them.
+    the last of them. ``on_frame`` is called with each frame's number and the last one's.
     """
     views, found = [_best_view(track) for track in tracks], dict[int, bytes]()
     last = max((index for index, _ in views), default=-1)
     for index, frame in enumerate(islice(reader.read_colour_frames(recording), last + 1)):
+        if on_frame:
+            on_frame(index, last)
         found |= {k: _cut_out(frame, face) for k, (wanted, face) in enumerate(views) if wanted == index}
     return [found.get(k) for k in range(len(tracks))]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,14 +46,26 @@ def make_player_tracks(
     played_seconds: float,
     num_columns: int,
     audio_track: int | None = None,
+    on_seconds: Callable[[float], None] | None = None,
 ) -> list[PlayerTrack]:
     """Build tracks of related audio files that share one scale: that of the first file that can be read.
 
-    A file that cannot be read gives a track with its problem. ``audio_track`` is that of the first file.
+    A file that cannot be read gives a track with its problem. ``audio_track`` is that of the first file. ``on_seconds``
+    is called with the seconds of audio read so far, of all files together; an exception that it raises ends the work.
     """
+    seconds = 0.0
+
+    def counted(blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+        nonlocal seconds
+        for block in blocks:
+            seconds += len(block) / sample_rate
+            if on_seconds:
+                on_seconds(seconds)
+            yield block
+
     read: list[tuple[str, Spectrogram, np.ndarray] | PlayerTrack] = []
     for number, (label, path) in enumerate(sounds):
-        blocks = _blocks(Path(path), sample_rate, None if number else audio_track)
+        blocks = counted(_blocks(Path(path), sample_rate, None if number else audio_track))
         try:
             read.append((label, *_read(blocks, sample_rate, played_seconds, num_columns)))
         except (AvseError, OSError, soundfile.SoundFileError) as error:

@@ -6,7 +6,7 @@ Legend: `C` channels, `N` samples.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from avse.errors import UsageError
 from avse.io import reader
 from avse.io.formats import AUDIO_OUTPUTS, VIDEO_OUTPUTS
 from avse.io.writer import write_output
+from avse.progress import Report, silent
 from avse.reports.enhancement import enhancement_report
 from avse.ui.session import Enhanced
 
@@ -31,14 +32,16 @@ def choices(has_video: bool) -> list[str]:
 
 
 def export(
-    enhanced: Enhanced, folder: Path, suffix: str, strength: float = 1.0, loudness_lufs: float | None = None
-) -> Path:
+    enhanced: Enhanced, folder: Path, suffix: str, strength: float = 1.0, loudness_lufs: float | None = None,
+    report: Report = silent,
+) -> Path:  # fmt: skip
     """Write ``NAME.enhanced.SUFFIX`` as ``avse enhance`` writes it with the same options, and return its path.
 
     Args:
         suffix: one of `choices`; .html is the report.
         strength: as `avse.enhance` takes it; below 1 the original is mixed in, to the rounding of 32-bit floats.
         loudness_lufs: target integrated loudness, or None.
+        report: an exception that it raises cancels the work.
 
     Raises:
         UsageError: an option cannot be used. InputError: the format cannot hold the audio or the video.
@@ -49,11 +52,11 @@ def export(
     if suffix not in choices(recording.video is not None):
         raise UsageError(f"{recording.path.name} cannot be written as a '{suffix}' file.", "Choose another format.")
     if suffix == PAGE:
-        return _write_report(enhanced, folder, strength, loudness_lufs)
+        return _write_report(enhanced, folder, strength, loudness_lufs, report)
     target = folder / f"{recording.path.stem}.enhanced{suffix}"
     check_tracks(recording, target)
     sound = recording.sound
-    blocks = mixed(enhanced, strength)
+    blocks = _reported(mixed(enhanced, strength), enhanced, report, "writing")
     with normalised(blocks, sound.sample_rate, sound.num_channels, loudness_lufs, folder) as (loud, _):
         write_output(target, recording, enhanced.pipeline.stats.num_samples, loud)
     return target
@@ -75,21 +78,32 @@ def pairs(enhanced: Enhanced) -> Iterator[tuple[np.ndarray, np.ndarray]]:
             yield block[: len(voice)], voice
 
 
-def write_pair(enhanced: Enhanced, path: Path) -> None:
+def _reported(blocks: Iterable[np.ndarray], enhanced: Enhanced, report: Report, stage: str) -> Iterator[np.ndarray]:
+    """Yield blocks (N, C), and report how much of the recording they are."""
+    num_samples, done = enhanced.pipeline.stats.num_samples, 0
+    for block in blocks:
+        done += len(block)
+        report(stage, done, num_samples)
+        yield block
+
+
+def write_pair(enhanced: Enhanced, path: Path, report: Report = silent) -> None:
     """Write the mean of the channels before (left) and after (right) as one WAV file of 16 bits.
 
     A player that mixes its two channels hears any strength at once, and both never drift apart.
     """
+    both = (np.stack([original.mean(1), voice.mean(1)], axis=1) for original, voice in pairs(enhanced))
     rate = enhanced.pipeline.recording.sound.sample_rate
     with soundfile.SoundFile(os.fsencode(path), "w", rate, 2, "PCM_16", format="WAV") as file:
-        for original, voice in pairs(enhanced):
-            both = np.stack([original.mean(1), voice.mean(1)], axis=1)
-            file.write(np.clip(both, -1.0, 1.0))
+        for block in _reported(both, enhanced, report, "preparing the player"):
+            file.write(np.clip(block, -1.0, 1.0))
 
 
-def _write_report(enhanced: Enhanced, folder: Path, strength: float, loudness_lufs: float | None) -> Path:
+def _write_report(
+    enhanced: Enhanced, folder: Path, strength: float, loudness_lufs: float | None, report: Report
+) -> Path:
     recording, result = enhanced.pipeline.recording, enhanced.result
-    after = export(enhanced, folder, ".wav", strength, loudness_lufs)
+    after = export(enhanced, folder, ".wav", strength, loudness_lufs, report)
     facts = result.as_dict() | {"input": recording.path.name, "output": after.name}
     page = folder / f"{recording.path.stem}.report{PAGE}"
     return enhancement_report(facts, recording.path, after, page, result.thumbnails, result.seen_seconds)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from avse.active_speaker.selection import select_face
+from avse.config import VIDEO_FPS
 from avse.enhancement.pipeline import Pipeline
 from avse.faces.contact_sheet import most_crowded_frame
 from avse.faces.thumbnail import face_thumbnails
 from avse.faces.tracking import Track
 from avse.io import reader
+from avse.progress import Report, silent
 from avse.reports.page import data_uri
 
 FRAME_WIDTH = 960
@@ -26,6 +28,7 @@ class FaceCard:
     """Hold what is shown of a face; ``box`` is (left, top, width, height) in percent of the frame, if it is in it."""
 
     number: int
+    place: str
     about: str
     picture: str
     box: tuple[float, ...] | None
@@ -40,17 +43,24 @@ class FacePicture:
     active: int
 
 
-def picture_faces(pipeline: Pipeline) -> FacePicture | None:
-    """Return pictures of the faces that a pipeline has found; None where there is none."""
+def picture_faces(pipeline: Pipeline, report: Report = silent) -> FacePicture | None:
+    """Return pictures of the faces that a pipeline has found; None where there is none.
+
+    An exception that ``report`` raises cancels the work.
+    """
     scene = pipeline.selection.scene
     if not scene.tracks:
         return None
     index = most_crowded_frame(scene.tracks)
-    frame = next(islice(reader.read_colour_frames(pipeline.recording), index, None), None)
-    pictures = face_thumbnails(pipeline.recording, scene.tracks)
+
+    def on_frame(number: int, last: int) -> None:
+        report("drawing the faces", number / VIDEO_FPS, last / VIDEO_FPS)
+
+    frame = _frame_at(pipeline.recording, index, on_frame)
+    pictures = face_thumbnails(pipeline.recording, scene.tracks, on_frame)
     cards = [
         FaceCard(
-            k + 1, describe(scene.facts(k, pipeline.stats.num_frames)),
+            k + 1, scene.place(k), describe(scene.facts(k, pipeline.stats.num_frames)),
             data_uri("image/png", picture) if picture else "",
             None if frame is None else _box(track, index, frame.shape),
         )
@@ -61,10 +71,19 @@ def picture_faces(pipeline: Pipeline) -> FacePicture | None:
 
 
 def describe(facts: dict[str, Any]) -> str:
-    """Say in a few words where a face is, and how much of the time it speaks."""
+    """Say in a few words how much of the time a face speaks, and is visible."""
     share = facts.get("speech_share")
-    speaks = "" if share is None else f", speaks {share:.0%} of the time"
-    return f"{facts['position']}, seen {facts['seen_share']:.0%}{speaks}"
+    speaks = "" if share is None else f"speaks {share:.0%} of the time, "
+    return f"{speaks}visible {facts['seen_share']:.0%}"
+
+
+def _frame_at(recording: reader.Recording, index: int, on_frame: Callable[[int, int], None]) -> np.ndarray | None:
+    """Return a frame in colour; None if the video ends before it."""
+    for number, frame in enumerate(reader.read_colour_frames(recording)):
+        on_frame(number, index)
+        if number == index:
+            return frame
+    return None
 
 
 def _box(track: Track, index: int, shape: tuple[int, ...]) -> tuple[float, ...] | None:

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from avse.errors import AvseError, InputError, UsageError, one_line
-from avse.io.formats import FILE_TYPES
+from avse.io.formats import FILE_TYPES, VIDEO_OUTPUTS
 from avse.progress import Report
 from avse.ui import export, faces, render
 from avse.ui.progress import Work
@@ -18,6 +18,7 @@ from avse.ui.session import CancelledError, Session, Studio
 
 TITLE = "avse: choose a face, keep its voice"
 LOUDNESS = [("Unchanged", 0), ("-14 LUFS, streaming", -14), ("-16 LUFS, podcasts", -16), ("-23 LUFS, broadcast", -23)]
+WELCOME = "Open a video, choose a face, and hear that voice without the noise. Nothing leaves this machine."
 CANCELLED = "Cancelled; nothing was kept."
 Updates = dict[Any, Any]
 
@@ -30,7 +31,7 @@ class Page:
         self._sessions: dict[str, Session] = {}
         with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(600, 3600)) as self.blocks:
             self.session = gr.State(None)
-            gr.HTML("<h1>Choose a face, keep its voice</h1>")
+            gr.HTML(f"<h1>Choose a face, keep its voice</h1>{render.note(WELCOME)}")
             self._lay_out_recording()
             self._lay_out_faces()
             self._lay_out_result()
@@ -47,12 +48,12 @@ class Page:
         with gr.Column(visible=False) as self.people:
             gr.HTML("<h2>Whose voice?</h2>")
             self.pictures = gr.HTML()
-            self.everyone = gr.Button(render.EVERYONE, size="sm")
+            self.everyone = gr.Button(render.EVERYONE, size="md", elem_id="avse-everyone")
+            # Holds what the pictures choose; the style sheet hides it.
             self.choice = gr.CheckboxGroup(label="Faces whose voices are kept", elem_id="avse-choice")
-        with gr.Row():
-            self.start = gr.Button("Enhance", variant="primary", visible=False)
-            self.stop = gr.Button("Cancel", variant="stop", visible=False)
         self.progress = gr.HTML()
+        self.start = gr.Button("Enhance", variant="primary", visible=False)
+        self.stop = gr.Button("Cancel", visible=False)
 
     def _lay_out_result(self) -> None:
         with gr.Column(visible=False) as self.result:
@@ -63,7 +64,7 @@ class Page:
                 info="1 keeps the voice alone; less keeps some of the background. Applies at once.",
             )  # fmt: skip
             gr.HTML("<h2>Save</h2>")
-            with gr.Row():
+            with gr.Row(elem_id="avse-save"):
                 self.suffix = gr.Dropdown([], label="Format", interactive=True)
                 self.loudness = gr.Dropdown(LOUDNESS, value=0, label="Loudness", interactive=True)
                 self.save = gr.Button("Create the file")
@@ -92,7 +93,7 @@ class Page:
         self.everyone.click(everyone, self.session, self.choice, **quick)
         self.stop.click(Session.cancel, self.session, None, **quick)
         settings = [self.session, self.suffix, self.strength, self.loudness]
-        self.save.click(self.make_file, settings, self.download, **(queued | {"show_progress": "minimal"}))
+        self.save.click(self.make_file, settings, self.download, **queued)
 
     def arrive(self, request: gr.Request) -> Session:
         """Begin the session of a visitor."""
@@ -134,7 +135,7 @@ class Page:
     def _open(self, session: Session, path: Path, is_upload: bool = False) -> Iterator[Updates]:
         def work(report: Report) -> faces.FacePicture | None:
             kept = session.keep_upload(path) if is_upload else path
-            return faces.picture_faces(session.open(kept, report))
+            return faces.picture_faces(session.open(kept, report), session.cancellable(report))
 
         hidden = {self.people: gr.update(visible=False)}
         yield from self._follow(Work(work), hidden, lambda picture: self._show_recording(session, picture))
@@ -144,12 +145,12 @@ class Page:
         has_video = session.analysis.recording.video is not None
         common = {
             self.start: gr.update(visible=True),
-            self.suffix: gr.update(choices=export.choices(has_video), value=".wav"),
+            self.suffix: gr.update(choices=formats(has_video), value=".wav"),
         }
         if picture is None:
             note = session.analysis.result().note
             return common | {self.status: render.note(note), self.people: gr.update(visible=False)}
-        numbers = [(f"Face {card.number}: {card.about}", card.number) for card in picture.cards]
+        numbers = [(f"Face {card.number} ({card.place})", card.number) for card in picture.cards]
         return common | {
             self.status: "", self.people: gr.update(visible=True), self.pictures: render.faces(picture),
             self.choice: gr.update(choices=numbers, value=[picture.active]),
@@ -189,15 +190,26 @@ class Page:
             found = {self.status: render.failure(message)}
         yield {self.progress: "", self.stop: gr.update(visible=False)} | end | found
 
-    def make_file(self, session: Session, suffix: str, strength: float, loudness: float) -> str:
-        """Write the file to download, and link to it."""
+    def make_file(self, session: Session, suffix: str, strength: float, loudness: float) -> Iterator[str]:
+        """Write the file to download, show the progress, and link to it."""
         assert session.enhanced is not None
-        try:
+        enhanced = session.enhanced
+
+        def work(report: Report) -> Path:
             session.check_open()
             folder = Path(tempfile.mkdtemp(prefix="download-", dir=session.served))
-            return render.link(export.export(session.enhanced, folder, suffix, strength, loudness or None))
+            return export.export(enhanced, folder, suffix, strength, loudness or None, session.cancellable(report))
+
+        making = Work(work)
+        try:
+            for state in making.follow():
+                yield render.progress(state)
+            assert making.outcome is not None
+            yield render.link(making.outcome)
         except AvseError as error:
-            return render.failure(error)
+            yield render.failure(error)
+        except CancelledError:
+            yield ""
 
 
 def speaker_of(session: Session, chosen: list[int]) -> str | int:
@@ -213,6 +225,12 @@ def speaker_of(session: Session, chosen: list[int]) -> str | int:
     return ",".join(map(str, chosen))
 
 
+def formats(has_video: bool) -> list[tuple[str, str]]:
+    """Return what is shown of each format, and its suffix."""
+    kinds = dict.fromkeys(VIDEO_OUTPUTS, "video") | {export.PAGE: "report"}
+    return [(f"{kinds.get(suffix, 'audio')} {suffix}", suffix) for suffix in export.choices(has_video)]
+
+
 def everyone(session: Session) -> list[int]:
     """Return the numbers of all faces that speak."""
     assert session.analysis is not None
@@ -221,8 +239,9 @@ def everyone(session: Session) -> list[int]:
 
 def _player(session: Session, speaker: str | int, report: Report) -> str:
     enhanced = session.enhance(speaker, report)
-    report("drawing", 0.0, 0.0)
+    checked = session.cancellable(report)
+    checked("preparing the player", 0.0, 0.0)
     pair = Path(tempfile.mkdtemp(prefix="player-", dir=session.served)) / "before-after.wav"
-    export.write_pair(enhanced, pair)
+    export.write_pair(enhanced, pair, checked)
     video = session.serve_video()
-    return render.player(enhanced, enhanced.voice, render.file_url(pair), render.file_url(video))
+    return render.player(enhanced, enhanced.voice, render.file_url(pair), render.file_url(video), checked)

@@ -33,7 +33,7 @@ class Progress:
     def text(self) -> str:
         """Say the stage, the share done and the time left."""
         share = "" if self.share is None else f": {self.share:.0%}"
-        left = "" if self.left_seconds is None else f", about {span(self.left_seconds)} left"
+        left = "" if self.left_seconds is None else f", about {_rounded(self.left_seconds)} left"
         return f"{self.stage.capitalize()}{share}{left}"
 
 
@@ -71,3 +71,9 @@ class Work(Generic[Outcome]):
         elapsed = now - self._begun
         left = elapsed * (total - done) / done if done > 0 and elapsed > 1 else None
         self.progress = Progress(stage, done, total, left)
+
+
+def _rounded(seconds: float) -> str:
+    """Format a time that is only estimated: in whole seconds."""
+    whole = max(round(seconds), 1)
+    return f"{whole} s" if whole < 60 else span(whole)

@@ -13,6 +13,7 @@ from markupsafe import escape
 
 from avse.enhancement.result import KEEP_EVERYONE
 from avse.errors import AvseError
+from avse.progress import Report, silent
 from avse.reports.audio_player import make_player_tracks, time_ticks
 from avse.ui.faces import FacePicture
 from avse.ui.progress import Progress
@@ -41,18 +42,20 @@ def faces(picture: FacePicture) -> str:
     return render("faces.html.j2", picture=picture)
 
 
-def player(enhanced: Enhanced, after: Path, pair_url: str, video_url: str) -> str:
+def player(enhanced: Enhanced, after: Path, pair_url: str, video_url: str, report: Report = silent) -> str:
     """Return the player: video, waveforms and spectrograms before and after.
 
     Args:
         after: the enhanced audio as a file of its own.
         pair_url: where the page finds what `avse.ui.export.write_pair` wrote.
         video_url: where it finds the video; empty for none.
+        report: an exception that it raises cancels the work.
     """
     recording, result = enhanced.pipeline.recording, enhanced.result
+    total = 2 * result.duration_seconds
     tracks = make_player_tracks(
         [("Before", recording.path), ("After", after)], sample_rate=16000, played_seconds=SAMPLE_SECONDS,
-        num_columns=NUM_COLUMNS,
+        num_columns=NUM_COLUMNS, on_seconds=lambda seconds: report("drawing", seconds, total),
     )  # fmt: skip
     starts = [stream.start_seconds for stream in (recording.audio, recording.video) if stream]
     return render(

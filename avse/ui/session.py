@@ -119,10 +119,7 @@ class Session:
         started = time.perf_counter()
         with self._working(report) as checked:
             self.enhanced = None
-            tracks = self.analysis.selection.scene.tracks
-            pipeline = Pipeline(
-                self.studio.checkpoint, self.analysis.recording, Options(speaker=speaker), checked, tracks
-            )
+            pipeline = self.analysis.with_speaker(speaker, checked)
             voice = self.folder / "voice.w64"
             spool(pipeline, voice)
             result = pipeline.result(is_clipped=True).replace(
@@ -152,15 +149,22 @@ class Session:
             for folder in (self.folder, self.served):
                 shutil.rmtree(folder, ignore_errors=True)
 
-    @contextmanager
-    def _working(self, report: Report) -> Iterator[Report]:
-        """Yield a report that raises `CancelledError` once the work is to stop; one work of all visitors at a time."""
-        self.check_open()
+    def cancellable(self, report: Report) -> Report:
+        """Return a report that raises `CancelledError` once the work is to stop."""
 
         def checked(stage: str, done: float, total: float) -> None:
             if self._closed or self._stop.is_set():
                 raise CancelledError
             report(stage, done, total)
+
+        return checked
+
+    @contextmanager
+    def _working(self, report: Report) -> Iterator[Report]:
+        """Yield a `cancellable` report; one work of all visitors at a time."""
+        self.check_open()
+
+        checked = self.cancellable(report)
 
         def wait(ahead: int) -> None:
             checked(f"waiting in the queue, {ahead} ahead", 0.0, 0.0)

@@ -7,6 +7,7 @@ its axe.min.js: ``npm install axe-core``.
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -109,7 +110,7 @@ def choose(page: Any, face: int | None) -> None:
 
 def download(page: Any, target: Path, suffix: str = ".wav") -> Path:
     page.get_by_label("Format").click()
-    page.get_by_role("option", name=suffix, exact=True).click()
+    page.get_by_role("option", name=re.compile(rf"\{suffix}$")).click()
     button(page, "Create the file").click()
     link = page.locator(f".avse-link a[download$='{suffix}']")
     link.wait_for()
@@ -280,7 +281,7 @@ def test_sound_alone_works_and_says_so(visit: Any, tmp_path: Path) -> None:
     page = visit()
     upload(page, tmp_path / "voice.wav")
     page.get_by_text("There is no video").first.wait_for()
-    assert not page.locator("#avse-choice").is_visible()
+    assert not page.locator(".cards").is_visible()
     button(page, "Enhance").click()
     page.locator(".avse-player[data-ready]").wait_for()
     assert page.locator(".avse-player video").count() == 0
@@ -328,6 +329,7 @@ def test_looks(visit: Any, panel: Path, size: dict[str, int], scheme: str, tmp_p
     paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, paper.strip("rgb()").split(",")[:3])) > 384) == (scheme == "light")
     check_keyboard(page)
+    check_alignment(page)
     axe = Path(os.environ.get("AXE_CORE", "node_modules/axe-core/axe.min.js"))
     if not axe.is_file():
         pytest.skip("no axe-core here: npm install axe-core, and AXE_CORE=its axe.min.js")
@@ -346,4 +348,17 @@ def check_keyboard(page: Any) -> None:
             page.evaluate("""() => { const one = document.activeElement;
                 return one.dataset.face ? "face" : one.innerText?.trim() || one.type || one.tagName; }""")
         )
-    assert {"face", "checkbox", "Enhance", "radio", "range", "Create the file"} <= reached
+    assert {"face", "Enhance", "radio", "range", "Create the file"} <= reached
+
+
+def check_alignment(page: Any) -> None:
+    """All parts begin at one left edge, all cards are of one height, and no number hides a face."""
+    lefts, heights = page.evaluate("""() => {
+        const all = selector => [...document.querySelectorAll(selector)].map(one => one.getBoundingClientRect());
+        const parts = all("h1, h2, .avse-player, .avse-faces, #avse-strength, #avse-save, .gradio-container .primary");
+        return [parts.map(box => box.left), all(".cards button").map(box => box.height)]; }""")
+    assert max(lefts) - min(lefts) < 1
+    assert max(heights) - min(heights) < 1
+    for box in page.locator(".frame [data-face]").all():
+        number = box.locator("b").bounding_box()
+        assert number["y"] + number["height"] <= box.bounding_box()["y"] + 4

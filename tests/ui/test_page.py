@@ -70,3 +70,23 @@ def test_broken_recording_shows_no_faces(page: Any, session: Session, tmp_path: 
     assert "not a recording" in last[page.status]
     assert names(page, last) == {"people", "stop", "progress", "status"}
     assert last[page.people]["visible"] is False
+
+
+def test_file_is_made_with_its_progress_and_then_linked(page: Any, session: Session, clip: Path) -> None:
+    session.open(clip, silent)
+    session.enhance(1, silent)
+    *shown, last = page.make_file(session, ".wav", 1.0, 0)
+    assert shown
+    assert all("<progress" in html for html in shown)
+    assert "talking head.enhanced.wav" in last
+    *_, last = page.make_file(session, ".exe", 1.0, 0)
+    assert "cannot be written as" in last
+
+
+def test_formats_say_what_they_are() -> None:
+    from avse.ui.page import formats
+
+    with_video, audio = dict(formats(True)), dict(formats(False))
+    assert with_video["video .mp4"] == ".mp4"
+    assert {"audio .wav", "audio .m4a", "report .html"} <= set(audio)
+    assert not [label for label in audio if label.startswith("video")]

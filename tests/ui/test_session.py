@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from avse.enhancement.result import KEEP_EVERYONE
 from avse.errors import AvseError, InputError, UsageError
 from avse.io import reader
 from avse.io.ffmpeg import Limits
-from avse.progress import silent
+from avse.progress import Report, silent
 from avse.ui import export, faces, render
 from avse.ui.progress import Progress, Work
 from avse.ui.session import CancelledError, Session, Studio
@@ -114,7 +114,8 @@ def test_faces_have_a_number_a_position_and_a_thumbnail(session: Session, clip: 
     assert picture is not None
     (card,) = picture.cards
     assert (card.number, picture.active) == (1, 1)
-    assert card.about.startswith("centre, seen 100%")
+    assert card.place == "centre"
+    assert card.about.endswith("visible 100%")
     assert card.box is not None
     left, top, width, height = card.box
     assert 20 < left < 60 > top > 5
@@ -158,6 +159,42 @@ def test_limits_are_those_of_the_command(studio: Studio, clip: Path) -> None:
         short.open(clip, silent)
     with pytest.raises(InputError, match=r"larger than 0\.001 MB"):
         Session(Studio(studio.checkpoint, studio.folder, Limits(max_megabytes=0.001))).open(clip, silent)
+
+
+def test_enhancement_looks_at_the_video_no_second_time(session: Session, clip: Path) -> None:
+    """Of two hours of video that would take as long as the analysis."""
+    session.open(clip, silent)
+    stages: list[str] = []
+    session.enhance(1, lambda stage, done, total: stages.append(stage))
+    session.enhance("everyone", lambda stage, done, total: stages.append(stage))
+    assert set(stages) == {"starting", "analysing mouths", "enhancing"}
+
+
+@pytest.mark.parametrize("stage", ["drawing the faces", "preparing the player", "drawing", "writing"])
+def test_whatever_takes_long_reports_its_progress_to_the_end_and_can_be_cancelled(
+    ready: Session, tmp_path: Path, stage: str
+) -> None:
+    enhanced, analysis = ready.enhanced, ready.analysis
+    assert enhanced is not None
+    assert analysis is not None
+    works: dict[str, Callable[[Report], object]] = {
+        "drawing the faces": lambda report: faces.picture_faces(analysis, report),
+        "preparing the player": lambda report: export.write_pair(enhanced, tmp_path / "pair.wav", report),
+        "drawing": lambda report: render.player(enhanced, enhanced.voice, "pair.wav", "", report),
+        "writing": lambda report: export.export(enhanced, tmp_path, ".wav", 0.5, None, report),
+    }
+    shares: list[float] = []
+
+    def report(at: str, done: float, total: float) -> None:
+        assert at == stage
+        shares.append(done / max(total, 1e-9))
+
+    works[stage](report)
+    assert shares[-1] == pytest.approx(1, abs=0.02) or stage == "drawing the faces"
+    assert max(shares) <= 1.001
+    ready.cancel()
+    with pytest.raises(CancelledError):
+        works[stage](ready.cancellable(report))
 
 
 @pytest.mark.parametrize("stage", ["measuring levels", "detecting faces"])
@@ -305,6 +342,9 @@ def test_progress_reports_stage_share_and_time_left() -> None:
     assert Progress("enhancing", 7, 5).share == 1
     assert 'value="0.25"' in render.progress(Progress("enhancing", 1, 4))
     assert "value=" not in render.progress(Progress())
+    assert Progress("enhancing", 1, 2, 44.4).text == "Enhancing: 50%, about 44 s left"
+    assert Progress("enhancing", 1, 2, 59.7).text == "Enhancing: 50%, about 1 min 00 s left"
+    assert Progress("enhancing", 1, 2, 0.01).text == "Enhancing: 50%, about 1 s left"
 
 
 def test_names_are_text_wherever_they_are_shown(ready: Session, tmp_path: Path) -> None:
