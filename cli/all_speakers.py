@@ -7,6 +7,7 @@ from typing import Any
 
 import typer
 
+from .listing import tell_losses
 from .progress import progress
 from .reports import check_report, is_page
 from .stdio import PIPE
@@ -100,3 +101,5 @@ def _tell(summary: dict[str, Any], folder: Path, quiet: bool, as_json: bool) -> 
         typer.echo(printable(str(folder / FACES_JSON)))
         for note in summary["notes"]:
             typer.echo(note)
+    else:
+        tell_losses(summary["recording"], [(warning["code"], warning["text"]) for warning in summary["warnings"]])

@@ -141,7 +141,7 @@ def batch(
     found = library.survey(
         folder, output, suffix=suffix, pattern=pattern, recursive=recursive, listed=listed, each_person=each_person
     )
-    tell_passed_over(folder, found.passed_over, quiet)
+    tell_passed_over(folder, found.passed_over)
     options = {
         "use_video": not no_video, "speaker": speaker, "strength": strength, "loudness_lufs": lufs(loudness),
         "audio_track": audio_track,

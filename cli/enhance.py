@@ -11,6 +11,7 @@ import typer
 from avse.io.ffmpeg import DEFAULT_LIMITS, Limits
 
 from .all_speakers import enhance_each_person, split_speaker
+from .listing import tell_losses
 from .options import (
     SPEAKERS,
     AudioTrack,
@@ -201,6 +202,8 @@ def _tell(
         typer.echo("\n".join([done, *_lines(result)]), err=output == PIPE)
         if summary["scores"]:
             typer.echo(table(summary["scores"]))
+    else:
+        tell_losses(recording, result.warnings)
 
 
 def _lines(result: Result) -> list[str]:

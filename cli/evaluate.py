@@ -74,7 +74,7 @@ def evaluate(
     found = find(request)
     if not quiet:
         typer.echo(f"{folder}: {_in_words(found)}", err=True)
-    tell_passed_over(folder, found.passed_over, quiet)
+    tell_passed_over(folder, found.passed_over)
     with progress(quiet) as show:
         evaluation = run(request, jobs, force, show)
         if report:
@@ -86,7 +86,7 @@ def evaluate(
     elif not quiet:
         _show(evaluation.summary)
         typer.echo(f"{output / ('report.html' if report else 'scores.csv')}")
-    _tell_failures([] if quiet else evaluation.rows)
+    _tell_failures(evaluation.rows)
     raise typer.Exit(1 if evaluation.num_failed else 0)
 
 

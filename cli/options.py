@@ -52,7 +52,7 @@ Bitrate = Annotated[float | None, typer.Option(help="Bit rate of a lossy output 
 KeepTracks = Annotated[bool, typer.Option("--keep-tracks", help="Copy the other audio tracks into a video output.")]
 
 Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Number of processes; one per core by default.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only, and what is left out.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one line of JSON.")]
 
 

@@ -43,7 +43,7 @@ def prepare(
 
     found = corpus.survey(data, output)
     pairs = found.pairs
-    tell_passed_over(data, found.passed_over, quiet)
+    tell_passed_over(data, found.passed_over)
     total = len(pairs)
     if dry_run:
         typer.echo(f"{total} recordings; {len(prepared_clips.find_prepared(pairs))} of them already prepared")

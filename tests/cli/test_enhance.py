@@ -201,6 +201,18 @@ def test_force_replaces_the_output(run: Run, sound: Path, tmp_path: Path) -> Non
     assert json.loads((tmp_path / "report.json").read_text())["num_channels"] == 1
 
 
+def test_quiet_says_what_is_left_out_and_nothing_else(run: Run, sound: Path, tmp_path: Path) -> None:
+    whole = tmp_path / "whole.wav"
+    soundfile.write(whole, np.tile(soundfile.read(sound)[0], 20), 16000)
+    (tmp_path / "part.wav").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    spoken = run(tmp_path / "part.wav", "-o", "a.wav")
+    quiet = run(tmp_path / "part.wav", "-o", "b.wav", "-q")
+    assert (quiet.exit_code, quiet.stdout, quiet.stderr.count("\n")) == (0, "", 1)
+    assert "part.wav is truncated" in quiet.stderr
+    assert "no video" in spoken.stdout
+    assert "no video" not in quiet.stderr
+
+
 def test_quiet_and_json(run: Run, sound: Path) -> None:
     quiet = run(sound, "-o", "a.wav", "-q")
     assert (quiet.exit_code, quiet.stdout, quiet.stderr) == (0, "", "")

@@ -122,6 +122,8 @@ def test_batch_reports_in_a_line_what_it_passed_over_and_all_of_it_in_verbose(tm
     shown = CliRunner().invoke(app, ["batch", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "-n"])
     [line] = shown.stderr.splitlines()
     assert "9 files ignored: " in line
+    shown = CliRunner().invoke(app, ["batch", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "-n", "--quiet"])
+    assert shown.stderr.splitlines() == [line]
     shown = CliRunner().invoke(app, ["batch", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "-n", "-v"])
     assert "ignored notes.txt in " in shown.stderr
     (tmp_path / "only").mkdir()
