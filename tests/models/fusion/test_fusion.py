@@ -144,7 +144,7 @@ def test_the_guide_has_no_example_that_no_test_runs() -> None:
 
 def test_example_of_the_speech_net() -> None:
     names = run_example("build_fusion")
-    assert names["joined_sound"].isfinite().all()
+    assert names["joined_audio"].isfinite().all()
 
 
 def test_example_of_three_video_streams() -> None:
@@ -196,5 +196,5 @@ def test_example_of_a_modality_that_is_mostly_missing() -> None:
     net = names["net"]
     assert net.imputer.priors.any()
     assert all(parameter.grad.any() for name, parameter in net.named_parameters() if name.startswith("regulariser"))
-    before, other = net(names["pictures"], None), net(names["pictures"] + 1, None)
+    before, other = net(names["images"], None), net(names["images"] + 1, None)
     assert not names["torch"].allclose(before, other)
