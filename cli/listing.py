@@ -23,15 +23,16 @@ def tell_passed_over(folder: object, passed_over: Mapping[str, str]) -> None:
         typer.echo(printable(f"{folder}: {describe_passed_over(passed_over)}"), err=True)
 
 
-def tell_losses(recording: object, warnings: Iterable[tuple[str, str]]) -> None:
+def tell_losses(recording: object, warnings: Iterable[tuple[str, str]], keep_tracks: bool) -> None:
     """Say on standard error what an output lacks, for --quiet, which hides every other note.
 
     Args:
         recording: what was enhanced.
         warnings: codes and texts.
+        keep_tracks: whether the other audio tracks are in the output, or warned of one by one.
     """
     from avse.errors import printable
 
     for code, text in warnings:
-        if code in LOSSES:
+        if code in LOSSES and not (keep_tracks and code == "other_audio_tracks"):
             typer.echo(printable(f"avse: {recording}: {text}"), err=True)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from recordings import coloured_noise, write_recording
+from recordings import coloured_noise, ffmpeg, write_recording
 from typer.testing import CliRunner
 
 from avse.data.synthetic.clips import street_noise
@@ -211,6 +211,16 @@ def test_quiet_says_what_is_left_out_and_nothing_else(run: Run, sound: Path, tmp
     assert "part.wav is truncated" in quiet.stderr
     assert "no video" in spoken.stdout
     assert "no video" not in quiet.stderr
+
+
+def test_tracks_that_are_kept_are_not_told_as_left_out(run: Run, tmp_path: Path) -> None:
+    video = write_recording(tmp_path / "one.mkv", coloured_noise(16000), GREY, "-c:a", "flac")
+    tracks = ("-map", "0:v", "-map", "0:a", "-map", "0:a", "-c", "copy")
+    ffmpeg("-i", video, *tracks, tmp_path / "two.mkv")
+    without = run(tmp_path / "two.mkv", "-o", "a.mkv", "-q")
+    assert (without.exit_code, without.stderr.count("track 1 of 2")) == (0, 1)
+    kept = run(tmp_path / "two.mkv", "-o", "b.mkv", "-q", "--keep-tracks")
+    assert (kept.exit_code, kept.stdout, kept.stderr) == (0, "", "")
 
 
 def test_quiet_and_json(run: Run, sound: Path) -> None:
