@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from avse.active_speaker.selection import MAX_FACES
-from avse.enhancement.arguments import as_audio_track, as_background, as_path, check_flags, check_helpers
+from avse.enhancement.arguments import as_audio_track, as_background, check_flags, check_helpers
 from avse.enhancement.pipeline import Options, Pipeline, Written, open_recording
 from avse.enhancement.result import Message, audio_warnings
 from avse.enhancement.validation import check_background, check_recording
@@ -21,6 +21,7 @@ from avse.io import atomic, jsonl, reader
 from avse.io.encoding import DEFAULT_SETTINGS, OutputSettings, clips
 from avse.io.ffmpeg import DEFAULT_LIMITS, Limits
 from avse.io.formats import AUDIO_OUTPUTS, VIDEO_OUTPUTS
+from avse.io.paths import as_path
 from avse.progress import Report, silent
 from avse.weights.checkpoint import Checkpoint
 from avse.weights.pretrained import load_model

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import os
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,20 +13,7 @@ from avse.errors import UsageError, short_repr
 from avse.faces.tracking import Track
 from avse.io.encoding import OutputSettings
 from avse.io.ffmpeg import Limits
-
-
-def as_path(value: Any, what: str) -> Path:
-    """Return a path of text, bytes or a path; ``what`` names the argument in the error."""
-    if not isinstance(value, str | bytes | os.PathLike):
-        raise UsageError(f"{what} is {short_repr(value)}.", "Pass a path.")
-    path = Path(os.fsdecode(value))
-    if "\0" in str(path):
-        raise UsageError(f"{what} is {short_repr(str(path))}.", "A path cannot contain a null character.")
-    try:
-        path.exists()
-    except OSError as error:  # a name that is too long
-        raise UsageError(f"{what} is {short_repr(str(path))}.", f"{error.strerror}. Pass another path.") from error
-    return path
+from avse.io.paths import as_path
 
 
 def as_source(value: Any) -> Path | BinaryIO:

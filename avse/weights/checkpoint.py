@@ -15,6 +15,7 @@ from torch import Tensor
 
 from avse.errors import InputError, printable
 from avse.io import atomic
+from avse.io.paths import as_path
 from avse.models.net import SpeechNet
 from avse.version import __version__
 from avse.weights.forking import check_fork
@@ -39,11 +40,14 @@ class Checkpoint:
         return Provenance.from_mapping(self.about)
 
 
-def save_checkpoint(path: Path, net: SpeechNet, provenance: Provenance | Mapping[str, Any], half: bool = False) -> None:
+def save_checkpoint(
+    path: str | Path, net: SpeechNet, provenance: Provenance | Mapping[str, Any], half: bool = False
+) -> None:
     """Write a network, with its settings and the origin of its weights in the metadata; ``half``: in half precision.
 
     Raises UsageError, before anything is written, for weights that are not finite.
     """
+    path = as_path(path, "path")
     about = provenance.as_mapping() if isinstance(provenance, Provenance) else dict(provenance)
     Provenance.from_mapping(about)
     kept = torch.float16 if half else torch.float32
@@ -54,17 +58,18 @@ def save_checkpoint(path: Path, net: SpeechNet, provenance: Provenance | Mapping
         partial.write_bytes(save(tensors, metadata={"avse": json.dumps(header)}))
 
 
-def convert(trained: Path, output: Path, name: str, data: str, licence: str) -> None:
+def convert(trained: str | Path, output: str | Path, name: str, data: str, licence: str) -> None:
     """Convert a training checkpoint to a model for inference: half precision, with name, data and licence."""
     checkpoint = load_checkpoint(trained)
     save_checkpoint(output, checkpoint.net, checkpoint.provenance.of_release(name, data, licence), half=True)
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
+def load_checkpoint(path: str | Path) -> Checkpoint:
     """Read a network. Shapes are compared with the settings before any weight is read.
 
     Raises InputError if the file is not a checkpoint of avse, is damaged, or holds weights that are not finite.
     """
+    path = as_path(path, "path")
     metadata = read_metadata(path)
     try:
         with torch.device("meta"):

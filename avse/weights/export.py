@@ -19,6 +19,7 @@ from avse.config import SAMPLES_PER_FRAME
 from avse.errors import MissingError
 from avse.installation import install_hint
 from avse.io.atomic import atomic_path
+from avse.io.paths import as_path
 from avse.models.inputs import Inputs
 from avse.models.net import SpeechNet
 from avse.weights.checkpoint import Checkpoint
@@ -72,7 +73,7 @@ def export_program(checkpoint: Checkpoint) -> ExportedProgram:
         )  # fmt: skip
 
 
-def export_onnx(checkpoint: Checkpoint, path: Path) -> None:
+def export_onnx(checkpoint: Checkpoint, path: str | Path) -> None:
     """Write the network as ONNX; inputs and output are named real, imaginary, lips, seen and mask.
 
     The file's metadata ``avse`` holds name and configuration as JSON. MissingError without the package onnxscript.
@@ -93,5 +94,5 @@ def export_onnx(checkpoint: Checkpoint, path: Path) -> None:
     assert exported is not None
     model = exported.model_proto
     onnx.helper.set_model_props(model, {"avse": json.dumps(dict(checkpoint.about))})
-    with atomic_path(path) as partial:
+    with atomic_path(as_path(path, "path")) as partial:
         partial.write_bytes(model.SerializeToString())

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 from avse.config import ModelConfig, from_mapping
 from avse.errors import InputError, UsageError, printable
+from avse.io.paths import as_path
 
 FORMAT = "avse-1"
 HINT = "Use a complete .safetensors file written by avse; pickled weights (.pt, .pth) are never read."
@@ -120,11 +121,12 @@ class Metadata:
         return f"SI-SDR {', '.join(texts)} (dB)" if texts else ""
 
 
-def read_metadata(path: Path) -> Metadata:
+def read_metadata(path: str | Path) -> Metadata:
     """Read the header alone, and check it against the size of the file.
 
     Raises InputError for a file that is no checkpoint of avse, is not whole, or is larger than any net of avse.
     """
+    path = as_path(path, "path")
     try:
         with path.open("rb") as file:
             num_bytes = os.fstat(file.fileno()).st_size
