@@ -77,7 +77,7 @@ class Selection:
             text = f"The video is {abs(late):.2f} s {'late' if late > 0 else 'early'}; compensated."
             found.append(("av_offset", text))
         if self.av_correlation is not None and self.av_correlation < MIN_CORRELATION:
-            text = "The lip movements hardly match the audio. Compare the result with --no-video."
+            text = "The lips hardly match the audio. Compare the result with --no-video."
             found.append(("low_av_correlation", text))
         return found
 

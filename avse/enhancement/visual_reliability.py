@@ -52,7 +52,7 @@ class VisualReliability:
         if share == 0:
             return []
         when = f"for {share:.0%} of the time" if share < 1 else "throughout"
-        return [f"The lip movements were unreliable {when}; the audio counted more there."]
+        return [f"The lips were unreliable {when}; the audio counted more there."]
 
 
 class MouthMotion(NamedTuple):

@@ -128,7 +128,7 @@ def test_lips_that_do_not_match_the_audio_are_reported(
     assert too_short.av_correlation is None
     assert own.av_correlation > 0.3
     assert against.av_correlation < 0
-    doubt = "The lip movements hardly match the audio. Compare the result with --no-video."
+    doubt = "The lips hardly match the audio. Compare the result with --no-video."
     assert [doubt in result.note for result in (too_short, own, against)] == [False, False, True]
 
 
