@@ -31,8 +31,12 @@ def check_paths(source: Path | BinaryIO, target: Path | BinaryIO | None, force: 
     if not isinstance(target, Path):
         return
     if target.suffix.lower() not in AUDIO_OUTPUTS | VIDEO_OUTPUTS:
+        if target.is_dir():
+            hint = f"Use a file name, such as {target / 'clean.wav'}"
+            raise UsageError(f"Cannot write {target}: it is a folder.", hint)
+        kind = f"'{target.suffix}' files: {target}" if target.suffix else f"{target}: its name ends in no file type"
         known = ", ".join(sorted(AUDIO_OUTPUTS | VIDEO_OUTPUTS))
-        raise UsageError(f"Cannot write '{target.suffix}' files: {target}.", f"Use one of: {known}")
+        raise UsageError(f"Cannot write {kind}.", f"Use one of: {known}")
     atomic.check_output(target, force, [source] if isinstance(source, Path) else [])
 
 

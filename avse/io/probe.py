@@ -14,7 +14,7 @@ from avse.io import wav
 from avse.io.ffmpeg import build_command, open_input, run
 from avse.io.ffmpeg_errors import error_line, unreadable_hint
 from avse.io.limits import DEFAULT_LIMITS, Limits
-from avse.io.recording import AudioStream, Recording, VideoStream
+from avse.io.recording import EMPTY, AudioStream, Recording, VideoStream
 from avse.io.stream_info import AUDIO, FileInfo, StreamInfo, parse_info
 
 LOWEST_RATE, HIGHEST_RATE = 1000, 1_000_000
@@ -65,7 +65,7 @@ def probe(path: str | Path, audio_track: int | None = None, limits: Limits = DEF
         path, info.duration_seconds, audio, video, track,
         tuple(stream.description for stream in info.of_kind(AUDIO)),
         limits.for_pixels(video.width * video.height) if video else limits,
-        audio_problem=_problem(sound_words, limits, info.of_kind(AUDIO)) if audio is None else "",
+        audio_problem=_problem(sound_words, limits, info.of_kind(AUDIO)[track - 1 :]) if audio is None else "",
         video_problem=too_small or (_problem(words, limits, info.video_tracks) if video is None else ""),
         info=info,
     )  # fmt: skip
@@ -161,7 +161,7 @@ def _is_tiny(video: VideoStream) -> bool:
 
 
 def _problem(words: str, limits: Limits, tracks: list[StreamInfo]) -> str:
-    """Return why no frame of the track could be decoded; empty where there is no such track."""
+    """Return why no frame of the first of these tracks could be decoded; empty where there is none."""
     if not tracks:
         return ""
     if "exceeds specified max pixel count" in words or "Picture size" in words:
@@ -170,6 +170,9 @@ def _problem(words: str, limits: Limits, tracks: list[StreamInfo]) -> str:
     if track.codec == "none" or "Decoder not found" in words or "no decoder found" in words:
         named = track.description.split(",")[0]
         return f"this ffmpeg has no decoder for it: {named}"
+    channels = re.search(r"\b(\d+) channels", track.description)
+    if channels and not 1 <= int(channels[1]) <= MOST_CHANNELS:
+        return f"its header gives {channels[1]} channels"
     mapping = words.partition("Stream mapping:")[2]
     blamed = [line for line in mapping.splitlines() if "Error" in line or "Invalid" in line]
-    return error_line("\n".join(blamed)) if blamed else "it is empty"
+    return error_line("\n".join(blamed)) if blamed else EMPTY

@@ -12,6 +12,9 @@ from avse.errors import InputError
 from avse.io.limits import DEFAULT_LIMITS, Limits
 from avse.io.stream_info import FileInfo
 
+EMPTY = "it is empty"
+"""The problem of a track without any samples or frames."""
+
 
 class Notice(NamedTuple):
     """Hold what the user should know about a file: a short code for programs, and a sentence."""
@@ -79,8 +82,10 @@ class Recording:
         if self.audio is not None:
             return self.audio
         if self.audio_problem:
-            hint = f"Convert it first with another program, or choose another of {len(self.audio_tracks)} tracks."
-            raise InputError(f"The audio of {self.path} cannot be decoded: {self.audio_problem}.", hint)
+            again = self.audio_problem == EMPTY
+            advice = "Copy or download it again" if again else "Convert it first with another program"
+            choice = ", or choose another track with --audio-track" if len(self.audio_tracks) > 1 else ""
+            raise InputError(f"The audio of {self.path} cannot be decoded: {self.audio_problem}.", f"{advice}{choice}.")
         raise InputError(f"{self.path} has no audio track.", "Use a recording with audio.")
 
     def notice(self, code: str, text: str) -> None:

@@ -62,6 +62,35 @@ def test_audio_without_a_decoder_is_no_absent_audio(tmp_path: Path) -> None:
         reader.load_audio(recording)
 
 
+def test_the_problem_is_that_of_the_track_in_use(tmp_path: Path) -> None:
+    path, sound = tmp_path / "two.mkv", write_recording(tmp_path / "a.wav", HUM)
+    ffmpeg("-i", sound, "-map", "0:a", "-map", "0:a", "-c:a:0", "flac", "-c:a:1", "pcm_s16le", path)
+    path.write_bytes(path.read_bytes().replace(b"A_PCM/INT/LIT", b"A_XYZ/INT/LIT"))
+    recording = reader.probe(path, 2)
+    with pytest.raises(InputError, match="no decoder for it: none") as caught:
+        reader.load_audio(recording)
+    assert "--audio-track" in caught.value.hint
+
+
+@pytest.mark.parametrize(("channels", "said"), [(0, "header gives 0 channels"), (65535, "header gives 65535 channels")])
+def test_a_number_of_channels_that_no_decoder_takes_is_named(tmp_path: Path, channels: int, said: str) -> None:
+    path = write_recording(tmp_path / "a.wav", HUM)
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<H", data, data.index(b"fmt ") + 10, channels)
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=said):
+        reader.load_audio(reader.probe(path))
+
+
+def test_an_empty_only_track_is_neither_to_be_converted_nor_exchanged(tmp_path: Path) -> None:
+    path = write_recording(tmp_path / "a.wav", HUM)
+    header = path.read_bytes().partition(b"data")[0]
+    path.write_bytes(header + b"data\0\0\0\0")
+    with pytest.raises(InputError, match="it is empty") as caught:
+        reader.load_audio(reader.probe(path))
+    assert caught.value.hint == "Copy or download it again."
+
+
 def test_video_beyond_the_limit_is_no_absent_video(video_file: Path) -> None:
     recording = reader.probe(video_file, limits=Limits(max_pixels=1000))
     assert recording.video is None
