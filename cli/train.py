@@ -52,6 +52,8 @@ def train(
     avse train --config long --set learning_rate=3e-4 --print-config
     """  # noqa: E501
     overrides = {"preset": preset, "stage": "smil" if smil else stage, "num_steps": steps, "num_devices": devices}
+    if not print_config:
+        _check_folders(data, run)
     quiet = _prepare(quiet)
     from avse.training.data import TrainingData
 
@@ -59,7 +61,8 @@ def train(
     if print_config:
         typer.echo(_describe(stages, bool(recipe)), nl=False)
         return
-    data, run = _check_folders(data, run)
+    assert data is not None
+    assert run is not None
     folders = TrainingData(data, voices, noises, _speakers(val_speakers, quiet), audio_only_data, rooms)
     best = _train(stages, bool(recipe), folders, run, start_from or [], max_hours, quiet)
     if not quiet:
@@ -91,13 +94,15 @@ def _describe(stages: list[Stage], is_recipe: bool) -> str:
     return to_yaml(stages[0].config)
 
 
-def _check_folders(data: Path | None, run: Path | None) -> tuple[Path, Path]:
-    """Return both folders. UsageError if one is missing."""
+def _check_folders(data: Path | None, run: Path | None) -> None:
+    """Raise UsageError unless both folders are named and DATA is there; so early because the imports take seconds."""
     from avse.errors import UsageError
+    from avse.io.urls import missing
 
     if data is None or run is None:
         raise UsageError("--data or --run is missing.", "Use --data FACES and --run RUN.")
-    return data, run
+    if not data.is_dir():
+        raise missing(data, "folder", "Prepare recordings first: avse prepare DATA -o CACHE")
 
 
 def _speakers(names: str, quiet: bool) -> tuple[str, ...]:

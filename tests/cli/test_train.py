@@ -6,6 +6,8 @@ import multiprocessing
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -148,6 +150,19 @@ def test_what_makes_no_sense_is_two_lines(world: World, options: list[str], code
     assert (found, out) == (code, "")
     assert said in err
     assert len(err.splitlines()) == 2
+
+
+@pytest.mark.parametrize("target", ["loop", "absent", "file"])
+def test_a_folder_that_is_not_there_is_told_before_torch_is_imported(tmp_path: Path, target: str) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "loop").symlink_to(target)
+    at_exit = "import atexit, sys; atexit.register(lambda: print('torch' in sys.modules))"
+    code = f"{at_exit}; from avse_cli.main import app; app()"
+    command = [sys.executable, "-c", code, "train", "--data", "loop", "--run", "run"]
+    shown = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (shown.returncode, shown.stdout, len(shown.stderr.splitlines())) == (2, "False\n", 2)
+    assert shown.stderr.startswith("avse: ")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_recipe_trains_all_stages_and_is_resumed(world: World) -> None:
