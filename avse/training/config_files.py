@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from avse.errors import UsageError, printable
 from avse.io.urls import real_path
 
+MAX_VALUES = 10_000
 RENAMED: Mapping[str, Mapping[str, str]] = {
     "mix": {
         "stranger_probability": "audio_only_interferer_probability",
@@ -162,7 +163,7 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
         if not sign or not name.strip() or not text.strip():
             raise UsageError(f"--set {assignment} sets nothing.", "Use for example: --set learning_rate=3e-4")
         try:
-            value = _with_floats(yaml.safe_load(text))
+            value = parse_yaml(text)
         except (ValueError, RecursionError, yaml.YAMLError):
             raise UsageError(
                 f"--set {assignment}: {text} is not a valid value.", "Use for example: --set mix.speed=[0.9,1.1]"
@@ -177,17 +178,28 @@ def load_yaml(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        values = _with_floats(yaml.safe_load(path.read_text(encoding="utf-8")))
+        values = parse_yaml(path.read_text(encoding="utf-8"))
         return dict(values or {})
     except (OSError, TypeError, ValueError, RecursionError, yaml.YAMLError) as error:
         words = printable(" ".join(str(error).split())[:300])
         raise UsageError(f"{path} cannot be read: {words}", "Use a YAML file of settings: NAME: VALUE") from error
 
 
-def _with_floats(value: Any) -> Any:
-    """Turn words such as 3e-4 into numbers, which YAML 1.1 does only with a dot (3.0e-4)."""
+def parse_yaml(text: str) -> Any:
+    """Parse YAML, with words such as 3e-4 as numbers, which YAML 1.1 reads only with a dot (3.0e-4).
+
+    ValueError for more than `MAX_VALUES` values: a few lines of aliases of aliases can stand for billions.
+    """
+    import yaml
+
+    return _with_floats(yaml.safe_load(text), iter(range(MAX_VALUES)))
+
+
+def _with_floats(value: Any, budget: Iterator[int]) -> Any:
+    if next(budget, None) is None:
+        raise ValueError(f"it holds more than {MAX_VALUES} values")
     if isinstance(value, dict):
-        return {key: _with_floats(item) for key, item in value.items()}
+        return {key: _with_floats(item, budget) for key, item in value.items()}
     if isinstance(value, list):
-        return [_with_floats(item) for item in value]
+        return [_with_floats(item, budget) for item in value]
     return float(value) if isinstance(value, str) and _FLOAT.fullmatch(value) else value

@@ -126,3 +126,14 @@ def test_changes_of_one_group_add_up() -> None:
 def test_printed_settings_are_read_back(tmp_path: Path, name: str) -> None:
     config = read_config(name)
     assert read_config(write(tmp_path / "printed.yaml", to_yaml(config))) == config
+
+
+def test_aliases_of_aliases_do_not_become_billions_of_values(tmp_path: Path) -> None:
+    lines = ["a0: &a0 [1, 2, 3, 4, 5, 6, 7, 8, 9]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 13)]
+    path = tmp_path / "settings.yaml"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(UsageError, match="more than 10000 values"):
+        read_values(path)
+    with pytest.raises(UsageError, match="not a valid value"):
+        parse_assignments([f"mix={{{', '.join(lines)}}}"])
