@@ -149,9 +149,8 @@ def from_mapping(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
             f"Valid names: {', '.join(sorted(defaults))}.",
         )
     for name, value in values.items():
-        default = defaults[name]
-        if default is not MISSING and not (_is_a(value, type(default)) and _has_parts(value, hints[name])):
-            raise UsageError(f"{name} is {_short(value)}.", f"Use the form of its default, {default!r}.")
+        if defaults[name] is not MISSING:
+            _check_type(name, value, hints[name], defaults[name])
     settings = kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
     for name in values:
         _check_limits(name, getattr(settings, name))
@@ -162,16 +161,17 @@ def check_types(settings: Any) -> None:
     """Raise UsageError for a field of settings that is not of the type of its default."""
     hints = get_type_hints(type(settings))
     for field in fields(settings):
-        value = getattr(settings, field.name)
-        kind = hints[field.name]
-        fits = (
-            isinstance(value, get_origin(kind) or kind)
-            if field.default is MISSING
-            else _is_a(value, type(field.default))
-        )
-        if not (fits and _has_parts(value, kind)):
-            like = f"form of its default, {field.default!r}" if field.default is not MISSING else f"a {kind.__name__}"
-            raise UsageError(f"{field.name} is {_short(value)}.", f"Give it in the {like}.")
+        _check_type(field.name, getattr(settings, field.name), hints[field.name], field.default)
+
+
+def _check_type(name: str, value: Any, kind: Any, default: Any) -> None:
+    """Raise UsageError for a value that is not of the type of its default, or of ``kind`` where there is none."""
+    if default is MISSING:
+        fits, hint = isinstance(value, get_origin(kind) or kind), f"Use a {kind.__name__}."
+    else:
+        fits, hint = _is_a(value, type(default)), f"Use the form of its default, {default!r}."
+    if not (fits and _has_parts(value, kind)):
+        raise UsageError(f"{name} is {_short(value)}.", hint)
 
 
 def _check_limits(name: str, value: Any) -> None:
