@@ -27,12 +27,13 @@ from avse.enhancement.arguments import (
     check_flags,
     check_helpers,
 )
+from avse.enhancement.audio_measurement import measure_audio
 from avse.enhancement.background import with_background
 from avse.enhancement.loudness import Levels, check_loudness, normalised
 from avse.enhancement.result import Message, Result, build_result
 from avse.enhancement.spooling import spooled
 from avse.enhancement.streaming import enhance_streams
-from avse.enhancement.validation import check_background, check_paths, check_strength, check_tracks, measure_audio
+from avse.enhancement.validation import check_background, check_paths, check_strength, check_tracks
 from avse.enhancement.visual_reliability import VisualReliability
 from avse.faces.thumbnail import face_thumbnails
 from avse.faces.tracking import Track

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
-from avse.dsp.levels import AudioStats, compute_audio_stats
-from avse.dsp.windowing import BLOCK_SECONDS
 from avse.enhancement.arguments import check_number
 from avse.errors import InputError, UsageError
 from avse.io import atomic, reader, remux
 from avse.io.encoding import DEFAULT_SETTINGS, OutputSettings, check_audio_fits
 from avse.io.formats import AUDIO_OUTPUTS, VIDEO_OUTPUTS
 from avse.io.urls import missing, real_path
-from avse.progress import Report, Stage, span
 
 MAX_GROWTH = 2.0
 """How much louder than full scale, or than the recording where that is louder, an output may be: 6 dB. A mask takes
@@ -109,25 +105,3 @@ def check_samples(block: np.ndarray, input_peak: float) -> None:
         raise InputError("The enhanced audio contains NaN or infinite values and was not written.", hint)
     if np.abs(block).max(initial=0.0) > MAX_GROWTH * max(1.0, input_peak):
         raise InputError("The enhanced audio far exceeds full scale and was not written.", hint)
-
-
-def measure_audio(recording: reader.Recording, report: Report) -> AudioStats:
-    """Measure length and level in one pass over the audio. InputError if it is empty, or its channels cancel out."""
-    rate, num_channels = recording.sound.sample_rate, recording.sound.num_channels
-
-    def counted() -> Iterator[np.ndarray]:
-        seconds = 0.0
-        for block in reader.read_audio(recording, BLOCK_SECONDS, rate, num_channels):
-            yield block
-            seconds += len(block) / rate
-            recording.limits.check_seconds(recording.path, seconds)
-            report("measuring levels", seconds, recording.duration_seconds)
-
-    with span(Stage.MEASURE):
-        stats = compute_audio_stats(counted(), rate)
-    if stats.num_samples == 0:
-        raise InputError(f"The audio of {recording.path} is empty.", "Check that the file plays.")
-    if stats.cancels:
-        hint = "Invert one of them: ffmpeg -i FILE -af 'pan=stereo|c0=c0|c1=-1*c1' INVERTED.wav"
-        raise InputError(f"The channels of {recording.path} cancel each other out.", hint)
-    return stats
