@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import secrets
 import signal
 import threading
 import time
@@ -16,6 +17,7 @@ from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Generic
 
+from avse.parallel.orphans import kill_marked, mark_children
 from avse.parallel.tasks import Answer, Item, Job, OnProgress, Outcomes, Result, Task, Todo, attempt, start
 from avse.progress import Report
 
@@ -76,6 +78,7 @@ class _Worker(Generic[Item]):
     number: int
     process: BaseProcess
     pipe: Connection
+    mark: str
     task: Task[Item] | None = None
 
     def answer(self) -> Answer:
@@ -100,6 +103,7 @@ class _Worker(Generic[Item]):
             os.killpg(self.process.pid or 0, signal.SIGKILL)
         self.process.kill()
         self.process.join()
+        kill_marked(self.mark)
 
 
 class _WorkerPool(Generic[Item]):
@@ -113,11 +117,12 @@ class _WorkerPool(Generic[Item]):
     def start_worker(self) -> None:
         ours, theirs = self._context.Pipe()
         number = min(set(range(len(self.workers) + 1)) - {worker.number for worker in self.workers})
-        process = self._context.Process(target=_serve, args=(theirs, self._job, self._num_threads), daemon=True)
+        mark = secrets.token_hex(8)
+        process = self._context.Process(target=_serve, args=(theirs, self._job, self._num_threads, mark), daemon=True)
         with _interrupts_held():
             process.start()
         theirs.close()
-        self.workers.append(_Worker(number, process, ours))
+        self.workers.append(_Worker(number, process, ours, mark))
 
     def receive(self) -> Iterator[tuple[_Worker[Item], Answer]]:
         """Yield the next message of each worker that has sent one."""
@@ -155,11 +160,12 @@ def _interrupts_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, usual)
 
 
-def _serve(pipe: Connection, job: bytes, num_threads: int) -> None:
+def _serve(pipe: Connection, job: bytes, num_threads: int, mark: str) -> None:
     """Run a worker, in a process group of its own, so that what it starts can be ended with it."""
     os.setsid()
+    mark_children(mark)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    threading.Thread(target=_die_with_parent, args=(mark,), daemon=True).start()
     for name in THREADS:  # read when numpy and torch are imported, which the job does
         os.environ.setdefault(name, str(num_threads))
     with closing(pipe), suppress(KeyboardInterrupt, EOFError, BrokenPipeError):
@@ -193,8 +199,9 @@ def _reporter(pipe: Connection) -> Report:
     return report
 
 
-def _die_with_parent() -> None:
+def _die_with_parent(mark: str) -> None:
     parent = parent_process()
     assert parent is not None
     wait([parent.sentinel])
+    kill_marked(mark)
     os.killpg(0, signal.SIGKILL)

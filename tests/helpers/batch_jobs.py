@@ -53,12 +53,15 @@ def obey(item: Item, report: Any) -> dict[str, Any]:
         case "die":
             _leave_half(item)
             os.kill(os.getpid(), signal.SIGKILL)
+        case "die-with-child":
+            Path(item.source).with_suffix(".pids").write_text(str(_in_its_own_session().pid))
+            os.kill(os.getpid(), signal.SIGKILL)
         case "die-once" if is_first_time:
             _leave_half(item)
             os.kill(os.getpid(), signal.SIGKILL)
         case "sleep":
-            with subprocess.Popen(["sleep", "1000"]) as child:
-                Path(item.source).with_suffix(".pids").write_text(f"{os.getpid()} {child.pid}")
+            with subprocess.Popen(["sleep", "1000"]) as child, _in_its_own_session() as other:
+                Path(item.source).with_suffix(".pids").write_text(f"{os.getpid()} {child.pid} {other.pid}")
             time.sleep(1000)  # where the child is killed before this process, the work is not done
         case "meet":  # another worker must be at work at the same time
             wait_for((Path(item.source).parent / f"{words[1]}.begun").exists)
@@ -84,6 +87,10 @@ class Sleepy:
         if number < 0:
             raise RuntimeError(f"no\nnumber {number}")
         return 2 * number
+
+
+def _in_its_own_session() -> subprocess.Popen[bytes]:
+    return subprocess.Popen(["sleep", "1000"], start_new_session=True)
 
 
 def _leave_half(item: Item) -> None:

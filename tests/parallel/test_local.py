@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -118,10 +121,27 @@ def test_leaving_early_ends_workers_and_what_they_started(
     outcomes = run_many(job, write_items(tmp_path / "in", "well", "sleep"), 1, nothing)
     next(outcomes)
     pids = list(map(int, wait_for(lambda: _words(tmp_path / "in" / "01.pids"))))
-    assert len(pids) == 2
+    assert len(pids) == 3
     assert all(map(is_alive, pids))
     outcomes.close()
     wait_for(lambda: not any(map(is_alive, pids)))
+
+
+def test_killed_worker_leaves_no_program_that_it_started(job: Scripted, tmp_path: Path) -> None:
+    with as_first_in_a_container():
+        [outcome] = run_many(job, write_items(tmp_path / "in", "die-with-child"), 1, nothing)
+    assert isinstance(outcome.error, LostError)
+    [child] = _words(tmp_path / "in" / "00.pids")
+    assert not Path(f"/proc/{child}").exists()
+
+
+@contextmanager
+def as_first_in_a_container() -> Iterator[None]:
+    """Orphans become children of this process, which must wait for them, as those of the first in a container."""
+    set_child_subreaper, libc = 36, ctypes.CDLL(None)
+    assert libc.prctl(set_child_subreaper, 1, 0, 0, 0) == 0
+    yield
+    libc.prctl(set_child_subreaper, 0, 0, 0, 0)
 
 
 def test_workers_die_with_their_parent(job: Scripted, tmp_path: Path) -> None:
