@@ -42,7 +42,7 @@ def enhance_each_person(
     if report:
         with atomic.never_replacing([report], settings["force"]):
             _write_report(summary, recording, folder, report, audio_track)
-    _tell(summary, folder, quiet, as_json, settings["settings"].keep_tracks)
+    _tell(summary, folder, quiet, as_json)
 
 
 def _write_report(
@@ -79,7 +79,7 @@ def _check(
         check_report(report, folder)
 
 
-def _tell(summary: dict[str, Any], folder: Path, quiet: bool, as_json: bool, keep_tracks: bool) -> None:
+def _tell(summary: dict[str, Any], folder: Path, quiet: bool, as_json: bool) -> None:
     from avse.enhancement.all_speakers import FACES_JSON
     from avse.enhancement.result import format_intervals
     from avse.errors import printable
@@ -102,5 +102,4 @@ def _tell(summary: dict[str, Any], folder: Path, quiet: bool, as_json: bool, kee
         for note in summary["notes"]:
             typer.echo(note)
     else:
-        warnings = [(warning["code"], warning["text"]) for warning in summary["warnings"]]
-        tell_losses(summary["recording"], warnings, keep_tracks)
+        tell_losses(summary["recording"], summary["warnings"])

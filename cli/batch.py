@@ -18,7 +18,7 @@ from avse.io.ffmpeg import DEFAULT_LIMITS, Limits
 from avse.io.formats import OUTPUTS
 
 from .batch_progress import bars
-from .listing import tell_passed_over
+from .listing import tell_incomplete, tell_passed_over
 from .options import (
     SPEAKERS,
     AudioTrack,
@@ -162,6 +162,7 @@ def batch(
         return _show_plan(found.items, settings, as_json)
     with _engine(engine, count, address, gpus_per_job) as (run_many, num_workers):
         summary = _run(job, found.items, replace(settings, engine=run_many, num_workers=num_workers), quiet)
+    tell_incomplete(summary["incomplete"], settings.results)
     _tell(summary, settings, quiet, as_json)
     raise typer.Exit(1 if summary["failed"] else 0)
 

@@ -181,13 +181,12 @@ def _enhance_one(
     if report:
         with atomic.never_replacing([report], options["force"]):
             write_report(report, result, summary, recording, output, audio_track)
-    _tell(result, summary, recording, output, quiet, as_json, options["settings"].keep_tracks)
+    _tell(result, summary, recording, output, quiet, as_json)
 
 
 def _tell(
-    result: Result, summary: Mapping[str, Any], recording: Path, output: Path, quiet: bool, as_json: bool,
-    keep_tracks: bool,
-) -> None:  # fmt: skip
+    result: Result, summary: Mapping[str, Any], recording: Path, output: Path, quiet: bool, as_json: bool
+) -> None:
     """Print what was done; on standard error where standard output is for the audio."""
     from avse.errors import printable
     from avse.evaluation.reference import table
@@ -204,7 +203,7 @@ def _tell(
         if summary["scores"]:
             typer.echo(table(summary["scores"]))
     else:
-        tell_losses(recording, result.warnings, keep_tracks)
+        tell_losses(recording, summary["warnings"])
 
 
 def _lines(result: Result) -> list[str]:

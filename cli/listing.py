@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
 import typer
-
-LOSSES = frozenset({"not_carried", "cut_short", "clipped", "other_audio_tracks"})
-"""Codes of warnings about what an output lacks."""
 
 
 def tell_passed_over(folder: object, passed_over: Mapping[str, str]) -> None:
@@ -23,16 +22,20 @@ def tell_passed_over(folder: object, passed_over: Mapping[str, str]) -> None:
         typer.echo(printable(f"{folder}: {describe_passed_over(passed_over)}"), err=True)
 
 
-def tell_losses(recording: object, warnings: Iterable[tuple[str, str]], keep_tracks: bool) -> None:
-    """Say on standard error what an output lacks, for --quiet, which hides every other note.
-
-    Args:
-        recording: what was enhanced.
-        warnings: codes and texts.
-        keep_tracks: whether the other audio tracks are in the output, or warned of one by one.
-    """
+def tell_incomplete(num_outputs: int, results: Path) -> None:
+    """Say in one line on standard error how many outputs of a batch lack something of their recordings."""
     from avse.errors import printable
 
-    for code, text in warnings:
-        if code in LOSSES and not (keep_tracks and code == "other_audio_tracks"):
-            typer.echo(printable(f"avse: {recording}: {text}"), err=True)
+    if num_outputs:
+        what = "1 output lacks" if num_outputs == 1 else f"{num_outputs} outputs lack"
+        page = results / "report.html"
+        typer.echo(printable(f"{what} part of the recording, such as tracks or tags; see Left out in {page}"), err=True)
+
+
+def tell_losses(recording: object, warnings: Iterable[Mapping[str, Any]]) -> None:
+    """Say on standard error what an output lacks, for --quiet, which hides every other warning."""
+    from avse.errors import printable
+
+    for warning in warnings:
+        if warning["is_loss"]:
+            typer.echo(printable(f"avse: {recording}: {warning['text']}"), err=True)

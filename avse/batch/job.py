@@ -71,10 +71,10 @@ class EnhanceJob:
                 source, target, model=checkpoint, device=self.device, force=item.may_replace, on_progress=report,
                 **self.options,
             )  # fmt: skip
-            values = result.as_dict() | {"host": socket.gethostname()}
+            values = _as_facts(result.as_dict())
             if self.reference_dir:
                 values["scores"] = scores(self.reference_dir, item.name, source, target, self.options)
-        return cast("Facts", values)
+        return values
 
     def _enhance_each(self, checkpoint: Any, item: Item, report: Report) -> Facts:
         """Write a folder with a file for each person; it is whole when its faces.json is there."""
@@ -92,7 +92,13 @@ class EnhanceJob:
             if self.reference_dir:
                 summary["scores"] = scores_of_faces(self.reference_dir, item.name, source, folder, summary, options)
                 jsonl.write_json(folder / FACES_JSON, summary)
-        return cast("Facts", summary | {"host": socket.gethostname()})
+        return _as_facts(summary)
+
+
+def _as_facts(values: Mapping[str, Any]) -> Facts:
+    """Return the result of an enhancement with what its output lacks, and where it was made."""
+    losses = [warning["text"] for warning in values["warnings"] if warning["is_loss"]]
+    return cast("Facts", {**values, "losses": losses, "host": socket.gethostname()})
 
 
 def scores(reference_dir: str, name: str, recording: Path, output: Path, options: Mapping[str, Any]) -> dict[str, Any]:

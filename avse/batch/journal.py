@@ -11,7 +11,7 @@ from avse.batch.rows import Row
 from avse.errors import MissingError
 from avse.io import jsonl
 from avse.io.folders import open_own_file
-from avse.io.schema import is_number, is_text, mapping_of, one_of, optional, problem_of
+from avse.io.schema import is_number, is_text, list_of, mapping_of, one_of, optional, problem_of
 
 NAME = "results.jsonl"
 REPAIR = "Remove that line, or move the file away; finished recordings are then found by their outputs."
@@ -21,6 +21,7 @@ OTHERS = {
     **dict.fromkeys(
         ("attempts", "elapsed_seconds", "duration_seconds", "num_faces", "seen_share"), optional(is_number)
     ),
+    "losses": optional(list_of(is_text)),
     "scores": optional(lambda value: _are_scores(value)),
 }
 

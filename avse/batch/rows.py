@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypedDict
 
 
@@ -17,6 +17,8 @@ class Facts(TypedDict, total=False):
     host: str | None
     scores: Mapping[str, Any] | None
     elapsed_seconds: float | None
+    losses: Sequence[str] | None
+    """What the output lacks."""
 
 
 class _Required(Facts):
@@ -53,6 +55,7 @@ class Summary(TypedDict, total=False):
     done: int
     skipped: int
     failed: int
+    incomplete: int
     left: int
     recording_seconds: float
     elapsed_seconds: float

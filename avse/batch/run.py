@@ -29,7 +29,7 @@ Outcome = tasks.Outcome[Item, Facts]
 OnProgress = tasks.OnProgress[Item]
 Engine = Callable[[Job, Sequence[Item], int, OnProgress], tasks.Outcomes[Item, Facts]]
 OnRow = Callable[[Row], None]
-FACTS = ("duration_seconds", "num_faces", "seen_share", "note", "model", "host", "scores")
+FACTS = ("duration_seconds", "num_faces", "seen_share", "note", "losses", "model", "host", "scores")
 
 
 @dataclass(frozen=True)
@@ -219,12 +219,14 @@ class _Summary:
         self.stopped: str | None = "interrupted"
         self._settings, self._num_items = settings, num_items
         self._counts: Counter[str] = Counter()
+        self._num_incomplete = 0
         self._recording_seconds = 0.0
         self._started, self._clock = _now(), time.perf_counter()
 
     def count(self, row: Row) -> None:
         self._counts[row["status"]] += 1
         if row["status"] == "done":
+            self._num_incomplete += bool(row.get("losses"))
             self._recording_seconds += row["duration_seconds"] or 0.0
 
     def as_dict(self) -> Summary:
@@ -240,6 +242,7 @@ class _Summary:
             "done": self._counts["done"],
             "skipped": self._counts["skipped"],
             "failed": self._counts["failed"],
+            "incomplete": self._num_incomplete,
             "left": self._num_items - self._counts.total(),
             "recording_seconds": self._recording_seconds,
             "elapsed_seconds": elapsed,

@@ -13,7 +13,7 @@ from typing import Any
 from avse.active_speaker.selection import MAX_FACES
 from avse.enhancement.arguments import as_audio_track, as_background, check_flags, check_helpers
 from avse.enhancement.pipeline import Options, Pipeline, Written, open_recording
-from avse.enhancement.result import Message, audio_warnings
+from avse.enhancement.result import audio_warnings
 from avse.enhancement.validation import check_background, check_recording
 from avse.errors import InputError, UsageError, short_repr
 from avse.faces.thumbnail import face_thumbnails
@@ -21,6 +21,7 @@ from avse.io import atomic, jsonl, reader
 from avse.io.encoding import DEFAULT_SETTINGS, OutputSettings, clips
 from avse.io.ffmpeg import DEFAULT_LIMITS, Limits
 from avse.io.formats import AUDIO_OUTPUTS, VIDEO_OUTPUTS
+from avse.io.messages import Message
 from avse.io.paths import as_path
 from avse.progress import Report, silent
 from avse.weights.checkpoint import Checkpoint
@@ -139,7 +140,7 @@ def _summary(
     warnings = [
         *audio_warnings(pipeline.recording, stats, is_clipped),
         *map(Message._make, pipeline.selection.warnings),
-        *map(Message._make, pipeline.recording.notices),
+        *pipeline.recording.notices,
     ]
     visible = [face["seen_share"] for face in faces]
     return {

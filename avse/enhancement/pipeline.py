@@ -30,7 +30,7 @@ from avse.enhancement.arguments import (
 from avse.enhancement.audio_measurement import measure_audio
 from avse.enhancement.background import with_background
 from avse.enhancement.loudness import Levels, check_loudness, normalised
-from avse.enhancement.result import Message, Result, build_result
+from avse.enhancement.result import Result, build_result
 from avse.enhancement.spooling import spooled
 from avse.enhancement.streaming import enhance_streams
 from avse.enhancement.validation import check_background, check_paths, check_strength, check_tracks
@@ -40,6 +40,7 @@ from avse.faces.tracking import Track
 from avse.io import atomic, reader
 from avse.io.encoding import DEFAULT_SETTINGS, OutputSettings, clips, output_subtype
 from avse.io.ffmpeg import DEFAULT_LIMITS, Limits, local_file
+from avse.io.messages import Message
 from avse.io.writer import write_file, write_output
 from avse.progress import Report, Stage, silent, span
 from avse.weights.checkpoint import Checkpoint

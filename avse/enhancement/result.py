@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from avse.dsp.levels import AudioStats, gain_to_db
 from avse.enhancement.loudness import Levels
 from avse.features import SILENT_RMS
 from avse.io import reader
+from avse.io.messages import Loss, Message
 
 CLIPPING_PEAK = 1.12
 """Peak from which clipping is reported: 1 dB above full scale, which lossy coding alone does not reach."""
@@ -21,20 +22,6 @@ NO_WARNINGS = frozenset({"face_visible", "faces_visible", "video_ignored", "loud
 
 
 KEEP_EVERYONE = "To keep everyone, use --speaker everyone."
-FORMER_CODES = {"no_video": "no_picture", "video_not_decoded": "picture_not_decoded"}
-"""Codes of warnings, and the names that they had before."""
-
-
-class Message(NamedTuple):
-    """Hold a code for programs and a sentence for people."""
-
-    code: str
-    text: str
-
-    def as_dict(self) -> dict[str, str]:
-        """Return plain values; ``former_code`` is an earlier name of the code that will be removed."""
-        former = FORMER_CODES.get(self.code)
-        return self._asdict() | ({"former_code": former} if former else {})
 
 
 @dataclass(frozen=True)
@@ -136,7 +123,7 @@ def build_result(
         *audio_warnings(recording, stats, is_clipped),
         *([Message(*levels.message)] if levels else []),
         *removed_speakers(selection),
-        *map(Message._make, recording.notices),
+        *recording.notices,
     ]
     return Result(
         input=recording.path,
@@ -163,19 +150,20 @@ def build_result(
 
 def audio_warnings(recording: reader.Recording, stats: AudioStats, is_clipped: bool) -> list[Message]:
     """Return warnings on the audio: it ends long before the file says, or is clipped when written."""
-    claimed, found = recording.duration_seconds, []
+    claimed = recording.duration_seconds
+    found: list[Message] = []
     end = max(recording.sound.start_seconds, 0.0) + stats.num_samples / recording.sound.sample_rate
     share = 0.1 if recording.info.video_tracks else 0.02  # video may last longer than audio
     if not recording.info.duration_is_estimated and claimed - end > max(1.0, share * claimed):
         found.append(
-            Message(
+            Loss(
                 "truncated",
                 f"The header gives {claimed:.1f} s, but the audio ends at {end:.1f} s; the file may be incomplete.",
             )
         )
     if is_clipped and stats.peak > CLIPPING_PEAK:
         beyond = gain_to_db(stats.peak)
-        found.append(Message("clipped", f"The audio exceeds full scale by {beyond:.0f} dB and is clipped there."))
+        found.append(Loss("clipped", f"The audio exceeds full scale by {beyond:.0f} dB and is clipped there."))
     return found
 
 

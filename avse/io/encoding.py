@@ -11,6 +11,7 @@ from avse.errors import InputError, UsageError, short_repr
 from avse.io import metadata
 from avse.io.ffmpeg import QUIET, input_arguments, run, stream_output
 from avse.io.formats import FILE_TYPES, FileType
+from avse.io.messages import Loss
 from avse.io.recording import AudioStream, Recording
 from avse.io.stream_info import AUDIO, parse_info
 
@@ -165,4 +166,4 @@ def notice_lost(media: Recording, output: Path, lost: list[str]) -> None:
     """Add the notice that an output lacks what the recording carries."""
     if lost:
         text = f"Left out, because a {output.suffix.lower()} file cannot hold them: {'; '.join(lost)}."
-        media.notice("not_carried", text)
+        media.notice(Loss("not_carried", text))

@@ -14,12 +14,14 @@ from avse.io import wav
 from avse.io.ffmpeg import build_command, open_input, run
 from avse.io.ffmpeg_errors import error_line, unreadable_hint
 from avse.io.limits import DEFAULT_LIMITS, Limits
+from avse.io.messages import Loss
 from avse.io.recording import EMPTY, AudioStream, Recording, VideoStream
 from avse.io.stream_info import AUDIO, FileInfo, StreamInfo, parse_info
 
 LOWEST_RATE, HIGHEST_RATE = 1000, 1_000_000
 """Sample rates in Hz that a recording may have; DXD has 352,800."""
 MOST_CHANNELS = 64
+OTHER_AUDIO_TRACKS = "other_audio_tracks"
 SMALLEST_SIDE = 8
 """Pixels, as displayed: less shows no face, and filters that keep the shape of a picture have no size for it."""
 SQUARE_SIZE = "'min(max(trunc(iw*sar),2),16384)':ih"
@@ -71,7 +73,8 @@ def probe(path: str | Path, audio_track: int | None = None, limits: Limits = DEF
     )  # fmt: skip
     _note_other_tracks(recording)
     if path.suffix.lower() == ".wav" and wav.is_cut_short(path):
-        recording.notice("cut_short", f"{path.name} is truncated: it ends before the duration in its header.")
+        text = f"{path.name} is truncated: it ends before the duration in its header."
+        recording.notice(Loss("cut_short", text))
     return recording
 
 
@@ -91,11 +94,8 @@ def _note_other_tracks(recording: Recording) -> None:
         return
     used = tracks[recording.audio_track - 1]
     name = ", ".join(filter(None, (used.title, used.language)))
-    recording.notice(
-        "other_audio_tracks",
-        f"Audio track {recording.audio_track} of {len(tracks)}{f' ({name})' if name else ''} was used; "
-        "choose another with --audio-track.",
-    )
+    which = f"Audio track {recording.audio_track} of {len(tracks)}{f' ({name})' if name else ''}"
+    recording.notice(Loss(OTHER_AUDIO_TRACKS, f"{which} was used; choose another with --audio-track."))
 
 
 def _first_frame(path: Path, track: str, limits: Limits, **options: object) -> tuple[dict[str, Any] | None, str]:

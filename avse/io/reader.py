@@ -20,13 +20,14 @@ from avse.dsp import resampling
 from avse.io.ffmpeg import build_command, open_input, stream_output
 from avse.io.luma import Luma, has_limited_luma
 from avse.io.matroska import fill_gaps
+from avse.io.messages import Loss, Message
 from avse.io.probe import probe
-from avse.io.recording import AudioStream, InMemoryRecording, Notice, Recording, VideoStream
+from avse.io.recording import AudioStream, InMemoryRecording, Recording, VideoStream
 from avse.io.video_filters import constant_frame_rate, letterbox, shrunk, with_small_below
 from avse.progress import Stage, timed_items
 
 __all__ = [
-    "AudioStream", "InMemoryRecording", "Notice", "Recording", "VideoStream", "first_video_frame", "load_audio",
+    "AudioStream", "InMemoryRecording", "Recording", "VideoStream", "first_video_frame", "load_audio",
     "probe", "read_audio", "read_frames", "read_frames_with_small",
 ]  # fmt: skip
 
@@ -117,7 +118,7 @@ def _decoded_frames(media: Recording, command: list[str]) -> Iterator[np.ndarray
     def check(messages: str) -> None:
         if len(set(re.findall(DISPLAYED_SIZE, messages))) > 1:
             text = "The frame size changes within the video; frames of another size are letterboxed."
-            media.notice("video_changes_size", text)
+            media.notice(Message("video_changes_size", text))
 
     failure, frame_rate = f"ffmpeg cannot read {media.path}", float(VIDEO_FPS)
     with stream_output(command, media.limits, failure, on_messages=check) as pipe:
@@ -184,7 +185,8 @@ def _decode_audio(media: Recording, block_seconds: float) -> Iterator[np.ndarray
 
     def check(messages: str) -> None:
         if re.search(CUT_SHORT, messages):
-            media.notice("cut_short", f"{media.path.name} is truncated: it ends before the duration in its index.")
+            text = f"{media.path.name} is truncated: it ends before the duration in its index."
+            media.notice(Loss("cut_short", text))
 
     with stream_output(command, media.limits, failure, bytes_per_second=bytes_per_second, on_messages=check) as pipe:
         yield from resampling.regroup(fill_gaps(pipe, rate, num_channels), round(block_seconds * rate))

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from avse.errors import InputError
 from avse.io.limits import DEFAULT_LIMITS, Limits
+from avse.io.messages import Message
 from avse.io.stream_info import FileInfo
 
 EMPTY = "it is empty"
 """The problem of a track without any samples or frames."""
-
-
-class Notice(NamedTuple):
-    """Hold what the user should know about a file: a short code for programs, and a sentence."""
-
-    code: str
-    text: str
 
 
 @dataclass(frozen=True)
@@ -73,7 +66,7 @@ class Recording:
     audio_problem: str = ""
     video_problem: str = ""
     info: FileInfo = field(default_factory=FileInfo, repr=False, compare=False)
-    notices: list[Notice] = field(default_factory=list, repr=False, compare=False)
+    notices: list[Message] = field(default_factory=list, repr=False, compare=False)
     kept_audio: list[np.ndarray] = field(default_factory=list, repr=False, compare=False)
 
     @property
@@ -88,10 +81,14 @@ class Recording:
             raise InputError(f"The audio of {self.path} cannot be decoded: {self.audio_problem}.", f"{advice}{choice}.")
         raise InputError(f"{self.path} has no audio track.", "Use a recording with audio.")
 
-    def notice(self, code: str, text: str) -> None:
+    def notice(self, message: Message) -> None:
         """Add a notice, once."""
-        if Notice(code, text) not in self.notices:
-            self.notices.append(Notice(code, text))
+        if message not in self.notices:
+            self.notices.append(message)
+
+    def is_kept(self, code: str) -> None:
+        """Note that the output has what notices of that code would report as lost."""
+        self.notices[:] = [Message(*notice) if notice.code == code else notice for notice in self.notices]
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from avse.errors import InputError, MissingError
 from avse.io import atomic, metadata, reader
 from avse.io.encoding import DEFAULT_SETTINGS, OutputSettings, encoder_arguments, notice_lost
 from avse.io.ffmpeg import QUIET, input_arguments, run, stream_output
+from avse.io.probe import OTHER_AUDIO_TRACKS
 from avse.io.recording import Recording
 from avse.io.stream_info import ATTACHMENT, AUDIO, SUBTITLE, VIDEO, FileInfo, StreamInfo, parse_info, tag
 from avse.io.tracks import MUXERS, OutputTrack, describe, plan_tracks
@@ -73,6 +74,8 @@ def replace_audio(media: Recording, sound: Path, output: Path, settings: OutputS
     ]  # fmt: skip
     failure = f"The video of {media.path} cannot be copied into a {output.suffix} file"
     _write(media, arguments, output, failure, FITS_HINT)
+    if settings.keep_tracks:
+        media.is_kept(OTHER_AUDIO_TRACKS)
     _notice_losses(media, output, rejected, tracks)
 
 

@@ -25,6 +25,11 @@ def optional(kind: Kind) -> Kind:
     return lambda value: value is None or kind(value)
 
 
+def list_of(kind: Kind) -> Kind:
+    """Return the kind of a list whose items are all of a kind."""
+    return lambda value: isinstance(value, list) and all(map(kind, value))
+
+
 def mapping_of(kind: Kind) -> Kind:
     """Return the kind of an object whose values are all of a kind."""
     return lambda value: isinstance(value, dict) and all(map(kind, value.values()))

@@ -27,7 +27,7 @@ def batch_report(rows: Sequence[Row], summary: Row, output: Path) -> Path:
 
     Args:
         rows: one for each recording: item, status ("done", "skipped" or "failed"), error, hint, elapsed_seconds,
-            duration_seconds, num_faces, seen_share, scores, output; None where there is nothing to say.
+            duration_seconds, num_faces, seen_share, scores, losses, output; None where there is nothing to say.
         summary: facts on the run, shown as they are. Its ``elapsed_seconds`` (of the whole run) and
             ``recording_seconds`` give the throughput; its counts "done", "skipped" and "failed" are those of this run.
 
@@ -45,6 +45,7 @@ def batch_report(rows: Sequence[Row], summary: Row, output: Path) -> Path:
         counts=[int(summary.get(status, counts[status])) for status in ("done", "skipped", "failed")],
         tiles=_tiles(done, summary),
         failures=[_failure(row) for row in ordered if row.get("status") == "failed"],
+        losses=[(str(row["item"]), row["losses"]) for row in ordered if row.get("losses")],
         charts=_charts(done),
         table=_table(ordered),
         facts=flat({key: value for key, value in summary.items() if value is not None}),

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import soundfile
 from batch_jobs import wait_for
-from recordings import coloured_noise, write_recording
+from recordings import coloured_noise, ffmpeg, write_recording
 from typer.testing import CliRunner
 
 from avse.batch.job import EnhanceJob
@@ -147,6 +147,23 @@ def test_scores_and_suffix_and_options(run: Run, sounds: Path) -> None:
     assert "is missing" in scores["a.wav"]["reason"]
     assert "video was ignored" in {row["item"]: row["note"] for row in rows(Path("out"))}["v.mkv"]
     assert json.loads(Path("out/summary.json").read_text())["options"]["strength"] == 0
+
+
+def test_what_outputs_lack_is_counted_and_listed(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    grey = np.full((25, 48, 64), 128, np.uint8)
+    one = write_recording(tmp_path / "in" / "one.mkv", coloured_noise(16000), grey, "-c:a", "flac")
+    ffmpeg("-i", one, "-map", "0:v", "-map", "0:a", "-map", "0:a", "-c", "copy", tmp_path / "in" / "two.mkv")
+    words = run("in", "-o", "out", "-q", "--suffix", "keep")
+    assert (words.exit_code, words.stdout, words.stderr.count("\n")) == (0, "", 1)
+    assert "1 output lacks part of the recording" in words.stderr
+    assert "Audio track 1 of 2 was used" in Path("out/report.html").read_text().partition('id="left-out"')[2]
+    rows = {row["item"]: row["losses"] for row in map(json.loads, Path("out/results.jsonl").read_text().splitlines())}
+    assert [len(rows[name]) for name in ("one.mkv", "two.mkv")] == [0, 1]
+    assert run("in", "-o", "out", "-q", "--suffix", "keep").stderr == ""
+    assert run("in", "-o", "both", "-q", "--suffix", "keep", "--keep-tracks").stderr == ""
+    lost = run("in", "-o", "wav", "-q", "--suffix", ".wav")
+    assert "1 output lacks" in lost.stderr
 
 
 def test_list_and_dry_run(run: Run, sounds: Path) -> None:

@@ -1,19 +1,10 @@
-"""Warnings as plain values with their former codes, and intervals in words."""
+"""Intervals in words."""
 
 from __future__ import annotations
 
 import pytest
 
-from avse.enhancement.result import FORMER_CODES, Message, format_intervals
-
-
-@pytest.mark.parametrize(("code", "former"), FORMER_CODES.items())
-def test_a_renamed_code_comes_with_its_former_name(code: str, former: str) -> None:
-    assert Message(code, "Why.").as_dict() == {"code": code, "text": "Why.", "former_code": former}
-
-
-def test_other_codes_have_no_former_name() -> None:
-    assert Message("silent", "Why.").as_dict() == {"code": "silent", "text": "Why."}
+from avse.enhancement.result import format_intervals
 
 
 @pytest.mark.parametrize(

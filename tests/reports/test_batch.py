@@ -41,5 +41,13 @@ def test_batch_with_scores_shows_the_gain(tmp_path: Path) -> None:
     assert "done: The reference d.wav is missing." in page.rows[2]
 
 
+def test_batch_lists_what_outputs_lack(tmp_path: Path) -> None:
+    rows = batch_rows()
+    rows[3]["losses"] = ["Left out: subtitles."]
+    text = Page(batch_report(rows, {}, tmp_path / "report.html")).text
+    assert "Left out: subtitles." in text
+    assert 'href="#left-out"' not in Page(write_batch(tmp_path)).source
+
+
 def test_empty_batch_gives_a_page(tmp_path: Path) -> None:
     assert Page(batch_report([], {}, tmp_path / "report.html")).rows == []
