@@ -1,7 +1,7 @@
-"""AsymFusion's two claims on two images of a face: one shared encoder, and the exchange on against off.
+"""Test AsymFusion's two claims on two images of a face: one shared encoder suffices, and the exchange helps.
 
-Edges and coarse luminance are to give the colours of video frames, of people not seen in training. TRAIN and TEST are
-folders of PERSON/**/CLIP.mp4. What is done is kept in RESULTS; run it again to go on where it stopped.
+The task is to predict the colours of video frames from edges and coarse luminance, for people not seen in training.
+TRAIN and TEST are folders of PERSON/**/CLIP.mp4. Finished rows are kept in RESULTS: run the command again to resume.
 
     python benchmarks/asym_colour.py --train TRAIN... --test TEST... --output docs/experiments/asym-colour.md
 """
@@ -45,7 +45,7 @@ Row = dict[str, Any]
 
 
 def train(build: Callable[[], nn.Module], views: Views, steps: int, seed: int) -> nn.Module:
-    """Train one net by the absolute error of every direction and of the ensemble."""
+    """Train one network on the absolute errors of every direction and of the ensemble."""
     torch.manual_seed(seed)
     net, rng = build(), np.random.default_rng(seed)
     optimiser = torch.optim.Adam(net.parameters(), RATE)
@@ -71,7 +71,7 @@ def draw(views: Views, rng: np.random.Generator) -> list[Tensor]:
 
 @torch.no_grad()
 def predict(net: nn.Module, views: Views) -> dict[str, np.ndarray]:
-    """Return colours (N, 3, H, W) by output: of the ensemble, and of each direction where there are two."""
+    """Predict colours (N, 3, H, W) by output: of the ensemble, and of each direction if there are two."""
     found: list[list[np.ndarray]] = []
     for begin in range(0, len(views.people), BATCH_SIZE):
         batch = views.select(np.s_[begin : begin + BATCH_SIZE])
@@ -82,7 +82,7 @@ def predict(net: nn.Module, views: Views) -> dict[str, np.ndarray]:
 
 
 def score(estimates: np.ndarray, views: Views) -> dict[str, dict[str, float]]:
-    """Compute PSNR in dB and SSIM, means over the frames of each person."""
+    """Compute PSNR in dB and SSIM as means over the frames of each person."""
     pairs = list(zip(views.colours, estimates, strict=True))
     frames = {
         "psnr": np.array([peak_signal_noise_ratio(true, found, data_range=1) for true, found in pairs]),
@@ -93,13 +93,13 @@ def score(estimates: np.ndarray, views: Views) -> dict[str, dict[str, float]]:
 
 
 def experiment(options: argparse.Namespace, rows: Sequence[Row]) -> Iterator[Row]:
-    """Train and score every method with every seed, but what is done already."""
+    """Train and score every method with every seed, except for finished rows."""
     parts = [
         load_views(options.train, options.cache / "train.npz"),
         load_views(options.test, options.cache / "test.npz"),
     ]
     if shared := set(parts[0].people) & set(parts[1].people):
-        raise SystemExit(f"In training and test: {', '.join(sorted(shared))}.")
+        raise SystemExit(f"These people are in both training and test: {', '.join(sorted(shared))}.")
     done = {(row["method"], row["seed"], row["steps"]) for row in rows}
     for seed in range(options.seeds):
         for name, build in METHODS.items():
@@ -111,7 +111,7 @@ def experiment(options: argparse.Namespace, rows: Sequence[Row]) -> Iterator[Row
 
 
 def by_person(rows: Sequence[Row], method: str, output: str, key: str) -> np.ndarray:
-    """Return the scores of a method by seed and person."""
+    """Return the scores (seeds, people) of a method."""
     return np.array([list(r["scores"][output][key].values()) for r in rows if r["method"] == method])
 
 
@@ -121,7 +121,7 @@ def encoder_size(net: nn.Module) -> int:
 
 
 def method_table(rows: Sequence[Row]) -> list[str]:
-    """Size and scores of each method: mean over people, and the deviation of that mean between seeds."""
+    """Return a table with size and scores of each method: mean over people, and its deviation between seeds."""
     heads = [
         "method",
         "encoder parameters, thousand",
@@ -142,7 +142,7 @@ def method_table(rows: Sequence[Row]) -> list[str]:
 
 
 def difference_table(rows: Sequence[Row]) -> list[str]:
-    """How far the exchange lies above every other method: mean over seeds, 95 % interval over people."""
+    """Return a table of the differences of the exchange to every other method: mean over seeds, 95 % over people."""
     lines = ["| exchange on minus | PSNR dB (95 %) | SSIM (95 %) |", "|---|---:|---:|"]
     for method in METHODS:
         seeds = [{row["seed"] for row in rows if row["method"] == name} for name in (method, EXCHANGE_ON)]
@@ -159,7 +159,7 @@ def difference_table(rows: Sequence[Row]) -> list[str]:
 
 
 def page(rows: Sequence[Row], steps: int) -> str:
-    """Return the whole page: tables, then how it was done."""
+    """Return the whole page: tables, then the method."""
     frames, people = rows[0]["frames"], len(rows[0]["scores"][OUTPUTS[0]]["psnr"])
     seeds = len({row["seed"] for row in rows})
     text = Path(__file__).with_name("asym_colour.txt").read_text()
@@ -174,11 +174,11 @@ def page(rows: Sequence[Row], steps: int) -> str:
         "",
         "## Scores",
         "",
-        f"Means over {people} test people, and standard deviation over {seeds} seeds.",
+        f"Means over {people} test people; standard deviations over {seeds} seeds.",
         "",
         *method_table(rows),
         "",
-        "Ensemble against ensemble, person by person; means over the seeds, 95 % bootstrap intervals over the people.",
+        "Paired differences of the ensembles by person: means over seeds, 95 % bootstrap intervals over people.",
         "",
         *difference_table(rows),
         "",
@@ -192,10 +192,10 @@ def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--train", type=Path, nargs="+", required=True, help="folders of PERSON/**/CLIP.mp4")
     parser.add_argument("--test", type=Path, nargs="+", required=True, help="the same with other people")
-    parser.add_argument("--seeds", type=int, default=3, help="trainings of each method")
-    parser.add_argument("--steps", type=int, default=120, help="batches of 32 frames")
-    parser.add_argument("--results", type=Path, help="rows so far (default: beside the page, .jsonl)")
-    parser.add_argument("--cache", type=Path, help="folder for the frames (default: beside the results)")
+    parser.add_argument("--seeds", type=int, default=3, help="number of trainings of each method")
+    parser.add_argument("--steps", type=int, default=120, help="training steps; each is a batch of 32 frames")
+    parser.add_argument("--results", type=Path, help="finished rows (default: beside the page, .jsonl)")
+    parser.add_argument("--cache", type=Path, help="folder for the frames (default: that of the results)")
     parser.add_argument("--output", type=Path, required=True, help="Markdown page")
     options = parser.parse_args(arguments)
     options.results = options.results or options.output.with_suffix(".jsonl")
@@ -204,7 +204,7 @@ def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run what is left to run, and write the page."""
+    """Run what is not finished, and write the page."""
     options = read_options(arguments)
     torch.set_num_threads(1)
     options.cache.mkdir(parents=True, exist_ok=True)

@@ -1,10 +1,10 @@
-"""SMIL's own experiment, av-MNIST: pictures of digits and spoken digits, most of the sounds missing in training.
+"""Repeat SMIL's own experiment, av-MNIST: images of digits and spoken digits, most of the audio missing in training.
 
-MNIST is a folder with t10k-images and t10k-labels, packed or not (with MNIST's training files too, if they are there);
-SOUNDS is a folder of spoken digits, DIGIT_SPEAKER_NUMBER.flac. Imputer, regularisers and meta step are the library's.
-One thread, some minutes a seed. What is done is kept in RESULTS; run it again to go on where it stopped.
+MNIST is a folder with t10k-images and t10k-labels, compressed or not. MNIST's training files are used if present.
+DIGITS is a folder of spoken digits, DIGIT_SPEAKER_NUMBER.flac. Imputer, regularisers and meta step are the library's.
+It takes one thread and some minutes per seed. Finished rows are kept in RESULTS: run the command again to resume.
 
-    python benchmarks/av_mnist.py SOUNDS --mnist MNIST --output docs/av-mnist.md
+    python benchmarks/av_mnist.py DIGITS --mnist MNIST --output docs/av-mnist.md
 """
 
 from __future__ import annotations
@@ -21,35 +21,41 @@ from typing import Any
 import numpy as np
 import torch
 from digit_training import METHODS, make_start, score
-from digits import load_mnist, load_sounds, make_task
+from digits import load_audio, load_mnist, make_task
 
 TESTS = {
-    "image only": "image only, 450 pictures",
-    "more pictures": "image only, all pictures of the test writers",
+    "image only": "image only, 450 images",
+    "more images": "image only, all images of the test writers",
     "both": "both, 450 pairs",
 }
 PAPER = {"image only": (92.0, None), "autoencoder": (89.8, 94.0), "SMIL, released outer loss": (94.9, 96.0)}
-"""The paper's accuracies with image only and with both, at 20 % of the sounds."""
+"""Accuracies in % from the paper, with image only and with both, at 20 % of the audio."""
 SUBJECT = "SMIL, released outer loss"
 Row = dict[str, Any]
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Read what has been done so far; a line that was not finished is left out."""
+    """Read the rows written so far; an unfinished line is left out."""
     lines = path.read_text().splitlines() if path.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("}")]
+    return [_with_present_keys(json.loads(line)) for line in lines if line.endswith("}")]
+
+
+def _with_present_keys(row: Row) -> Row:
+    """Return a row with the key "more images", also if an earlier version wrote it as "more pictures"."""
+    former = {"more pictures": "more images"}
+    return row | {"accuracy": {former.get(key, key): value for key, value in row["accuracy"].items()}}
 
 
 def experiment(options: argparse.Namespace) -> Iterator[Row]:
-    """Train and score every method on every seed and share of sounds, but what is done already."""
+    """Train and score every method with every seed and share of audio, except for finished rows."""
     done = {(row["share"], row["seed"], row["steps"], row["method"]) for row in read_rows(options.results)}
     asked = [(share, seed) for share in options.share for seed in range(options.seeds)]
     keys = [key for key in asked if any((*key, options.steps, name) not in done for name in options.methods)]
     if not keys:
         return
-    pictures, sounds = load_mnist(options.mnist), load_sounds(options.sounds)
+    images, audio = load_mnist(options.mnist), load_audio(options.audio)
     for share, seed in keys:
-        start = make_start(make_task(pictures, sounds, share, seed), seed)
+        start = make_start(make_task(images, audio, share, seed), seed)
         for name in options.methods:
             if (share, seed, options.steps, name) not in done:
                 found = score(METHODS[name](start, options.steps, seed), start)
@@ -57,12 +63,12 @@ def experiment(options: argparse.Namespace) -> Iterator[Row]:
 
 
 def values_of(rows: Sequence[Row], method: str, test: str) -> dict[int, float]:
-    """Accuracies of a method in one test, by seed."""
+    """Return the accuracies of a method in one test, by seed."""
     return {row["seed"]: row["accuracy"][test] for row in rows if row["method"] == method and test in row["accuracy"]}
 
 
 def spread(values: Sequence[float], sign: str = "") -> str:
-    """Mean and standard deviation over the seeds."""
+    """Return mean and standard deviation over the seeds as text."""
     if not values:
         return "-"
     deviation = f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
@@ -70,7 +76,7 @@ def spread(values: Sequence[float], sign: str = "") -> str:
 
 
 def accuracy_table(rows: Sequence[Row], with_paper: bool) -> list[str]:
-    """Accuracies of every method, beside the paper's where they go with the share of sounds."""
+    """Return a table of the accuracies of every method, with the paper's if they are for this share of audio."""
     heads = ["method", "seeds", *TESTS.values(), *(["paper: image only", "both"] if with_paper else [])]
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for name in METHODS:
@@ -85,7 +91,7 @@ def accuracy_table(rows: Sequence[Row], with_paper: bool) -> list[str]:
 
 
 def difference_table(rows: Sequence[Row]) -> list[str]:
-    """How far SMIL lies above each other method, seed by seed: mean, deviation, and on how many seeds it does."""
+    """Return a table of SMIL's differences to each other method over the seeds: mean, deviation, seeds above."""
     heads = [f"{SUBJECT} minus", *TESTS.values()]
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for name in METHODS:
@@ -101,19 +107,19 @@ def difference_table(rows: Sequence[Row]) -> list[str]:
 
 
 def page(rows: Sequence[Row], options: argparse.Namespace) -> str:
-    """Return the whole page, with what was done and where it differs from the paper."""
-    command = shlex.join(["python", "benchmarks/av_mnist.py", "SOUNDS", "--mnist", "MNIST", *options.given])
+    """Return the whole page, with the method and its differences from the paper."""
+    command = shlex.join(["python", "benchmarks/av_mnist.py", "DIGITS", "--mnist", "MNIST", *options.given])
     lines = [
-        "# Pictures of digits and spoken digits: SMIL's av-MNIST",
+        "# Images of digits and spoken digits: SMIL's av-MNIST",
         "",
         f"Made by `{command}` on {date.today()}, torch {torch.__version__}, one thread.",
         "",
-        "Accuracy in %, mean and standard deviation over the seeds; each seed draws pictures and takes anew.",
+        "Accuracy in %: mean and standard deviation over the seeds. Each seed draws its own images and takes.",
     ]
     for share in options.share:
         chosen = [row for row in rows if row["share"] == share and row["steps"] == options.steps]
         if chosen:
-            lines += ["", f"## {share:.0%} of the sounds".replace("%", " %"), "", *accuracy_table(chosen, share == 0.2)]
+            lines += ["", f"## {share:.0%} of the audio".replace("%", " %"), "", *accuracy_table(chosen, share == 0.2)]
             lines += ["", *difference_table(chosen)]
     method = Path(__file__).with_name("av_mnist.txt").read_text().replace("{steps}", str(options.steps))
     return "\n".join([*lines, "", method])
@@ -122,13 +128,13 @@ def page(rows: Sequence[Row], options: argparse.Namespace) -> str:
 def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sounds", type=Path, help="folder of spoken digits, DIGIT_SPEAKER_NUMBER.flac")
+    parser.add_argument("audio", metavar="DIGITS", type=Path, help="folder of spoken digits, DIGIT_SPEAKER_NUMBER.flac")
     parser.add_argument("--mnist", type=Path, required=True, help="folder with MNIST's t10k files (idx, also .gz)")
-    parser.add_argument("--share", type=float, nargs="+", default=[0.2], help="shares of the sounds that are there")
-    parser.add_argument("--seeds", type=int, default=5, help="splits and trainings")
-    parser.add_argument("--steps", type=int, default=1000, help="of the method's own training")
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS)[:7], help="what to compare")
-    parser.add_argument("--results", type=Path, help="rows so far (default: beside the page, .jsonl)")
+    parser.add_argument("--share", type=float, nargs="+", default=[0.2], help="shares of the training takes with audio")
+    parser.add_argument("--seeds", type=int, default=5, help="number of seeds; each has a split of its own")
+    parser.add_argument("--steps", type=int, default=1000, help="training steps of each method")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS)[:7], help="methods to compare")
+    parser.add_argument("--results", type=Path, help="finished rows (default: beside the page, .jsonl)")
     parser.add_argument("--output", type=Path, required=True, help="Markdown page")
     options = parser.parse_args(arguments)
     options.results = options.results or options.output.with_suffix(".jsonl")

@@ -1,7 +1,7 @@
-"""What `avse batch` gains: the same short recordings file by file, with 1 and 2 jobs, and over Ray.
+"""Measure the speed-up of `avse batch`: the same short recordings file by file, with 1 and 2 jobs, and with Ray.
 
-Writes one Markdown table: wall time, times real time, and processor time for a second of recording, which other work
-on the machine disturbs less. Ray's cluster is started before, by `ray start`, and is not part of the time.
+It writes a Markdown table of wall time, times real time, and CPU time per second of recording; other work on the
+machine disturbs CPU time less. The Ray cluster is started before by `ray start`; this is not part of the time.
 
     python benchmarks/batch.py --count 20 --seconds 6 --output docs/batch-throughput.md
 """
@@ -31,7 +31,7 @@ BIN = Path(sys.executable).parent
 
 @dataclass(frozen=True)
 class Measured:
-    """One way to work through the folder; processor time is unknown where the workers are no children of ours."""
+    """Hold the times of one command; CPU time is None if the workers are not children of this process."""
 
     name: str
     wall_seconds: float
@@ -39,21 +39,21 @@ class Measured:
 
 
 def make_folder(folder: Path, count: int, seconds: float) -> None:
-    """Talking heads, 320 x 240, each another."""
+    """Make different talking heads of 320 x 240 pixels."""
     folder.mkdir()
     for number in range(count):
         make_clip(folder / f"{number:02}.mp4", seconds=seconds, seed=number)
 
 
 def one_by_one(source: Path, target: Path) -> None:
-    """As a loop in a shell would."""
+    """Enhance one recording after another, as a loop in a shell would."""
     target.mkdir()
     for path in sorted(source.iterdir()):
         avse("enhance", path, "-o", target / f"{path.stem}.wav", "--quiet")
 
 
 def batch(*options: str) -> Callable[[Path, Path], None]:
-    """``avse batch`` with options."""
+    """Return a call of ``avse batch`` with options."""
     return lambda source, target: avse("batch", source, "-o", target, "--quiet", *options)
 
 
@@ -62,7 +62,7 @@ def avse(*arguments: str | Path) -> None:
 
 
 def measure(name: str, work: Callable[[Path, Path], None], source: Path, target: Path, has_children: bool) -> Measured:
-    """Time for the folder, from the command to its end; every recording must have its output."""
+    """Measure the time for a folder, start-up included; every recording must have an output."""
     before, started = cpu_seconds(), time.perf_counter()
     work(source, target)
     wall, cpu = time.perf_counter() - started, cpu_seconds() - before
@@ -72,14 +72,14 @@ def measure(name: str, work: Callable[[Path, Path], None], source: Path, target:
 
 
 def cpu_seconds() -> float:
-    """Of all processes that have ended below this one."""
+    """Return the CPU time of all child processes that have ended, in seconds."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 @contextmanager
 def cluster(num_cpus: int) -> Iterator[None]:
-    """A Ray cluster on this machine, as `ray start` makes it, for those who have the token."""
+    """Run a Ray cluster on this machine by `ray start`, with token authentication."""
     os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": uuid.uuid4().hex}
     start = [BIN / "ray", "start", "--head", f"--num-cpus={num_cpus}", "--include-dashboard=false", "--port=6399"]
     subprocess.run(start, check=True, stdout=subprocess.DEVNULL)
@@ -103,7 +103,7 @@ def measure_all(source: Path, scratch: Path, with_ray: bool) -> list[Measured]:
 
 
 def page(found: list[Measured], count: int, seconds: float) -> str:
-    """The table, and on what it was measured."""
+    """Return the page: the table and the conditions of the measurement."""
     total, slowest = count * seconds, found[0].wall_seconds
     load = os.getloadavg()[0]
     lines = [
@@ -124,7 +124,7 @@ def page(found: list[Measured], count: int, seconds: float) -> str:
 
 
 def processor() -> str:
-    """Its name, where the system tells it."""
+    """Return the name of the processor, or the architecture if the system does not report the name."""
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
@@ -132,12 +132,12 @@ def processor() -> str:
 
 
 def main() -> None:
-    """Measure and write the page, and the figures as JSON beside it."""
+    """Measure, write the page, and write the figures beside it as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=20)
-    parser.add_argument("--seconds", type=float, default=6.0)
-    parser.add_argument("--no-ray", action="store_true")
-    parser.add_argument("--output", type=Path, default=Path("docs/batch-throughput.md"))
+    parser.add_argument("--count", type=int, default=20, help="number of recordings")
+    parser.add_argument("--seconds", type=float, default=6.0, help="length of each recording")
+    parser.add_argument("--no-ray", action="store_true", help="leave Ray out")
+    parser.add_argument("--output", type=Path, default=Path("docs/batch-throughput.md"), help="Markdown page")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         make_folder(Path(scratch, "in"), asked.count, asked.seconds)

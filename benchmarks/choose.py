@@ -1,11 +1,11 @@
-"""Which weights? Gains on mixtures of speakers that were not trained on, under conditions that tell checkpoints apart.
+"""Compare checkpoints to choose one: gains on mixtures of unseen speakers, under conditions that differ between them.
 
     python benchmarks/choose.py cache/faces --speakers id1,id2 --voices cache/voices --noises cache/noises \
         plain=runs/plain/best.safetensors mean=mean.safetensors [--items 64] [--jobs 2]
 
-Mixtures of 3 s with video, the same for all; gains in wide-band PESQ, STOI (in hundredths) and SI-SDR in dB.
-Every tenth of the voices is used: those that `avse train` keeps for validation. Mismatched lips are those of
-another speaker. Under "turns", the last figure is the attenuation of the other talker, in dB.
+The mixtures have 3 s and video, and are the same for all checkpoints. The gains are in wide-band PESQ, STOI x 100, and
+SI-SDR in dB. One tenth of the voices is used: those that `avse train` keeps for validation. Mismatched lips are those
+of another speaker. Under "turns", the last figure is the attenuation of the other talker in dB.
 """
 
 from __future__ import annotations
@@ -65,23 +65,23 @@ def enhanced(net: SpeechNet, batch: Batch) -> torch.Tensor:
 
 
 def gains(target: np.ndarray, mixture: np.ndarray, estimate: np.ndarray) -> list[float]:
-    """Return the gain of each metric."""
-    before, after = (score(target, sound, SAMPLE_RATE, METRICS).values for sound in (mixture, estimate))
+    """Compute the gain of each metric."""
+    before, after = (score(target, audio, SAMPLE_RATE, METRICS).values for audio in (mixture, estimate))
     return [(after[name] - before[name]) * unit for name, unit in METRICS.items()]
 
 
 def attenuation_db(target: np.ndarray, mixture: np.ndarray, estimate: np.ndarray) -> float:
-    """Return by how many dB the mixture is attenuated where another talker speaks alone."""
+    """Compute the attenuation in dB where only another talker speaks."""
     own, others, before, after = (
-        np.square(sound.reshape(-1, SAMPLES_PER_FRAME)).mean(1)
-        for sound in (target, mixture - target, mixture, estimate)
+        np.square(audio.reshape(-1, SAMPLES_PER_FRAME)).mean(1)
+        for audio in (target, mixture - target, mixture, estimate)
     )
     alone = (own < 1e-9) & (others > 1e-6)
     return float(10 * np.log10((before[alone].sum() + 1e-9) / (after[alone].sum() + 1e-9)))
 
 
 def score_model(model: str, options: argparse.Namespace) -> list[str]:
-    """Return the mean gains of one model under each condition, as cells of a table."""
+    """Compute the mean gains of one model under each condition, as cells of a table."""
     torch.set_num_threads(1)
     net = load_model(model, "cpu").net
     folders = TrainingData(options.cache, options.voices, options.noises, tuple(options.speakers.split(",")))
@@ -100,20 +100,20 @@ def score_model(model: str, options: argparse.Namespace) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cache", type=Path)
-    parser.add_argument("models", nargs="+", metavar="NAME=MODEL")
+    parser.add_argument("cache", type=Path, help="folder of prepared clips")
+    parser.add_argument("models", nargs="+", metavar="NAME=MODEL", help="models with their names")
     for name in ("--voices", "--noises"):
-        parser.add_argument(name, type=Path, required=True)
-    parser.add_argument("--speakers", required=True)
-    parser.add_argument("--items", type=int, default=64)
-    parser.add_argument("--jobs", type=int, default=1)
+        parser.add_argument(name, type=Path, required=True, help=f"folder of {name[2:]}, as for avse train")
+    parser.add_argument("--speakers", required=True, help="validation speakers, separated by commas")
+    parser.add_argument("--items", type=int, default=64, help="number of mixtures of each condition")
+    parser.add_argument("--jobs", type=int, default=1, help="number of processes")
     options = parser.parse_args()
     models = dict(model.split("=", 1) for model in options.models)
     print(f"| weights | {' | '.join(CONDITIONS)} |\n|---|{'---|' * len(CONDITIONS)}")
     with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as pool:
         for name, cells in zip(models, pool.map(partial(score_model, options=options), models.values()), strict=True):
             print(f"| {name} | {' | '.join(cells)} |", flush=True)
-    print(f"\nPESQ-wb / STOI x 100 / SI-SDR in dB, gained; means over {options.items} mixtures of 3 s each.")
+    print(f"\nGains in PESQ-wb / STOI x 100 / SI-SDR in dB: means over {options.items} mixtures of 3 s each.")
 
 
 if __name__ == "__main__":

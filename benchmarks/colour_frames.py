@@ -1,4 +1,4 @@
-"""Frames of talking faces as three images each: edges, coarse luminance, and the colours to be predicted from both.
+"""Frames of talking faces as edges, coarse luminance, and the colours to be predicted from both.
 
 For benchmarks/asym_colour.py. Legend: `N` frames, `H W` pixels.
 """
@@ -20,15 +20,15 @@ from avse.io import reader
 
 SIDE = 64
 COARSE = 8
-"""Rows and columns of the luminance image before it is brought back to SIDE."""
+"""Rows and columns of the luminance image before it is enlarged to SIDE."""
 CLIPS_PER_PERSON = 4
 FRAME_NUMBERS = (2, 12, 22)
-"""Frames taken of every clip: clips may be as short as a second."""
+"""Indices of the frames that are taken from every clip; clips may be as short as one second."""
 
 
 @dataclass(frozen=True)
 class Views:
-    """Edges and luminance (N, 1, H, W), colours (N, 3, H, W), all float32, 0 to 1; and whose face each frame shows."""
+    """Hold edges and luminance (N, 1, H, W), colours (N, 3, H, W), all float32 in 0 to 1, and each frame's person."""
 
     edges: np.ndarray
     luminance: np.ndarray
@@ -36,14 +36,14 @@ class Views:
     people: np.ndarray
 
     def select(self, chosen: np.ndarray) -> Views:
-        """Return the frames of these numbers, or of this mask."""
+        """Return the frames with these indices, or in this mask."""
         return Views(self.edges[chosen], self.luminance[chosen], self.colours[chosen], self.people[chosen])
 
 
 def split_views(frame: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return edges (1, H, W), coarse luminance (1, H, W) and colours (3, H, W) of one RGB frame uint8 (H, W, 3).
 
-    Edges are Sobel magnitudes of the luminance, the strongest 1. Neither image holds what the other does: one has no
+    Edges are Sobel magnitudes of the luminance with a maximum of 1. The images complement each other: one has no
     levels, the other no detail.
     """
     colours = np.asarray(Image.fromarray(frame).resize((SIDE, SIDE), Image.Resampling.BOX), np.float32) / 255
@@ -65,7 +65,7 @@ def find_people(folders: Sequence[Path]) -> dict[str, list[Path]]:
 
 
 def load_views(folders: Sequence[Path], cache: Path) -> Views:
-    """Read frames of all people in some folders, or what an earlier call stored of them in ``cache``."""
+    """Read frames of all people in folders, or from ``cache`` if an earlier call has stored them there."""
     if not cache.exists():
         found = [(*split_views(frame), person) for person, frame in _frames(find_people(folders))]
         edges, luminance, colours, people = (np.stack(column) for column in zip(*found, strict=True))

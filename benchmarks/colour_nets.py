@@ -16,10 +16,10 @@ from avse.models.fusion import Ensemble, SharedEncoder
 
 LAYERS = (2, 2, 2, 2)
 WIDTH = 10
-"""Channels of the stem: the exchange takes fifths of them."""
+"""Channels of the stem; the exchange works on fifths of them."""
 STAGE_CHANNELS = [4 * WIDTH * 2**stage for stage in range(4)]
 REDUCTION = 4
-"""How many times fewer rows and columns the first stage has than the images."""
+"""Ratio of the images' rows and columns to those of the first stage."""
 DECODER_CHANNELS = 32
 
 Stages = Sequence[Tensor]
@@ -27,7 +27,7 @@ Stages = Sequence[Tensor]
 
 
 class Decoder(nn.Module):
-    """Four stages to colours: each brought to 32 channels and the first one's size, summed, and spread over pixels."""
+    """Decode four stages to colours: project to 32 channels, resize to the first stage, sum, and shuffle to pixels."""
 
     def __init__(self, num_inputs: int = 1) -> None:
         super().__init__()
@@ -44,13 +44,13 @@ class Decoder(nn.Module):
 
 
 def encoder(num_modalities: int, exchange: bool = False) -> SharedEncoder:
-    """Build a bottleneck ResNet; the last block of every stage exchanges, or none does."""
+    """Build a bottleneck ResNet; with ``exchange``, the last block of every stage exchanges."""
     flags = None if exchange else [[False] * count for count in LAYERS]
     return SharedEncoder(1, LAYERS, "bottleneck", WIDTH, num_modalities, flags)
 
 
 class ColourNet(nn.Module, ABC):
-    """Two directions, each from one image to the colours, and a learned mean of both; the decoder is shared."""
+    """Predict colours in two directions, one per image, and by a learned mean of both; the decoder is shared."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -67,45 +67,45 @@ class ColourNet(nn.Module, ABC):
 
 
 class Separate(ColourNet):
-    """One encoder per image."""
+    """Use one encoder per image."""
 
     def __init__(self) -> None:
         super().__init__()
         self.encoders = nn.ModuleList(encoder(1) for _ in range(2))
 
     def encode(self, edges: Tensor, luminance: Tensor) -> list[Stages]:
-        """Encode each image by its own network."""
+        """Encode each image with its own network."""
         inputs = zip(self.encoders, (edges, luminance), strict=True)
         return [[maps[0] for maps in each(image)] for each, image in inputs]
 
 
 class SharedNorms(ColourNet):
-    """One encoder for both images, its batch norms too."""
+    """Use one encoder with shared batch norms for both images."""
 
     def __init__(self) -> None:
         super().__init__()
         self.encoder = encoder(1)
 
     def encode(self, edges: Tensor, luminance: Tensor) -> list[Stages]:
-        """Encode both images as if they were of one kind."""
+        """Encode both images as one batch."""
         stages = self.encoder(torch.cat([edges, luminance]))
         return [list(each) for each in zip(*(maps[0].chunk(2) for maps in stages), strict=True)]
 
 
 class Shared(ColourNet):
-    """AsymFusion's encoder: convolutions shared, batch norms private, with the exchange or without."""
+    """Use AsymFusion's encoder: shared convolutions, private batch norms, with or without the exchange."""
 
     def __init__(self, exchange: bool) -> None:
         super().__init__()
         self.encoder = encoder(2, exchange)
 
     def encode(self, edges: Tensor, luminance: Tensor) -> list[Stages]:
-        """Encode both images by one network."""
+        """Encode both images with one network."""
         return [list(each) for each in zip(*self.encoder(edges, luminance), strict=True)]
 
 
 class Concatenated(nn.Module):
-    """One encoder per image, the stages of both concatenated before the decoder: the usual fusion."""
+    """Use one encoder per image and concatenate their stages before the decoder: the usual fusion."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -113,7 +113,7 @@ class Concatenated(nn.Module):
         self.decoder = Decoder(num_inputs=2)
 
     def forward(self, edges: Tensor, luminance: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Return colours (B, 3, H, W), once more as the only direction."""
+        """Return colours (B, 3, H, W), and the same as the only direction."""
         inputs = zip(self.encoders, (edges, luminance), strict=True)
         found = self.decoder([torch.cat(maps, 1) for maps in zip(*(_one(e, x) for e, x in inputs), strict=True)])
         return found, [found]

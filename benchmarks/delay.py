@@ -1,4 +1,4 @@
-"""The delay of somebody else's denoiser, taken back."""
+"""Compensation of the delay of another denoiser."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def without_delay(estimate: np.ndarray, mixture: np.ndarray, longest: int) -> np.ndarray:
-    """An estimate shifted back by the delay, in samples, at which it correlates best with the mixture."""
+    """Shift an estimate (N,) back by the delay below ``longest`` samples with the best correlation to the mixture."""
     length = min(len(estimate), len(mixture)) - longest
     delay = max(range(longest), key=lambda lag: float(estimate[lag : lag + length] @ mixture[:length]))
     return np.concatenate([estimate[delay:], np.zeros(delay, estimate.dtype)])

@@ -1,7 +1,7 @@
-"""Ways to train on digits whose sounds are mostly missing, all from one start; for benchmarks/av_mnist.py.
+"""Methods of training on digits whose audio is mostly missing, all from one start; for benchmarks/av_mnist.py.
 
-The start is the released code's: a LeNet taught on all pictures, a net of sounds taught on those that are there, the
-joint net taught on the pairs, and K-means centres of its sound features as priors.
+The start is that of the released code: a LeNet trained on all images, an audio network trained on the audio that is
+available, a joint network trained on the pairs, and K-means centres of the audio features as priors.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from digit_nets import NUM_PRIORS, Bimodal, Fill, LeNet, Outputs, SoundNet
+from digit_nets import NUM_PRIORS, AudioNet, Bimodal, Fill, LeNet, Outputs
 from digits import Task
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -22,29 +22,29 @@ from avse.training.smil import SmilConfig, Weights, centres, choose_outer, meta_
 BATCH_SIZE = 64
 RATE = 1e-3
 WEIGHT_DECAY = 1e-4
-PICTURE_STEPS, SOUND_STEPS, JOINT_STEPS = 800, 150, 200
-"""Steps of what comes before the method's own training."""
+IMAGE_STEPS, AUDIO_STEPS, JOINT_STEPS = 800, 150, 200
+"""Training steps of the networks that every method starts from."""
 ALIGNMENT = 0.01
 """Weight of the distance between filled and full features in the released outer loss."""
 
 
 @dataclass(frozen=True)
 class Start:
-    """Where every method begins: a net of pictures, the joint net, and the fixed features of all sounds."""
+    """Hold what every method starts from: an image network, the joint network, and fixed audio features."""
 
     task: Task
-    pictures: LeNet
+    images: LeNet
     joint: Bimodal
-    training_sounds: Tensor
-    test_sounds: Tensor
+    training_audio: Tensor
+    test_audio: Tensor
 
 
 Answer = Callable[[Tensor, "Tensor | None"], "Tensor | None"]
-"""Pictures and features of sounds (or None) to logits; None where a method takes no sound."""
+"""Map images and audio features (or None) to logits; the result is None if a method does not use audio."""
 
 
 def fit(net: nn.Module, loss: Callable[[Tensor], Tensor], count: int, steps: int, seed: int) -> None:
-    """Train with Adam by a loss on a batch of numbers of ``count`` examples, the rate falling to a tenth at 5/8."""
+    """Train with Adam on a loss of batches of indices below ``count``. The rate falls to a tenth at 5/8."""
     generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.Adam(
         (p for p in net.parameters() if p.requires_grad), RATE, weight_decay=WEIGHT_DECAY, fused=True
@@ -60,59 +60,59 @@ def fit(net: nn.Module, loss: Callable[[Tensor], Tensor], count: int, steps: int
 
 
 def fit_classifier(net: nn.Module, inputs: Tensor, labels: Tensor, steps: int, seed: int) -> None:
-    """Train a net of one modality."""
+    """Train a network of one modality."""
     fit(net, lambda chosen: F.cross_entropy(net(inputs[chosen]), labels[chosen]), len(labels), steps, seed)
 
 
 def make_start(task: Task, seed: int) -> Start:
-    """Train what all methods start from: pictures, sounds, and both on the pairs."""
+    """Train what all methods start from: the image network, the audio network, and the joint network on the pairs."""
     torch.manual_seed(seed)
     own = task.training
-    pairs = own.select(task.with_sound)
-    pictures, sounds, joint = LeNet(), SoundNet(), Bimodal("zeros")
-    fit_classifier(pictures, own.pictures, own.labels, PICTURE_STEPS, seed)
-    fit_classifier(sounds, pairs.sounds, pairs.labels, SOUND_STEPS, seed)
+    pairs = own.select(task.with_audio)
+    images, audio, joint = LeNet(), AudioNet(), Bimodal("zeros")
+    fit_classifier(images, own.images, own.labels, IMAGE_STEPS, seed)
+    fit_classifier(audio, pairs.audio, pairs.labels, AUDIO_STEPS, seed)
     with torch.no_grad():
-        training_sounds, test_sounds = sounds.features(own.sounds), sounds.features(task.test.sounds)
-    joint.picture.load_state_dict(pictures.features.state_dict())
-    features = training_sounds[task.with_sound]
+        training_audio, test_audio = audio.features(own.audio), audio.features(task.test.audio)
+    joint.image.load_state_dict(images.features.state_dict())
+    features = training_audio[task.with_audio]
 
     def loss(chosen: Tensor) -> Tensor:
-        return F.cross_entropy(joint(pairs.pictures[chosen], features[chosen]).logits, pairs.labels[chosen])
+        return F.cross_entropy(joint(pairs.images[chosen], features[chosen]).logits, pairs.labels[chosen])
 
     fit(joint, loss, len(pairs.labels), JOINT_STEPS, seed)
-    return Start(task, pictures, joint, training_sounds, test_sounds)
+    return Start(task, images, joint, training_audio, test_audio)
 
 
 def image_only(start: Start, steps: int, seed: int) -> Answer:
-    """The picture alone, after its first training."""
-    return lambda pictures, sounds: None if sounds is not None else start.pictures(pictures)
+    """Use the image network of the start without further training."""
+    return lambda images, audio: None if audio is not None else start.images(images)
 
 
 def image_only_as_long(start: Start, steps: int, seed: int) -> Answer:
-    """The picture alone, on as many batches of pictures as SMIL sees: the joint training's, and two a meta step."""
-    net, own = copy.deepcopy(start.pictures), start.task.training
+    """Train the image network on as many batches as SMIL sees: those of the joint training, and two per meta step."""
+    net, own = copy.deepcopy(start.images), start.task.training
     torch.manual_seed(seed)
-    fit_classifier(net, own.pictures, own.labels, JOINT_STEPS + 2 * steps, seed + 1)
-    return lambda pictures, sounds: None if sounds is not None else net(pictures)
+    fit_classifier(net, own.images, own.labels, JOINT_STEPS + 2 * steps, seed + 1)
+    return lambda images, audio: None if audio is not None else net(images)
 
 
 def trained(start: Start, fill: Fill, config: SmilConfig, steps: int, seed: int) -> Answer:
-    """Train on 64 pictures without sound (D^m) and 64 pairs (D^f) a step; with SMIL's fill in meta steps."""
+    """Train on 64 images without audio (D^m) and 64 pairs (D^f) per step; SMIL's variants take meta steps."""
     torch.manual_seed(seed)
     net, own = _begin(start, fill, steps, seed), start.task.training
-    pairs, features = own.select(start.task.with_sound), start.training_sounds[start.task.with_sound]
+    pairs, features = own.select(start.task.with_audio), start.training_audio[start.task.with_audio]
     generator = torch.Generator().manual_seed(seed + 1)
 
-    def run(weights: Weights, pictures: Tensor, sounds: Tensor | None) -> Outputs:
-        return functional_call(net, dict(weights), (pictures, sounds))
+    def run(weights: Weights, images: Tensor, audio: Tensor | None) -> Outputs:
+        return functional_call(net, dict(weights), (images, audio))
 
     def step(chosen: Tensor) -> Tensor:
-        labels, given = pairs.labels[chosen], pairs.pictures[chosen]
+        labels, given = pairs.labels[chosen], pairs.images[chosen]
 
         def inner(weights: Weights) -> Tensor:
             lacking = torch.randint(len(own.labels), (BATCH_SIZE,), generator=generator)
-            return F.cross_entropy(run(weights, own.pictures[lacking], None).logits, own.labels[lacking])
+            return F.cross_entropy(run(weights, own.images[lacking], None).logits, own.labels[lacking])
 
         def full(weights: Weights) -> Tensor:
             return F.cross_entropy(run(weights, given, features[chosen]).logits, labels)
@@ -127,21 +127,21 @@ def trained(start: Start, fill: Fill, config: SmilConfig, steps: int, seed: int)
         return meta_losses(weights, inner, outer, config).objective
 
     fit(net, step, len(pairs.labels), steps, seed + 1)
-    return lambda pictures, sounds: net(pictures, sounds).logits
+    return lambda images, audio: net(images, audio).logits
 
 
 def _begin(start: Start, fill: Fill, steps: int, seed: int) -> Bimodal:
-    """Return the joint net with a fill of its own: priors for SMIL, for the autoencoder a training on the pairs."""
-    net, with_sound = Bimodal(fill), start.task.with_sound
+    """Return the joint network prepared for a fill: priors for SMIL; the autoencoder is trained on the pairs."""
+    net, with_audio = Bimodal(fill), start.task.with_audio
     net.load_state_dict(start.joint.state_dict(), strict=False)
-    features = start.training_sounds[with_sound]
+    features = start.training_audio[with_audio]
     if net.imputer is not None:
         net.imputer.priors.copy_(centres(features, NUM_PRIORS, seed))
     if net.guess is not None:
         guess = net.guess
         with torch.no_grad():
-            seen = start.joint.picture(start.task.training.pictures[with_sound])
-        fit(guess, lambda chosen: F.mse_loss(guess(seen[chosen]), features[chosen]), len(with_sound), steps, seed)
+            seen = start.joint.image(start.task.training.images[with_audio])
+        fit(guess, lambda chosen: F.mse_loss(guess(seen[chosen]), features[chosen]), len(with_audio), steps, seed)
         guess.requires_grad_(False)
     return net
 
@@ -175,17 +175,17 @@ METHODS: dict[str, Method] = {
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:
-    """Compute the share of right answers in %."""
+    """Compute the share of correct answers in %."""
     return float((logits.argmax(1) == labels).float().mean()) * 100
 
 
 @torch.no_grad()
 def score(answer: Answer, start: Start) -> dict[str, float]:
-    """Compute the accuracies of a method: pictures alone (test and more), and both where it takes sound."""
+    """Compute the accuracies of a method in %: images only (test and more), and both if it uses audio."""
     test, more = start.task.test, start.task.more
-    alone, many = answer(test.pictures, None), answer(more.pictures, None)
+    alone, many = answer(test.images, None), answer(more.images, None)
     assert alone is not None
     assert many is not None
-    found = {"image only": accuracy(alone, test.labels), "more pictures": accuracy(many, more.labels)}
-    both = answer(test.pictures, start.test_sounds)
+    found = {"image only": accuracy(alone, test.labels), "more images": accuracy(many, more.labels)}
+    both = answer(test.images, start.test_audio)
     return found if both is None else found | {"both": accuracy(both, test.labels)}

@@ -1,15 +1,16 @@
-"""How the masks of several faces become one: each person beside their own output, and what remains of noise.
+"""Compare rules that merge the masks of several faces into one: the level of each person, and the noise that remains.
 
     python benchmarks/everyone.py RECORDING...
     python benchmarks/everyone.py --cache cache/faces --speakers id1,id2,id3
 
-Recordings without a reference: "above" is the level of everyone together over that of the only person who is found to
-speak, in dB, in half seconds in which another mouth moves and is not found to speak; and DNSMOS of the whole.
+Recordings without a reference: "above" is the level in dB of the merged output relative to the output of the only
+person who is detected as speaking. It is measured in half seconds in which another mouth moves that is not detected as
+speaking. DNSMOS is that of the whole recording.
 
-Scenes made of prepared clips (speakers that were not trained on): two or three people take turns and then speak at
-once, without and with noise 5 dB below; every mouth moves all the time, also of those who are silent. "Above" as
-before, with the true turns; SI-SDR against all voices together; "voice" is the gain of each person's voice while
-several speak, by least squares on all voices, less that in the output of their own.
+Scenes made of prepared clips of speakers that were not trained on: two or three people take turns and then speak at the
+same time, without noise and with noise at -5 dB. Every mouth moves all the time, also while its person is silent.
+"Above" is as before, with the true turns. SI-SDR is relative to the sum of all voices. "Voice" is the gain of each
+voice in dB while several people speak (least squares on all voices), minus that in the person's own output.
 """
 
 from __future__ import annotations
@@ -47,13 +48,13 @@ Rule = Callable[[Sequence[Tensor]], Tensor]
 
 
 class Masks(NamedTuple):
-    """Hold audio (N,) and the masks of each face, for each window."""
+    """Hold audio (N,) and, for each window, the masks of all faces."""
 
     audio: np.ndarray
     windows: list[list[Tensor]]
 
     def render(self, rule: Rule) -> np.ndarray:
-        """Return the audio (N,) that a rule leaves."""
+        """Return the audio (N,) with the masks merged by a rule."""
         num_frames, hop = -(-len(self.audio) // SAMPLES_PER_FRAME), SAMPLES_PER_FRAME // 2
         shown = model_windows(iter([self.audio[:, None]]), num_frames, SAMPLES_PER_FRAME)
         pieces = (
@@ -74,7 +75,7 @@ def total(masks: Sequence[Tensor]) -> Tensor:
 
 
 def quarter(masks: Sequence[Tensor]) -> Tensor:
-    """Return the largest mask and a quarter of the others."""
+    """Return the largest mask plus a quarter of the others, limited to 1."""
     largest = torch.stack([mask.abs() for mask in masks]).amax(0)
     return (largest + (sum(mask.abs() for mask in masks) - largest) / 4).clamp(max=1)
 
@@ -83,7 +84,7 @@ RULES: dict[str, Rule] = {"sum": total, "largest and a quarter": quarter, "large
 
 
 def collect(blocks: Iterator[object], audio: np.ndarray) -> Masks:
-    """Run an enhancement, and keep the masks of all faces."""
+    """Run an enhancement, and record the masks of all faces."""
     kept: list[list[Tensor]] = []
 
     def keep(masks: Sequence[Tensor]) -> Tensor:
@@ -97,7 +98,7 @@ def collect(blocks: Iterator[object], audio: np.ndarray) -> Masks:
 
 
 def level(audio: np.ndarray) -> float:
-    """Return the level of audio in dB."""
+    """Compute the level of audio in dB."""
     return gain_to_db(rms(audio))
 
 
@@ -136,7 +137,7 @@ class Scene(NamedTuple):
 
 
 def turns_of(num_faces: int) -> np.ndarray:
-    """Return who speaks in which frame (K, V): each for 4 s alone, then the first two for 4 s at once."""
+    """Return who speaks in which frame (K, V): each alone for 4 s, then the first two together for 4 s."""
     turns = np.zeros((num_faces, 100 * (num_faces + 1)), bool)
     for face in range(num_faces):
         turns[face, 100 * face : 100 * (face + 1)] = True
@@ -161,7 +162,7 @@ def make_scene(net: SpeechNet, clips: dict[str, Sequence[Path]], num_faces: int,
 
 
 def scene_row(scenes: Sequence[Scene], rule: Rule) -> str:
-    """Return the columns of a rule."""
+    """Return the table cells of a rule."""
     above, voice = [], []
     scores: dict[bool, list[float]] = {False: [], True: []}
     for masks, voices, turns in scenes:
@@ -180,7 +181,7 @@ def scene_row(scenes: Sequence[Scene], rule: Rule) -> str:
 
 
 def gain_db(output: np.ndarray, voices: np.ndarray, face: int) -> float:
-    """Return the gain of a voice of (K, N) in an output (N,)."""
+    """Compute the gain in dB of one of the voices (K, N) in an output (N,)."""
     return float(20 * np.log10(abs(np.linalg.lstsq(voices.T, output, rcond=None)[0][face]) + 1e-6))
 
 
@@ -196,20 +197,22 @@ def scene_rows(cache: Path, speakers: Sequence[str], model: str, items: int) -> 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recordings", type=Path, nargs="*")
-    parser.add_argument("--cache", type=Path, help="prepared clips")
-    parser.add_argument("--speakers", default="")
-    parser.add_argument("--model", default="avse")
-    parser.add_argument("--items", type=int, default=8, help="scenes of each kind")
+    parser.add_argument("recordings", type=Path, nargs="*", metavar="RECORDING")
+    parser.add_argument("--cache", type=Path, help="folder of prepared clips")
+    parser.add_argument("--speakers", default="", help="at least three, separated by commas")
+    parser.add_argument("--model", default="avse", help="name or checkpoint")
+    parser.add_argument("--items", type=int, default=8, help="number of scenes of each kind")
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.recordings:
-        print("| recording | masks | above | at most | DNSMOS |\n|---|---|---|---|---|")
+        print("| recording | masks | above, dB | max, dB | DNSMOS |\n|---|---|---|---|---|")
     for recording in options.recordings:
         print("\n".join(recording_rows(recording, options.model)), flush=True)
     if options.cache:
         print(
-            "\n| people | noise | masks | above | SI-SDR in turns | at once | voice | at least |\n" + "|---" * 8 + "|"
+            "\n| people | noise | masks | above, dB | SI-SDR in turns, dB | together, dB | voice, dB | min, dB |\n"
+            + "|---" * 8
+            + "|"
         )
         for row in scene_rows(options.cache, options.speakers.split(","), options.model, options.items):
             print(row, flush=True)

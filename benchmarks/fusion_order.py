@@ -1,6 +1,6 @@
-"""Whether fusions lie in the order of the MMTM paper: each one minus the one before it, from the scores of table3.py.
+"""Check whether the fusions are in the order of the MMTM paper: each minus the one before, from scores of table3.py.
 
-Trains and scores nothing; reads the CSV that lies beside the page. Nets of one name with several seeds are one method.
+It only reads the CSV beside the page of table3.py. Networks of one name with several seeds are one method.
 
     python benchmarks/fusion_order.py docs/table3.csv
 """
@@ -19,14 +19,14 @@ from avse.evaluation.statistics import mean_of
 
 METRICS = {"pesq": ("PESQ-wb", 2), "stoi": ("STOI", 3), "si_sdr": ("SI-SDR dB", 2)}
 CHAIN = ("AO", "CWC", "MMTM global", "MMTM time")
-"""From the lowest to the highest: the paper's order, and the time squeeze (ours) above it."""
+"""The paper's order from the lowest score to the highest; the last one, with the time squeeze, is ours."""
 Items = dict[str, float]
 Scores = Mapping[tuple[str, str], Mapping[str, Items]]
-"""Score by item, for each list and method name, and each metric."""
+"""Scores by list and method name, then by metric, then by item."""
 
 
 def read_scores(path: Path) -> dict[tuple[str, str], dict[str, Items]]:
-    """Read the scores of every list and method name, the mean over the seeds of each item; failed rows are left out."""
+    """Read the scores of every list and method name as means over the seeds of each item, without failed rows."""
     found: dict[tuple[str, str], dict[str, dict[str, list[float]]]] = {}
     with path.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
@@ -43,7 +43,7 @@ def read_scores(path: Path) -> dict[tuple[str, str], dict[str, Items]]:
 
 
 def seeds_of(path: Path) -> dict[str, int]:
-    """Count the nets of each method name."""
+    """Count the networks of each method name."""
     with path.open(newline="", encoding="utf-8") as file:
         names = {row["method"] for row in csv.DictReader(file)}
     bases = [name.partition(" seed ")[0] for name in names]
@@ -51,14 +51,14 @@ def seeds_of(path: Path) -> dict[str, int]:
 
 
 def verdict(low: float, high: float) -> str:
-    """Say what an interval shows of an order: that it holds, that it is the other way round, or neither."""
+    """Return what an interval shows about the order: "holds", "reversed" or "open"."""
     if low > 0:
         return "holds"
     return "reversed" if high < 0 else "open"
 
 
 def order_table(scores: Scores, chain: Sequence[str] = CHAIN, seed: int = 0) -> str:
-    """Return a table with one line per list and step of the chain: paired differences, intervals, and verdicts."""
+    """Return a table with one row per list and step of the chain: paired differences, intervals, and verdicts."""
     heads = ["list", "step", *(heading for heading, _ in METRICS.values()), "order"]
     lines = [heads, ["---"] * len(heads)]
     for subset in sorted({subset for subset, _ in scores}):
@@ -74,7 +74,7 @@ def order_table(scores: Scores, chain: Sequence[str] = CHAIN, seed: int = 0) -> 
 
 
 def section(path: Path) -> str:
-    """Return the section of the page on the order, with its table."""
+    """Return the section of the page about the order, with its table."""
     counts = seeds_of(path)
     seeds = ", ".join(f"{name} {counts[name]}" for name in CHAIN)
     return "\n\n".join(

@@ -1,4 +1,4 @@
-"""What each fusion costs inside the speech net: parameters, multiply-accumulates, real-time factor, as Markdown.
+"""Measure the cost of each fusion in the network: parameters, multiply-accumulates, real-time factor, as Markdown.
 
 python benchmarks/fusions.py --output docs/experiments/fusions-table.md
 """
@@ -28,7 +28,7 @@ SECONDS = WINDOW_FRAMES / VIDEO_FPS
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one net: parameters in all and in its fusions, multiply-accumulates and seconds per second of video."""
+    """Hold the cost of one network: its parameters and those of its fusions; MACs and seconds per second of video."""
 
     fusion: str
     num_parameters: int
@@ -38,7 +38,7 @@ class Cost:
 
 
 def made_inputs(config: ModelConfig) -> Inputs:
-    """One window as `avse enhance` cuts them, of noise."""
+    """Make one window of noise, of the size in `avse enhance`."""
     num_steps = WINDOW_FRAMES * SAMPLES_PER_FRAME // config.hop
     spectrum = torch.randn(1, SAMPLES_PER_FRAME // 2 + 1, num_steps, dtype=torch.complex64)
     return Inputs(
@@ -47,14 +47,14 @@ def made_inputs(config: ModelConfig) -> Inputs:
 
 
 def count_macs(net: SpeechNet, inputs: Inputs) -> int:
-    """Multiply-accumulates of convolutions and matrix products in one pass."""
+    """Count the multiply-accumulates of convolutions and matrix products in one pass."""
     with FlopCounterMode(display=False) as counter:
         net(inputs)
     return counter.get_total_flops() // 2
 
 
 def pass_seconds(nets: list[SpeechNet], inputs: Inputs, num_runs: int) -> list[float]:
-    """Median time of one pass of each net; the nets take turns, so that a busy moment of the machine meets all."""
+    """Measure the median time in seconds of one pass of each network; they take turns to share the load."""
     times: list[list[float]] = [[] for _ in nets]
     for _ in range(num_runs + 1):
         for net, own in zip(nets, times, strict=True):
@@ -66,7 +66,7 @@ def pass_seconds(nets: list[SpeechNet], inputs: Inputs, num_runs: int) -> list[f
 
 @torch.no_grad()
 def measure(num_runs: int) -> list[Cost]:
-    """The costs of the net with each fusion, all else at its default."""
+    """Measure the cost of the network with each fusion; all other settings are the defaults."""
     nets = [SpeechNet(ModelConfig(fusion=name)).eval() for name in FUSIONS]
     inputs = made_inputs(ModelConfig())
     return [
@@ -82,7 +82,7 @@ def measure(num_runs: int) -> list[Cost]:
 
 
 def to_markdown(costs: list[Cost], num_runs: int, note: str) -> str:
-    """The table, with where and when it was measured."""
+    """Return the page: the table, and where and when it was measured."""
     rows = [
         f"| {cost.fusion} | {cost.num_parameters / 1e6:.3f} | {cost.num_fusion_parameters / 1e3:.1f} "
         f"| {cost.macs_per_second / 1e9:.3f} | {cost.real_time_factor:.3f} |"
@@ -115,7 +115,7 @@ def to_markdown(costs: list[Cost], num_runs: int, note: str) -> str:
 
 
 def processor() -> str:
-    """The machine's own name for its processor, and how many cores there are."""
+    """Return the name of the processor and the number of cores."""
     listed = Path("/proc/cpuinfo")
     lines = listed.read_text().splitlines() if listed.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
@@ -125,10 +125,10 @@ def processor() -> str:
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, default=Path("docs/experiments/fusions-table.md"))
-    parser.add_argument("--runs", type=int, default=9)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--note", default="", help="A sentence on the circumstances, for the page.")
+    parser.add_argument("--output", type=Path, default=Path("docs/experiments/fusions-table.md"), help="Markdown page")
+    parser.add_argument("--runs", type=int, default=9, help="number of passes")
+    parser.add_argument("--threads", type=int, default=2, help="number of threads")
+    parser.add_argument("--note", default="", help="sentence about the conditions, for the page")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     page = to_markdown(measure(options.runs), options.runs, options.note)

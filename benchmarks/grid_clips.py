@@ -1,4 +1,4 @@
-"""GRID's sentences as lips, optical flow, sound and three words, from prepared clips; for benchmarks/grid_words.py.
+"""GRID sentences as lips, optical flow, audio and three words, from prepared clips; for benchmarks/grid_words.py.
 
 Legend: `N` sentences, `V` video frames, `T` steps, `H W` pixels, `F` mel bands.
 """
@@ -22,9 +22,9 @@ from avse.data.prepared_clips import find_clips, load_clip
 SIDE = 32
 MEL_BANDS = 40
 MEL_PER_FRAME = 4
-"""Sound frames in each video frame: 10 ms."""
+"""Number of mel frames per video frame; each is 10 ms."""
 SPEECH_DB = -14.0
-"""The sentence is where the sound of three video frames is louder than this, relative to the loudest three."""
+"""Level that the audio of three video frames exceeds within the sentence, relative to the loudest three."""
 SENTENCE = re.compile(r"(?:^|[-_])[blps]([bgrw])[abiw]([a-z])([1-9z])[anps](?:_|$)")
 """Command, COLOUR, preposition, LETTER, DIGIT and adverb, by their first letters; zero is z."""
 WORDS = {"colour": "bgrw", "letter": "abcdefghijklmnopqrstuvxyz", "digit": "123456789z"}
@@ -32,22 +32,22 @@ WORDS = {"colour": "bgrw", "letter": "abcdefghijklmnopqrstuvxyz", "digit": "1234
 
 @dataclass(frozen=True)
 class Sentence:
-    """Lips (V, H, W) and flow (V, 2, H, W) float32, log-mel (F, 4 V) float32, and the frames of its speech.
+    """Hold lips (V, H, W), flow (V, 2, H, W) and log-mel audio (F, 4 V), all float32, and first and last speech frame.
 
-    ``words`` are the numbers of colour, letter and digit.
+    ``words`` are the indices of colour, letter and digit.
     """
 
     speaker: str
     name: str
     lips: np.ndarray
     flow: np.ndarray
-    sound: np.ndarray
+    audio: np.ndarray
     span: tuple[float, float]
     words: tuple[int, int, int]
 
 
 def read_words(name: str) -> tuple[int, int, int] | None:
-    """Return colour, letter and digit as the file name spells them; None for a name that is no sentence of GRID."""
+    """Return the indices of colour, letter and digit in a file name; None if the name is not a GRID sentence."""
     found = SENTENCE.search(name)
     if found is None or found[2] not in WORDS["letter"]:
         return None
@@ -56,7 +56,7 @@ def read_words(name: str) -> tuple[int, int, int] | None:
 
 
 def load_sentences(folders: Sequence[Path]) -> list[Sentence]:
-    """Read every sentence of GRID in folders of prepared clips (`avse prepare`), people in order of their names."""
+    """Read every GRID sentence in folders of prepared clips (`avse prepare`), sorted by speaker."""
     return [make_sentence(speaker, path, words) for speaker, path, words in _named(folders)]
 
 
@@ -82,23 +82,23 @@ def make_sentence(speaker: str, path: Path, words: tuple[int, int, int]) -> Sent
 
 
 def optical_flow(lips: np.ndarray) -> np.ndarray:
-    """Compute pixels moved down and to the right since the frame before (V, 2, H, W); none in the first frame."""
+    """Compute the optical flow (V, 2, H, W) from the frame before, in pixels down and right; 0 in the first frame."""
     moved = [np.stack(optical_flow_ilk(one, other, radius=4)) for one, other in pairwise(lips)]
     return np.stack([np.zeros((2, *lips.shape[1:])), *moved]).clip(-3, 3).astype(np.float32)
 
 
-def log_mel(sound: np.ndarray) -> np.ndarray:
-    """Compute the log-mel spectrogram (F, 4 V), every band of mean 0 and all of deviation 1."""
+def log_mel(audio: np.ndarray) -> np.ndarray:
+    """Compute the log-mel spectrogram (F, 4 V); each band has mean 0, the whole has standard deviation 1."""
     hop = SAMPLES_PER_FRAME // MEL_PER_FRAME
-    power = librosa.feature.melspectrogram(y=sound, sr=SAMPLE_RATE, n_fft=512, hop_length=hop, n_mels=MEL_BANDS)
-    level = np.log(power[:, : len(sound) // hop] + 1e-6)
+    power = librosa.feature.melspectrogram(y=audio, sr=SAMPLE_RATE, n_fft=512, hop_length=hop, n_mels=MEL_BANDS)
+    level = np.log(power[:, : len(audio) // hop] + 1e-6)
     level -= level.mean(1, keepdims=True)
     return (level / max(float(level.std()), 1e-3)).astype(np.float32)
 
 
-def find_speech(sound: np.ndarray) -> tuple[float, float]:
-    """Return the first and the last video frame, as fractions of frames too, between which the sound is loud."""
-    whole = sound[: len(sound) // SAMPLES_PER_FRAME * SAMPLES_PER_FRAME]
+def find_speech(audio: np.ndarray) -> tuple[float, float]:
+    """Return the first video frame with speech, and the one after the last."""
+    whole = audio[: len(audio) // SAMPLES_PER_FRAME * SAMPLES_PER_FRAME]
     energy = np.convolve((whole.reshape(-1, SAMPLES_PER_FRAME) ** 2).mean(1), np.ones(3), "same")
     loud = np.flatnonzero(energy > energy.max() * 10 ** (SPEECH_DB / 10))
     return float(loud[0]), float(loud[-1] + 1)

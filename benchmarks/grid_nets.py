@@ -1,4 +1,6 @@
-"""Networks that classify words by lips, optical flow and sound, joined late or before; for benchmarks/grid_words.py.
+"""Networks that classify words from lips, optical flow and audio, with late or intermediate fusion.
+
+For benchmarks/grid_words.py.
 
 Legend: `B` batch, `C` channels, `T` steps, `H W` pixels, `F` mel bands, `K` words of a kind.
 """
@@ -21,15 +23,15 @@ LAYERS = (2, 2, 2, 2)
 WIDTH = 8
 CHANNELS = [WIDTH * 2**stage for stage in range(4)]
 JOINED_STAGES = (1, 2, 3)
-"""Stages, counted from 0, after which MMTM and MSAF sit: all but the first."""
+"""Stages, counted from 0, that MMTM and MSAF follow: all but the first."""
 PLACES = {"colour": 0.25, "letter": 0.48, "digit": 0.64}
-"""Where a word's middle is in the sentence before training, as a share of it; training moves it."""
+"""Position of the middle of each word before training, as a share of the sentence; training moves it."""
 PARTS = 3
-"""Windows into which a word is divided."""
+"""Number of windows into which a word is divided."""
 
 
 class Words(nn.Module):
-    """Features over time (B, C, T) to logits of the three words, each from three windows whose places are learned."""
+    """Map features over time (B, C, T) to logits of the three words, each from three windows with learned positions."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -50,29 +52,29 @@ class Words(nn.Module):
 
 
 class WordNet(nn.Module):
-    """Lips and optical flow, and sound if wanted: one branch each, whose logits are averaged.
+    """Classify words from lips, optical flow and, optionally, audio: one branch each, with averaged logits.
 
-    The branches meet nowhere before that ("late"), after three stages through MMTM or MSAF, or share one encoder with
-    AsymFusion's exchange; sound, whose maps have another shape, takes no part in that exchange.
+    With "late", the branches are not joined before their logits. MMTM and MSAF join them after three stages. With
+    AsymFusion, lips and flow share one encoder with its exchange; audio takes no part, as its maps have another shape.
     """
 
-    def __init__(self, fusion: Fusion, with_sound: bool) -> None:
+    def __init__(self, fusion: Fusion, with_audio: bool) -> None:
         super().__init__()
         shared = fusion == "AsymFusion"
         self.encoders = nn.ModuleList(
             SharedEncoder(2, LAYERS, "basic", WIDTH, num_modalities=2 if shared else 1)
             for _ in range(1 if shared else 2)
         )
-        self.sound = _sound_net() if with_sound else None
-        num_branches = 3 if with_sound else 2
+        self.audio = _audio_net() if with_audio else None
+        num_branches = 3 if with_audio else 2
         joins = [] if fusion in ("late", "AsymFusion") else JOINED_STAGES
         self.joins = nn.ModuleList(_join(fusion, [CHANNELS[stage]] * num_branches) for stage in joins)
         self.words = nn.ModuleList(Words(CHANNELS[-1]) for _ in range(num_branches))
 
-    def forward(self, lips: Tensor, flow: Tensor, sound: Tensor) -> tuple[list[Tensor], list[list[Tensor]]]:
+    def forward(self, lips: Tensor, flow: Tensor, audio: Tensor) -> tuple[list[Tensor], list[list[Tensor]]]:
         """Return logits (B, K) of the three words, and those of each branch.
 
-        Lips and flow are (B, 2, T, H, W), sound is (B, F, 4 T).
+        Lips and flow are (B, 2, T, H, W), audio is (B, F, 4 T).
         """
         num_steps = lips.shape[2]
         maps = self._encode(SharedEncoder.stem, [x.transpose(1, 2).flatten(0, 1) for x in (lips, flow)])
@@ -80,20 +82,20 @@ class WordNet(nn.Module):
         for stage in range(len(LAYERS)):
             maps = self._encode(lambda encoder, *x, stage=stage: encoder.stage(stage, *x), maps)
             branches = [_unfold(x, num_steps) for x in maps]
-            if self.sound is not None:
-                sound = self.sound[stage](sound)
-                branches.append(sound)
+            if self.audio is not None:
+                audio = self.audio[stage](audio)
+                branches.append(audio)
             if stage in JOINED_STAGES and self.joins:
                 branches = list(self.joins[JOINED_STAGES.index(stage)](*branches))
                 maps = [x.transpose(1, 2).flatten(0, 1) for x in branches[:2]]
-                sound = branches[-1]
+                audio = branches[-1]
         found = [
             words(x.flatten(3).mean(3) if x.ndim > 3 else x) for words, x in zip(self.words, branches, strict=True)
         ]
         return [torch.stack(each).mean(0) for each in zip(*found, strict=True)], found
 
     def _encode(self, part: Callable[..., tuple[Tensor, ...]], maps: Sequence[Tensor]) -> list[Tensor]:
-        """Take both maps through a part of the shared encoder, or each through that of its own."""
+        """Apply a part of the shared encoder to both maps, or that of its own encoder to each."""
         if len(self.encoders) == 1:
             return list(part(self.encoders[0], *maps))
         return [part(encoder, x)[0] for encoder, x in zip(self.encoders, maps, strict=True)]
@@ -106,8 +108,8 @@ def _join(fusion: Fusion, channels: list[int]) -> nn.Module:
     return MSAF(channels, block_channels=16, reduction=4, lowest_attention=0.5, block_dropout=0.2)
 
 
-def _sound_net() -> nn.ModuleList:
-    """Build four stages from log-mel (B, F, 4 T) to (B, C, T), with the channels of the videos' stages."""
+def _audio_net() -> nn.ModuleList:
+    """Build four stages from log-mel (B, F, 4 T) to (B, C, T), with as many channels as the video stages."""
     sizes = [MEL_BANDS, *CHANNELS]
     return nn.ModuleList(
         nn.Sequential(nn.Conv1d(before, after, 5, 2 if stage < 2 else 1, 2), nn.BatchNorm1d(after), nn.ReLU())

@@ -1,7 +1,7 @@
-"""Words of GRID from lips and optical flow, and sound: the papers' fusions against late fusion, speakers apart.
+"""Recognise words of GRID from lips, optical flow and audio: the fusions of the papers against late fusion.
 
-TRAIN and TEST are folders of prepared clips (`avse prepare`) whose names spell GRID's sentences; other clips are
-left out. What is done is kept in RESULTS; run it again to go on where it stopped.
+TRAIN and TEST are folders of prepared clips (`avse prepare`) of different speakers. Clips whose names are not GRID
+sentences are left out. Finished rows are kept in RESULTS: run the command again to resume.
 
     python benchmarks/grid_words.py --train TRAIN... --test TEST... --output docs/experiments/grid-words.md
 """
@@ -33,20 +33,20 @@ BATCH_SIZE = 16
 RATE = 2e-3
 WEIGHT_DECAY = 1e-3
 NUM_STEPS = 32
-"""Time steps to which the frames of every sentence are brought."""
+"""Number of time steps to which every sentence is resampled."""
 JITTER = 2.0
-"""Frames by which either end of a sentence is moved in training, at most; and pixels by which a face is."""
+"""Maximum shift in training: of either end of a sentence in frames, and of a face in pixels."""
 APART = ("speakers", "sentences")
-"""What training and test do not share: speakers, or, of all speakers together, sentences."""
+"""What training and test do not share: speakers; or sentences, with all speakers in both."""
 THIRDS = 3
-INPUTS = {"lips + flow": False, "lips + flow + sound": True}
+INPUTS = {"lips + flow": False, "lips + flow + audio": True}
 Row = dict[str, Any]
 
 
 def make_inputs(sentences: Sequence[Sentence], rng: np.random.Generator | None = None) -> list[Tensor]:
-    """Return lips and flow (B, 2, T, H, W) and sound (B, F, 4 T) of what is spoken; varied where a generator is given.
+    """Return lips and flow (B, 2, T, H, W) and audio (B, F, 4 T) of the spoken parts, augmented if ``rng`` is given.
 
-    The second channel of the lips is their difference to the sentence's mean.
+    The second channel of the lips is their difference to the mean of the sentence.
     """
     found = [_inputs(each, rng) for each in sentences]
     return [torch.from_numpy(np.stack(column)) for column in zip(*found, strict=True)]
@@ -57,17 +57,17 @@ def _inputs(sentence: Sentence, rng: np.random.Generator | None) -> tuple[np.nda
     places = np.linspace(first, last, NUM_STEPS, endpoint=False)
     frames = places.astype(int).clip(0, len(sentence.lips) - 1)
     steps = (np.linspace(first, last, NUM_STEPS * MEL_PER_FRAME, endpoint=False) * MEL_PER_FRAME).astype(int)
-    sound = sentence.sound[:, steps.clip(0, sentence.sound.shape[1] - 1)]
+    audio = sentence.audio[:, steps.clip(0, sentence.audio.shape[1] - 1)]
     lips = np.stack([sentence.lips[frames], sentence.lips[frames] - sentence.lips.mean(0)])
     flow = sentence.flow[frames].swapaxes(0, 1)
     if rng is not None:
         lips, flow = _vary(lips, flow, rng)
-        sound = sound + rng.normal(0, 0.2, sound.shape).astype(np.float32)
-    return lips, flow, sound
+        audio = audio + rng.normal(0, 0.2, audio.shape).astype(np.float32)
+    return lips, flow, audio
 
 
 def _vary(lips: np.ndarray, flow: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Move the face by some pixels, and mirror it half of the time; what moved to the right then moves to the left."""
+    """Shift the face by some pixels, and mirror it half of the time, with the horizontal flow reversed."""
     by = tuple(rng.integers(-int(JITTER), int(JITTER), 2, endpoint=True))
     lips, flow = (np.roll(x, by, (2, 3)) for x in (lips, flow))
     if rng.random() < 0.5:
@@ -76,14 +76,14 @@ def _vary(lips: np.ndarray, flow: np.ndarray, rng: np.random.Generator) -> tuple
 
 
 def labels_of(sentences: Sequence[Sentence]) -> Tensor:
-    """Return the numbers of colour, letter and digit (B, 3)."""
+    """Return the indices of colour, letter and digit (B, 3)."""
     return torch.tensor([each.words for each in sentences])
 
 
-def train(fusion: Fusion, with_sound: bool, sentences: Sequence[Sentence], steps: int, seed: int) -> WordNet:
-    """Train one net by the cross-entropies of all three words, of the mean and of every branch."""
+def train(fusion: Fusion, with_audio: bool, sentences: Sequence[Sentence], steps: int, seed: int) -> WordNet:
+    """Train one network on the cross-entropies of all three words, for the mean and for every branch."""
     torch.manual_seed(seed)
-    net, rng = WordNet(fusion, with_sound), np.random.default_rng(seed)
+    net, rng = WordNet(fusion, with_audio), np.random.default_rng(seed)
     optimiser = torch.optim.AdamW(net.parameters(), RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     for _ in range(steps):
@@ -101,7 +101,7 @@ def train(fusion: Fusion, with_sound: bool, sentences: Sequence[Sentence], steps
 
 @torch.no_grad()
 def score(net: WordNet, sentences: Sequence[Sentence]) -> dict[str, list[bool]]:
-    """Say for every sentence, by speaker and name, which of its three words are recognised."""
+    """Return which of its three words are recognised for every sentence, by ``SPEAKER/NAME``."""
     joined, _ = net(*make_inputs(sentences))
     right = torch.stack([logits.argmax(1) for logits in joined], 1) == labels_of(sentences)
     names = [f"{each.speaker}/{each.name}" for each in sentences]
@@ -111,10 +111,10 @@ def score(net: WordNet, sentences: Sequence[Sentence]) -> dict[str, list[bool]]:
 def split(
     apart: str, seed: int, training: Sequence[Sentence], test: Sequence[Sentence]
 ) -> tuple[Sequence[Sentence], Sequence[Sentence]]:
-    """Return sentences to learn from and to test: other speakers', or a third of everyone's sentences, drawn at random.
+    """Return training and test sentences: of different speakers, or two thirds and one third of all, at random.
 
-    Every three seeds test each sentence once. Nothing but chance may choose the thirds: GRID's names, in their order,
-    go through the digits, so that every third of them is rich in some digits and lacks others.
+    Three successive seeds test each sentence once. The thirds must be random: in the order of GRID's names the digits
+    cycle, so that taking every third name would give many of some digits and none of others.
     """
     if apart == "speakers":
         return training, test
@@ -124,25 +124,30 @@ def split(
     return list(compress(everyone, ~held_out)), list(compress(everyone, held_out))
 
 
+def read_rows(path: Path) -> list[Row]:
+    """Read the finished rows; inputs are called "lips + flow + audio", also if an earlier version wrote "sound"."""
+    return [row | {"inputs": row["inputs"].replace("sound", "audio")} for row in read_jsonl(path)[1]]
+
+
 def experiment(options: argparse.Namespace, rows: Sequence[Row]) -> Iterator[Row]:
-    """Train and score every fusion with every split, inputs and seed, but what is done already."""
+    """Train and score every fusion with every split, inputs and seed, except for finished rows."""
     parts = load_sentences(options.train), load_sentences(options.test)
     people = [sorted({each.speaker for each in part}) for part in parts]
     if not all(parts) or set(people[0]) & set(people[1]):
-        raise SystemExit(f"Training and test need sentences of GRID, of different speakers; found {people}.")
+        raise SystemExit(f"Training and test need GRID sentences of different speakers; found {people}.")
     done = {(row["apart"], row["inputs"], row["seed"], row["fusion"]) for row in rows if row["steps"] == options.steps}
     for key in product(options.apart, INPUTS, range(options.seeds), FUSIONS):
         apart, inputs, seed, fusion = key
         if key not in done:
             learned, tested = split(apart, seed, *parts)
             right = score(train(fusion, INPUTS[inputs], learned, options.steps, seed), tested)
-            taught = sorted({each.speaker for each in learned})
-            facts = {"steps": options.steps, "num_training": len(learned), "training": taught, "right": right}
+            speakers = sorted({each.speaker for each in learned})
+            facts = {"steps": options.steps, "num_training": len(learned), "training": speakers, "right": right}
             yield {"apart": apart, "inputs": inputs, "seed": seed, "fusion": fusion, **facts}
 
 
 def shares(rows: Sequence[Row], fusion: str, kinds: Sequence[str]) -> dict[str, np.ndarray]:
-    """Return the share of right words in % of every test sentence, in each seed that tests it."""
+    """Return the share of correct words in % of every test sentence, for each seed that tests it."""
     columns = [list(WORDS).index(kind) for kind in kinds]
     found: dict[str, list[float]] = {}
     for row in (row for row in rows if row["fusion"] == fusion):
@@ -152,16 +157,16 @@ def shares(rows: Sequence[Row], fusion: str, kinds: Sequence[str]) -> dict[str, 
 
 
 def accuracy(rows: Sequence[Row], fusion: str, kinds: Sequence[str]) -> str:
-    """Mean over all tests, and the standard deviation between the seeds."""
+    """Return the mean over all tests and the standard deviation between the seeds, as text."""
     own = [row for row in rows if row["fusion"] == fusion]
     means = [np.mean([values.mean() for values in shares([row], fusion, kinds).values()]) for row in own]
     return f"{np.mean(means):.1f}" + (f" ± {np.std(means, ddof=1):.1f}" if len(means) > 1 else "")
 
 
 def gap(rows: Sequence[Row], fusion: str) -> list[str]:
-    """How far all words lie above late fusion: mean over the seeds, 95 % interval over the test sentences.
+    """Return the difference to late fusion over all words: mean over the seeds, 95 % interval over test sentences.
 
-    Then how many test sentences an interval of a point to either side would need, if they scatter like these.
+    Also the number of test sentences that would narrow the interval to ± 1 point, if they vary as these do.
     """
     if fusion == "late":
         return ["-", "-"]
@@ -172,7 +177,7 @@ def gap(rows: Sequence[Row], fusion: str) -> list[str]:
 
 
 def accuracy_table(rows: Sequence[Row]) -> list[str]:
-    """Accuracy of each fusion, and its difference to late fusion."""
+    """Return a table with the accuracy of each fusion and its difference to late fusion."""
     heads = ["fusion", "parameters, thousand", *WORDS, "all words", "minus late (95 %)", "sentences for ± 1"]
     lines = ["| " + " | ".join(heads) + " |", "|---" + "|---:" * (len(heads) - 1) + "|"]
     for fusion in FUSIONS:
@@ -183,7 +188,7 @@ def accuracy_table(rows: Sequence[Row]) -> list[str]:
 
 
 def section(rows: Sequence[Row], apart: str, inputs: str) -> list[str]:
-    """Return heading, facts and table of one split and kind of input; nothing before a seed has every fusion."""
+    """Return heading, facts and table of one split and kind of input; empty until one seed has every fusion."""
     found = [row for row in rows if (row["apart"], row["inputs"]) == (apart, inputs)]
     counts = Counter(row["seed"] for row in found)
     own = [row for row in found if counts[row["seed"]] == len(FUSIONS)]
@@ -206,17 +211,17 @@ def section(rows: Sequence[Row], apart: str, inputs: str) -> list[str]:
 
 
 def page(rows: Sequence[Row]) -> str:
-    """Return the whole page: tables, then how it was done."""
+    """Return the whole page: tables, then the method."""
     chances = ", ".join(f"{kind} {100 / len(words):.0f}" for kind, words in WORDS.items())
     lines = [
-        "# Words of GRID from lips, optical flow and sound",
+        "# Words of GRID from lips, optical flow and audio",
         "",
         "Made by `python benchmarks/grid_words.py --train TRAIN... --test TEST... --output grid-words.md` on "
         f"{date.today()}, torch {torch.__version__}, Python {platform.python_version()}, one thread.",
         "",
-        "Accuracy in %, mean and standard deviation over the seeds. Difference to late fusion over all words: mean "
-        "over the seeds, 95 % bootstrap interval over the test sentences; then the number of test sentences that would "
-        f"narrow it to ± 1 point. Chance: {chances}.",
+        "Accuracy in %: mean and standard deviation over the seeds. The difference to late fusion is over all words: "
+        "mean over the seeds, 95 % bootstrap interval over the test sentences. The last column is the number of test "
+        f"sentences that would narrow the interval to ± 1 point. Chance: {chances}.",
     ]
     for apart, inputs in product(APART, INPUTS):
         lines += section(rows, apart, inputs)
@@ -228,11 +233,11 @@ def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--train", type=Path, nargs="+", required=True, help="folders of prepared clips")
-    parser.add_argument("--test", type=Path, nargs="+", required=True, help="the same of other speakers")
-    parser.add_argument("--apart", choices=APART, nargs="+", default=APART, help="what to keep apart")
-    parser.add_argument("--seeds", type=int, default=3, help="trainings of each fusion")
-    parser.add_argument("--steps", type=int, default=120, help="batches of 16 sentences")
-    parser.add_argument("--results", type=Path, help="rows so far (default: beside the page, .jsonl)")
+    parser.add_argument("--test", type=Path, nargs="+", required=True, help="the same with other speakers")
+    parser.add_argument("--apart", choices=APART, nargs="+", default=APART, help="what training and test do not share")
+    parser.add_argument("--seeds", type=int, default=3, help="number of trainings of each fusion")
+    parser.add_argument("--steps", type=int, default=120, help="training steps; each is a batch of 16 sentences")
+    parser.add_argument("--results", type=Path, help="finished rows (default: beside the page, .jsonl)")
     parser.add_argument("--output", type=Path, required=True, help="Markdown page")
     options = parser.parse_args(arguments)
     options.results = options.results or options.output.with_suffix(".jsonl")
@@ -240,14 +245,14 @@ def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run what is left to run, and write the page."""
+    """Run what is not finished, and write the page."""
     options = read_options(arguments)
     torch.set_num_threads(1)
-    for row in experiment(options, read_jsonl(options.results)[1]):
+    for row in experiment(options, read_rows(options.results)):
         with options.results.open("a") as file:
             file.write(json.dumps(row) + "\n")
         print(row["apart"], row["inputs"], row["seed"], row["fusion"], file=sys.stderr, flush=True)
-    rows = [row for row in read_jsonl(options.results)[1] if row["steps"] == options.steps]
+    rows = [row for row in read_rows(options.results) if row["steps"] == options.steps]
     options.output.write_text(page(rows))
 
 

@@ -1,13 +1,13 @@
-"""Memory and time of `avse enhance` against the length of a recording: both should grow as a straight line, if at all.
+"""Measure memory and time of `avse enhance` against the length of a recording; both should grow at most linearly.
 
-The straight line is drawn through processor time, which other work on the machine hardly changes.
+The line is fitted to CPU time, which other work on the machine hardly changes.
 
     python benchmarks/length.py --output docs/length.md
     python benchmarks/length.py --minutes 0.5 3 --size 640:360
 
-A talking head of some seconds is enlarged once and repeated by stream copy, so that hours are made in seconds. Every
-recording is enhanced by a process of its own; its peak memory, and that of its ffmpeg processes, is what the system
-says when they have ended.
+A talking head of some seconds is scaled once and repeated by stream copy, so that making hours of video takes seconds.
+Every recording is enhanced in a separate process. Its peak memory, with that of its ffmpeg processes, is the value that
+the system reports after they have ended.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from avse.parallel.local import num_cores
 CLIP_SECONDS = 8.0
 MINUTES = [1 / 6, 0.5, 1, 3, 10, 30, 60]
 MEASURED = "import sys; from avse_cli.main import app; app(sys.argv[1:])"
-PICTURE = ["-c:v", "libx264", "-preset", "veryfast", "-g", "50", "-c:a", "aac", "-ar", "48000"]
+ENCODING = ["-c:v", "libx264", "-preset", "veryfast", "-g", "50", "-c:a", "aac", "-ar", "48000"]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What one recording took: seconds from start to end, of all processors, and the most memory of a process."""
+    """Hold the cost of one recording: wall time, CPU time of all cores, and the largest peak memory of a process."""
 
     minutes: float
     wall_seconds: float
@@ -48,7 +48,7 @@ class Measured:
 
     @property
     def seconds(self) -> float:
-        """Of the recording."""
+        """Return the length of the recording in seconds."""
         return 60 * self.minutes
 
 
@@ -57,9 +57,9 @@ def ffmpeg(*arguments: str | Path) -> None:
 
 
 def make_recordings(folder: Path, minutes: list[float], size: str) -> dict[float, Path]:
-    """One file for each length, all from the same clip."""
+    """Make one file for each length, all from the same clip."""
     make_clip(folder / "clip.mp4", CLIP_SECONDS)
-    ffmpeg("-i", folder / "clip.mp4", "-vf", f"scale={size}", *PICTURE, folder / "large.mkv")
+    ffmpeg("-i", folder / "clip.mp4", "-vf", f"scale={size}", *ENCODING, folder / "large.mkv")
     paths = {length: folder / f"{length:g}-minutes.mkv" for length in minutes}
     for length, path in paths.items():
         ffmpeg("-stream_loop", "-1", "-i", folder / "large.mkv", "-t", str(60 * length), "-c", "copy", path)
@@ -67,7 +67,7 @@ def make_recordings(folder: Path, minutes: list[float], size: str) -> dict[float
 
 
 def run(arguments: list[str], results: Any) -> None:
-    """Run the command in a child of this fresh process: whose children are all its own."""
+    """Run the command in a child of this new process, so that the measured children are only those of the command."""
     began = time.perf_counter()
     code = subprocess.run([sys.executable, "-c", MEASURED, *arguments], check=False).returncode
     wall_seconds = time.perf_counter() - began
@@ -84,7 +84,7 @@ def measure(minutes: float, path: Path, suffix: str) -> Measured:
     code, *taken = results.get()
     process.join()
     if code:
-        sys.exit(f"avse left with {code}")
+        sys.exit(f"avse failed with exit code {code}")
     return Measured(minutes, *taken)
 
 
@@ -95,7 +95,7 @@ def row(found: Measured) -> str:
 
 
 def line(found: Sequence[Measured]) -> tuple[float, float]:
-    """Processor time, through the shortest and the longest: seconds at length 0, and for a second of recording."""
+    """Fit CPU time through the shortest and the longest recording: seconds at length 0, and per second of recording."""
     first, last = found[0], found[-1]
     slope = (last.cpu_seconds - first.cpu_seconds) / max(last.seconds - first.seconds, 1e-9)
     return first.cpu_seconds - slope * first.seconds, slope
@@ -123,7 +123,7 @@ def page(found: Sequence[Measured], size: str, suffix: str, note: str = "") -> s
 
 
 def plot(found: Sequence[Measured], target: Path) -> None:
-    """Time with its straight line, and memory, on linear axes."""
+    """Plot CPU time with its line, and memory, on linear axes."""
     import matplotlib
 
     matplotlib.use("svg")
@@ -135,7 +135,7 @@ def plot(found: Sequence[Measured], target: Path) -> None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
     left.plot(minutes, [(start + slope * each.seconds) / 60 for each in found], color="0.7")
     left.plot(minutes, [each.cpu_seconds / 60 for each in found], "o")
-    left.set(xlabel="length in minutes", ylabel="processor time in minutes", title="processor time")
+    left.set(xlabel="length in minutes", ylabel="CPU time in minutes", title="CPU time")
     right.plot(minutes, [each.peak_megabytes for each in found], "o-")
     right.set(xlabel="length in minutes", ylabel="MB", title="peak memory")
     for axis in (left, right):
@@ -147,11 +147,11 @@ def plot(found: Sequence[Measured], target: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, nargs="+", default=MINUTES, help="lengths to measure")
+    parser.add_argument("--minutes", type=float, nargs="+", default=MINUTES, help="lengths to measure, in minutes")
     parser.add_argument("--size", default="1920:1080", help="width:height")
-    parser.add_argument("--suffix", default=".wav", help="of the output: .wav, .flac, .mp4, .mkv")
-    parser.add_argument("--note", default="", help="a sentence on how it was measured, for the page")
-    parser.add_argument("--output", type=Path, help="Markdown page to write; its picture goes into images/ beside it")
+    parser.add_argument("--suffix", default=".wav", help="type of the output: .wav, .flac, .mp4, .mkv")
+    parser.add_argument("--note", default="", help="sentence about the conditions, for the page")
+    parser.add_argument("--output", type=Path, help="Markdown page to write; its plot goes into images/ beside it")
     asked = parser.parse_args()
     found = []
     with tempfile.TemporaryDirectory() as scratch:
@@ -160,9 +160,9 @@ def main() -> None:
             print(row(found[-1]), flush=True)
             path.unlink()
     if asked.output:
-        picture = asked.output.parent / "images" / f"{asked.output.stem}.svg"
-        picture.parent.mkdir(parents=True, exist_ok=True)
-        plot(found, picture)
+        image = asked.output.parent / "images" / f"{asked.output.stem}.svg"
+        image.parent.mkdir(parents=True, exist_ok=True)
+        plot(found, image)
         asked.output.write_text(page(found, asked.size, asked.suffix, asked.note))
 
 

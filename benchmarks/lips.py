@@ -1,8 +1,9 @@
-"""Does the picture matter? Two talkers as loud as each other; right lips, late lips, narrow lips, somebody else's.
+"""Measure the effect of the video: SI-SDR gain in dB with correct, shifted, turned, mismatched, frozen and no lips.
 
     python benchmarks/lips.py cache/faces --speakers id1,id2 [--model avse] [--items 192]
 
-Mixtures of prepared clips of the speakers named (who should not have been trained on). Gain of SI-SDR in dB.
+The mixtures are made of prepared clips of the given speakers: two talkers at equal level. The speakers should not have
+been trained on.
 """
 
 from __future__ import annotations
@@ -34,12 +35,12 @@ Change = Callable[[Batch], Batch]
 
 
 def shifted(num_frames: int) -> Change:
-    """The picture so many frames late; what is pushed out at the end comes in at the beginning."""
+    """Delay the lips by ``num_frames``; the last frames become the first."""
     return lambda batch: batch_with(batch, batch.crops.roll(num_frames, 1), batch.seen.roll(num_frames, 1))
 
 
 def turned(degrees: float) -> Change:
-    """A head turned aside: the mouth as much narrower, what comes in from outside repeats the border."""
+    """Turn the head sideways by narrowing the mouth crop; the border is repeated outwards."""
     stretch = torch.tensor([[1 / math.cos(math.radians(degrees)), 0.0, 0.0], [0.0, 1.0, 0.0]])
     return lambda batch: batch_with(
         batch, warp(batch.crops.float(), stretch.expand(len(batch.crops), 2, 3)), batch.seen
@@ -51,32 +52,32 @@ def batch_with(batch: Batch, crops: Tensor, seen: Tensor) -> Batch:
 
 
 CHANGES: dict[str, Change] = {
-    "right lips": lambda batch: batch,
+    "correct lips": lambda batch: batch,
     "1 frame late": shifted(1),
     "2 frames late": shifted(2),
     "5 frames late": shifted(5),
     "5 frames early": shifted(-5),
-    "right, head turned by 40 degrees": turned(40),
-    "right, head turned by 50 degrees": turned(50),
-    "somebody else's": lambda batch: batch_with(batch, batch.crops.roll(1, 0), batch.seen.roll(1, 0)),
-    "one still picture": lambda batch: batch_with(batch, batch.crops[:, :1].expand_as(batch.crops), batch.seen),
+    "correct, head turned by 40 degrees": turned(40),
+    "correct, head turned by 50 degrees": turned(50),
+    "another person's": lambda batch: batch_with(batch, batch.crops.roll(1, 0), batch.seen.roll(1, 0)),
+    "one frame throughout": lambda batch: batch_with(batch, batch.crops[:, :1].expand_as(batch.crops), batch.seen),
     "none": lambda batch: batch_with(batch, torch.zeros_like(batch.crops), torch.zeros_like(batch.seen)),
 }
 
 
 @torch.inference_mode()
 def gain(net: SpeechNet, batch: Batch) -> Tensor:
-    """SI-SDR gained in dB for each item."""
+    """Compute the SI-SDR gain in dB (B,) of each item."""
     estimate = istft(net(prepare_batch(net, batch)).spectrum, WINDOW, net.config.hop)
     return si_sdr(estimate, batch.target) - si_sdr(batch.mixture, batch.target)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cache", type=Path)
-    parser.add_argument("--speakers", required=True)
-    parser.add_argument("--model", action="append")
-    parser.add_argument("--items", type=int, default=192)
+    parser.add_argument("cache", type=Path, help="folder of prepared clips")
+    parser.add_argument("--speakers", required=True, help="at least two, separated by commas")
+    parser.add_argument("--model", action="append", help="name or checkpoint; can be repeated (default: avse)")
+    parser.add_argument("--items", type=int, default=192, help="number of mixtures")
     options = parser.parse_args()
     talkers = TrainingData(options.cache, validation_speakers=tuple(options.speakers.split(","))).talkers(True)
     one_more = MixConfig(

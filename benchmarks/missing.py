@@ -1,8 +1,9 @@
-"""What is left when the picture is lost: scores of checkpoints with the picture there, lost in gaps, and absent.
+"""Measure the loss from missing video: scores of checkpoints with all video, with gaps in the video, and without it.
 
-The folder of mixture lists is that of benchmarks/mixtures.py. Faces are found once for every item; then mouths are made
-black in random gaps of a second (a shorter one makes up the share), the same gaps for all checkpoints, and sound and
-mouths go the way they go in `avse enhance`. Means over all items as Markdown, every item as JSON lines (resumable).
+MIXTURES has the same form as for benchmarks/mixtures.py. Faces are tracked once for every item. Then the mouth crops
+are set to black in random gaps of one second; a shorter gap makes up the share. The gaps are the same for all
+checkpoints. The rest is as in `avse enhance`. The page has means over all items; the rows of all items are kept beside
+it as JSON lines: run the command again to resume.
 
     python benchmarks/missing.py MIXTURES plain=runs/mmtm/best.safetensors smil=... --output docs/missing.md
 """
@@ -40,13 +41,13 @@ Row = dict[str, str | float]
 
 
 def random_gaps(num_frames: int, share: float, rng: np.random.Generator) -> np.ndarray:
-    """Which frames (V,) are lost: a share of them, in gaps of a second and a rest, that do not touch one another."""
+    """Draw which frames (V,) are lost: a share of them, in separate gaps of one second and one for the remainder."""
     num_lost = round(share * num_frames)
     lengths = [VIDEO_FPS] * (num_lost // VIDEO_FPS) + [num_lost % VIDEO_FPS] * (num_lost % VIDEO_FPS > 0)
     lengths = [int(length) for length in rng.permutation(lengths)]
     places = np.sort(rng.choice(num_frames - num_lost + 1, min(len(lengths), num_frames - num_lost + 1), replace=False))
     lost = np.zeros(num_frames, bool)
-    if len(places) < len(lengths):  # as good as nothing is left to part them
+    if len(places) < len(lengths):  # too few frames are left to separate the gaps
         lost[:num_lost] = True
         return lost
     for place, length, before in zip(places, lengths, np.cumsum([0, *lengths]), strict=False):
@@ -54,16 +55,16 @@ def random_gaps(num_frames: int, share: float, rng: np.random.Generator) -> np.n
     return lost
 
 
-def enhanced(model: Checkpoint, sound: np.ndarray, mouths: np.ndarray) -> np.ndarray:
-    """Sound (N,) at 16 kHz with mouths (V, 88, 88), as `avse enhance` does it."""
-    blocks = [sound[:, None]]
+def enhanced(model: Checkpoint, audio: np.ndarray, mouths: np.ndarray) -> np.ndarray:
+    """Enhance audio (N,) at 16 kHz with mouth crops (V, 88, 88) as `avse enhance` does."""
+    blocks = [audio[:, None]]
     stats = compute_audio_stats(blocks, SAMPLE_RATE)
     made = enhance_blocks(model.net, blocks, SAMPLE_RATE, stats, [iter(mouths[:, None])])
     return np.concatenate(list(made))[:, 0]
 
 
 def find_mouths(recording: reader.Recording, num_frames: int, detect: detection.Detector) -> np.ndarray:
-    """Mouths (V, 88, 88) of the largest face, black where there is none."""
+    """Return the mouth crops (V, 88, 88) of the largest face, black where it is not visible."""
     tracks = face_tracker.track_faces(recording, detect, num_frames=num_frames)
     blocks = mouth_roi.crop_track(recording, tracks[0], num_frames) if tracks else mouth_roi.blank_crops(num_frames)
     return np.concatenate(list(blocks))
@@ -73,13 +74,13 @@ _models: dict[str, Checkpoint] = {}
 
 
 def start_worker(models: dict[str, str]) -> None:
-    """Each process loads the models once, and keeps to one thread."""
+    """Load the models, and limit this process to one thread."""
     torch.set_num_threads(1)
     _models.update({name: load_model(path, "cpu") for name, path in models.items()})
 
 
 def score_recording(path: Path, done: set[str]) -> list[Row]:
-    """A row for each checkpoint that is not done yet, under each condition."""
+    """Return a row for each condition and each checkpoint that is not finished."""
     todo = {name: model for name, model in _models.items() if name not in done}
     if not todo:
         return []
@@ -96,24 +97,29 @@ def score_recording(path: Path, done: set[str]) -> list[Row]:
     for condition, share in LOST.items():
         shown = mouths * ~random_gaps(num_frames, share, rng)[:, None, None]
         for name, model in todo.items():
-            if name not in values or model.net.lips is not None:  # the audio alone is enhanced once
+            if name not in values or model.net.lips is not None:  # without lips one enhancement is enough
                 values[name] = score(clean, enhanced(model, mixed, shown), SAMPLE_RATE, ["si_sdr", "stoi"]).values
             scores = {"si_sdr_gain": values[name]["si_sdr"] - before, "stoi": values[name]["stoi"]}
-            rows.append(item | {"method": name, "sha256": model.sha256, "picture": condition} | scores)
+            rows.append(item | {"method": name, "sha256": model.sha256, "video": condition} | scores)
     return rows
 
 
+def with_present_keys(row: Row) -> Row:
+    """Return a row with the key ``video``, also if an earlier version wrote it as ``picture``."""
+    return row if "video" in row else row | {"video": row["picture"]}
+
+
 def spread_out(paths: Sequence[Path], count: int | None) -> list[Path]:
-    """Return ``count`` of the paths, evenly spaced: the first ones in order of names are all of one person."""
+    """Return ``count`` of the paths, evenly spaced: the first ones in alphabetical order are all of one person."""
     if count is None or count >= len(paths):
         return list(paths)
     return [paths[index * len(paths) // count] for index in range(count)]
 
 
 def evaluate(options: argparse.Namespace, models: dict[str, str], hashes: dict[str, str], rows: Path) -> list[Row]:
-    """Score all items of all lists; what ``rows`` holds of these very checkpoints is not done again."""
+    """Score all items of all lists, except for rows of the same checkpoints that are in ``rows``."""
     length, stored = jsonl.read_jsonl(rows)
-    found: list[Row] = [row for row in stored if hashes.get(row["method"]) == row["sha256"]]
+    found: list[Row] = [with_present_keys(row) for row in stored if hashes.get(row["method"]) == row["sha256"]]
     folders = sorted(options.mixtures.glob("*/mix"))
     recordings = [path for folder in folders for path in spread_out(sorted(folder.glob("*.mkv")), options.limit)]
     done: dict[tuple[str, str], set[str]] = {(path.parent.parent.name, path.stem): set() for path in recordings}
@@ -131,12 +137,12 @@ def evaluate(options: argparse.Namespace, models: dict[str, str], hashes: dict[s
 
 
 def interval(values: Sequence[float]) -> float:
-    """Half the width of the 95 % confidence interval of a mean."""
+    """Return half the width of the 95 % confidence interval of a mean."""
     return 1.96 * float(np.std(values, ddof=1)) / len(values) ** 0.5 if len(values) > 1 else float("nan")
 
 
 def table(rows: Iterable[Row], name: str, digits: int) -> str:
-    """Means of one score, for every list and over all items, with their 95 % intervals there."""
+    """Return a table with the means of one score for every list and for all items; the latter with 95 % intervals."""
     rows = list(rows)
     lists = [*sorted({str(row["list"]) for row in rows}), "all"]
     lines = [f"| list | items | method | {' | '.join(LOST)} |", "|---|---|---|" + "---|" * len(LOST)]
@@ -146,7 +152,7 @@ def table(rows: Iterable[Row], name: str, digits: int) -> str:
             mine = [row for row in own if row["method"] == method]
             cells, counts = [], set()
             for condition in LOST:
-                values = [float(row[name]) for row in mine if row["picture"] == condition]
+                values = [float(row[name]) for row in mine if row["video"] == condition]
                 spread = f" ± {interval(values):.{digits}f}" if group == "all" else ""
                 cells.append(f"{np.mean(values):.{digits}f}{spread}")
                 counts.add(len(values))
@@ -155,8 +161,8 @@ def table(rows: Iterable[Row], name: str, digits: int) -> str:
 
 
 def differences(rows: Iterable[Row], name: str, digits: int, first: str) -> str:
-    """How much one score of a method is above each other's, item by item over all lists: means with 95 % intervals."""
-    values = {(row["method"], row["picture"], row["list"], row["item"]): float(row[name]) for row in rows}
+    """Return a table of paired differences of one score to each other method: means over all items, 95 % intervals."""
+    values = {(row["method"], row["video"], row["list"], row["item"]): float(row[name]) for row in rows}
     lines = [f"| {first} minus | {' | '.join(LOST)} |", "|---|" + "---|" * len(LOST)]
     for other in dict.fromkeys(method for method, *_ in values if method != first):
         cells = []
@@ -175,12 +181,14 @@ def differences(rows: Iterable[Row], name: str, digits: int, first: str) -> str:
 def main() -> None:
     """Read the command line, evaluate, write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("mixtures", type=Path)
-    parser.add_argument("models", nargs="+", metavar="NAME=PATH", help="checkpoints and what to call them")
+    parser.add_argument("mixtures", type=Path, help="folder of mixture lists")
+    parser.add_argument("models", nargs="+", metavar="NAME=PATH", help="checkpoints with their names")
     parser.add_argument("--output", type=Path, required=True, help="Markdown page; the rows go beside it as .jsonl")
-    parser.add_argument("--jobs", type=int, default=2, help="processes")
-    parser.add_argument("--against", metavar="NAME", help="the checkpoint to compare with each other one [the last]")
-    parser.add_argument("--limit", type=int, help="items of each list, evenly spaced")
+    parser.add_argument("--jobs", type=int, default=2, help="number of processes")
+    parser.add_argument(
+        "--against", metavar="NAME", help="checkpoint to compare with each other one (default: the last)"
+    )
+    parser.add_argument("--limit", type=int, help="number of items per list, evenly spaced")
     options = parser.parse_args()
     models = dict(entry.split("=", 1) for entry in options.models)
     hashes = {name: sha256(pretrained.find(path)) for name, path in models.items()}

@@ -1,9 +1,9 @@
-"""The page of scores on mixtures: what `avse evaluate` says of a folder of mixture lists, as Markdown and as CSV.
+"""Write the page of scores on mixtures: the results of `avse evaluate` on a folder of mixture lists, Markdown and CSV.
 
-The same model with the picture and without, beside the unprocessed mixture and, with ``--rivals``, RNNoise,
-noisereduce, DeepFilterNet3 and NSNet2; where MIXTURES/mixtures.csv says who talks (columns list, item,
-target_speaker, interference), a second table parts the items by whether the other talkers come from the target's own
-collection of recordings. Rows and estimates stay in the folder of results; run it again to go on where it stopped.
+It compares one model with and without video, the unprocessed mixture and, with ``--rivals``, RNNoise, noisereduce,
+DeepFilterNet3 and NSNet2. If MIXTURES/mixtures.csv names the speakers (columns list, item, target_speaker,
+interference), a second table splits the items by the origin of the interfering talkers: the target's own collection of
+recordings, or another. Rows and estimates are kept in RESULTS: run the command again to resume.
 
     python benchmarks/mixtures.py MIXTURES --rivals --output docs/mixtures.md
 """
@@ -28,7 +28,7 @@ from avse.evaluation.metrics import METRICS
 from avse.evaluation.statistics import ScoreTable, score_of
 
 DIGITS = {"pesq": 3, "stoi": 3, "estoi": 3, "si_sdr": 2}
-"""Metrics of the page, with one digit more than usual: its differences are small."""
+"""Number of digits of each metric on the page; one more than usual, as the differences are small."""
 LISTS = (
     "Lists: `two-talkers-0db`: a second talker at 0 dB; `three-talkers-6db`: two more talkers at -6 dB each; "
     "`three-talkers-paper`: two more talkers at -17 dB each, which gives the mixtures the STOI of the MMTM paper's; "
@@ -55,7 +55,7 @@ RIVALS = {
 
 
 def table(summary: Mapping[str, Any]) -> str:
-    """Means over all items of each list, with the 95 % interval of the gain in SI-SDR over the mixture."""
+    """Return a table of means over all items of each list, with the SI-SDR gain and its 95 % interval."""
     headings = [METRICS[key].heading for key in DIGITS]
     lines = ["| list | items | method | " + " | ".join(headings) + " | SI-SDR gain dB (95 %) | items made worse |"]
     lines.append("|---" * (len(headings) + 5) + "|")
@@ -69,7 +69,7 @@ def table(summary: Mapping[str, Any]) -> str:
 
 
 def origins(index: Path) -> dict[tuple[str, str], str]:
-    """Where the other talkers of (list, item) come from, where there are any; nothing from an index of another form."""
+    """Return the origin of the interfering talkers by (list, item); empty if the index has other columns."""
     found = {}
     with index.open(newline="") as file:
         reader = csv.DictReader(file)
@@ -85,7 +85,7 @@ def origins(index: Path) -> dict[tuple[str, str], str]:
 
 
 def table_by_origin(rows: Sequence[Mapping[str, Any]], origin: Mapping[tuple[str, str], str]) -> str:
-    """Means by list, by where the other talkers come from, and by method."""
+    """Return a table of means by list, origin of the interfering talkers, and method."""
     study = ScoreTable(rows)
     groups: dict[tuple[str, str, str], list[tuple[float, ...]]] = defaultdict(list)
     for row in rows:
@@ -101,7 +101,7 @@ def table_by_origin(rows: Sequence[Mapping[str, Any]], origin: Mapping[tuple[str
 
 
 def page(summary: Mapping[str, Any], options: argparse.Namespace) -> str:
-    """The page, with all that is needed to make it again."""
+    """Return the page, with all that is needed to reproduce it."""
     command = "python benchmarks/mixtures.py MIXTURES" + (" --rivals" if options.rivals else "")
     command += "".join(f" --also {model}" for model in options.also) + f" --output {options.output}"
     weights = ", ".join(f"{name} {summary['methods'][name]['sha256'][:12]}" for name in ("avse", *options.also))
@@ -115,16 +115,16 @@ def page(summary: Mapping[str, Any], options: argparse.Namespace) -> str:
 def main() -> None:
     """Read the command line, evaluate, write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("mixtures", type=Path)
-    parser.add_argument("--model", default="avse")
-    parser.add_argument("--also", action="append", default=[], metavar="MODEL", help="another model, beside it")
+    parser.add_argument("mixtures", type=Path, help="folder of mixture lists")
+    parser.add_argument("--model", default="avse", help="name or checkpoint")
+    parser.add_argument("--also", action="append", default=[], metavar="MODEL", help="another model to compare")
     parser.add_argument("--output", type=Path, required=True, help="Markdown page; all scores go beside it as .csv")
     parser.add_argument("--results", type=Path, default=Path("out/mixtures"), help="rows and estimates")
     parser.add_argument("--rivals", action="store_true", help="also run other tools (extra rivals)")
-    parser.add_argument("--jobs", type=int, help="processes; one per core by default")
-    parser.add_argument("--limit", type=int, help="items of each list")
+    parser.add_argument("--jobs", type=int, help="number of processes (default: one per core)")
+    parser.add_argument("--limit", type=int, help="number of items per list")
     options = parser.parse_args()
-    methods = [f"avse={options.model}", f"avse without picture={options.model}:no-video"]
+    methods = [f"avse={options.model}", f"avse without video={options.model}:no-video"]
     methods += [f"{model}={model}" for model in options.also]
     for name, script in RIVALS.items() if options.rivals else ():
         command = shlex.join([sys.executable, str(Path(__file__).with_name(script))])

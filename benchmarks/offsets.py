@@ -1,10 +1,10 @@
-"""What an AV offset costs: gain where the video is early or late, with the offset estimated as `avse enhance` does.
+"""Measure the loss from an AV offset: gain with early or late video; the offset is estimated as in `avse enhance`.
 
     python benchmarks/offsets.py cache/faces --speakers id1,id2,id3 [--model avse] [--items 40]
 
-Scenes of prepared clips (speakers that were not trained on): two equally loud talkers, the lips of the first moved.
-Mean SI-SDR improvement in dB over all scenes of a length, the same scenes for each offset. "Worst" is the largest loss
-against no offset, over offsets from -5 to +2 frames.
+The scenes are made of prepared clips: two talkers at equal level, with the lips of the first one shifted. The speakers
+should not have been trained on. The table has the mean SI-SDR improvement in dB over all scenes of a length; the scenes
+are the same for each offset in frames. "Worst" is the largest loss compared with no offset, from -5 to +2 frames.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ COUNTED = slice(OFFSETS.index(-5), OFFSETS.index(2) + 1)
 LEVEL_DB = -23.0
 
 
-def enhance(model: Checkpoint, sound: np.ndarray, mouths: np.ndarray) -> np.ndarray:
-    """Return the voice (N,) in sound (N,) whose mouth is (V, H, W); the AV offset is estimated and compensated."""
+def enhance(model: Checkpoint, audio: np.ndarray, mouths: np.ndarray) -> np.ndarray:
+    """Enhance audio (N,) for the mouth crops (V, H, W); the AV offset is estimated and compensated."""
     visible = np.asarray(mouths.any(axis=(1, 2)))
-    offset = estimate_av_offset(predict(model.net, mouths)[:, None], energies(sound), visible[None])
-    return enhanced(model, sound, shift_frames(mouths, -offset))
+    offset = estimate_av_offset(predict(model.net, mouths)[:, None], energies(audio), visible[None])
+    return enhanced(model, audio, shift_frames(mouths, -offset))
 
 
 def scene_gains(model: Checkpoint, clips: dict[str, Sequence[Path]], seconds: int, seed: int) -> list[float]:
-    """Return the SI-SDR improvement in dB of one scene for each of ``OFFSETS``."""
+    """Compute the SI-SDR improvement in dB of one scene for each of ``OFFSETS``."""
     rng = np.random.default_rng(seed)
     first, second = (
         random_segment(clips[str(name)], seconds * VIDEO_FPS, rng) for name in rng.permutation(list(clips))[:2]
@@ -55,7 +55,7 @@ def scene_gains(model: Checkpoint, clips: dict[str, Sequence[Path]], seconds: in
 
 
 def row(seconds: int, gains: np.ndarray) -> str:
-    """Return a row of the table, of gains (scenes, offsets) in dB."""
+    """Return a row of the table from gains (scenes, offsets) in dB."""
     means = gains.mean(0)
     worst = means[COUNTED].min() - means[OFFSETS.index(0)]
     return f"| {seconds} s | {' | '.join(f'{mean:.2f}' for mean in means)} | {worst:+.2f} |"
@@ -63,10 +63,10 @@ def row(seconds: int, gains: np.ndarray) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cache", type=Path)
-    parser.add_argument("--speakers", required=True)
-    parser.add_argument("--model", default="avse")
-    parser.add_argument("--items", type=int, default=40)
+    parser.add_argument("cache", type=Path, help="folder of prepared clips")
+    parser.add_argument("--speakers", required=True, help="at least two, separated by commas")
+    parser.add_argument("--model", default="avse", help="name or checkpoint")
+    parser.add_argument("--items", type=int, default=40, help="number of scenes of each length")
     options = parser.parse_args()
     model, found = load_model(options.model, "cpu"), find_clips(options.cache)
     clips = {name: found[name] for name in options.speakers.split(",")}

@@ -1,10 +1,10 @@
-"""The picture on the first page: a recording's spectrogram before and after, beside the face that was followed.
+"""Draw the figure on the first page: spectrograms of a recording before and after, and the target's face.
 
     python benchmarks/picture.py samples/talker-with-noise.mp4 samples/talker-with-noise.reference.wav \
-        -o docs/images/before-after.png --sounds docs/examples/noise
+        -o docs/images/before-after.png --audio docs/examples/noise
 
-Runs `avse enhance` itself, and writes the sounds too, if asked: docs/examples/noise-before.mp3, -after and -clean.
-Light letters on a dark card, so that it can be read on light pages and on dark ones.
+It runs `avse enhance`. With ``--audio`` it also writes docs/examples/noise-before.mp3, -after.mp3 and -clean.mp3.
+The text is light on a dark background, so that it is readable on light and on dark pages.
 """
 
 from __future__ import annotations
@@ -31,28 +31,28 @@ FACE_FRAME = 40
 LOWEST_DB, HIGHEST_DB = -70.0, 0.0
 
 
-def decibels(sound: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Power spectrogram (F, T) in dB, bins of 25 Hz, 10 ms apart."""
-    spectrum = librosa.stft(sound, n_fft=sample_rate // 25, hop_length=sample_rate // 100)
+def decibels(audio: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Compute the power spectrogram (F, T) in dB, with bins of 25 Hz and a hop of 10 ms."""
+    spectrum = librosa.stft(audio, n_fft=sample_rate // 25, hop_length=sample_rate // 100)
     return np.asarray(librosa.amplitude_to_db(np.abs(spectrum), ref=1.0))
 
 
 def draw(path: Path, output: Path, scores: dict[str, Any], target: Path) -> None:
-    """Write the picture."""
+    """Write the figure."""
     recording = reader.probe(path)
     assert recording.audio is not None
     rate = recording.audio.sample_rate
-    sounds = {
+    blocks = {
         "before": reader.load_audio(recording, rate)[:, 0],
         "after": reader.load_audio(reader.probe(output), rate)[:, 0],
     }
-    loudest = decibels(sounds["before"], rate).max()
+    loudest = decibels(blocks["before"], rate).max()
     figure = plt.figure(figsize=(10.4, 4.3), facecolor=CARD)
     grid = figure.add_gridspec(2, 2, width_ratios=(1, 2.35), left=0.02, right=0.985, top=0.92, bottom=0.115)
     draw_face(figure.add_subplot(grid[:, 0]), recording)
-    for row, (name, sound) in enumerate(sounds.items()):
+    for row, (name, audio) in enumerate(blocks.items()):
         axes = figure.add_subplot(grid[row, 1])
-        draw_spectrogram(axes, decibels(sound, rate) - loudest, len(sound) / rate, rate, is_last=row == 1)
+        draw_spectrogram(axes, decibels(audio, rate) - loudest, len(audio) / rate, rate, is_last=row == 1)
         found = scores[name]
         axes.set_title(name, color=INK, loc="left", fontsize=12, fontweight="bold")
         words = f"SI-SDR {found['si_sdr']:.1f} dB    PESQ {found['pesq']:.2f}    STOI {found['stoi']:.2f}"
@@ -63,7 +63,7 @@ def draw(path: Path, output: Path, scores: dict[str, Any], target: Path) -> None
 
 
 def draw_face(axes: Any, recording: reader.Recording) -> None:
-    """One frame with the box of the face and the mouth that is read."""
+    """Draw one frame with the bounding box of the face and the mouth ROI."""
     frame = next(islice(reader.read_frames(recording), FACE_FRAME, None))
     face = max(Detector(1)(frame), key=lambda found: found.score)
     left, top, right, bottom = face.box
@@ -78,12 +78,12 @@ def draw_face(axes: Any, recording: reader.Recording) -> None:
     mouth = corners.mean(0)
     side = 1.4 * np.linalg.norm(face.landmarks[:2].mean(0) - mouth)
     axes.add_patch(plt.Rectangle(mouth - side / 2, side, side, **box, linestyle=(0, (3, 2))))
-    axes.set_title("the face that is followed", color=INK, loc="left", fontsize=12, fontweight="bold")
+    axes.set_title("the target's face", color=INK, loc="left", fontsize=12, fontweight="bold")
     axes.axis("off")
 
 
 def draw_spectrogram(axes: Any, power_db: np.ndarray, seconds: float, sample_rate: int, is_last: bool) -> None:
-    """Frequency in kHz over time."""
+    """Draw a spectrogram: frequency in kHz over time in seconds."""
     extent = (0.0, seconds, 0.0, sample_rate / 2000)
     look = {"cmap": "magma", "vmin": LOWEST_DB, "vmax": HIGHEST_DB, "aspect": "auto", "origin": "lower"}
     axes.imshow(power_db, extent=extent, interpolation="bilinear", **look)
@@ -96,11 +96,11 @@ def draw_spectrogram(axes: Any, power_db: np.ndarray, seconds: float, sample_rat
         axes.set_xlabel("seconds", color=FAINT, fontsize=10)
 
 
-def write_sounds(start: str, recording: Path, reference: Path, output: Path) -> None:
-    """The three sounds to listen to, under one name."""
+def write_audio(prefix: str, recording: Path, reference: Path, output: Path) -> None:
+    """Write the audio before, after and clean as ``PREFIX-before.mp3`` and so on."""
     for name, path in (("before", recording), ("after", output), ("clean", reference)):
-        sound = reader.load_audio(reader.probe(path))
-        soundfile.write(f"{start}-{name}.mp3", sound, 16000, bitrate_mode="CONSTANT", compression_level=0.6)
+        audio = reader.load_audio(reader.probe(path))
+        soundfile.write(f"{prefix}-{name}.mp3", audio, 16000, bitrate_mode="CONSTANT", compression_level=0.6)
 
 
 def main() -> None:
@@ -108,15 +108,16 @@ def main() -> None:
     parser.add_argument("recording", type=Path)
     parser.add_argument("reference", type=Path)
     parser.add_argument("-o", "--output", type=Path, default=Path("docs/images/before-after.png"))
-    parser.add_argument("--sounds", help="start of the names of the sounds")
+    parser.add_argument("--audio", metavar="PREFIX", help="also write PREFIX-before.mp3, -after.mp3 and -clean.mp3")
+    parser.add_argument("--sounds", dest="audio", default=argparse.SUPPRESS, help=argparse.SUPPRESS)  # former name
     given = parser.parse_args()
     clean = read_reference(given.reference, given.recording)
     with tempfile.TemporaryDirectory() as folder:
         enhanced = Path(folder) / "clean.wav"
         avse.enhance(given.recording, enhanced)
         draw(given.recording, enhanced, compare_files(clean, given.recording, enhanced), given.output)
-        if given.sounds:
-            write_sounds(given.sounds, given.recording, given.reference, enhanced)
+        if given.audio:
+            write_audio(given.audio, given.recording, given.reference, enhanced)
     print(given.output)
 
 

@@ -1,7 +1,7 @@
-"""Files, bytes, speed and memory of many prepared clips, in a file each and in one shard for each speaker.
+"""Measure files, bytes, speed and memory of many prepared clips: one file per clip, and one shard per speaker.
 
-The clips are made up and tiny, so that 50,000 of them take minutes: what is measured is the cost of many files, not
-that of decompression. Reading is random, through the data loader's cache in a process of its own.
+The clips are synthetic and tiny, so that writing 50,000 takes minutes. The result is the cost of many files, not of
+decompression. Clips are read at random through the data loader's cache, in a separate process.
 
     python benchmarks/shards.py --clips 50000
 """
@@ -42,20 +42,20 @@ print(json.dumps({"find_s": found, "list_mib": listing, "per_s": int(sys.argv[2]
 
 
 def write_clips(cache: Path, num_clips: int) -> None:
-    """Write clips of five frames: noise as sound, flat mouths."""
+    """Write clips of five frames with noise as audio and uniform mouth crops."""
     rng = np.random.default_rng(0)
-    sound, lips = (
+    audio, lips = (
         rng.integers(-9, 9, (64, NUM_FRAMES * 640)).astype(np.int16),
         np.full((NUM_FRAMES, 88, 88), 90, np.uint8),
     )
     for number in range(num_clips):
         path = cache / f"id{number // CLIPS_PER_SPEAKER:05}" / f"clip{number % CLIPS_PER_SPEAKER:03}.npz"
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(path, sound=sound[number % 64], lips=lips)
+        np.savez_compressed(path, sound=audio[number % 64], lips=lips)
 
 
 def measure(cache: Path, num_reads: int) -> dict[str, float]:
-    """Count files and bytes on the disk, and read clips at random."""
+    """Measure the number of files, their size on disk in MB, and the speed and memory of reading clips at random."""
     files = [path for path in cache.rglob("*") if path.is_file()]
     taken = sum(path.stat().st_blocks * 512 for path in files) / 1e6
     run = subprocess.run(
@@ -66,17 +66,17 @@ def measure(cache: Path, num_reads: int) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clips", type=int, default=50_000)
-    parser.add_argument("--reads", type=int, default=10_000)
+    parser.add_argument("--clips", type=int, default=50_000, help="number of clips to write")
+    parser.add_argument("--reads", type=int, default=10_000, help="number of clips to read")
     given = parser.parse_args()
     print(
-        "| cache | files | on disk MB | list clips s | memory of the list MiB | clips read per s | memory after MiB |"
+        "| cache | files | on disk, MB | listing, s | memory of the list, MiB | clips read per s | memory after, MiB |"
     )
     print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         cache = Path(folder) / "cache"
         write_clips(cache, given.clips)
-        for name in ("a file for each clip", "shards"):
+        for name in ("one file per clip", "shards"):
             if name == "shards":
                 start = time.perf_counter()
                 for speaker in sorted(cache.iterdir()):

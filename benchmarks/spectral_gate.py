@@ -1,4 +1,4 @@
-"""Spectral gating as PyPI's noisereduce does it, on one file: python benchmarks/spectral_gate.py IN.wav OUT.wav"""
+"""Denoise one file by spectral gating, as in noisereduce on PyPI: python benchmarks/spectral_gate.py IN.wav OUT.wav"""
 
 from __future__ import annotations
 

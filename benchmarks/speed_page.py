@@ -1,8 +1,12 @@
-"""The page and the pictures of `benchmarks/speed.py`, from what it measured."""
+"""The page of `benchmarks/speed.py`, from its measurements."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import csv
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from speed_plots import LISTS, NAMES
@@ -10,10 +14,29 @@ from speed_plots import LISTS, NAMES
 from avse.progress import Stage
 
 Found = Mapping[str, Any]
+FORMER_NAMES = {"avse without picture": "avse without video"}
+"""Methods in tables of earlier versions, and their names now."""
+
+
+def read_part(path: Path) -> dict[str, Any]:
+    """Read what was measured; the time with audio only has the key ``audio``, also if it was written as ``sound``."""
+    values: dict[str, Any] = json.loads(path.read_text())
+    return values | ({"audio": values["sound"]} if "sound" in values else {})
+
+
+def mean_gains(tables: Iterable[Path]) -> dict[str, dict[str, float]]:
+    """Return the mean SI-SDR gain in dB by list and method, from the tables of `benchmarks/mixtures.py`."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for table in tables:
+        for row in csv.DictReader(table.read_text(encoding="utf-8").splitlines()):
+            if row["si_sdr_improvement"]:
+                name = FORMER_NAMES.get(row["method"], row["method"])
+                found.setdefault(row["subset"], {}).setdefault(name, []).append(float(row["si_sdr_improvement"]))
+    return {subset: {name: mean(gains) for name, gains in methods.items()} for subset, methods in found.items()}
 
 
 def page(found: Found) -> str:
-    """Markdown: stages by size, time by faces, other tools; whatever of it was measured."""
+    """Return the page: stages by size, time by faces, other tools; parts that were not measured are left out."""
     sizes = {name: values for name, values in found.items() if "stages" in values}
     faces = {values["num_faces"]: values for values in found.values() if "one" in values}
     lines = ["# Speed", "", about(found), ""]
@@ -27,7 +50,7 @@ def page(found: Found) -> str:
     compared = " --earlier CHECKOUT" if "earlier" in found else ""
     command = f"python benchmarks/speed.py --output docs/speed.md{compared}"
     lines += [
-        "## Reproduce", "", "Threads wait as they do under the command line, which sets the variable itself.", "",
+        "## Reproduce", "", "The variable sets how threads wait; the command line sets it itself.", "",
         "```sh", "export OMP_WAIT_POLICY=passive", command, "```", "",
         "To measure a recording on your machine, run `avse bench RECORDING`.",
     ]  # fmt: skip
@@ -35,7 +58,7 @@ def page(found: Found) -> str:
 
 
 def about(found: Found) -> str:
-    """On what it was measured."""
+    """Return the conditions of the measurement."""
     every = list(found.values())
     dates = sorted({values["date"] for values in every})
     load = max(values["load_before"] for values in every)
@@ -50,7 +73,7 @@ def about(found: Found) -> str:
 
 
 def size_section(sizes: Found) -> list[str]:
-    """The whole and its stages, a column for each size."""
+    """Return the total time and that of its stages, with a column for each size."""
     every = list(sizes.values())
     rates = ", ".join(sorted({f"{values['macs_per_second'] / 1e9:.0f}" for values in every}))
     names = [name.value for name in Stage if any(name == stage["name"] for stage in every[0]["stages"])]
@@ -67,15 +90,15 @@ def size_section(sizes: Found) -> list[str]:
         row("start-up", [f"{values['start']['avse_seconds']:.1f} s" for values in every]),
         row("start-up without torch", [f"{values['start']['beyond_torch_seconds']:.1f} s" for values in every]),
         "",
-        "The stages are timed inside `avse enhance`. Face detection runs in a thread beside decoding and cropping: its "
-        "figure is how long these wait for it. In parentheses the theoretical minimum: "
-        "for networks their multiply-accumulates at the speed of a float32 matrix product "
-        f"({rates} GMAC/s), for decoding `ffmpeg -f null` once.", "",
+        "The stages are timed inside `avse enhance`. Face detection runs in a thread beside decoding and cropping; its "
+        "figure is the time for which these wait. The theoretical minimum is in parentheses. For networks it is their "
+        f"multiply-accumulates at the speed of a float32 matrix product ({rates} GMAC/s); for decoding it is the time "
+        "of one `ffmpeg -f null`.", "",
         header(["stage", *sizes]), rule(1 + len(sizes)),
         *(row(name, [cell(values, name) for values in every]) for name in names),
         row("all stages", [f"{values['stages_seconds'] / values['duration_seconds']:.3f}" for values in every]),
         "",
-        "![Time against the size of the picture, with the minimum of each stage](images/speed-roofline.svg)", "",
+        "![Time against video resolution, with the minimum of each stage](images/speed-roofline.svg)", "",
     ]  # fmt: skip
 
 
@@ -89,7 +112,7 @@ def cell(values: Found, name: str) -> str:
 
 
 def face_section(faces: Mapping[int, Any]) -> list[str]:
-    """Time against the number of faces."""
+    """Return the time by number of faces."""
     lines = [
         "## Number of faces", "",
         "Faces of equal size in the quarters of one 640 x 360 video. \"Additional\" is what each face beyond the first "
@@ -99,13 +122,13 @@ def face_section(faces: Mapping[int, Any]) -> list[str]:
     for count, values in sorted(faces.items()):
         one, each = (further(faces, count, way) for way in ("one", "all"))
         lines.append(
-            row(str(count), [f"{values['one']:.3f}", one, f"{values['all']:.3f}", each, f"{values['sound']:.3f}"])
+            row(str(count), [f"{values['one']:.3f}", one, f"{values['all']:.3f}", each, f"{values['audio']:.3f}"])
         )
     return [*lines, ""]
 
 
 def further(faces: Mapping[int, Any], count: int, way: str) -> str:
-    """Time of each face beyond the first, against the time with one face."""
+    """Return the additional time of each face beyond the first, relative to the time with one face."""
     if count == 1 or 1 not in faces:
         return "-"
     first = faces[1][way]
@@ -117,8 +140,8 @@ def other_section(ways: Mapping[str, float]) -> list[str]:
     ours = ways["avse enhance"]
     return [
         "## Other tools", "",
-        "The same recording (640 x 360), file to file, in the same run. The other tools use audio only and run as "
-        "their packages run them.", "",
+        "The same recording (640 x 360), file to file, in the same run. The other tools use audio only, with the "
+        "defaults of their packages.", "",
         header(["tool", "seconds per second", "times real time", "time relative to `avse enhance`"]), rule(4),
         *(row(name, [f"{taken:.4f}", f"{1 / taken:.1f}", f"{taken / ours:.3f}"]) for name, taken in ways.items()),
         "",
@@ -126,7 +149,7 @@ def other_section(ways: Mapping[str, float]) -> list[str]:
 
 
 def folder_section(values: Mapping[str, Any]) -> list[str]:
-    """Say how busy `avse batch` keeps the cores."""
+    """Return the time of `avse batch` and the share in which the cores are busy."""
     return [
         "## Folders", "",
         f"`avse batch` on {values['count']} recordings of {values['seconds']:g} s (640 x 360): {values['wall']:.0f} s, "
@@ -140,8 +163,8 @@ def gain_section(values: Mapping[str, Any]) -> list[str]:
     macs = ", ".join(f"`{name}` {each / 1e9:.2f}" for name, each in values["macs"].items())
     return [
         "## Time and gain", "",
-        "Time is that above; gains are mean SI-SDR improvements in dB ([television](mixtures.md), "
-        f"[wild](mixtures-wild.md)). GMAC for a second of recording: {macs}.", "",
+        "The times are those above; the gains are mean SI-SDR improvements in dB ([television](mixtures.md), "
+        f"[wild](mixtures-wild.md)). GMAC per second of recording: {macs}.", "",
         "![Gain against time of each method](images/speed-gain.svg)", "",
         header(["method", "seconds per second", *(LISTS[name] for name in lists)]), rule(2 + len(lists)),
         *(
@@ -161,9 +184,9 @@ def earlier_section(values: Mapping[str, Any]) -> list[str]:
     sizes = values["sizes"]
     taken = {"": list(sizes.values()), ", CPU time": [each["cpu"] for each in sizes.values() if "cpu" in each]}
     return [
-        "## Beside an earlier version", "",
-        f"This version and commit {values['commit']}, in turn, in the same minutes: the fastest of {values['repeat']} "
-        "each. CPU time is that of all cores, with ffmpeg.", "",
+        "## Compared with an earlier version", "",
+        f"This version and commit {values['commit']} ran in turn, in the same minutes; the fastest of "
+        f"{values['repeat']} runs counts. CPU time is that of all cores, with ffmpeg.", "",
         header(["", *sizes]), rule(1 + len(sizes)),
         *(line for what, each in taken.items() if each for line in earlier_rows(what, each)), "",
     ]  # fmt: skip

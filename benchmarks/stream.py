@@ -1,7 +1,7 @@
-"""What a shorter window, step or lookahead of a live stream costs in SI-SDR and saves in time, as a Markdown table.
+"""Measure SI-SDR gain and time of live streams with shorter windows, steps and lookahead, as a Markdown table.
 
-Items of one target speaker (the name up to the first "-") are joined to a recording of about ten seconds, since an
-item of three seconds would not fill a window. Time is CPU time on one thread.
+Items of one target speaker (the name up to the first "-") are joined to recordings of about ten seconds, as an item of
+three seconds does not fill a window. Time is CPU time on one thread.
 
     python benchmarks/stream.py MIXTURES/two-talkers-0db MIXTURES/noise-5db --recordings 4
 """
@@ -29,7 +29,7 @@ SETTINGS = [(8.0, 1.0, 0.2), (4.0, 0.4, 0.2), (4.0, 0.4, 0.0), (4.0, 0.2, 0.0), 
 
 
 def joined(folder: Path, count: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Mixture (N,), reference (N,) and frames (V, H, W) of so many recordings, each of another speaker if there are."""
+    """Return mixture (N,), reference (N,) and frames (V, H, W) of up to ``count`` recordings of different speakers."""
     found = []
     speakers = itertools.groupby(sorted((folder / "mix").iterdir()), lambda path: path.name.split("-")[0])
     for items in [list(paths)[:JOINED] for _, paths in speakers][:count]:
@@ -46,7 +46,7 @@ def joined(folder: Path, count: int) -> list[tuple[np.ndarray, np.ndarray, np.nd
 
 
 def live(model: Enhancer, audio: np.ndarray, frames: np.ndarray, setting: tuple[float, float, float]) -> np.ndarray:
-    """Push a recording frame by frame."""
+    """Enhance a recording as a stream, frame by frame."""
     window, step, lookahead = setting
     stream = avse.StreamEnhancer(
         16000, 25, model=model, window_seconds=window, step_seconds=step, lookahead_seconds=lookahead
@@ -58,15 +58,15 @@ def live(model: Enhancer, audio: np.ndarray, frames: np.ndarray, setting: tuple[
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("lists", type=Path, nargs="+", metavar="LIST", help="folder with mix/ITEM.mkv and s1/ITEM.flac")
-    parser.add_argument("--recordings", type=int, default=4, help="of each list")
+    parser.add_argument("--recordings", type=int, default=4, help="number of recordings per list")
     given = parser.parse_args()
     torch.set_num_threads(1)
     model = avse.load_model("avse", "cpu")
     recordings = {folder.name: joined(folder, given.recordings) for folder in given.lists}
     seconds = sum(len(audio) for items in recordings.values() for audio, _, _ in items) / 16000
     count = sum(map(len, recordings.values()))
-    print(f"{seconds:.0f} s in {count} recordings; SI-SDR gain in dB; CPU seconds per second\n")
-    print("| window s | step s | lookahead s | latency s | " + " | ".join(recordings) + " | CPU |")
+    print(f"{seconds:.0f} s in {count} recordings; SI-SDR gain in dB; CPU seconds per second of recording\n")
+    print("| window, s | step, s | lookahead, s | latency, s | " + " | ".join(recordings) + " | CPU |")
     print("|---" * (5 + len(recordings)) + "|")
     for setting in [None, *SETTINGS]:
         started, gains = time.process_time(), []

@@ -1,10 +1,10 @@
-"""The table of the MMTM paper, on mixtures that we have: nets with the same audio stream and the same training.
+"""Reproduce table 3 of the MMTM paper on our mixtures: networks with the same audio stream and the same training.
 
-Trains nothing. Evaluates checkpoints as `avse evaluate` does, on every list of a folder of mixture lists, and writes a
-page: scores with their intervals beside the unprocessed mixture and beside the paper, how far one net lies above each
-of the others item by item, and the recipe of each net as its file tells it. A name given several times, with nets that
-were taught with other seeds, is one row: the mean of its nets, item by item; the page ends with each seed by itself.
-Rows and estimates stay in the folder of results; run it again to go on where it stopped, or to add a net.
+It does not train. It evaluates checkpoints as `avse evaluate` does, on every list of a folder of mixture lists. The
+page has scores with their intervals, beside the unprocessed mixture and the paper; the paired differences of one
+network to each other one; and the recipe of each network from its checkpoint. If a name is given several times, for
+networks trained with different seeds, they are one row: the mean over its networks for each item. The page ends with
+each seed separately. Rows and estimates are kept in RESULTS: run the command again to resume, or to add a network.
 
     python benchmarks/table3.py MIXTURES AO=runs/ao/best.safetensors CWC=runs/cwc/best.safetensors \
         "MMTM global=runs/mmtm-global/best.safetensors" "MMTM time=runs/mmtm/best.safetensors" --output docs/table3.md
@@ -50,18 +50,18 @@ PAPER_ROWS = {
     "mmtm-global": "MMTM",
     "mmtm": "MMTM",
 }
-"""The paper's row that goes with a fusion, or with the mixture as it is."""
+"""Rows of the paper by fusion, and for the unprocessed mixture."""
 IN_PAPER = ("pesq", "stoi")
 SETTINGS = ("stage", "batch_size", "learning_rate", "num_steps", "seed")
 Fusions = Mapping[str, str]
 Nets = Mapping[str, Mapping[str, Metadata]]
-"""Headers by the name of a row and, within it, by what each of its nets is called."""
+"""Metadata by the name of a row, then by the name of each of its networks."""
 
 
 def read_nets(typed: Sequence[str]) -> dict[str, dict[str, Metadata]]:
-    """Checkpoints by the names they were given; UsageError for one that is not there, or is not a net of its own.
+    """Read checkpoints by name; UsageError for one that is missing or that repeats a network.
 
-    Of several with one name the first is called by it, each of the others by name and seed.
+    If several have the same name, the first keeps it, and each other one is called by name and seed.
     """
     nets: dict[str, dict[str, Metadata]] = {}
     for entry in typed:
@@ -70,25 +70,25 @@ def read_nets(typed: Sequence[str]) -> dict[str, dict[str, Metadata]]:
         taken = nets.get(name, {})
         if header is None or not is_another_seed(header, list(taken.values())):
             raise UsageError(
-                f"{entry!r} gives no net a name of its own.",
-                "Write NAME=PATH, each name once, or again for the same fusion taught with another seed.",
+                f"{entry!r} does not name a new network.",
+                "Write NAME=PATH. Repeat a name only for the same fusion trained with another seed.",
             )
         nets[name] = taken | {f"{name} seed {seed_of(header)}" if taken else name: header}
     return nets
 
 
 def is_another_seed(header: Metadata, others: Sequence[Metadata]) -> bool:
-    """Whether a net can stand in one row with these: the same fusion, and a seed that none of them has."""
+    """Return whether a network can share a row with these: the same fusion, and a seed that none of them has."""
     return all(header.fusion == other.fusion and seed_of(header) != seed_of(other) for other in others)
 
 
 def seed_of(header: Metadata) -> Any:
-    """The seed of its training."""
+    """Return the seed of the training."""
     return header.about.get("training", {}).get("seed")
 
 
 def over_seeds(rows: Sequence[Mapping[str, Any]], nets: Nets) -> list[dict[str, Any]]:
-    """Rows in which the nets of one name are one method: its score of an item is the mean of all of theirs.
+    """Merge the networks of one name into one method, whose score of an item is the mean of theirs.
 
     A score that one of them lacks is left out.
     """
@@ -105,13 +105,13 @@ def over_seeds(rows: Sequence[Mapping[str, Any]], nets: Nets) -> list[dict[str, 
 
 
 def mean_scores(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """The mean of each score that all the rows have."""
+    """Compute the mean of each score that all rows have."""
     values = {metric: [score_of(row, metric) for row in rows] for metric in DIGITS}
     return {metric: float(np.mean(found)) for metric, found in values.items() if np.isfinite(found).all()}
 
 
 def scores_table(study: ScoreTable, subset: str, fusions: Fusions, with_paper: bool) -> str:
-    """Means of one list with their intervals, beside the paper's rows where they go with the list."""
+    """Return a table of means with intervals on one list, beside the paper's rows if they are for this list."""
     heads = ["method", "items", *(f"{METRICS[key].heading} (95 %)" for key in DIGITS)]
     heads += ["paper: PESQ", "STOI"] if with_paper else []
     rows = []
@@ -127,7 +127,7 @@ def scores_table(study: ScoreTable, subset: str, fusions: Fusions, with_paper: b
 
 
 def differences_table(study: ScoreTable, subset: str, ours: str, fusions: Fusions, with_paper: bool) -> str:
-    """How far ``ours`` lies above each other method of one list, item by item."""
+    """Return a table of the paired differences of ``ours`` to each other method on one list."""
     heads = [f"{ours} minus", "items", *(f"{METRICS[key].heading} (95 %)" for key in DIGITS)]
     heads += ["paper: PESQ", "STOI"] if with_paper else []
     rows = []
@@ -138,14 +138,14 @@ def differences_table(study: ScoreTable, subset: str, ours: str, fusions: Fusion
 
 
 def gaps(study: ScoreTable, subset: str, ours: str, other: str) -> list[str]:
-    """How many items two methods share in a list, and the paired difference of each score."""
+    """Return the number of items that two methods share in a list, and the paired difference of each score."""
     means = {name: difference(study, subset, name, ours, other) for name in DIGITS}
     num_items = max(mean.num_items for mean in means.values())
     return [str(num_items), *(spread(mean, name, "+") for name, mean in means.items())]
 
 
 def difference(study: ScoreTable, subset: str, metric: str, ours: str, other: str) -> Mean:
-    """Mean of the paired difference of two methods, over the items of which both have a score."""
+    """Compute the mean paired difference of two methods over the items for which both have a score."""
     pairs = [(row, study.row(subset, str(row["item"]), other)) for row in study.select(ours, subset)]
     gaps = [score_of(row, metric) - score_of(beside, metric) for row, beside in pairs if beside is not None]
     values = np.array(gaps, float)
@@ -153,7 +153,7 @@ def difference(study: ScoreTable, subset: str, metric: str, ours: str, other: st
 
 
 def paper_differences(ours: str, other: str) -> list[str]:
-    """The same difference in the paper, from its means; empty where it has no such row, or the same one."""
+    """Return the same difference between the paper's means; empty if it has no such rows or only one."""
     names = [PAPER_ROWS[fusion] for fusion in (ours, other) if fusion in PAPER_ROWS]
     if len(set(names)) < 2:
         return ["", ""]
@@ -162,14 +162,14 @@ def paper_differences(ours: str, other: str) -> list[str]:
 
 
 def spread(mean: Mean, metric: str, sign: str = "") -> str:
-    """A mean and its interval: 2.43 (2.31 to 2.55)."""
+    """Return a mean and its interval as text: 2.43 (2.31 to 2.55)."""
     digits = DIGITS[metric]
     value, low, high = (f"{number:{sign}.{digits}f}" for number in (mean.value, mean.low, mean.high))
     return f"{value} ({low} to {high})"
 
 
 def seeds_table(study: ScoreTable, nets: Nets, ours: str) -> str:
-    """The nets of ``ours`` beside those of each other name of as many, the first with the first and so on."""
+    """Return a table that pairs the networks of ``ours`` with those of every name with equally many, in order."""
     heads = ["list", "net", "minus", "items", *(f"{METRICS[key].heading} (95 %)" for key in DIGITS)]
     others = [name for name in nets if name != ours and len(nets[name]) == len(nets[ours])]
     rows = []
@@ -180,7 +180,7 @@ def seeds_table(study: ScoreTable, nets: Nets, ours: str) -> str:
 
 
 def recipes_table(nets: Mapping[str, Metadata]) -> str:
-    """Return how each checkpoint was trained; "start" is the hash of the checkpoint whose weights it began with."""
+    """Return a table of how each checkpoint was trained; "start" is the hash of the checkpoint it started from."""
     heads = ["net", "fusion", "parameters", "stage", "batch", "rate", "steps planned", "seed"]
     heads += ["step kept", "start", "sha256"]
     cells = []
@@ -205,7 +205,7 @@ def recipes_table(nets: Mapping[str, Metadata]) -> str:
 
 
 def differing_settings(nets: Mapping[str, Metadata]) -> str:
-    """Whether the nets were trained alike, in a sentence: settings of training, and of the net but for its fusion."""
+    """Return a sentence about the settings that differ, of training and of the network except for its fusion."""
     recipes = [dict(header.about.get("training", {})) for header in nets.values()]
     models = [dict(recipe.pop("model", {})) | {"fusion": ""} for recipe in recipes]
     names = {name: None for recipe in (*recipes, *models) for name in recipe}
@@ -218,7 +218,7 @@ def differing_settings(nets: Mapping[str, Metadata]) -> str:
 
 
 def paper_table() -> str:
-    """The paper's table whole."""
+    """Return the paper's whole table."""
     return markdown(
         ["method", "PESQ", "STOI"],
         [[name, f"{scores['pesq']:.2f}", f"{scores['stoi']:.3f}"] for name, scores in PAPER.items()],
@@ -226,12 +226,12 @@ def paper_table() -> str:
 
 
 def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table."""
+    """Return a Markdown table."""
     return "\n".join(f"| {' | '.join(cells)} |" for cells in [heads, ["---"] * len(heads), *rows])
 
 
 def page(rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any], nets: Nets, options: argparse.Namespace) -> str:
-    """The page, with all that is needed to make it again."""
+    """Return the page, with all that is needed to reproduce it."""
     study = ScoreTable(over_seeds(rows, nets), facts["seed"])
     alone = {method: header for members in nets.values() for method, header in members.items()}
     fusions = {UNPROCESSED: UNPROCESSED} | {name: alone[name].fusion for name in nets}
@@ -269,7 +269,7 @@ def run(options: argparse.Namespace) -> str:
     nets = read_nets(options.nets)
     if options.ours not in nets and len(nets) > 1:
         raise UsageError(
-            f"There is no net called {options.ours!r}.", f"Name it with --ours; there are: {', '.join(nets)}."
+            f"There is no network called {options.ours!r}.", f"Choose one of these with --ours: {', '.join(nets)}."
         )
     methods = [f"{method}={header.path}" for members in nets.values() for method, header in members.items()]
     request = Request(options.mixtures, options.results, methods, limit=options.limit, seed=options.seed)
@@ -284,21 +284,19 @@ def run(options: argparse.Namespace) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Read the command line, evaluate, write the page; a checkpoint that is not there is two lines and exit code 2."""
+    """Read the command line, evaluate, write the page; a missing checkpoint gives two lines and exit code 2."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("mixtures", type=Path)
+    parser.add_argument("mixtures", type=Path, help="folder of mixture lists")
     parser.add_argument(
-        "nets", nargs="+", metavar="NAME=PATH", help="checkpoints and what to call them; a name again: another seed"
+        "nets", nargs="+", metavar="NAME=PATH", help="checkpoints with their names; repeat a name for another seed"
     )
     parser.add_argument("--output", type=Path, required=True, help="Markdown page; all scores go beside it as .csv")
     parser.add_argument("--results", type=Path, default=Path("out/table3"), help="rows and estimates")
-    parser.add_argument("--ours", default="MMTM time", help="the net that the others are compared with item by item")
-    parser.add_argument(
-        "--paper-list", default="three-talkers-paper", help="the list that is like the paper's mixtures"
-    )
-    parser.add_argument("--jobs", type=int, help="processes; one per core by default")
-    parser.add_argument("--limit", type=int, help="items of each list")
-    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
+    parser.add_argument("--ours", default="MMTM time", help="network to compare with each other one")
+    parser.add_argument("--paper-list", default="three-talkers-paper", help="list with mixtures like the paper's")
+    parser.add_argument("--jobs", type=int, help="number of processes (default: one per core)")
+    parser.add_argument("--limit", type=int, help="number of items per list")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap")
     options = parser.parse_args(arguments)
     try:
         print(run(options))

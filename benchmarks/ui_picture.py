@@ -1,4 +1,4 @@
-"""Take the picture of ``avse ui`` in README: a recording opened, its face chosen, enhanced with the model that ships.
+"""Take the screenshot of ``avse ui`` in README: a recording, its face, and the result of the default model.
 
 Needs chromium and the extras ``ui`` and ``browser``: python benchmarks/ui_picture.py RECORDING -o docs/images/ui.png
 """
@@ -20,7 +20,7 @@ from playwright.sync_api import sync_playwright
 
 SIZE = {"width": 1000, "height": 900}
 WIDTH = 800
-PATIENCE = 300_000
+TIMEOUT_MS = 300_000
 
 
 @contextmanager
@@ -38,22 +38,22 @@ def serving(recording: Path) -> Iterator[str]:
             server.terminate()
 
 
-def take(url: str, picture: Path) -> None:
+def take(url: str, target: Path) -> None:
     """Enhance the recording that is open at ``url``, and write the whole page as PNG, 800 pixels wide."""
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
     with sync_playwright() as running:
         browser = running.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(viewport=SIZE, color_scheme="light")
-        page.set_default_timeout(PATIENCE)
+        page.set_default_timeout(TIMEOUT_MS)
         page.goto(url)
         page.get_by_role("button", name="Enhance", exact=True).click()
         page.locator(".avse-player[data-ready]").wait_for()
         page.locator(".avse-player video").evaluate("one => { one.currentTime = 1.5; }")
         page.wait_for_function("() => document.querySelector('.avse-player video').readyState >= 2")
-        page.screenshot(path=picture, full_page=True)
+        page.screenshot(path=target, full_page=True)
         browser.close()
-    whole = Image.open(picture)
-    whole.resize((WIDTH, round(whole.height * WIDTH / whole.width))).quantize(256).save(picture, optimize=True)
+    whole = Image.open(target)
+    whole.resize((WIDTH, round(whole.height * WIDTH / whole.width))).quantize(256).save(target, optimize=True)
 
 
 def main() -> None:

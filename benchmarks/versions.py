@@ -1,4 +1,4 @@
-"""Run this version of avse and an earlier one in turn, each in a process of its own; for benchmarks/speed.py."""
+"""Run this version of avse and an earlier one in turn, each in a separate process; for benchmarks/speed.py."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import resource, sys, time
 from avse import enhance
 try:
     from avse.weights.pretrained import load_model
-except ImportError:  # as the module was called until November 2026
+except ImportError:  # name of the module until November 2026
     from avse.registry import load_model
 
 def cpu_seconds():
@@ -29,9 +29,9 @@ for line in sys.stdin:
 
 
 def compare(earlier: Path, folder: Path, recordings: Mapping[str, Path], seconds: float, repeat: int) -> dict[str, Any]:
-    """Seconds for a second of recordings of this version and of an earlier one, in turn: the least of each.
+    """Measure seconds per second of recording of both versions in turn, and return the minimum of each.
 
-    Also the processor time, that of ffmpeg included, which other work on the machine hardly changes.
+    The result has CPU times, too, with those of ffmpeg: other work on the machine hardly changes them.
     """
     about = ["git", "-C", earlier, "log", "-1", "--format=%h of %as"]
     programs = {"now": sys.executable, "earlier": str(earlier.absolute() / ".venv" / "bin" / "python")}
@@ -52,14 +52,14 @@ def compare(earlier: Path, folder: Path, recordings: Mapping[str, Path], seconds
 
 
 def begin(python: str, program: str, folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    """Start a program of one line of input and output at a time, in ``folder``.
+    """Start a program that reads and writes line by line, in ``folder``.
 
-    Not in the present folder: Python would take the avse that lies there, whatever its own environment has.
+    In the current folder, Python would import the avse there instead of that of its environment.
     """
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     return subprocess.Popen([python, "-c", program, *arguments], cwd=folder, text=True, **pipes)
 
 
 def _least(times: dict[str, list[list[float]]], kind: int) -> dict[str, float]:
-    """The least wall time (kind 0) or processor time (kind 1) of each version."""
+    """Return the minimum wall time (kind 0) or CPU time (kind 1) of each version."""
     return {name: min(each[kind] for each in taken) for name, taken in times.items()}

@@ -13,7 +13,7 @@ import pytest
 import torch
 from grid_clips import SIDE, WORDS, Sentence, find_speech, load_sentences, optical_flow, read_words
 from grid_nets import FUSIONS, WordNet
-from grid_words import make_inputs, score, split, train
+from grid_words import INPUTS, make_inputs, read_rows, score, split, train
 
 from avse.data.synthetic.speech import speak
 
@@ -66,7 +66,7 @@ def test_speech_is_where_it_is_loud() -> None:
 
 
 def test_prepared_clips_of_grid_become_sentences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grid_clips, "log_mel", lambda sound: np.zeros((40, len(sound) // 160), np.float32))
+    monkeypatch.setattr(grid_clips, "log_mel", lambda audio: np.zeros((40, len(audio) // 160), np.float32))
     for name in ("one/bbaf2n", "one/talk", "two/x-lwilzp"):
         path = tmp_path / f"{name}.npz"
         path.parent.mkdir(exist_ok=True)
@@ -74,7 +74,7 @@ def test_prepared_clips_of_grid_become_sentences(tmp_path: Path, monkeypatch: py
         np.savez(path, sound=sound, lips=np.random.default_rng(0).integers(0, 255, (10, 88, 88), np.uint8))
     found = load_sentences([tmp_path])
     assert [(each.speaker, each.name) for each in found] == [("one", "bbaf2n"), ("two", "x-lwilzp")]
-    assert {each.lips.shape + each.flow.shape + each.sound.shape for each in found} == {
+    assert {each.lips.shape + each.flow.shape + each.audio.shape for each in found} == {
         (10, SIDE, SIDE, 10, 2, SIDE, SIDE, 40, 40)
     }
 
@@ -98,15 +98,15 @@ def test_mirrored_faces_move_the_other_way() -> None:
 @pytest.mark.parametrize("fusion", FUSIONS)
 def test_inputs_meet_in_every_fusion_but_late(fusion: str) -> None:
     torch.manual_seed(0)
-    net = WordNet(fusion, with_sound=True).eval()
+    net = WordNet(fusion, with_audio=True).eval()
     with torch.no_grad():
         for join in net.joins:  # MMTM's and MSAF's answers to what they are told: strong enough to be seen
             for value in join.parameters():
                 value.mul_(3)
-    lips, flow, sound = (x[:, :, ::4] if x.ndim == 5 else x[..., ::4] for x in make_inputs(sentences(2)))
+    lips, flow, audio = (x[:, :, ::4] if x.ndim == 5 else x[..., ::4] for x in make_inputs(sentences(2)))
     with torch.no_grad():
-        joined, branches = net(lips, flow, sound)
-        _, others = net(lips, flow + 1, sound)
+        joined, branches = net(lips, flow, audio)
+        _, others = net(lips, flow + 1, audio)
     assert [tuple(x.shape) for x in joined] == [(2, len(kinds)) for kinds in WORDS.values()]
     torch.testing.assert_close(joined, [torch.stack(each).mean(0) for each in zip(*branches, strict=True)])
     assert torch.equal(branches[0][0], others[0][0]) == (fusion == "late")
@@ -167,3 +167,9 @@ def test_tables_of_known_rows() -> None:
     ]
     assert grid_words.section(rows[:-2], "speakers", "lips + flow") == []
     assert "## Speakers apart, lips + flow" in grid_words.page(rows)
+
+
+def test_rows_of_earlier_versions_are_read(tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"inputs": "lips + flow + sound"}\n{"inputs": "lips + flow"}\n')
+    assert [row["inputs"] for row in read_rows(rows)] == [*reversed(INPUTS)]

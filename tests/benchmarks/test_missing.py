@@ -1,4 +1,4 @@
-"""The benchmark of lost pictures: gaps of a second, the share that was asked for; means with their intervals."""
+"""The benchmark of missing video: gaps of a second, the share that was asked for; means with their intervals."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from missing import LOST, differences, interval, random_gaps, spread_out, table
+from missing import LOST, differences, interval, random_gaps, spread_out, table, with_present_keys
 
 
 def lengths(lost: np.ndarray) -> list[int]:
@@ -42,10 +42,10 @@ def test_a_part_of_the_items_has_some_of_everyone() -> None:
 
 def test_a_table_of_known_scores() -> None:
     rows = [
-        {"list": name, "item": str(item), "method": "net", "picture": picture, "si_sdr_gain": item + bonus}
+        {"list": name, "item": str(item), "method": "net", "video": condition, "si_sdr_gain": item + bonus}
         for name, bonus in (("a", 0.0), ("b", 10.0))
         for item in range(4)
-        for picture in LOST
+        for condition in LOST
     ]
     lines = table(rows, "si_sdr_gain", 2).splitlines()
     assert lines[2] == "| a | 4 | net |" + " 1.50 |" * 5
@@ -56,10 +56,10 @@ def test_a_table_of_known_scores() -> None:
 def test_differences_are_taken_item_by_item() -> None:
     """Two nets that differ by 1 dB everywhere differ by 1 ± 0, however much the items do."""
     rows = [
-        {"list": "a", "item": str(item), "method": method, "picture": picture, "si_sdr_gain": 5.0 * item + bonus}
+        {"list": "a", "item": str(item), "method": method, "video": condition, "si_sdr_gain": 5.0 * item + bonus}
         for method, bonus in (("worse", 0.0), ("better", 1.0))
         for item in range(4)
-        for picture in LOST
+        for condition in LOST
     ]
     assert differences(rows, "si_sdr_gain", 2, "better").splitlines()[2:] == ["| worse |" + " +1.00 ± 0.00 |" * 5]
     assert differences(rows[:-1], "si_sdr_gain", 2, "worse").endswith(" -1.00 ± 0.00 |")
@@ -69,3 +69,8 @@ def test_an_interval() -> None:
     values = np.random.default_rng(0).standard_normal(400)
     assert interval(values) == pytest.approx(1.96 * 0.05, rel=0.1)
     assert np.isnan(interval([1.0]))
+
+
+def test_rows_of_earlier_versions_are_read() -> None:
+    assert with_present_keys({"picture": "absent"})["video"] == "absent"
+    assert with_present_keys({"video": "present"}) == {"video": "present"}

@@ -41,7 +41,16 @@ def size(real_time_factor: float) -> dict[str, Any]:
 
 
 def faces(count: int, one: float, each: float) -> dict[str, Any]:
-    return ABOUT | {"num_faces": count, "one": one, "all": each, "sound": 0.1}
+    return ABOUT | {"num_faces": count, "one": one, "all": each, "audio": 0.1}
+
+
+def test_measurements_and_tables_of_earlier_versions_are_read(tmp_path: Path) -> None:
+    part, table = tmp_path / "1 face.json", tmp_path / "mixtures.csv"
+    part.write_text('{"sound": 0.1, "one": 0.2}')
+    lines = ["two,avse,4.0", "two,avse without picture,1.0", "two,avse without video,2.0", "two,mixed,"]
+    table.write_text("\n".join(["subset,method,si_sdr_improvement", *lines]))
+    assert speed_page.read_part(part)["audio"] == 0.1
+    assert speed_page.mean_gains([table]) == {"two": {"avse": 4.0, "avse without video": 1.5}}
 
 
 FOUND = {
@@ -89,14 +98,14 @@ def test_the_page_has_only_the_parts_that_were_measured(part: str) -> None:
     text = speed_page.page({part: FOUND[part]})
     sections = {
         "320x240": "## Video resolution", "1 face": "## Number of faces", "folder": "## Folders",
-        "others": "## Other tools", "earlier": "## Beside an earlier version",
+        "others": "## Other tools", "earlier": "## Compared with an earlier version",
     }  # fmt: skip
     assert [name for name, heading in sections.items() if heading in text] == [part]
     assert "images/speed.svg" not in text
 
 
 def test_the_plots_are_the_same_for_the_same_measurements(tmp_path: Path) -> None:
-    for name, plot in speed_plots.PICTURES.items():
+    for name, plot in speed_plots.PLOTS.items():
         for folder in ("a", "b"):
             (tmp_path / folder).mkdir(exist_ok=True)
             plot(FOUND, tmp_path / folder / name)

@@ -178,7 +178,7 @@ def test_another_fusion_is_no_other_seed(
 ) -> None:
     with pytest.raises(SystemExit):
         main([*options(tmp_path, lists), nets[3], f"MMTM time={taught(tmp_path, 'cwc', 11)}"])
-    assert "the same fusion taught with another seed" in capsys.readouterr().err
+    assert "the same fusion trained with another seed" in capsys.readouterr().err
 
 
 def study(**scores: np.ndarray) -> ScoreTable:
@@ -228,8 +228,8 @@ def test_the_paper_table_is_the_paper_s() -> None:
     [
         (["AO=nowhere.safetensors"], "There is no checkpoint nowhere.safetensors"),
         (["nowhere.safetensors"], "Write NAME=PATH"),
-        (["AO=avse", "AO=avse"], "each name once"),
-        (["AO=avse", "CWC=avse"], "no net called 'MMTM time'"),
+        (["AO=avse", "AO=avse"], "Repeat a name only"),
+        (["AO=avse", "CWC=avse"], "no network called 'MMTM time'"),
     ],
 )
 def test_invalid_options_are_reported_before_any_work(

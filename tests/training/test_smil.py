@@ -46,7 +46,7 @@ def settings(imputer: str = "reference", **changes: Any) -> TrainConfig:
 
 
 def first_row(config: TrainConfig, prepared: TrainingData, step: int = 0) -> list[Batch]:
-    """What a step learns from: faces, and voices without picture."""
+    """What a step learns from: faces, and voices without video."""
     return training_rows(config, training_mixers(config, prepared), step)[0]
 
 
