@@ -59,10 +59,10 @@ Suffix = Annotated[
     ),
 ]
 Pattern = Annotated[str | None, typer.Option("--glob", help="Only names or paths that match, e.g. '*.mp4'.")]
-Recursive = Annotated[bool, typer.Option("--recursive/--flat", help="Include subfolders, or not.")]
+Recursive = Annotated[bool, typer.Option("--recursive/--flat", help="Include subfolders, or leave them out.")]
 Listed = Annotated[
     Path | None,
-    typer.Option("--list", help="Only the files listed here, one per line."),
+    typer.Option("--list", help="Only the files listed in this file, one per line."),
 ]
 Number = Annotated[str, typer.Option("--jobs", "-j", metavar="NUMBER|auto", help="Recordings processed in parallel.")]
 Speaker = Annotated[
@@ -76,17 +76,19 @@ Speaker = Annotated[
 References = Annotated[
     Path | None,
     typer.Option(
-        help="Folder of clean recordings with the same structure: compute scores. With --speaker all each is a "
+        help="Folder of clean recordings with the same structure: compute scores. With --speaker all: for each, a "
         "folder of face-1.wav, face-2.wav, ..."
     ),
 ]
 Results = Annotated[
     Path | None,
-    typer.Option(help="Folder for results and report; the output folder by default."),
+    typer.Option(help="Folder for results and report; default: the output folder."),
 ]
 Where = Annotated[Engines, typer.Option(help="local: processes on this machine; ray: a cluster.")]
 Address = Annotated[str, typer.Option(metavar="auto|HOST:PORT|local", help="Address of the Ray cluster.")]
-Share = Annotated[float | None, typer.Option(min=0, help="GPU share of each job on a cluster; 0.25 if it has GPUs.")]
+Share = Annotated[
+    float | None, typer.Option(min=0, help="Share of a GPU for each job on a cluster; default: 0.25 if it has any.")
+]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Redo finished recordings.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Show what would be done without doing it.")]
 
@@ -208,7 +210,7 @@ def _run(job: EnhanceJob, items: list[Item], settings: Settings, quiet: bool) ->
 
 @contextmanager
 def _engine(engine: Engines, count: int | None, address: str, share: float | None) -> Iterator[tuple[Engine, int]]:
-    """Give the engine and the number of workers: this machine, or a cluster that is connected meanwhile."""
+    """Yield the engine and the number of workers: this machine, or a cluster, connected for as long as this lasts."""
     from avse import batch as library
 
     if engine is Engines.local:
@@ -245,7 +247,7 @@ def _results(results: Path | None, output: str) -> Path:
 
 
 def _number(jobs: str) -> int | None:
-    """Return how many jobs were asked for, None for auto."""
+    """Parse ``--jobs``; None is auto."""
     from avse.errors import UsageError
 
     if jobs == "auto":

@@ -1,4 +1,4 @@
-"""``avse bench``: where the time goes."""
+"""``avse bench``: the time of each stage of ``avse enhance``."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def bench(
 ) -> None:
     """Measure how long each stage of avse enhance takes.
 
-    "s per s" are seconds of processing per second of recording: below 1 is faster than real time. "share of total" is
-    the share of the total time. "minimum" is the theoretical minimum on this machine, "times" the ratio to it, "bound"
-    what sets it. A network's minimum is its multiply-accumulates (MAC) at the speed of a matrix product; that of
-    decoding is ffmpeg alone.
+    "s per s" is the processing time in seconds per second of recording: below 1 is faster than real time. "share of
+    total" is the share of the total time. "minimum" is the theoretical minimum on this machine, "times" the ratio of
+    the time to it, and "bound" what determines it. The minimum of a network is its multiply-accumulates (MAC) at the
+    speed of a matrix product; that of decoding is the time of ffmpeg alone.
 
     Close other programs first. Set OMP_NUM_THREADS to limit the number of threads.
 

@@ -1,4 +1,4 @@
-"""``avse doctor``: is everything there?"""
+"""``avse doctor``: check the installation."""
 
 from __future__ import annotations
 

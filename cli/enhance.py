@@ -58,7 +58,7 @@ Speaker = Annotated[
     typer.Option(
         metavar="|".join((*SPEAKERS, "all", "NUMBER[,NUMBER]")),
         autocompletion=complete(*SPEAKERS, "all"),
-        help="Target speaker; a number is one of avse faces; everyone: all people in one file; all: one file per "
+        help="Target speaker; number: as in avse faces; everyone: all people in one file; all: one file per "
         "person, in the folder -o.",
     ),
 ]
@@ -68,7 +68,7 @@ Background = Annotated[
 Reference = Annotated[
     Path | None,
     typer.Option(
-        help="Clean recording of the same voice: print PESQ, STOI, ESTOI, SI-SDR. With --speaker all a folder of "
+        help="Clean recording of the same voice: print PESQ, STOI, ESTOI, SI-SDR. With --speaker all: a folder of "
         "face-1.wav, face-2.wav, ..."
     ),
 ]
@@ -142,7 +142,7 @@ def enhance(
 
 
 def _enhance_many(recordings: Sequence[Path], outputs: Sequence[Path], model: str, device: str, work: Any) -> None:
-    """Enhance one recording after the other with one loaded model; a failure stops nothing, and sets the exit code."""
+    """Enhance all recordings in turn with one loaded model; a failure sets the exit code and does not stop the rest."""
     from avse.errors import AvseError, printable
     from avse.weights.pretrained import load_model
 

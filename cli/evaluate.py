@@ -49,16 +49,16 @@ def evaluate(
 
     The scores are PESQ, STOI, ESTOI and SI-SDR, and their improvement over the mixture.
 
-    METHOD is a model name (avse models list) or PATH.safetensors, followed by :no-video to ignore the video; or
+    METHOD is a model name (avse models list) or PATH.safetensors; add :no-video to ignore the video. Or it is
     external:"COMMAND {in} {out}", where {in} is the video with the mixture as audio, {wav} the mixture and {out} the
-    WAV file to write. Prefix it with NAME= to name it. The unprocessed mixture is always scored, as "mixed".
+    WAV file to write. Put NAME= in front to name it. The unprocessed mixture is always scored, as "mixed".
 
     LAYOUT is one of avse (made by avse mix), muse (also USEV, ClearVoice), look2hear (CTCNet, RTFS-Net, IIANet,
     Dolphin), av-sepformer, visualvoice, avsec (1 to 3), avsec4, or pairs (noisy/ and clean/; mix/, s1/).
 
-    Run the command again to resume, or to add systems. Tables and report show the systems named last, so name the
-    earlier ones again; no score is computed twice. Items that cannot be scored are listed with the reason and set the
-    exit code to 1.
+    Run the command again to resume, or to add systems. Tables and report show only the systems of the latest command;
+    name earlier ones again to include them. No score is computed twice. Items that cannot be scored are listed with the
+    reason and set the exit code to 1.
 
     Example:
     avse evaluate mixtures/ -o results/

@@ -33,8 +33,8 @@ def faces(
 
     Faces are numbered by size, the largest first. A star marks the active speaker. "seen" is the share of the recording
     in which a face is visible; "speaks" the time in which it speaks; "mouth moves" the share of the visible time in
-    which the mouth moves as in speech; "correlation" that of lips and audio: below 0.05 is hardly any, above 0.15
-    is clear.
+    which the mouth moves as in speech; "correlation" the correlation of lips and audio: below 0.05 there is hardly any
+    match, above 0.15 the match is clear.
 
     Example:
     avse faces panel.mp4 -o sheet.png --rttm panel.rttm

@@ -1,4 +1,4 @@
-"""``avse mix``: a folder of mixtures to measure on."""
+"""``avse mix``: a folder of mixtures for evaluation."""
 
 from __future__ import annotations
 
@@ -18,16 +18,20 @@ def mix(
     source: Annotated[Path, typer.Argument(help="Folder of clips: VoxCeleb2 as released, or SPEAKER/**/CLIP.")],
     output: Annotated[Path, typer.Argument(help="Folder for the mixtures; created if needed.")],
     speakers: Annotated[int, typer.Option(min=1, max=5, help="Talkers per mixture, including the target.")] = 2,
-    level_db: Annotated[Range, typer.Option(metavar="LOW HIGH", help="Level range of each other talker.")] = (
+    level_db: Annotated[
+        Range, typer.Option(metavar="LOW HIGH", help="Level range of each interfering talker in dB.")
+    ] = (
         0,
         0,
     ),
     noise: Annotated[Path | None, typer.Option(help="Folder of noise files, flat or one subfolder per class.")] = None,
     noise_db: Annotated[
-        Range | None, typer.Option(metavar="LOW HIGH", help="Level range of the noise; -5 -5 by default.")
+        Range | None, typer.Option(metavar="LOW HIGH", help="Level range of the noise in dB; default: -5 -5.")
     ] = None,
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="Number of mixtures.")] = 100,
-    seconds: Annotated[float | None, typer.Option(help="Length of a mixture; the target clip's by default.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="Length of a mixture; default: that of the target clip.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Random seed; the same seed and clips give identical files.")] = 0,
     layout: Annotated[
         str, typer.Option(metavar="avse|muse", help="Folder layout; muse is that of MuSE, USEV and ClearVoice.")

@@ -1,4 +1,4 @@
-"""``avse models``: the nets that are here."""
+"""``avse models``: list, check and convert models."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def prune(
 def average(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Model names or checkpoints.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write (.safetensors).")],
-    shares: Annotated[str | None, typer.Option(help="Weight of each, e.g. 0.4,0.6; equal by default.")] = None,
+    shares: Annotated[str | None, typer.Option(help="Weight of each, e.g. 0.4,0.6; default: equal.")] = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Overwrite the output.")] = False,
     quiet: Quiet = False,
 ) -> None:

@@ -43,16 +43,20 @@ Strength = Annotated[
 ]
 Loudness = Annotated[str, typer.Option(metavar="LUFS|keep", help="Normalise the output loudness, e.g. to -16 LUFS.")]
 AudioTrack = Annotated[
-    int | None, typer.Option(help="Audio track to use, counted from 1; by default the one flagged as default.")
+    int | None, typer.Option(help="Audio track to use, counted from 1; default: the one flagged as default.")
 ]
 MaxSeconds = Annotated[float, typer.Option(help="Refuse longer recordings.")]
 MaxMegabytes = Annotated[float, typer.Option(help="Refuse larger files or streams.")]
 
-Bitrate = Annotated[float | None, typer.Option(help="Bit rate of a lossy output in kbit/s; by default fit for speech.")]
+Bitrate = Annotated[
+    float | None, typer.Option(help="Bit rate of a lossy output in kbit/s; default: suitable for speech.")
+]
 KeepTracks = Annotated[bool, typer.Option("--keep-tracks", help="Copy the other audio tracks into a video output.")]
 
-Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Number of processes; one per core by default.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only, and what is left out.")]
+Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Number of processes; default: one per core.")]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print only errors, and warnings about what the output lacks.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one line of JSON.")]
 
 

@@ -1,4 +1,4 @@
-"""``avse prepare``: recordings made ready for training."""
+"""``avse prepare``: mouth crops and audio of recordings, for training."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def prepare(
         bool, typer.Option("--dry-run", "-n", help="Count the recordings without preparing them.")
     ] = False,
     shards: Annotated[
-        bool, typer.Option("--shards", help="One tar file for each speaker, instead of one file for each clip.")
+        bool, typer.Option("--shards", help="Write one tar file per speaker instead of one file per clip.")
     ] = False,
     vary_voices: Annotated[
         bool,
         typer.Option(
             "--vary-voices",
-            help="Keep each clip with a second voice, of other pitch and formants (pip extra: voices).",
+            help="Also store each clip with a second voice, of different pitch and formants (pip extra: voices).",
         ),
     ] = False,
     quiet: Quiet = False,

@@ -1,4 +1,4 @@
-"""``avse train``: a net from prepared clips."""
+"""``avse train``: train a model from prepared clips."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def train(
 
 
 def _prepare(quiet: bool) -> bool:
-    """Return whether this process prints nothing: on request, or as one of several. MissingError without Lightning."""
+    """Return whether to print nothing: with --quiet, or in one of several processes. MissingError without Lightning."""
     from avse.errors import MissingError
     from avse.installation import install_hint
 

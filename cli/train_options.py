@@ -59,5 +59,5 @@ Part = Annotated[
     str | None, _choice("Part to train: the lip stream, the whole network, or SMIL meta-training.", STAGES)
 ]
 Smil = Annotated[bool, _setting("SMIL meta-training for missing video (--stage smil).", "--smil")]
-Steps = Annotated[int | None, _setting("Number of steps, of each stage.", min=1)]
+Steps = Annotated[int | None, _setting("Number of steps of each stage.", min=1)]
 PrintConfig = Annotated[bool, _setting("Print all settings as YAML, and stop.", "--print-config")]

@@ -1,4 +1,4 @@
-"""``avse ui``: a page in the browser."""
+"""``avse ui``: a local page in the browser."""
 
 from __future__ import annotations
 
