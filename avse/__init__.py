@@ -1,4 +1,4 @@
-"""Audio-visual speech enhancement: extract one person's speech from a video by listening and lip-reading.
+"""Audio-visual speech enhancement: extract one person's speech from a video, using the audio and the lip movements.
 
     import avse
 

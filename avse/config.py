@@ -1,4 +1,4 @@
-"""Settings that a checkpoint carries with it, checked where they are made."""
+"""Settings that are stored in a checkpoint, checked when they are created."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ class ModelConfig:
 def from_mapping(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
     """Build settings from a mapping.
 
-    Raises UsageError, which names a key that they do not have, or a value that is of another type or not finite.
+    Raises UsageError for an unknown key, or a value that is of another type or not finite; it names them.
     """
     defaults = {field.name: field.default for field in fields(kind)}  # type: ignore[arg-type]
     hints = get_type_hints(kind)
@@ -184,7 +184,7 @@ def _check_limits(name: str, value: Any) -> None:
 
 
 def _is_a(value: Any, kind: type) -> bool:
-    """Tell whether a value is of a type; numbers must be finite and fit into 64 bits, and are no truth values."""
+    """Return whether a value is of a type; numbers must be finite and fit into 64 bits, and are not booleans."""
     if kind in (int, float):
         number = isinstance(value, _ACCEPTED.get(kind, kind)) and not isinstance(value, bool)
         return number and (math.isfinite(value) if isinstance(value, float) else abs(value) < 2**63)
@@ -192,7 +192,7 @@ def _is_a(value: Any, kind: type) -> bool:
 
 
 def _has_parts(value: Any, hint: Any) -> bool:
-    """Tell whether a tuple has parts of those types, and as many where that is fixed, as in a range."""
+    """Return whether a tuple has elements of these types, and the right number if it is fixed, as in a range."""
     if get_origin(hint) is not tuple:
         return True
     parts = get_args(hint)
@@ -202,7 +202,7 @@ def _has_parts(value: Any, hint: Any) -> bool:
 
 
 def _short(value: Any) -> str:
-    """Return a value as text, however long it is and whatever it holds."""
+    """Return any value as text of limited length."""
     try:
         text = repr(value)
     except Exception:  # nested too deep, an integer of too many digits, or an object that cannot be shown

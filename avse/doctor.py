@@ -1,4 +1,4 @@
-"""Check whether this machine can run avse: what is installed, what is missing, and what to type for it."""
+"""Check whether this machine can run avse: what is installed, what is missing, and the command that installs it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ EXTRAS = {
 
 @dataclass(frozen=True)
 class Finding:
-    """Hold one result: ``state`` is ok, absent (optional), warning, or missing (needed); ``hint`` is what to type."""
+    """Hold one result: ``state`` is ok, absent (optional), warning, or missing (required); ``hint`` is the remedy."""
 
     name: str
     state: str
@@ -99,7 +99,7 @@ def _torch() -> Iterator[Finding]:
 
 
 def _torchaudio() -> Iterator[Finding]:
-    """Check torchaudio, which AV correlation needs; another version than that of torch may do, if it loads."""
+    """Check torchaudio, which AV correlation needs; its version may differ from torch's if it loads."""
     ours, wanted = _installed("torchaudio"), _installed("torch")
     if ours is None or wanted is None:
         yield Finding("torchaudio", MISSING, "not installed", "Type: pip install torchaudio")
@@ -145,7 +145,7 @@ def _why_no_gpu(cuda: str | None) -> tuple[str, str]:
 
 
 def _ffmpeg() -> Iterator[Finding]:
-    """Check which ffmpeg is used, and say why, and which one on the PATH is not."""
+    """Check which ffmpeg is used and why, and report another one on the PATH."""
     from avse.io.ffmpeg_binary import REINSTALL, find_ffmpeg
 
     binary, version = find_ffmpeg(), _ffmpeg_version()
@@ -255,7 +255,7 @@ def _listed(kind: str) -> set[str]:
 
 
 def _available_memory() -> float | None:
-    """Return the bytes of free memory, within the limit of the container; None where Linux does not say."""
+    """Return the free memory in bytes, within the limit of the container; None if it is not known."""
     meminfo = Path("/proc/meminfo").read_text(encoding="ascii") if Path("/proc/meminfo").exists() else ""
     found = re.search(r"MemAvailable:\s+(\d+) kB", meminfo)
     limit = Path("/sys/fs/cgroup/memory.max")

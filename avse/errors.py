@@ -58,7 +58,7 @@ def lacks_memory(error: BaseException) -> bool:
 
 
 def short_repr(value: Any) -> str:
-    """Return a value as an error message shows it, whatever it is."""
+    """Return any value as text for an error message."""
     try:
         return printable(repr(value))[:80]
     except Exception:  # a foreign object may raise anything

@@ -1,4 +1,4 @@
-"""Input features of the network, by one function for training and for use.
+"""Input features of the network: one function for training and use.
 
 Legend: `B` batch, `N` samples, `F` frequency bins, `T` STFT frames, `V` video frames, `H W` pixels.
 """

@@ -1,4 +1,4 @@
-"""Give the names of former modules, with a DeprecationWarning, until the next version."""
+"""Import modules by their former names, with a DeprecationWarning, until the next version."""
 
 from __future__ import annotations
 

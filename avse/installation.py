@@ -1,4 +1,4 @@
-"""How this avse was installed, and the command that installs it again, or with an optional extra.
+"""Find out how this avse was installed, and the command that installs it again, or with an optional extra.
 
 avse is on no package index, so a hint names the checkout, the wheel file or the URL that it came from (PEP 610), or
 else the packages of the extra themselves.
@@ -21,7 +21,7 @@ _FROM_SCRATCH = "Reinstall avse from the checkout or wheel file that it came fro
 
 
 def install_hint(extra: str) -> str:
-    """Return what to type so that an extra of avse is installed."""
+    """Return the command that installs an extra of avse."""
     if source := _source(extra):
         return f"Type: {_pip()} install {source}"
     packages = _requirements(extra)
@@ -29,13 +29,13 @@ def install_hint(extra: str) -> str:
 
 
 def reinstall_hint() -> str:
-    """Return what to type so that all files of avse are installed anew."""
+    """Return the command that reinstalls all files of avse."""
     source = _source("")
     return f"Type: {_pip()} install --force-reinstall --no-deps {source}" if source else _FROM_SCRATCH
 
 
 def restore_hint() -> str:
-    """Return what to type so that the shipped models are as they were shipped."""
+    """Return the command that restores the shipped models."""
     checkout = _checkout()
     return f"Type: git -C {shlex.quote(str(checkout))} restore checkpoints" if checkout else reinstall_hint()
 
@@ -74,7 +74,7 @@ def _constraints(folder: Path) -> str:
 
 
 def _direct_url() -> dict[str, Any]:
-    """Return what pip noted of the origin; nothing for a package of an index or of ``--find-links``."""
+    """Return the origin recorded by pip; nothing for a package of an index or of ``--find-links``."""
     try:
         text = metadata.distribution(NAME).read_text("direct_url.json")
     except metadata.PackageNotFoundError:

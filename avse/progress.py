@@ -1,4 +1,4 @@
-"""Progress reports, and spans that time the stages of the pipeline while somebody records them."""
+"""Progress reports, and spans that time the stages of the pipeline while they are recorded."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def silent(stage: str, done: float, total: float) -> None:
 
 
 class Stage(str, Enum):
-    """The stages of the pipeline that are timed, in the order of the work."""
+    """List the stages of the pipeline that are timed, in order."""
 
     PROBE = "probe"
     READ_AUDIO = "decode audio"
@@ -41,7 +41,7 @@ class Stage(str, Enum):
 
 
 class SpanRecorder:
-    """Seconds and number of spans by stage; time inside a nested span counts for that span alone."""
+    """Hold seconds and number of spans by stage; time inside a nested span counts for that span only."""
 
     def __init__(self, synchronise: Callable[[], None] | None = None) -> None:
         self.seconds: defaultdict[Stage, float] = defaultdict(float)
@@ -57,7 +57,7 @@ class SpanRecorder:
         self.counts[stage] += 1
 
     def end(self) -> None:
-        """Close the innermost span; the one around it goes on."""
+        """Close the innermost span; the one around it continues."""
         self._turn()
         self._open.pop()
 
@@ -76,7 +76,7 @@ _recorder: ContextVar[SpanRecorder | None] = ContextVar("recorder", default=None
 
 @contextmanager
 def record_spans(synchronise: Callable[[], None] | None = None) -> Iterator[SpanRecorder]:
-    """Record the spans of all work in this context.
+    """Collect the spans of all work in this context.
 
     Args:
         synchronise: called at both ends of every span, for example to wait for a GPU.
@@ -91,7 +91,7 @@ def record_spans(synchronise: Callable[[], None] | None = None) -> Iterator[Span
 
 @contextmanager
 def span(stage: Stage) -> Iterator[None]:
-    """Time a block as part of ``stage``; does nothing unless spans are recorded."""
+    """Measure the time of a block as part of ``stage``; does nothing unless spans are recorded."""
     recorder = _recorder.get()
     if recorder is None:
         yield

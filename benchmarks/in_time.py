@@ -39,7 +39,7 @@ MIXTURES = ("clean", "and another voice as loud", "and noise as loud", ALONE)
 class Scene(NamedTuple):
     """Hold the energies (V, bands) predicted from the speaker's and from mismatched lips, and those of each mixture.
 
-    ``change`` and ``visible`` (V, 2) are those of both mouths, the other person's first.
+    ``change`` and ``visible`` (2, V) are those of both mouths, the other person's first.
     """
 
     own: np.ndarray

@@ -1,1 +1,1 @@
-"""The command line: one file per command, each turning options into one call of the library."""
+"""The command line: one file per command, which converts options to one call of the library."""

@@ -1,4 +1,4 @@
-"""``avse enhance --speaker all``: a file of each person."""
+"""``avse enhance --speaker all``: one file per person."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from .listing import tell_losses
+from .listing import report_losses
 from .progress import progress
 from .reports import check_report, is_page
 from .stdio import PIPE
@@ -26,7 +26,7 @@ def enhance_each_person(
     recording: Path, folder: Path, suffix: str | None, no_video: bool, reference: Path | None, report: Path | None,
     quiet: bool, as_json: bool, **settings: Any,
 ) -> None:  # fmt: skip
-    """Write a file of each person; score each against ``reference``/face-1.wav and so on; report on all of them."""
+    """Write one file per person; score each against ``reference``/face-1.wav and so on; report on all of them."""
     from avse.enhancement.all_speakers import FACES_JSON, enhance_all
     from avse.evaluation.face_references import read_face_references, score_faces
     from avse.io import atomic, jsonl
@@ -42,7 +42,7 @@ def enhance_each_person(
     if report:
         with atomic.never_replacing([report], settings["force"]):
             _write_report(summary, recording, folder, report, audio_track)
-    _tell(summary, folder, quiet, as_json)
+    _report(summary, folder, quiet, as_json)
 
 
 def _write_report(
@@ -61,7 +61,7 @@ def _write_report(
 def _check(
     recording: Path, folder: Path, no_video: bool, reference: Path | None, report: Path | None, force: bool
 ) -> None:
-    """Raise UsageError, before any work, for what files of each person cannot have."""
+    """Raise UsageError, before any work, for options that do not apply to one file per person."""
     from avse.errors import UsageError
     from avse.io import atomic
 
@@ -79,7 +79,7 @@ def _check(
         check_report(report, folder)
 
 
-def _tell(summary: dict[str, Any], folder: Path, quiet: bool, as_json: bool) -> None:
+def _report(summary: dict[str, Any], folder: Path, quiet: bool, as_json: bool) -> None:
     from avse.enhancement.all_speakers import FACES_JSON
     from avse.enhancement.result import format_intervals
     from avse.errors import printable
@@ -102,4 +102,4 @@ def _tell(summary: dict[str, Any], folder: Path, quiet: bool, as_json: bool) -> 
         for note in summary["notes"]:
             typer.echo(note)
     else:
-        tell_losses(summary["recording"], summary["warnings"])
+        report_losses(summary["recording"], summary["warnings"])

@@ -1,4 +1,4 @@
-"""What all commands share: grouped help with examples at its end, two-line errors, ``--verbose`` and ``--debug``."""
+"""Common parts of all commands: grouped help that ends with examples, two-line errors, ``--verbose``, ``--debug``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHARED = {"--quiet", "--json", "--verbose", "--debug", "--help"}
 
 
 class Command(TyperCommand):
-    """A command whose options are in groups, and whose help ends with its examples.
+    """Show options in groups, and the examples at the end of the help.
 
     The examples are all that follows "Example:" in the docstring, line by line.
     """
@@ -67,7 +67,7 @@ class Command(TyperCommand):
                     formatter.write_dl(records)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        """Write the examples as they stand."""
+        """Write the examples unchanged."""
         lines = inspect.cleandoc(self.help or "").partition("Example:")[2].splitlines()
         if lines := [line.strip() for line in lines if line.strip()]:
             with formatter.section("Examples" if len(lines) > 1 else "Example"):
@@ -87,7 +87,7 @@ def readable(name: str) -> str:
 
 
 class Group(TyperGroup):
-    """The commands in groups; shows a failure as two lines, and leaves with its exit code."""
+    """Show commands in groups; report a failure as two lines, and exit with its code."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; ``--debug`` lets the traceback through."""
@@ -121,7 +121,7 @@ class Group(TyperGroup):
             sys.exit(3 if write_failure(error) else 1)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the command. UsageError that names the right one, if a file or folder was typed in its place."""
+        """Find the command. If a file or folder was typed instead, UsageError with the right command."""
         name = args[0] if args else ""
         if name not in self.commands and os.path.exists(name):
             place = shlex.quote(name)
@@ -146,10 +146,10 @@ class Group(TyperGroup):
 
 
 class App(typer.Typer):
-    """A Typer app whose commands all know ``--verbose`` and ``--debug`` and are of the class `Command`."""
+    """Add ``--verbose`` and ``--debug`` to every command, which is of the class `Command`."""
 
     def __call__(self, *arguments: Any, **settings: Any) -> Any:
-        """Run the program, whatever streams it was given."""
+        """Run the program with any standard streams."""
         replace_closed_streams()
         return super().__call__(*arguments, **settings)
 
@@ -181,7 +181,7 @@ def with_common_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _verbose(wanted: bool) -> None:
-    """Send the library's log to standard error, above a progress bar if there is one."""
+    """Write the library's log to standard error, above a progress bar if there is one."""
     if wanted:
         handler = _ToStandardError()
         handler.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s", "%H:%M:%S"))
@@ -195,7 +195,7 @@ def _debug(ctx: typer.Context, wanted: bool) -> None:
 
 
 class _ToStandardError(logging.StreamHandler[Any]):
-    """Writes to what ``sys.stderr`` is at that moment: a progress bar stands in for it while it is shown."""
+    """Write to the current ``sys.stderr``: a progress bar replaces it while it is shown."""
 
     @property
     def stream(self) -> Any:
@@ -203,7 +203,7 @@ class _ToStandardError(logging.StreamHandler[Any]):
 
     @stream.setter
     def stream(self, stream: Any) -> None:
-        """Nothing is kept."""
+        """Ignore the stream."""
 
 
 _VERBOSE_HELP = "Log each step to standard error."

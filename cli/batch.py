@@ -1,4 +1,4 @@
-"""``avse batch``: many recordings, on this machine or on several."""
+"""``avse batch``: enhance many recordings, on this machine or on several."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from avse.io.ffmpeg import DEFAULT_LIMITS, Limits
 from avse.io.formats import OUTPUTS
 
 from .batch_progress import bars
-from .listing import tell_incomplete, tell_passed_over
+from .listing import report_incomplete, report_passed_over
 from .options import (
     SPEAKERS,
     AudioTrack,
@@ -143,7 +143,7 @@ def batch(
     found = library.survey(
         folder, output, suffix=suffix, pattern=pattern, recursive=recursive, listed=listed, each_person=each_person
     )
-    tell_passed_over(folder, found.passed_over)
+    report_passed_over(folder, found.passed_over)
     options = {
         "use_video": not no_video, "speaker": speaker, "strength": strength, "loudness_lufs": lufs(loudness),
         "audio_track": audio_track,
@@ -164,13 +164,13 @@ def batch(
         return _show_plan(found.items, settings, as_json)
     with _engine(engine, count, address, gpus_per_job) as (run_many, num_workers):
         summary = _run(job, found.items, replace(settings, engine=run_many, num_workers=num_workers), quiet)
-    tell_incomplete(summary["incomplete"], settings.results)
-    _tell(summary, settings, quiet, as_json)
+    report_incomplete(summary["incomplete"], settings.results)
+    _report(summary, settings, quiet, as_json)
     raise typer.Exit(1 if summary["failed"] else 0)
 
 
 def _check(recordings: str, folder: str, lacks_video: bool) -> None:
-    """Raise UsageError for a file in place of a folder, and for files of each person without the video."""
+    """Raise UsageError for a file in place of a folder, and for one file per person without the video."""
     from avse.errors import UsageError
 
     if os.path.isfile(folder):
@@ -181,7 +181,7 @@ def _check(recordings: str, folder: str, lacks_video: bool) -> None:
 
 
 def _output_settings(suffix: str, bitrate: float | None, keep_tracks: bool) -> OutputSettings:
-    """Return the settings of the outputs; those that a recording's own type cannot have are left out with ``keep``."""
+    """Return the settings of the outputs; with ``keep``, those that a recording's type cannot have are left out."""
     from avse.io.encoding import OutputSettings
 
     settings = OutputSettings(bitrate, keep_tracks, is_lenient=suffix == "keep")
@@ -258,11 +258,11 @@ def _number(jobs: str) -> int | None:
 
 
 def _everywhere(place: str) -> str:
-    """Return a path that other machines understand; URLs as they are."""
+    """Return a path that other machines understand; URLs are unchanged."""
     return place if "://" in place else os.path.abspath(place)
 
 
-def _tell(summary: Summary, settings: Settings, quiet: bool, as_json: bool) -> None:
+def _report(summary: Summary, settings: Settings, quiet: bool, as_json: bool) -> None:
     """Print the outcome of the batch."""
     from avse.io.jsonl import to_json
 

@@ -16,7 +16,7 @@ NAME_WIDTH = 36
 
 
 class Bars:
-    """Show how far the batch is; without a terminal, nothing."""
+    """Show the progress of the batch; nothing without a terminal."""
 
     def __init__(self, shown: Progress | None, num_items: int) -> None:
         self._shown, self._num_items = shown, num_items
@@ -34,7 +34,7 @@ class Bars:
             self._shown.update(self._all, completed=self._num_ended, what=what)
 
     def working(self, job: int, name: str, stage: str, done: float, total: float) -> None:
-        """Show how far the recording of a job is, in its current stage."""
+        """Show the progress of a job's recording in its current stage."""
         self._started = self._started or time.time()
         if self._shown is None:
             return
@@ -44,7 +44,7 @@ class Bars:
         self._shown.update(self._jobs[job], completed=done, total=max(done, total, 1e-9), what=f"{short}: {stage}")
 
     def _expected_end(self) -> str:
-        """Return when all will be done, at the mean speed since the first recording was started."""
+        """Estimate the end of the batch from the mean speed since the first recording was started."""
         left = self._num_items - self._num_ended
         if not self._num_worked or self._started is None or not left:
             return ""

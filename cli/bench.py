@@ -71,7 +71,7 @@ def _row(stage: dict[str, Any]) -> list[str]:
 
 
 def _sums(found: dict[str, Any]) -> list[list[str]]:
-    """Return rows for all stages together and for the whole, beside the sum of all minima."""
+    """Return rows for the sum of all stages and for the total, with the sum of all minima."""
     whole, minimum, duration = found["whole"]["seconds"], found["minimum_seconds"], found["duration_seconds"]
     sums = {"all stages": found["stages_seconds"], "avse enhance": whole}
     return [

@@ -1,4 +1,4 @@
-"""``avse demo``: the sample recordings enhanced, with scores before and after."""
+"""``avse demo``: enhance the sample recordings, with scores before and after."""
 
 from __future__ import annotations
 

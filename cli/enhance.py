@@ -1,4 +1,4 @@
-"""``avse enhance``: one recording, or several."""
+"""``avse enhance``: enhance one recording, or several."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from avse.io.ffmpeg import DEFAULT_LIMITS, Limits
 
 from .all_speakers import enhance_each_person, split_speaker
-from .listing import tell_losses
+from .listing import report_losses
 from .options import (
     SPEAKERS,
     AudioTrack,
@@ -181,13 +181,13 @@ def _enhance_one(
     if report:
         with atomic.never_replacing([report], options["force"]):
             write_report(report, result, summary, recording, output, audio_track)
-    _tell(result, summary, recording, output, quiet, as_json)
+    _report(result, summary, recording, output, quiet, as_json)
 
 
-def _tell(
+def _report(
     result: Result, summary: Mapping[str, Any], recording: Path, output: Path, quiet: bool, as_json: bool
 ) -> None:
-    """Print what was done; on standard error where standard output is for the audio."""
+    """Print the result, on standard error if standard output is for the audio."""
     from avse.errors import printable
     from avse.evaluation.reference import table
     from avse.io import jsonl
@@ -203,11 +203,11 @@ def _tell(
         if summary["scores"]:
             typer.echo(table(summary["scores"]))
     else:
-        tell_losses(recording, summary["warnings"])
+        report_losses(recording, summary["warnings"])
 
 
 def _lines(result: Result) -> list[str]:
-    """Return the note, with a line of its own for each person who was removed."""
+    """Return the note, with a separate line for each person whose voice was removed."""
     removed = [warning.text for warning in result.warnings if warning.code == "speaker_removed"]
     return [" ".join(result.note.replace(" ".join(removed), "").split()), *removed]
 
@@ -224,7 +224,7 @@ def _check_single(recordings: Sequence[Path], **options: Path | None) -> None:
 def _check(
     recording: Path, output: Path, reference: Path | None, report: Path | None, background: Path | None, force: bool
 ) -> None:
-    """Raise UsageError, before any work, for inputs and outputs that do not go together."""
+    """Raise UsageError, before any work, for inputs and outputs that cannot be combined."""
     from avse.enhancement.validation import check_background, check_paths
     from avse.errors import UsageError
     from avse.io import atomic

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .listing import tell_passed_over
+from .listing import report_passed_over
 from .options import Device, Jobs, Json, Quiet
 from .progress import progress
 from .tables import write_table
@@ -74,7 +74,7 @@ def evaluate(
     found = find(request)
     if not quiet:
         typer.echo(f"{folder}: {_in_words(found)}", err=True)
-    tell_passed_over(folder, found.passed_over)
+    report_passed_over(folder, found.passed_over)
     with progress(quiet) as show:
         evaluation = run(request, jobs, force, show)
         if report:
@@ -86,7 +86,7 @@ def evaluate(
     elif not quiet:
         _show(evaluation.summary)
         typer.echo(f"{output / ('report.html' if report else 'scores.csv')}")
-    _tell_failures(evaluation.rows)
+    _report_failures(evaluation.rows)
     raise typer.Exit(1 if evaluation.num_failed else 0)
 
 
@@ -96,7 +96,7 @@ def _in_words(found: Found) -> str:
     return f"layout {found.layout}, {len(found.items)} items{without}"
 
 
-def _tell_failures(rows: Sequence[Row]) -> None:
+def _report_failures(rows: Sequence[Row]) -> None:
     for row in rows:
         if row["status"] != "ok":
             name = "/".join(filter(None, (row["subset"], row["item"])))

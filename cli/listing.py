@@ -1,4 +1,4 @@
-"""Report what a command left out: files of a folder, and what an output lacks."""
+"""Report skipped files of a folder, and what an output lacks."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 import typer
 
 
-def tell_passed_over(folder: object, passed_over: Mapping[str, str]) -> None:
-    """Say in one line on standard error how many files were passed over, and why; log each of them.
+def report_passed_over(folder: object, passed_over: Mapping[str, str]) -> None:
+    """Print in one line on standard error how many files were skipped, and why; log each of them.
 
-    So with --quiet too, as it tells what the output lacks.
+    This is printed with --quiet too, as the output lacks these files.
     """
     from avse.errors import printable
     from avse.io.listing import describe_passed_over, log_passed_over
@@ -22,8 +22,8 @@ def tell_passed_over(folder: object, passed_over: Mapping[str, str]) -> None:
         typer.echo(printable(f"{folder}: {describe_passed_over(passed_over)}"), err=True)
 
 
-def tell_incomplete(num_outputs: int, results: Path) -> None:
-    """Say in one line on standard error how many outputs of a batch lack something of their recordings."""
+def report_incomplete(num_outputs: int, results: Path) -> None:
+    """Print in one line on standard error how many outputs of a batch lack something of their recordings."""
     from avse.errors import printable
 
     if num_outputs:
@@ -32,8 +32,8 @@ def tell_incomplete(num_outputs: int, results: Path) -> None:
         typer.echo(printable(f"{what} part of the recording, such as tracks or tags; see Left out in {page}"), err=True)
 
 
-def tell_losses(recording: object, warnings: Iterable[Mapping[str, Any]]) -> None:
-    """Say on standard error what an output lacks, for --quiet, which hides every other warning."""
+def report_losses(recording: object, warnings: Iterable[Mapping[str, Any]]) -> None:
+    """Print on standard error what an output lacks, for --quiet, which hides every other warning."""
     from avse.errors import printable
 
     for warning in warnings:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .listing import tell_passed_over
+from .listing import report_passed_over
 from .options import Jobs, Quiet
 from .progress import progress
 
@@ -54,7 +54,7 @@ def mix(
     noise_levels = noise_db if noise_db or noise is None else (-5.0, -5.0)
     config = MixtureConfig(speakers, level_db, noise_levels, seconds, seed)
     request = MixtureRequest(source, output, config, count, noise, layout)
-    tell_passed_over(source, survey(request))
+    report_passed_over(source, survey(request))
     done = bad = passed = 0
     with progress(quiet) as show:
         for outcome in make_folder(request, jobs, force):

@@ -14,7 +14,7 @@ DEVICES = ("auto", "cpu", "cuda")
 
 
 def complete(*choices: str) -> Callable[[str], list[str]]:
-    """Return what completes an option on Tab: those of its choices that begin as typed."""
+    """Return the completion of an option: the choices that begin with the typed text."""
 
     def matching(incomplete: str) -> list[str]:
         return [choice for choice in choices if choice.startswith(incomplete)]
@@ -23,7 +23,7 @@ def complete(*choices: str) -> Callable[[str], list[str]]:
 
 
 def complete_model(incomplete: str) -> list[str]:
-    """Return the shipped models whose names begin as typed."""
+    """Return the shipped models whose names begin with the typed text."""
     from avse.weights.pretrained import names
 
     return [name for name in names() if name.startswith(incomplete)]
@@ -71,7 +71,7 @@ def lufs(text: str) -> float | None:
 
 
 def output_suffix(text: str | None) -> str | None:
-    """Return what ``--suffix`` asks for, with its dot; None if it is left out. UsageError for an unknown type."""
+    """Parse ``--suffix``; the result has a dot, or is None without the option. UsageError for an unknown type."""
     from avse.io.formats import AUDIO_OUTPUTS, VIDEO_OUTPUTS
 
     if text is None:

@@ -1,4 +1,4 @@
-"""Where the outputs of ``avse enhance`` go: as named with ``-o``, or beside each recording."""
+"""Paths of the outputs of ``avse enhance``: as given by ``-o``, or beside each recording."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .stdio import PIPE
 
 
 def plan_outputs(recordings: Sequence[Path], output: Path | None, to_folders: bool, suffix: str | None) -> list[Path]:
-    """Return the output of each recording: a file, or a folder with a file of each person.
+    """Return the output of each recording: a file, or a folder with one file per person.
 
     Without ``output`` it is beside the recording, as NAME.enhanced.EXT or NAME.faces. Several recordings need a folder
     as ``output``; it is made.

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .listing import tell_passed_over
+from .listing import report_passed_over
 from .options import Jobs, Quiet
 from .progress import progress
 
@@ -43,7 +43,7 @@ def prepare(
 
     found = corpus.survey(data, output)
     pairs = found.pairs
-    tell_passed_over(data, found.passed_over)
+    report_passed_over(data, found.passed_over)
     total = len(pairs)
     if dry_run:
         typer.echo(f"{total} recordings; {len(prepared_clips.find_prepared(pairs))} of them already prepared")

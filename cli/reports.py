@@ -14,7 +14,7 @@ SUFFIXES = (*PAGES, ".json")
 
 
 def check_report(report: Path, output: Path) -> None:
-    """Raise UsageError for a report that is the output itself, or of a kind that is not written."""
+    """Raise UsageError for a report that is the output itself, or of an unknown type."""
     from avse.errors import UsageError
 
     if os.path.realpath(report) == os.path.realpath(output):
@@ -32,7 +32,7 @@ def is_page(report: Path | None) -> bool:
 def write_report(
     report: Path, result: Result, summary: dict[str, Any], recording: Path, output: Path, audio_track: int | None
 ) -> None:
-    """Write ``summary``, what was done, in the form that the name of the report asks for."""
+    """Write ``summary`` in the format that the suffix of the report names."""
     from avse.io import jsonl
 
     if not is_page(report):

@@ -1,4 +1,4 @@
-"""``avse samples``: small made-up recordings to try the tool on."""
+"""``avse samples``: write small synthetic recordings."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ STOPPING = (signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopped(KeyboardInterrupt):
-    """Raised on a signal; the exit code is 128 plus its number, as in shells."""
+    """Stop on a signal; the exit code is 128 plus its number, as in shells."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -21,7 +21,7 @@ class Stopped(KeyboardInterrupt):
 
 @contextmanager
 def stopping_cleanly() -> Iterator[None]:
-    """Raise `Stopped` where a signal would end the process at once; one that is ignored (nohup) stays so."""
+    """Raise `Stopped` if a signal would end the process; ignored signals (nohup) stay ignored."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise Stopped(number)

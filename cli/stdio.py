@@ -1,4 +1,4 @@
-"""``-`` for standard input and standard output, and what stands in for standard streams that are closed."""
+"""Standard input and output as ``-``, and replacements for closed standard streams."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _closed: set[str] = set()
 
 
 def replace_closed_streams() -> None:
-    """Put the null device in place of standard streams that are closed, as daemons and cron jobs have them.
+    """Replace closed standard streams, as in daemons and cron jobs, by the null device.
 
-    Without it, the next file that is opened would take the place of the stream, and get what is written to that.
+    Otherwise, the next file that is opened would get the stream's file descriptor, and what is written to it.
     """
     for number in range(3):
         try:
@@ -30,7 +30,7 @@ def replace_closed_streams() -> None:
 
 
 def open_ends(recording: Path, output: Path) -> tuple[Path | BinaryIO, Path | BinaryIO]:
-    """Return the two paths, or the streams that ``-`` stands for.
+    """Return the two paths, or the streams for ``-``.
 
     Raises UsageError where one of these is a terminal, or closed.
     """

@@ -13,7 +13,7 @@ COLOURS = {"ok": "green", "warning": "yellow", "missing": "red"}
 def write_table(rows: Sequence[Sequence[str]], header: Sequence[str] = ()) -> None:
     """Write rows to standard output, every column but the last as wide as its widest cell.
 
-    A cell that names a state (ok, warning, missing) has its colour on a terminal, unless ``NO_COLOR`` is set.
+    A cell with a state (ok, warning, missing) is coloured on a terminal, unless ``NO_COLOR`` is set.
     """
     lines = [*([header] if header else []), *rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -23,7 +23,7 @@ def write_table(rows: Sequence[Sequence[str]], header: Sequence[str] = ()) -> No
 
 
 def has_colours() -> bool:
-    """Return whether standard output is a terminal that wants colours (no-color.org)."""
+    """Return whether standard output is a terminal and colours are not disabled (no-color.org)."""
     import os
 
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

@@ -95,7 +95,7 @@ def _describe(stages: list[Stage], is_recipe: bool) -> str:
 
 
 def _check_folders(data: Path | None, run: Path | None) -> None:
-    """Raise UsageError unless both folders are named and DATA is there; so early because the imports take seconds."""
+    """Raise UsageError unless both folders are given and DATA exists; checked before the slow imports."""
     from avse.errors import UsageError
     from avse.io.urls import missing
 

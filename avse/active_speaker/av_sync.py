@@ -75,10 +75,10 @@ def compensate_av_offset(
 
 
 def estimate_av_offset(predicted: np.ndarray, energies: np.ndarray, visible: np.ndarray) -> int:
-    """Estimate by how many frames the video is late, negative: early; 0 where nothing tells.
+    """Estimate by how many frames the video is late (negative: early); 0 if there is not enough evidence.
 
-    The correlations at all offsets are weighed against a prior (most videos are in time, and early ones are more
-    common than late ones). Returned is the offset of the largest expected benefit: one frame off is nearly as good.
+    The correlations at all offsets are combined with a prior (most videos are in sync, and early ones are more
+    common than late ones). The result is the offset with the largest expected benefit; one frame off is nearly as good.
 
     Args:
         predicted: (V, K, bands), band energies predicted from the lips.
@@ -108,7 +108,7 @@ def _prior(offsets: np.ndarray) -> np.ndarray:
 
 
 def _benefit(frames: np.ndarray) -> np.ndarray:
-    """Return the share of the lips' benefit that is left so many frames off (docs/training.md)."""
+    """Return the share of the lips' benefit that is left after an error of so many frames (docs/training.md)."""
     return np.interp(np.abs(frames), [0, 1, 2, 3, 4, 6], [1.0, 0.85, 0.6, 0.4, 0.3, 0.25])
 
 

@@ -1,4 +1,4 @@
-"""Correlation of lips and audio: band energies predicted from the mouth crops against those of the recorded audio.
+"""Correlation of lips and audio: band energies predicted from the mouth crops against those of the recording.
 
 Legend: `K` faces, `N` samples, `V` video frames.
 """
@@ -27,7 +27,7 @@ def av_correlation(predicted: np.ndarray, energies: np.ndarray, visible: np.ndar
 def remove_local_mean(values: np.ndarray, visible: np.ndarray | None = None) -> np.ndarray:
     """Subtract from values (V, bands) their mean within half a second, over the visible frames (V,).
 
-    What is left changes from syllable to syllable. The slow change of level cannot be read from the lips, and would
+    The remainder changes from syllable to syllable. Slow changes of level cannot be predicted from the lips, and would
     blur the peak of the correlation.
     """
     weight = np.ones((len(values), 1), np.float32) if visible is None else visible[:, None].astype(np.float32)

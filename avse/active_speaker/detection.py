@@ -41,12 +41,12 @@ MAX_PAUSE_FRAMES, MIN_SPEECH_FRAMES = 12, 10
 
 @dataclass(frozen=True)
 class SpeakerActivity:
-    """Hold what K mouths do in each of V frames, and how well it goes with the audio.
+    """Hold the motion of K mouths in each of V frames, and its correlation with the audio.
 
     Attributes:
         visible: (K, V) bool.
-        motion: (K, V), change of the mouth from frame to frame, its maximum within 0.4 s. Below 0.065 the mouth rests,
-            above 0.1 it may speak.
+        motion: (K, V), change of the mouth from frame to frame, its maximum within 0.4 s. Below 0.065 the mouth is at
+            rest, above 0.1 it may speak.
         av_correlation: (K, V), correlation of predicted and recorded band energies within 3 s.
         av_offset_frames: frames by which the video comes later than the audio.
     """
@@ -64,15 +64,15 @@ class SpeakerActivity:
 
     @property
     def mean_correlation(self) -> np.ndarray:
-        """Mean correlation of each face over its visible time, (K,)."""
+        """Compute the mean correlation of each face over its visible time, (K,)."""
         return np.asarray((self.av_correlation * self.visible).sum(1) / np.maximum(self.visible.sum(1), 1))
 
     @property
     def score(self) -> np.ndarray:
-        """Return the correlation averaged over all frames (K,), 0 for still faces: largest for the active speaker.
+        """Compute the correlation averaged over all frames (K,), 0 for still images: largest for the active speaker.
 
-        How much a mouth moves does not count further: it tells less than the correlation, and least in small or soft
-        video (docs/experiments/recordings.md).
+        The amount of motion is not used beyond that: it is less reliable than the correlation, most of all in small or
+        soft video (docs/experiments/recordings.md).
         """
         return np.asarray((self.av_correlation * self.visible).mean(1) * ~self.is_still)
 
@@ -104,7 +104,7 @@ def detect_activity(
     on_frame: Callable[[int], None],
     av_offset_frames: int | None = None,
 ) -> SpeakerActivity:
-    """Compare the mouths of all faces with the audio.
+    """Measure the activity of all faces: mouth motion, and correlation of lips and audio.
 
     Args:
         av_offset_frames: the AV offset where it is known; None estimates it from all faces over the whole recording.
@@ -126,7 +126,7 @@ def detect_activity(
 def measure_activity(
     net: SpeechNet, waveform: np.ndarray, mouths: np.ndarray, av_offset_frames: int | None = None
 ) -> SpeakerActivity:
-    """Compare the mouths of all faces, float32 (V, K, H, W), with audio in memory (N,) at 16 kHz, N = 640 V."""
+    """Measure the activity of faces from mouth crops float32 (V, K, H, W) and audio (N,) at 16 kHz, N = 640 V."""
     visible = np.asarray(mouths.any(axis=(2, 3))).T
     return _score_facts(_observe(net, waveform, mouths), visible, av_offset_frames)
 
@@ -158,7 +158,7 @@ def score_activity(
 
 
 def activity_gain(activity: SpeakerActivity, face: int) -> np.ndarray:
-    """Compute the activity gate of a face, (V,): 1, or -25 dB while its mouth rests and another face speaks.
+    """Compute the activity gate of a face, (V,): 1, or -25 dB while its mouth is at rest and another face speaks.
 
     The other mouth must move, and be clearly correlated with the audio at that time, or be so usually and not be
     anticorrelated at that time.
@@ -175,7 +175,7 @@ def activity_gain(activity: SpeakerActivity, face: int) -> np.ndarray:
 
 
 def moves_alone(activity: SpeakerActivity, face: int) -> np.ndarray:
-    """Return when the mouth of a face moves as in speech while all others are visible and rest, (V,) bool."""
+    """Return when only this face's mouth moves as in speech, and all others are visible and at rest, (V,) bool."""
     others = np.arange(len(activity.visible)) != face
     moves = (activity.motion[face] > SPEAKING_MOTION) & activity.visible[face]
     rest = (activity.motion[others] < RESTING_MOTION) & activity.visible[others]
@@ -183,7 +183,7 @@ def moves_alone(activity: SpeakerActivity, face: int) -> np.ndarray:
 
 
 def _score_facts(facts: np.ndarray, visible: np.ndarray, av_offset_frames: int | None) -> SpeakerActivity:
-    """Score the faces by what `_observe` returns; ``visible`` (K, V)."""
+    """Score the faces from what `_observe` returns; ``visible`` is (K, V)."""
     num_faces = len(visible)
     predicted, energies, change = np.split(facts, [num_faces * NUM_BANDS, (num_faces + 1) * NUM_BANDS], axis=1)
     predicted = predicted.reshape(len(facts), num_faces, NUM_BANDS)
@@ -192,7 +192,7 @@ def _score_facts(facts: np.ndarray, visible: np.ndarray, av_offset_frames: int |
 
 @torch.inference_mode()
 def _observe(net: SpeechNet, mono: np.ndarray, crops: np.ndarray) -> np.ndarray:
-    """Return predicted energies, energies and mouth changes, a row a frame, of audio (N,) and mouths (V, K, H, W)."""
+    """Compute predicted energies, energies and mouth changes, a row per frame; audio is (N,), mouths (V, K, H, W)."""
     mouths = torch.from_numpy(crops).transpose(0, 1).contiguous()
     predicted = predict_bands(net, mouths).flatten(1)
     energies = mel_energies(torch.from_numpy(mono.copy()))

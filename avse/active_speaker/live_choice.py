@@ -23,7 +23,7 @@ MAX_LIVE_FACES = 4
 def choose_live(
     net: SpeechNet, waveform: np.ndarray, crops: np.ndarray, av_offset_frames: int | None = None
 ) -> tuple[int, int]:
-    """Return the index of the face whose lips go best with the audio, and its AV offset in frames.
+    """Return the index of the face whose lips match the audio best, and its AV offset in frames.
 
     Args:
         net: a network with a lip stream.

@@ -19,7 +19,7 @@ def mouth_change(mouths: torch.Tensor, visible: torch.Tensor) -> torch.Tensor:
         visible: (K, V) bool.
 
     The change that a movement of the whole crop explains (translation, rotation, scale, brightness; one least-squares
-    step as in Lucas and Kanade, 1981) is subtracted first: a head may nod while the mouth rests.
+    step as in Lucas and Kanade, 1981) is subtracted first: a head may nod while the mouth is at rest.
     """
     small = F.avg_pool2d(mouths.float(), mouths.shape[-1] // MOTION_SIDE)
     deviation, mean = torch.std_mean(small, dim=(-2, -1), keepdim=True, correction=0)

@@ -18,7 +18,7 @@ def write_rttm(path: Path, name: str, facts: Sequence[Mapping[str, Any]]) -> Non
     """Write who speaks when, in the order of time.
 
     Args:
-        name: what the lines call the recording; blanks become underscores, as the format has no quotes.
+        name: name of the recording in the file; blanks become underscores, as the format has no quotes.
         facts: those of `avse.active_speaker.scene.Scene.facts`; the speakers are face-1, face-2, ...
     """
     turns = sorted(

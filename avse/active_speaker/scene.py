@@ -1,4 +1,4 @@
-"""The faces of a recording, and the facts about each: position, when it is visible, what its mouth does."""
+"""The faces of a recording, and the facts about each: position, visible intervals, mouth motion."""
 
 from __future__ import annotations
 

@@ -45,12 +45,12 @@ class Selection:
 
     @property
     def index(self) -> int | None:
-        """Index of the only face whose voice is kept; None if there is none, or if there are several."""
+        """Return the index of the only face whose voice is kept; None if there is none, or if there are several."""
         return self.indices[0] if len(self.indices) == 1 else None
 
     @property
     def track(self) -> Track | None:
-        """Track of that face."""
+        """Return the track of that face."""
         return None if self.index is None else self.scene.tracks[self.index]
 
     @property
@@ -71,7 +71,7 @@ class Selection:
 
     @property
     def warnings(self) -> list[tuple[str, str]]:
-        """Return (code, text) of a compensated AV offset, and of lips that do not go with the audio."""
+        """Return (code, text) for a compensated AV offset, and for lips that do not match the audio."""
         late, found = self.av_offset_seconds, []
         if late:
             text = f"The video is {abs(late):.2f} s {'late' if late > 0 else 'early'}; compensated."
@@ -89,7 +89,7 @@ def select_targets(
     """Find the faces, measure their activity, and select the target speakers; none for an audio-only network.
 
     Args:
-        speaker: whose voice is wanted, as in `avse.enhancement.pipeline.enhance`, or "all".
+        speaker: target speaker, as in `avse.enhancement.pipeline.enhance`, or "all".
         tracks: the face tracks where they are known; None detects them.
         measure_all: measure the activity of a single face, too.
 
@@ -228,7 +228,7 @@ def _one(index: int | None) -> tuple[int, ...]:
 
 
 def most_active(activity: SpeakerActivity) -> int:
-    """Return the index of the face whose lips go best with the audio; of the first that moves where nothing tells."""
+    """Return the index of the face whose lips match the audio best; without evidence, of the first that moves."""
     score = activity.score
     if score.max() >= MIN_SCORE:
         return int(np.argmax(score))

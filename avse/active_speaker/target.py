@@ -11,7 +11,7 @@ from avse.faces.tracking import Track
 
 @dataclass(frozen=True)
 class TargetSpeaker:
-    """Hold the face track of a speaker whose voice is wanted.
+    """Hold the face track of a target speaker.
 
     Attributes:
         track: where the face is in each frame.

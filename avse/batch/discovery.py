@@ -27,7 +27,7 @@ SUFFIXES = (*sorted(KEPT), "keep")
 
 @dataclass(frozen=True)
 class Item:
-    """One recording: its name below the input folder, where it is, and where its output belongs (paths or URLs).
+    """Hold one recording: its name below the input folder, its place, and that of its output (paths or URLs).
 
     ``may_replace`` tells whether an output that is there is replaced. With a folder of one file for each person,
     ``output`` is its faces.json, and ``suffix`` the type of the files; else ``suffix`` is empty.
@@ -42,7 +42,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Found:
-    """The items of a batch, and the files of its folder that are none, with the reason for each."""
+    """Hold the items of a batch, and the files of its folder that are not recordings, with the reason for each."""
 
     items: list[Item]
     passed_over: dict[str, str]

@@ -25,7 +25,7 @@ Job = tasks.Job[Item, Facts]
 
 @dataclass(frozen=True)
 class EnhanceJob:
-    """Picklable; called once in each worker.
+    """Enhance items; picklable, and called once in each worker.
 
     Unusable options raise a UsageError once, and not for every recording: at once where no torch is needed to
     tell, else as a worker starts.
@@ -96,7 +96,7 @@ class EnhanceJob:
 
 
 def _as_facts(values: Mapping[str, Any]) -> Facts:
-    """Return the result of an enhancement with what its output lacks, and where it was made."""
+    """Return the result of an enhancement with the losses of its output, and the host that made it."""
     losses = [warning["text"] for warning in values["warnings"] if warning["is_loss"]]
     return cast("Facts", {**values, "losses": losses, "host": socket.gethostname()})
 
@@ -137,5 +137,5 @@ def _place(reference_dir: str, name: str) -> Path:
 
 
 def _reading(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options that say how a recording is read."""
+    """Return the options for reading a recording."""
     return {key: options[key] for key in ("audio_track", "limits") if key in options}

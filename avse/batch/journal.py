@@ -59,12 +59,12 @@ class Journal:
 
 
 def check_row(row: Mapping[str, Any]) -> str:
-    """Say what is wrong with a row of a batch; nothing if all is well."""
+    """Return what is wrong with a row of a batch; nothing if it is valid."""
     return problem_of(row, REQUIRED, OTHERS)
 
 
 def _are_scores(value: Any) -> bool:
-    """Tell whether a value is scores before and after, scores after alone, or a reason why there are none."""
+    """Return whether a value is scores before and after, scores after alone, or a reason why there are none."""
     if not isinstance(value, dict):
         return False
     values = mapping_of(optional(is_number))

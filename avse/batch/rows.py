@@ -1,4 +1,4 @@
-"""Types of what a batch writes: rows of results.jsonl, and summary.json."""
+"""Types of the rows of results.jsonl and of summary.json."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Literal, TypedDict
 
 
 class Facts(TypedDict, total=False):
-    """Hold what a worker returns of an item, of which a row keeps these."""
+    """Hold the values that a worker returns for an item and a row keeps."""
 
     duration_seconds: float | None
     num_faces: int | None
@@ -27,7 +27,7 @@ class _Required(Facts):
 
 
 class Row(_Required, total=False):
-    """Hold what became of one item."""
+    """Hold the outcome of one item."""
 
     source: str
     output: str

@@ -1,4 +1,4 @@
-"""A batch from its items to its results: what is done is skipped, each end is written down, a stop is no loss."""
+"""Run a batch: skip finished items, record each result at once, and stop without loss."""
 
 from __future__ import annotations
 
@@ -56,10 +56,10 @@ class Settings:
 
 
 def states(items: Sequence[Item], settings: Settings, rows: Mapping[str, Row]) -> dict[str, State]:
-    """Return what there is to do, by name: nothing where the output exists, which it does only when it is whole.
+    """Return what is to be done, by name: nothing if the output exists; it exists only when complete.
 
-    ``rows`` are the latest rows of earlier runs. An output that they call another recording's is "taken"; one that is a
-    symbolic link, or lies behind one in the output folder, is "linked". Neither is written.
+    ``rows`` are the latest rows of earlier runs. An output that they list for another recording is "taken"; one that is
+    a symbolic link, or is behind one in the output folder, is "linked". Neither is written.
     """
     linked = {item.name for item in items if _link_to(item, settings)}
     if settings.force:
@@ -71,7 +71,7 @@ def states(items: Sequence[Item], settings: Settings, rows: Mapping[str, Row]) -
         name = printable(item.name)
         row: Facts | Row = rows.get(name, Facts())
         is_done = row.get("status") != "failed" and (bool(row.get("scores")) or not settings.needs_scores)
-        is_own = owners.get(_shown(item, settings), name) == name
+        is_own = owners.get(_output_name(item, settings), name) == name
         state: State = "taken" if not is_own else "done" if is_done else "todo"
         found[item.name] = "linked" if item.name in linked else state if item.output in existing else "todo"
     return found
@@ -91,7 +91,7 @@ def _link_to(item: Item, settings: Settings) -> UsageError | None:
 def run(
     job: Job, items: Sequence[Item], settings: Settings, on_progress: OnProgress, on_row: OnRow = lambda row: None
 ) -> Summary:
-    """Do what is not done yet, and return the summary: counts of this run by status, times, versions.
+    """Process all unfinished items, and return the summary: counts of this run by status, times, versions.
 
     Every item gives one row, also to ``on_row``: item, source, output, status (done, skipped or failed), error, hint,
     attempts, elapsed_seconds, finished, and the result of `enhance`. Rows of work done go to results.jsonl at once.
@@ -100,7 +100,7 @@ def run(
         UsageError: another process holds the results folder, or it cannot be written to. MissingError: no space left,
         or no worker can start. The summary is written all the same, with the reason.
     """
-    with _alone(settings):
+    with _locked(settings):
         journal = Journal(settings.results)
         before = journal.last()
         state = states(items, settings, before)
@@ -133,15 +133,15 @@ def run(
 
 
 def _to_do(items: Sequence[Item], state: Mapping[str, State], settings: Settings) -> list[Item]:
-    """Return the items to work on; an output that comes to be there in the meantime is not replaced."""
+    """Return the items to process; an output that appears in the meantime is not replaced."""
     todo = [item for item in items if state[item.name] == "todo"]
     existing = storage.existing(settings.output, [item.output for item in todo])
     return [replace(item, may_replace=settings.force or item.output in existing) for item in todo]
 
 
 @contextmanager
-def _alone(settings: Settings) -> Iterator[None]:
-    """Lock the local folders of a batch. MissingError where they cannot be written to any more."""
+def _locked(settings: Settings) -> Iterator[None]:
+    """Lock the local folders of a batch. MissingError if they can no longer be written to."""
     output = set() if storage.is_url(settings.output) else {real_path(Path(settings.output))}
     with ExitStack() as locks:
         for folder in sorted(output | {real_path(settings.results)}):
@@ -153,8 +153,8 @@ def _alone(settings: Settings) -> Iterator[None]:
             raise MissingError(message, "Free some disk space.") from error
 
 
-def _shown(item: Item, settings: Settings) -> str:
-    """Return the output as rows name it: relative to the results folder where it lies there."""
+def _output_name(item: Item, settings: Settings) -> str:
+    """Return the output's name in rows: relative to the results folder if it is inside."""
     below = None if storage.is_url(item.output) else storage.relative(item.output, str(settings.results))
     return printable(below or item.output)
 
@@ -165,7 +165,7 @@ def _row(outcome: Outcome, settings: Settings) -> Row:
     row: Row = {
         "item": printable(item.name),
         "source": printable(item.source),
-        "output": _shown(item, settings),
+        "output": _output_name(item, settings),
         "status": "failed" if error else "done",
         "error": printable(_reason(item, error)) if error else None,
         "hint": printable(error.hint) if error else None,
@@ -182,7 +182,7 @@ def _facts(values: Facts) -> Facts:
 
 
 def _reason(item: Item, error: AvseError) -> str:
-    """Return what went wrong; the recording is named where the error itself does not name it."""
+    """Return what went wrong, with the name of the recording if the error does not contain it."""
     return f"{item.name}: {error.message}" if isinstance(error, tasks.LostError) else error.message
 
 

@@ -1,6 +1,6 @@
 """Recordings in folders and, by the same names, on anything that fsspec reaches (s3://bucket/talks, sftp://host/talks).
 
-A recording behind a URL is fetched to a temporary file; an output is put there under another name and moved when whole.
+A recording behind a URL is fetched to a temporary file; an output is uploaded under another name and then renamed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from avse.io.urls import hint_for
 
 
 def is_url(place: str) -> bool:
-    """Tell whether a place is reached through fsspec."""
+    """Return whether a place is reached through fsspec."""
     return re.match(r"[a-z][a-z0-9+.-]+://", place) is not None
 
 
@@ -36,7 +36,7 @@ def join(folder: str, name: str) -> str:
 
 
 def relative(place: str, folder: str) -> str | None:
-    """Return the name of a place below a folder: "." for the folder itself, None for a place elsewhere."""
+    """Return the name of a place below a folder: "." for the folder itself, None for a place outside."""
     if is_url(place) != is_url(folder):
         return None
     ends = (place.rstrip("/"), folder.rstrip("/")) if is_url(place) else map(os.path.realpath, (place, folder))
@@ -75,7 +75,7 @@ def existing(folder: str, places: Iterable[str]) -> set[str]:
 
 @contextlib.contextmanager
 def readable(place: str) -> Iterator[Path]:
-    """Give a local file with the contents of a place, under the same name."""
+    """Yield a local file with the contents of a place, under the same name."""
     if not is_url(place):
         yield Path(place)
         return
@@ -91,7 +91,7 @@ def readable(place: str) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def writable(place: str, may_replace: bool = True) -> Iterator[Path]:
-    """Give a local path whose file is put at the place at the end. Its folder is made.
+    """Yield a local path whose file is moved or uploaded to the place at the end. Its folder is made.
 
     Raises UsageError at the end where a file appeared behind a URL meanwhile, unless ``may_replace``; MissingError
     where nothing can be put there.
@@ -118,7 +118,7 @@ def writable(place: str, may_replace: bool = True) -> Iterator[Path]:
 
 
 def _check_free(system: Any, path: str, place: str) -> None:
-    """Raise UsageError for a file that came to be behind a URL while its output was made."""
+    """Raise UsageError for a file that appeared behind a URL while its output was made."""
     system.invalidate_cache()
     if system.exists(path):
         message = f"{place} was created by another process in the meantime and was not replaced."
@@ -127,7 +127,7 @@ def _check_free(system: Any, path: str, place: str) -> None:
 
 @contextlib.contextmanager
 def _reported(failure: str) -> Iterator[None]:
-    """Turn whatever a file system behind a URL raises into a MissingError: it would meet every item."""
+    """Convert any error of a file system behind a URL to a MissingError: it would affect every item."""
     try:
         yield
     except AvseError:
@@ -139,7 +139,7 @@ def _reported(failure: str) -> Iterator[None]:
 
 
 def sweep(outputs: Iterable[str]) -> None:
-    """Remove what a killed worker left half-written beside local outputs."""
+    """Remove partial files of a killed worker beside local outputs."""
     stems: dict[Path, list[str]] = {}
     for path in [Path(output) for output in outputs if not is_url(output)]:
         stems.setdefault(path.parent, []).append(path.stem)

@@ -8,11 +8,11 @@ from pathlib import Path
 from avse.data.prepared_clips import Clip, load_clip
 
 MAX_BYTES = 512 * 2**20
-"""About 300 clips of VoxCeleb2, 9 kB for every video frame; each loader process has a cache of its own."""
+"""About 300 clips of VoxCeleb2, 9 kB for every video frame; each loader process has its own cache."""
 
 
 class ClipCache:
-    """The clips read last, at most ``max_bytes`` of them; what is larger than that alone is not kept."""
+    """Hold the clips read last, at most ``max_bytes`` in total; a larger clip is not kept."""
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self.max_bytes, self.num_bytes = max_bytes, 0

@@ -19,7 +19,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Batch:
-    """Mixtures and targets (B, N) at 16 kHz, crops uint8 (B, V, 88, 88), seen (B, V)."""
+    """Hold mixtures and targets (B, N) at 16 kHz, crops uint8 (B, V, 88, 88), seen (B, V)."""
 
     mixture: Tensor
     target: Tensor
@@ -32,7 +32,7 @@ class Batch:
 
 
 class Batches(Dataset[Batch]):
-    """Batch number i holds the examples i * size ... (i + 1) * size - 1 of a seed, or one of equal shares of them.
+    """Make batches: number i has examples i * size ... (i + 1) * size - 1 of a seed, or one of equal shares of them.
 
     Args:
         mixer: makes the examples.
@@ -65,7 +65,7 @@ class Batches(Dataset[Batch]):
 
 
 class Rows(Dataset[list[Batch]]):
-    """Row number i holds batch i of each of several streams."""
+    """Combine several streams: row number i has batch i of each."""
 
     def __init__(self, *streams: Batches) -> None:
         self.streams = streams
@@ -78,7 +78,7 @@ class Rows(Dataset[list[Batch]]):
 
 
 def count_workers(wanted: int, num_devices: int) -> int:
-    """Return the number of loader processes per device: as many as wanted or, for -1, by the cores of this machine.
+    """Return the number of loader processes per device: the given number or, for -1, one by the cores of this machine.
 
     One core of each device's share is left to the process that trains; more than 8 loaders are never started.
     """

@@ -18,7 +18,7 @@ RANGES = (
 
 @dataclass(frozen=True)
 class MixConfig:
-    """Settings of training mixtures. Levels are RMS levels relative to the target's, in dB; ranges are (low, high)."""
+    """Hold the settings of training mixtures. Levels are RMS relative to the target in dB; ranges are (low, high)."""
 
     num_frames: int = 28
     """Length of an example in video frames (25 per second)."""

@@ -17,7 +17,7 @@ from avse.data.augmentation.measured_rooms import convolve_room
 from avse.data.augmentation.noise import cut_bursts
 from avse.data.augmentation.timing import (
     change_speed,
-    delay_picture,
+    delay_video,
     draw_offset,
     random_segment,
     take_turns,
@@ -37,7 +37,7 @@ NOISE_SPEED, NOISE_EQ_DB = (0.6, 1.6), 10.0
 
 @dataclass(frozen=True)
 class Example:
-    """One training example: mixture and target (N,), lips uint8 (V, 88, 88) and seen (V,) of the target."""
+    """Hold one training example: mixture and target (N,), lips uint8 (V, 88, 88) and seen (V,) of the target."""
 
     mixture: np.ndarray
     target: np.ndarray
@@ -46,7 +46,7 @@ class Example:
 
 
 class MixedTalkers(NamedTuple):
-    """The talkers of a mixture: the first one's name, and the clip and the voice (N,) of each, at its level."""
+    """Hold the talkers of a mixture: the first one's name, and the clip and the voice (N,) of each, at its level."""
 
     speaker: str
     clips: list[Clip]
@@ -55,7 +55,7 @@ class MixedTalkers(NamedTuple):
 
 
 class Mixer:
-    """Draw examples from talking faces, audio-only voices and noises. Nobody interferes with themselves."""
+    """Draw examples from talking faces, audio-only voices and noises. Target and interferers are different speakers."""
 
     def __init__(
         self,
@@ -121,7 +121,7 @@ class Mixer:
         return Example(mixture * gain, target * gain, lips, seen)
 
     def _ambiguous_target(self, voices: Sequence[np.ndarray], index: int) -> np.ndarray:
-        """Return the target (N,) where the video tells nothing, with the talkers that are about as loud."""
+        """Return the target (N,) if the video does not identify it: the sum with talkers that are about as loud."""
         if not self.config.ambiguous_target_db:
             return voices[index]
         least = np.square(voices[index]).mean() * 10 ** (-self.config.ambiguous_target_db / 10)
@@ -142,7 +142,7 @@ class Mixer:
         return speaker, clip
 
     def _shown_clip(self, talking: MixedTalkers, index: int, rng: np.random.Generator) -> tuple[Clip, bool]:
-        """Return the clip whose video is shown, the target's or another, and whether it tells who is meant."""
+        """Return the clip whose video is shown, the target's or another, and whether it identifies the target."""
         config, clip = self.config, talking.clips[index]
         if clip.lips is None or len(self.seen) < 2:
             return clip, True
@@ -171,7 +171,7 @@ class Mixer:
         if config.degraded_video_probability and rng.random() < config.degraded_video_probability:
             lips = degrade(lips, rng)
         if config.av_offset_probability and rng.random() < config.av_offset_probability:
-            lips, kept = delay_picture(lips, kept, draw_offset(config.av_offset_frames, rng))
+            lips, kept = delay_video(lips, kept, draw_offset(config.av_offset_frames, rng))
         return lips * kept[:, None, None], kept
 
     def _add_acoustics(self, clip: Clip, rng: np.random.Generator) -> Clip:

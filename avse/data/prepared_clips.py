@@ -1,8 +1,8 @@
-"""Recordings prepared once for training: mouths and sound of every clip in one small file that loads without ffmpeg.
+"""Prepared clips for training: mouth crops and audio of every recording in one small file that loads without ffmpeg.
 
 ``SPEAKER/**/CLIP.ext`` (VoxCeleb2's ``dev/mp4`` inside is found) becomes ``CACHE/SPEAKER/GROUP-CLIP.npz`` with
 ``sound`` int16 (N,) at 16 kHz and, where there is video, ``lips`` uint8 (V, 88, 88), black where unseen; N = 640 V.
-``varied``, int16 (N,), is the same clip with another voice, if that was asked for.
+``varied``, int16 (N,), is the same clip with another voice, if requested.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ MIN_SEEN_SHARE = 0.5
 
 @dataclass(frozen=True)
 class Clip:
-    """Hold one prepared clip: sound float32 (N,), lips uint8 (V, 88, 88) or None, seen bool (V,).
+    """Hold one prepared clip: audio float32 (N,) as ``sound``, lips uint8 (V, 88, 88) or None, seen bool (V,).
 
-    ``varied`` is the sound with another voice, float32 (N,), if there is one.
+    ``varied`` is the audio with another voice, float32 (N,), if there is one.
     """
 
     sound: np.ndarray
@@ -113,7 +113,7 @@ def prepare(
     With ``into_shards`` the clips of each speaker end in one file, as soon as all of them have ended. With
     ``vary_voices`` each clip that is prepared now also gets another voice (`avse.data.augmentation.voices`).
 
-    Raises MissingError where going on makes no sense: no ffmpeg, no space, no package that varies voices.
+    Raises MissingError if every other recording would fail too: no ffmpeg, no space, no package that varies voices.
     """
     if vary_voices:
         voices.check_available()
@@ -137,7 +137,7 @@ def prepare(
 def _outcomes(
     pairs: Sequence[tuple[Path, Path]], there: set[Path], num_jobs: int | None, vary_voices: bool
 ) -> Iterator[tuple[Outcome, Path]]:
-    """Yield what is there already, then what is prepared now, each with its target."""
+    """Yield outcomes of clips that exist already, then of those prepared now, each with its target."""
     for source, target in pairs:
         if target in there:
             yield Outcome(source, ""), target
@@ -168,7 +168,7 @@ def prepare_clip(path: Path, detect: detection.Detector) -> dict[str, Any]:
 
 
 def _other_voice(sound: np.ndarray, target: Path) -> dict[str, np.ndarray]:
-    """Return what a clip stores of its other voice, which its name determines; nothing where it has no pitch."""
+    """Return the arrays of a clip's other voice, which its name determines; nothing if no pitch is found."""
     seed = crc32("/".join(target.parts[-2:]).encode(errors="surrogateescape"))
     varied = voices.vary_voice(sound, np.random.default_rng(seed))
     return {} if varied is None else {"varied": varied}

@@ -1,6 +1,6 @@
-"""Shards: all prepared clips of a speaker in one tar file, of which any clip is read by itself.
+"""Shards: all prepared clips of a speaker in one tar file; any clip can be read alone.
 
-``CACHE/SPEAKER.tar`` holds the files that ``CACHE/SPEAKER/`` would hold. Its first member, ``index.npy``, says where
+``CACHE/SPEAKER.tar`` holds the files that ``CACHE/SPEAKER/`` would hold. Its first member, ``index.npy``, lists where
 each of them is, int64 (clips, 2): offset and size. A clip has the path ``CACHE/SPEAKER.tar/OFFSET-SIZE.npz``.
 """
 
@@ -70,7 +70,7 @@ def names_in(shard: Path) -> set[str]:
 
 
 def pack(folder: Path) -> None:
-    """Move the clips of a speaker's folder into its shard, beside those that are there; the folder disappears."""
+    """Add the clips of a speaker's folder to its shard, and remove the folder."""
     shard = folder.with_name(folder.name + SUFFIX)
     loose = sorted(folder.glob("[!.]*.npz"))
     if not loose:

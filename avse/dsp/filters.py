@@ -1,6 +1,6 @@
 """Moving average, moving maximum and Gaussian smoothing along one axis, as in `scipy.ndimage`.
 
-The same numbers, to the bit; to import `scipy.ndimage` takes a fifth of a second, which every start would wait for.
+The results are the same, to the bit. Importing `scipy.ndimage` would add a fifth of a second to every start.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def gaussian_smooth(values: np.ndarray, sigma: float, axis: int = -1, mode: Edge
 
 
 def _padded(values: np.ndarray, width: int, axis: int, mode: Edge) -> np.ndarray:
-    """Return the values in double precision, the axis first, with ``width`` more at both ends of it."""
+    """Return the values in double precision, the axis first, padded by ``width`` at both ends of it."""
     first = np.moveaxis(values, axis, 0).astype(np.float64)
     return np.pad(first, [(width, width), *[(0, 0)] * (first.ndim - 1)], mode)
 

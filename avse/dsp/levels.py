@@ -45,7 +45,7 @@ MIN_POWER, CANCELLATION = 1e-6, 1e-4
 
 @dataclass(frozen=True)
 class AudioStats:
-    """Hold what one pass over the audio measures.
+    """Hold the statistics of one pass over the audio.
 
     ``num_samples`` at its own rate, ``num_frames`` of video, the ``rms`` of the network's input, whether the
     channels cancel out there, and the ``peak`` sample, 1 at full scale.

@@ -57,7 +57,7 @@ def crossfade(pieces: Iterable[np.ndarray], overlap: int) -> Iterator[np.ndarray
 
 
 def _at_least(num_rows: int, held: list[np.ndarray], source: Iterator[np.ndarray]) -> list[np.ndarray]:
-    """Yield blocks that have so many rows together, padded with zeros; none if the stream gives nothing at all."""
+    """Yield blocks with at least so many rows in total, padded with zeros; nothing for an empty stream."""
     held = list(held)
     missing = num_rows - sum(map(len, held))
     while missing > 0 or not held:

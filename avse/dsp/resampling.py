@@ -27,7 +27,7 @@ class Resampler:
             self._stream = soxr.ResampleStream(from_hz, to_hz, num_channels, dtype="float32")
 
     def push(self, block: np.ndarray, is_last: bool = False) -> np.ndarray:
-        """Add a block (N, C); return what can be computed by now."""
+        """Add a block (N, C); return the output that can be computed by now."""
         if self._stream is None:
             return block
         rows = self._stream.resample_chunk(np.ascontiguousarray(block, np.float32), last=is_last)
@@ -80,7 +80,7 @@ def to_model_rate(blocks: Iterable[np.ndarray], sample_rate: int) -> Iterator[np
 
 
 def regroup(blocks: Iterable[np.ndarray], num_samples: int) -> Iterator[np.ndarray]:
-    """Regroup blocks into blocks of ``num_samples`` and a last one that is shorter, perhaps empty."""
+    """Yield blocks of ``num_samples``, and a last one that is shorter, perhaps empty."""
     held: list[np.ndarray] = []
     missing = num_samples
     for block in blocks:

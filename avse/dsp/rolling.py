@@ -1,4 +1,4 @@
-"""Windows for streams: each one ends a step later than the one before, and only its newest part becomes output."""
+"""Windows for streams: each ends one step after the previous one, and only its newest part becomes output."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 class Window(NamedTuple):
-    """Name the frames ``start`` to ``stop`` that a window covers, and ``keep`` to ``keep_stop``, which it puts out."""
+    """Hold the frames ``start`` to ``stop`` of a window, and ``keep`` to ``keep_stop``, which become output."""
 
     start: int
     stop: int
@@ -19,7 +19,7 @@ class Window(NamedTuple):
 
 @dataclass(frozen=True)
 class RollingPlan:
-    """Lay windows over a stream; all in video frames.
+    """Plan the windows over a stream; all values are in video frames.
 
     Window k ends ``step`` frames after window k - 1 and reaches back ``window`` frames, or to the beginning. It puts
     out ``step + overlap`` frames, up to ``lookahead`` frames before its end; the first ``overlap`` of them fade over
@@ -33,11 +33,11 @@ class RollingPlan:
 
     @property
     def latency(self) -> int:
-        """Return how many frames are held back at most."""
+        """Return the largest number of frames that are held back."""
         return self.step + self.overlap + self.lookahead
 
     def place(self, number: int, num_frames: int | None = None) -> Window | None:
-        """Return window ``number``; of a stream that ended after ``num_frames`` its last one is shorter, then None."""
+        """Return window ``number``. If the stream ended after ``num_frames``, the last is shorter; None after that."""
         begin, stop = number * self.step, number * self.step + self.latency
         start = max(0, stop - self.window)
         if num_frames is None or stop <= num_frames:
@@ -47,7 +47,7 @@ class RollingPlan:
 
 
 class RowBuffer:
-    """Hold the newest rows of a stream, which keep the numbers that they have in the whole of it."""
+    """Hold the newest rows of a stream; rows keep their index in the whole stream."""
 
     def __init__(self) -> None:
         self._blocks: list[np.ndarray] = []
@@ -56,13 +56,13 @@ class RowBuffer:
         """Number of rows that have come so far."""
 
     def push(self, rows: np.ndarray) -> None:
-        """Append rows."""
+        """Add rows at the end."""
         if len(rows):
             self._blocks.append(rows)
             self.stop += len(rows)
 
     def take(self, start: int, stop: int) -> np.ndarray:
-        """Return the rows ``start`` to ``stop``, and forget what lies before ``start``."""
+        """Return the rows ``start`` to ``stop``, and drop rows before ``start``."""
         held = np.concatenate(self._blocks)[start - self._first :]
         self._blocks, self._first = [held], start
         return held[: stop - start]
@@ -72,6 +72,6 @@ class RowBuffer:
         self._blocks = [block[:, column : column + 1] for block in self._blocks]
 
     def pad(self, stop: int) -> None:
-        """Append zeros up to row ``stop``."""
+        """Add zeros up to row ``stop``."""
         shape = self._blocks[-1].shape[1:]
         self.push(np.zeros((max(stop - self.stop, 0), *shape), self._blocks[-1].dtype))

@@ -54,7 +54,7 @@ def enhance_all(
 
     Args:
         suffix: file type of the outputs: audio, or .mp4, .mkv or .mov for one video per person.
-        background: a file for what belongs to none of the faces; all voices and this file add up to the recording.
+        background: a file for the remaining audio; all voices and this file add up to the recording.
         The others are those of `avse.enhancement.pipeline.enhance`.
 
     Returns:
@@ -161,7 +161,7 @@ def _summary(
 
 @contextlib.contextmanager
 def _new_folder(folder: Path) -> Iterator[None]:
-    """Make a folder where there is none; it vanishes again if the work in it fails."""
+    """Make a folder if there is none; remove it again if the work in it fails."""
     is_new = not folder.is_dir()
     folder.mkdir(exist_ok=True)
     try:
@@ -211,7 +211,7 @@ def open_video(
 
 
 def check_output_folder(folder: Path, force: bool) -> None:
-    """Raise UsageError for a folder that cannot be written to, or that holds files of faces already.
+    """Raise UsageError for a folder that cannot be written to, or that already contains outputs of faces.
 
     What a killed run left of them is removed.
     """
@@ -226,7 +226,7 @@ def check_output_folder(folder: Path, force: bool) -> None:
 
 
 def _face_files(folder: Path) -> list[Path]:
-    """Return voices and thumbnails of faces, of this recording or of an earlier one."""
+    """Return the paths of voices and thumbnails in a folder, of this recording or of an earlier one."""
     return [path for path in sorted(folder.glob("face-*")) if re.fullmatch(r"face-[0-9]+\.[a-z0-9]+", path.name)]
 
 

@@ -1,4 +1,4 @@
-"""Take the arguments of the Python interface in the forms that callers have; any other is a UsageError at once."""
+"""Check and convert the arguments of the Python interface; what cannot be used is a UsageError."""
 
 from __future__ import annotations
 

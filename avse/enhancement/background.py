@@ -16,7 +16,7 @@ from avse.io import reader, wav
 def with_background(
     voices: Iterator[tuple[np.ndarray, ...]], recording: reader.Recording, stored_as: str = "FLOAT"
 ) -> Iterator[tuple[np.ndarray, ...]]:
-    """Append to each step of blocks (N, C) the recording less their sum. The audio is decoded once more for it.
+    """Add to each step of blocks (N, C) the recording minus their sum. The audio is decoded once more for it.
 
     ``stored_as`` is the subtype in which the voices will be stored: their rounding goes into the background, so that
     the files of any number of voices add up to the recording.

@@ -63,8 +63,8 @@ def prepare_window(net: SpeechNet, waveforms: np.ndarray, crops: np.ndarray, rms
 def merge_masks(masks: Sequence[Tensor]) -> Tensor:
     """Return the mask of several faces together: for each bin the largest of theirs, (B, F, T), without phases.
 
-    So everyone is at least as loud as by themselves, and what several masks leave of a noise or of another's voice does
-    not add up, as it does in the sum (docs/experiments/recordings.md). The mask of a single face is returned as it is.
+    So everyone is at least as loud as in their own output, and residues of noise or of other voices in several masks do
+    not add up, as they do in the sum (docs/experiments/recordings.md). The mask of a single face is returned unchanged.
     """
     return masks[0] if len(masks) == 1 else torch.stack([mask.abs() for mask in masks]).amax(0)
 
@@ -90,6 +90,6 @@ def apply_mask(waveform: np.ndarray, masks: Tensor, per_frame: int, hop: int) ->
 
 
 def processing_rate(sample_rate: int, hop: int) -> int:
-    """Return the recording's own rate, or 44.1 kHz where video frames and STFT hops do not fall on its samples."""
+    """Return the recording's own rate, or 44.1 kHz if video frames and STFT hops are not whole numbers of samples."""
     fits = sample_rate % VIDEO_FPS == 0 and (sample_rate // VIDEO_FPS * hop) % SAMPLES_PER_FRAME == 0
     return sample_rate if fits else 44100

@@ -51,7 +51,7 @@ Output = Path | BinaryIO | None
 
 @dataclass(frozen=True)
 class Options:
-    """Hold what is wanted of a recording; the fields are explained at `enhance`.
+    """Hold the options for a recording; the fields are explained at `enhance`.
 
     ``with_background`` asks for what is removed as one more output; ``measure_all`` measures the activity of a single
     face, too. The speaker "all" asks for an output of each face.
@@ -90,7 +90,7 @@ class Pipeline:
         report: Report = silent,
         tracks: Sequence[Track] | None = None,
     ) -> None:
-        """Analyse the recording and select the target speakers.
+        """Open the recording: analyse it and select the target speakers.
 
         Raises:
             UsageError: there is no such speaker, or a net on a GPU is used in a forked process.
@@ -134,7 +134,7 @@ class Pipeline:
     def stream(self, stored_as: str = "FLOAT") -> Iterator[tuple[np.ndarray, ...]]:
         """Yield the enhanced audio in blocks (N, C): one of each output at a time, then one of the background.
 
-        The background takes up the rounding of voices that will be ``stored_as`` PCM_16, for example.
+        The background includes the rounding errors of voices that are ``stored_as``, for example, PCM_16.
         """
         voices = enhance_streams(
             self.checkpoint.net, self.recording, self.stats, self.selection.targets, self.selection.scene.crops,
@@ -171,13 +171,13 @@ class Pipeline:
             return Written(write_output(output, self.recording, self.stats.num_samples, loud), levels)
 
     def thumbnails(self) -> dict[int, bytes]:
-        """Return a picture (PNG) of each person whose voice is kept or removed, by the number of the face."""
+        """Return a thumbnail (PNG) of each person whose voice is kept or removed, by the number of the face."""
         faces = sorted({*self.selection.indices, *self.selection.removed})
         pictures = face_thumbnails(self.recording, [self.selection.scene.tracks[k] for k in faces])
         return {k + 1: picture for k, picture in zip(faces, pictures, strict=True) if picture}
 
     def result(self, levels: Levels | None = None, is_clipped: bool = False) -> Result:
-        """Return what is known after the work; paths, audio and time are left to the caller."""
+        """Return the result; the caller sets paths, audio and time."""
         name = str(self.checkpoint.about.get("name", ""))
         result = build_result(self.recording, self.stats, self.selection, self.uses_video, name, levels, is_clipped)
         doubts = [Message("unreliable_video", text) for text in self.reliability.warnings]
@@ -194,7 +194,7 @@ class Written(NamedTuple):
 
 @contextlib.contextmanager
 def _partial(output: Output) -> Iterator[Output]:
-    """Yield a new file beside a file, which takes its place at the end; anything else as it is."""
+    """Yield a temporary file that replaces the given file at the end; yield anything else unchanged."""
     if not isinstance(output, Path):
         yield output
         return

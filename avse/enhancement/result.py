@@ -26,7 +26,7 @@ KEEP_EVERYONE = "To keep everyone, use --speaker everyone."
 
 @dataclass(frozen=True)
 class Result:
-    """Hold what was done with a recording: its outputs, the time taken, and what is known of the faces."""
+    """Hold the result for one recording: its outputs, the processing time, and facts about the faces."""
 
     input: Path
     output: Path | None
@@ -85,7 +85,7 @@ class Result:
         return replace(self, **values)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain values, without waveforms and thumbnails, with the time taken for a second of recording.
+        """Return plain values without waveforms and thumbnails, with the processing time per second of recording.
 
         ``picture_late_seconds`` and ``mouth_with_sound`` are earlier names that will be removed.
         """
@@ -109,7 +109,7 @@ def build_result(
     levels: Levels | None = None,
     is_clipped: bool = False,
 ) -> Result:
-    """Return what is known of the recording and its faces; paths, audio and time are left to the caller.
+    """Return what is known about the recording and its faces; the caller sets paths, audio and time.
 
     Args:
         levels: the loudness before and after, if it was normalised.
@@ -149,7 +149,7 @@ def build_result(
 
 
 def audio_warnings(recording: reader.Recording, stats: AudioStats, is_clipped: bool) -> list[Message]:
-    """Return warnings on the audio: it ends long before the file says, or is clipped when written."""
+    """Return warnings about the audio: it ends long before the file claims, or is clipped when written."""
     claimed = recording.duration_seconds
     found: list[Message] = []
     end = max(recording.sound.start_seconds, 0.0) + stats.num_samples / recording.sound.sample_rate
@@ -170,7 +170,7 @@ def audio_warnings(recording: reader.Recording, stats: AudioStats, is_clipped: b
 def visibility_messages(
     recording: reader.Recording, stats: AudioStats, use_video: bool, share: float, selection: Selection
 ) -> list[Message]:
-    """Return messages on audio and video; ``share`` of the time in which the target speaker is visible."""
+    """Return messages about audio and video; ``share`` is the share of time with a visible target speaker."""
     if stats.rms < SILENT_RMS:
         return [Message("silent", "The recording is silent.")]
     if recording.video_problem:

@@ -1,4 +1,4 @@
-"""Enhance a stream of audio and mouth crops as they come, in windows that reach back as far as the plan says.
+"""Enhance a live stream of audio and mouth crops in the windows of a `RollingPlan`.
 
 Legend: `C` channels, `N M` samples, `K` video frames.
 """
@@ -33,7 +33,7 @@ Choose = Callable[[np.ndarray, np.ndarray], tuple[int, int]]
 
 
 class RollingEnhancer:
-    """Enhance one voice of a stream; what comes out does not depend on the sizes of the blocks that go in."""
+    """Enhance one voice of a stream; the output does not depend on the block sizes of the input."""
 
     def __init__(
         self,
@@ -54,9 +54,9 @@ class RollingEnhancer:
             net: the network.
             sample_rate: of the audio, in Hz.
             num_channels: of the audio.
-            plan: which windows the network sees.
-            uses_video: whether crops come; otherwise no mouth counts as visible, and no window waits for them.
-            level: RMS of the audio at 16 kHz; None takes that of what has come so far.
+            plan: the windows that the network processes.
+            uses_video: whether crops are given; otherwise no mouth counts as visible, and no window waits for them.
+            level: RMS of the audio at 16 kHz; None uses that of all audio so far.
             strength: as in `avse.enhancement.pipeline.enhance`.
             av_offset_frames: by how many frames the video is late; negative if early.
             choose: chooses face and AV offset from the first ``choice_frames``, for all windows that end later. Until
@@ -80,7 +80,7 @@ class RollingEnhancer:
 
     @property
     def has_chosen(self) -> bool:
-        """Tell whether face and AV offset are final."""
+        """Return whether face and AV offset are final."""
         return self._choose is None
 
     @property
@@ -122,7 +122,7 @@ class RollingEnhancer:
             buffer.push(rows)
 
     def _ready(self, num_frames: int | None) -> np.ndarray:
-        """Return what the windows that are complete put out; all windows once the number of frames is known."""
+        """Return the output of all complete windows; of all windows once the number of frames is known."""
         blocks = [np.zeros((0, self.num_channels), np.float32)]
         while (place := self.plan.place(self._window, num_frames)) is not None and self._has(place.stop):
             if self._choose and place.stop > self._choice_frames:
@@ -133,7 +133,7 @@ class RollingEnhancer:
         return np.concatenate(blocks)
 
     def _has(self, stop: int) -> bool:
-        """Tell whether everything up to a frame is there."""
+        """Return whether audio and crops up to a frame are there."""
         seen = max(
             stop + self._av_offset_frames, self._choice_frames if self._choose and stop > self._choice_frames else 0
         )
@@ -142,7 +142,7 @@ class RollingEnhancer:
         return self._mono.stop >= stop * SAMPLES_PER_FRAME and self._full.stop >= stop * self._per_frame
 
     def _enhance(self, place: Window) -> np.ndarray:
-        """Run the network on one window; return what it puts out, at the rate of processing."""
+        """Run the network on one window; return its output at the processing rate."""
         start, stop = place.start, place.stop
         oldest = 0 if self._choose else start
         mono = self._mono.take(oldest * SAMPLES_PER_FRAME, stop * SAMPLES_PER_FRAME)
@@ -167,7 +167,7 @@ class RollingEnhancer:
         return np.concatenate([blank(-first), rows]) if first < 0 else rows
 
     def _follow_choice(self, choose: Choose) -> None:
-        """Choose a face and its AV offset, once enough has come."""
+        """Choose a face and its AV offset once enough audio and video is there."""
         num_frames = self._choice_frames
         mono = self._mono.take(0, num_frames * SAMPLES_PER_FRAME)[:, 0]
         self.face, self._av_offset_frames = choose(mono, self._crops.take(0, num_frames))
@@ -175,7 +175,7 @@ class RollingEnhancer:
         self._choose = None
 
     def _measure(self, mono: np.ndarray, place: Window) -> float:
-        """Return the RMS of all audio up to the end of a window, or the level that is known."""
+        """Return the RMS of all audio up to the end of a window, or the given level."""
         new = mono[max(self._measured - place.start * SAMPLES_PER_FRAME, 0) :]
         self._energy += float(np.square(new, dtype=np.float64).sum())
         self._measured = place.stop * SAMPLES_PER_FRAME

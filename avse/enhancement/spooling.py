@@ -27,11 +27,11 @@ class Spool:
         self._file = soundfile.SoundFile(os.fsencode(path), "w", sample_rate, num_channels, "FLOAT", format="W64")
 
     def write(self, block: np.ndarray) -> None:
-        """Append a block (N, C)."""
+        """Write a block (N, C)."""
         self._file.write(block)
 
     def close(self) -> None:
-        """Finish writing."""
+        """Close the file for writing."""
         self._file.close()
 
     def blocks(self) -> Iterator[np.ndarray]:

@@ -1,4 +1,4 @@
-"""Enhance live audio and video: push what has come, get back what is ready.
+"""Enhance live audio and video: push new audio and frames, and get the enhanced audio that is ready.
 
 Legend: `C` channels, `N M` samples, `V` video frames, `H W` pixels.
 """
@@ -121,7 +121,7 @@ class StreamEnhancer:
 
     @property
     def latency_samples(self) -> int:
-        """Return how many samples `push` holds back at most, where the video comes no later than the audio."""
+        """Return the largest number of samples that `push` holds back, if the video is not late."""
         own = processing_rate(self.sample_rate, self._checkpoint.net.config.hop)
         to_net = max(resampling_delay(self.sample_rate, SAMPLE_RATE), resampling_delay(self.sample_rate, own))
         late = 0
@@ -206,7 +206,7 @@ class StreamEnhancer:
 
 
 def _offset_frames(seconds: Any) -> int:
-    """Return an AV offset in video frames. UsageError for what is none."""
+    """Return an AV offset in video frames. UsageError for a value that is not an offset."""
     check_number(seconds, "av_offset")
     if abs(seconds) > MAX_AV_OFFSET_SECONDS:
         raise UsageError(f"av_offset is {seconds} s.", 'Pass seconds from -2 to 2, such as 0.12, or "auto".')
@@ -214,7 +214,7 @@ def _offset_frames(seconds: Any) -> int:
 
 
 def _make_plan(window_seconds: float, step_seconds: float, lookahead_seconds: float) -> RollingPlan:
-    """Return the windows for lengths in seconds. UsageError for lengths that do not go together."""
+    """Return the windows for lengths in seconds. UsageError for lengths that cannot be combined."""
     for name, seconds in (("window", window_seconds), ("step", step_seconds), ("lookahead", lookahead_seconds)):
         check_number(seconds, f"{name}_seconds")
     if window_seconds > LONGEST_WINDOW_SECONDS:

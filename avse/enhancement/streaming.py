@@ -52,8 +52,8 @@ def enhance_streams(
 
     Yields a block (N, C) for each target at a time, float32 at the recording's own rate, as many samples in all as the
     recording has. Without targets it yields one block, enhanced from the audio alone; with ``together`` it yields one
-    block with the voices of all targets. The video is followed as far as it is reliable, of which ``reliability`` takes
-    note.
+    block with the voices of all targets. The video counts as far as it is reliable, which
+    ``reliability`` records.
     """
     rate, num_frames = recording.sound.sample_rate, stats.num_frames
     noted = VisualReliability() if reliability is None else reliability
@@ -111,14 +111,14 @@ def enhance_blocks(
 ) -> Iterator[np.ndarray]:
     """Enhance a stream of audio blocks (N, C): the voice of one face, or of several faces together.
 
-    Of several faces each bin takes the largest mask, so that nothing is louder than in the recording.
+    With several faces, each bin gets the largest mask, so that nothing is louder than in the recording.
 
     Args:
         mouths: for each face a stream of crops (1, S, S), one for each video frame.
         strength: 1 applies the mask alone, 0 changes nothing. In between, the original is mixed in, so that nothing is
             attenuated by more than -20 log10(1 - strength) dB.
         gains: for each face (V,), applied to its mask, one value for each video frame; None is 1 everywhere.
-        reliability: where it is given, faces are followed as far as their video is reliable.
+        reliability: if given, the video of each face counts as far as it is reliable.
         alone: for each face (V,) bool, when no other mouth may explain the sound; None is always.
     """
     rate, hop = processing_rate(sample_rate, net.config.hop), net.config.hop

@@ -21,7 +21,7 @@ away and never adds, but what it takes away may have kept peaks down."""
 
 
 def check_paths(source: Path | BinaryIO, target: Path | BinaryIO | None, force: bool) -> None:
-    """Raise UsageError for a recording that is not there or an output that cannot be."""
+    """Raise UsageError for a recording that does not exist or an output that cannot be written."""
     if isinstance(source, Path):
         check_recording(source)
     if not isinstance(target, Path):
@@ -51,7 +51,7 @@ def check_background(
 
 
 def check_recording(source: Path) -> None:
-    """Raise UsageError for a path that names no file, InputError for an empty one."""
+    """Raise UsageError for a path that is not a file, InputError for an empty file."""
     if source.is_dir():
         folder = str(source).rstrip("/") or "/"
         hint = f"Use: avse batch {shlex.quote(folder)} -o enhanced"
@@ -96,7 +96,7 @@ def check_tracks(
 
 
 def check_samples(block: np.ndarray, input_peak: float) -> None:
-    """Raise InputError for enhanced sound (N, C) that is not finite, or far louder than it can be.
+    """Raise InputError for enhanced audio (N, C) that is not finite, or far louder than possible.
 
     ``input_peak`` is the largest sample of the recording, 1 at full scale.
     """

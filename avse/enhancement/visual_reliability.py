@@ -1,8 +1,8 @@
 """Detect unreliable video, and mix in the mask that the network computes from the audio alone.
 
 Two cases count as unreliable. Either a mouth moves and the output is far quieter than the mixture: the lips belong to
-another person, are late or too small, so that the wrong voice is removed. Or a mouth rests or hardly moves and the
-network keeps the audio all the same: a hand or mask hides the mouth, or the video is frozen.
+another person, are late or too small, so that the wrong voice is removed. Or a mouth hardly moves and the
+network still keeps the audio: a hand or mask hides the mouth, or the video is frozen.
 
 Legend: `B` batch, `F` frequency bins, `T` STFT frames, `V` video frames, `H W` pixels.
 """
@@ -41,13 +41,13 @@ RAMP_FRAMES = 5
 
 @dataclass
 class VisualReliability:
-    """How far the video was followed in each window, 0 to 1."""
+    """Record the weight of the video in each window, 0 to 1."""
 
     weights: list[float] = field(default_factory=list)
 
     @property
     def warnings(self) -> list[str]:
-        """Say so where the audio alone counted more than the video."""
+        """Return a warning for each target whose audio counted more than the video."""
         share = float(np.mean([weight < DOUBTED for weight in self.weights])) if self.weights else 0.0
         if share == 0:
             return []
@@ -56,7 +56,7 @@ class VisualReliability:
 
 
 class MouthMotion(NamedTuple):
-    """Hold what a mouth does in V frames: its change from frame to frame, when it moves, when it is visible."""
+    """Hold the motion of a mouth in V frames: its change from frame to frame, when it moves, when it is visible."""
 
     change: np.ndarray
     moving: np.ndarray
@@ -67,15 +67,15 @@ def guard_mask(
     net: SpeechNet, waveforms: np.ndarray, crops: np.ndarray, rms: float, mask: Tensor, reliability: VisualReliability,
     alone: np.ndarray | None = None,
 ) -> Tensor:  # fmt: skip
-    """Return masks (B, F, T) that follow the video as far as it is reliable, and the audio alone for the rest.
+    """Return masks (B, F, T) in which the video counts as far as it is reliable, and the audio alone for the rest.
 
     Args:
         net: a network with a lip stream.
         waveforms: (B, N), at 16 kHz.
         crops: mouths (V, H, W), black where not visible.
         rms: level of the whole recording.
-        mask: what the network answers to all that.
-        reliability: takes note of the weight of the video.
+        mask: the network's output for these inputs.
+        reliability: records the weight of the video.
         alone: (V,) bool, when no other mouth may explain the sound. Only there the video is doubted; None is always.
     """
     if not crops.any():
@@ -97,7 +97,7 @@ def guard_mask(
 
 
 def video_weight(spectrum: Tensor, mask: Tensor, motion: MouthMotion) -> float:
-    """Return how far to follow the video, 0 to 1, for a spectrum and its mask, both (F, T)."""
+    """Compute the weight of the video, 0 to 1, from a spectrum and its mask, both (F, T)."""
     change = float(motion.change[motion.moving].mean()) if motion.moving.sum() >= MIN_MOVING_FRAMES else 0.0
     if change >= RESTING_CHANGE:
         octaves = math.log2(change / TYPICAL_CHANGE)
@@ -110,7 +110,7 @@ def video_weight(spectrum: Tensor, mask: Tensor, motion: MouthMotion) -> float:
 
 
 def _level_left(spectrum: Tensor, mask: Tensor, when: np.ndarray) -> float:
-    """Return the level of what remains in the video frames ``when`` (V,), relative to the mixture, in dB."""
+    """Compute the level of the output in the video frames ``when`` (V,), relative to the mixture, in dB."""
     frames = torch.from_numpy(when[np.arange(spectrum.shape[-1]) * len(when) // spectrum.shape[-1]])
     before, after = (values[:, frames].abs().square().sum() for values in (spectrum, spectrum * mask))
     share = float(after + 1e-9) / float(before + 1e-9)
@@ -118,7 +118,7 @@ def _level_left(spectrum: Tensor, mask: Tensor, when: np.ndarray) -> float:
 
 
 def measure_motion(crops: np.ndarray) -> MouthMotion:
-    """Measure what a mouth (V, H, W) does; it moves where it does not rest."""
+    """Measure the motion of a mouth (V, H, W); it moves whenever it is not at rest."""
     visible = mouth_roi.visible(crops)
     change = mouth_change(torch.from_numpy(crops.copy())[None], torch.from_numpy(visible)[None])[:, 0].numpy()
     motion = moving_maximum(moving_average(change, 9), 21)

@@ -73,9 +73,9 @@ def find(request: Request) -> Found:
 def evaluate(
     request: Request, num_jobs: int | None = None, force: bool = False, on_progress: Report = silent
 ) -> Evaluation:
-    """Run and score all methods on all items that have no row yet, and write what is known of all of them.
+    """Run and score all methods on all items that have no row yet, and write the results of all of them.
 
-    Methods of earlier runs that are not asked for keep their rows in results.jsonl, and are in nothing else.
+    Methods of earlier runs that are not requested keep their rows in results.jsonl, and are in no other output.
 
     ``output`` gets results.jsonl (a row for each item and method, as it ends), estimates/, scores.csv and summary.json;
     `avse.reports.evaluation.evaluation_report` makes a page of what is returned. An item that cannot be scored is a

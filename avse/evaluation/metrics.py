@@ -103,7 +103,7 @@ def score(
 
 
 def _requested(metrics: Iterable[str] | None) -> list[str]:
-    """Return the keys of the metrics asked for. UsageError for those that there are not."""
+    """Return the keys of the requested metrics. UsageError for unknown ones."""
     known = f"Known metrics: {', '.join(WITH_REFERENCE)}."
     try:
         names = list(WITH_REFERENCE if metrics is None else metrics)
@@ -116,7 +116,7 @@ def _requested(metrics: Iterable[str] | None) -> list[str]:
 
 
 def _prepare(reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
-    """Bring both signals (N,) to 16 kHz; ValueError if they cannot be compared."""
+    """Convert both signals (N,) to 16 kHz; ValueError if they cannot be compared."""
     signals = {"reference": reference, "estimate": estimate}
     for name, signal in signals.items():
         if signal.ndim != 1:

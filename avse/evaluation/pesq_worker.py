@@ -87,7 +87,7 @@ def _child(parent: int) -> _Child:
 
 
 def _exchange(process: subprocess.Popen[bytes], pair: np.ndarray) -> bytes:
-    """Return the child's answer, empty if it died."""
+    """Return the child's answer; empty if it died."""
     assert process.stdin is not None
     assert process.stdout is not None
     try:

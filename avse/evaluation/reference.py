@@ -1,6 +1,6 @@
 """Compare a recording before and after enhancement with a clean reference of the same speech.
 
-Sounds lie in nameless files that are mapped, not held, so that two hours need no more memory than two minutes.
+Audio is in unnamed, memory-mapped files, so that two hours need no more memory than two minutes.
 """
 
 from __future__ import annotations

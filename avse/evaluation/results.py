@@ -1,4 +1,4 @@
-"""Rows of an evaluation on disk: a line of JSON each, appended as they end, so that a run goes on where it stopped."""
+"""Rows of an evaluation on disk: one line of JSON each, appended as they end, so that a run can be resumed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def key(row: Row) -> Key:
 
 @contextmanager
 def opened(output: Path, settings: Mapping[str, Any], force: bool) -> Iterator[tuple[list[Row], IO[str]]]:
-    """Give the rows that are there already, failed ones left out, and a file to append rows to.
+    """Yield the existing rows, without failed ones, and a file to append rows to.
 
     Raises UsageError if another run is writing there, or if the rows there are of something else, unless ``force``.
     """
@@ -69,13 +69,13 @@ def opened(output: Path, settings: Mapping[str, Any], force: bool) -> Iterator[t
 
 
 def append(file: IO[str], rows: Sequence[Row]) -> None:
-    """Write rows at once, whole lines in one piece."""
+    """Write rows immediately, as whole lines."""
     file.write("".join(jsonl.to_json(row) + "\n" for row in rows))
     file.flush()
 
 
 def check_row(row: Mapping[str, Any]) -> str:
-    """Say what is wrong with a row of an evaluation; nothing if all is well."""
+    """Return what is wrong with a row of an evaluation; nothing if it is valid."""
     return problem_of(with_present_keys(row), REQUIRED, OTHERS)
 
 
@@ -123,7 +123,7 @@ def _is_mapping(value: Any) -> bool:
 
 
 def _clear(output: Path) -> None:
-    """Remove what an evaluation leaves."""
+    """Remove the outputs of an evaluation."""
     for name in FOLDERS:
         shutil.rmtree(output / name, ignore_errors=True)
     for name in (ROWS, SETTINGS, TABLE, SUMMARY, "report.html"):

@@ -1,4 +1,4 @@
-"""Types of what an evaluation writes: rows of results.jsonl, and summary.json."""
+"""Types of the rows of results.jsonl and of summary.json."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class _Required(TypedDict):
 class Row(_Required, total=False):
     """Hold the scores of one system on one item, with the paths of its files and its time by stage.
 
-    ``picture`` is the earlier name of ``video``.
+    ``picture`` is the former name of ``video``.
     """
 
     mixture: str | None
@@ -55,7 +55,7 @@ class Line(TypedDict):
 
 
 class Summary(TypedDict, total=False):
-    """Hold what is in summary.json."""
+    """Hold the contents of summary.json."""
 
     folder: str
     layout: str

@@ -1,4 +1,4 @@
-"""Score one item of an evaluation: run every system on it; each gives a row, whatever happens."""
+"""Score one item of an evaluation: run every system on it; each gives a row, also after a failure."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Setup:
-    """Hold what every worker needs to know."""
+    """Hold the settings of every worker."""
 
     output: Path
     methods: tuple[System, ...]
@@ -69,24 +69,24 @@ class Evaluator:
 
     def _row(self, method: System, case: Case, scratch: Path) -> Row:
         """Return a row in any case; a failure becomes its reason."""
-        watch = _Watch()
+        stopwatch = _Stopwatch()
         row = empty_row(case.item, method.label)
         try:
-            with watch("read"):
+            with stopwatch("read"):
                 row |= {"seconds": case.seconds, "mixture": str(case.mixture)}
                 reference = _reference(case)
-            path, estimate = self._estimate(method, case, scratch, watch)
+            path, estimate = self._estimate(method, case, scratch, stopwatch)
             row["estimate"] = str(path) if method.label == UNPROCESSED or self._setup.keep_estimates else None
-            with watch("score"):
+            with stopwatch("score"):
                 row["scores"], reasons = self._scores(reference, estimate)
             row |= {"status": "failed" if reasons else "ok", "reason": reasons or None}
         except AvseError as error:
             row["reason"] = error.message
         except Exception as error:  # a row must come of every item
             row["reason"] = one_line(error)
-        return row | {"elapsed_seconds": watch.seconds.get("method", 0.0), "stage_seconds": watch.seconds}
+        return row | {"elapsed_seconds": stopwatch.seconds.get("method", 0.0), "stage_seconds": stopwatch.seconds}
 
-    def _estimate(self, method: System, case: Case, scratch: Path, watch: _Watch) -> tuple[Path, np.ndarray]:
+    def _estimate(self, method: System, case: Case, scratch: Path, stopwatch: _Stopwatch) -> tuple[Path, np.ndarray]:
         """Run a system; return the file it wrote and its audio (N,)."""
         if method.label == UNPROCESSED:
             return case.mixture, case.sound
@@ -95,9 +95,9 @@ class Evaluator:
         check_inside(path, folder)
         if not case.recording.exists():
             raise AvseError(f"There is no file {case.recording}.", "Check that the folder is complete.")
-        with watch("method"):
+        with stopwatch("method"):
             self._runner.run(method, case, path)
-        with watch("read"):
+        with stopwatch("read"):
             return path, audio_files.read_audio_file(path)
 
     def _scores(self, reference: np.ndarray | None, estimate: np.ndarray) -> tuple[dict[str, float], str]:
@@ -119,8 +119,8 @@ class Evaluator:
 
 
 @dataclass
-class _Watch:
-    """Measure seconds by stage: ``with watch("read"): ...``"""
+class _Stopwatch:
+    """Measure seconds by stage: ``with stopwatch("read"): ...``"""
 
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -134,7 +134,7 @@ class _Watch:
 
 
 def empty_row(item: Item, label: str, reason: str = "") -> Row:
-    """Return the row of a system that gave no output."""
+    """Return the row of a system without output."""
     scores: Mapping[str, float] = dict.fromkeys(WITH_REFERENCE, math.nan)
     video = str(item.video) if item.video else None
     return {
@@ -152,7 +152,7 @@ def made_path(output: Path, item: Item) -> Path:
 
 
 def safe(name: str) -> str:
-    """Return a name of any characters as the name of a file; no two share one: what was changed ends in a digest."""
+    """Convert any name to a unique file name; a changed name ends with a digest."""
     plain = re.sub(r"[^\w.,#+-]", "_", name).lstrip(".")
     if plain == name and len(os.fsencode(plain)) <= MAX_NAME_BYTES:
         return plain

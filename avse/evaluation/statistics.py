@@ -39,7 +39,7 @@ def mean_of(values: np.ndarray, seed: int = 0) -> Mean:
 
 
 class ScoreTable:
-    """Index the rows of ``avse evaluate``, one for each item and system.
+    """Hold the rows of ``avse evaluate``, one for each item and system, for statistics.
 
     ``methods`` begins with the unprocessed mixture if it is there; ``subsets`` are the conditions; ``metrics`` those
     for which there is any score. ``seed`` is that of the bootstrap.

@@ -43,7 +43,7 @@ def summarise(rows: Sequence[Row], methods: Sequence[System], seed: int) -> Summ
 
 
 def times(rows: Sequence[Row], wall_seconds: float, num_jobs: int) -> dict[str, float]:
-    """Return where the time of a run went, as shares of what the workers had (1 in all)."""
+    """Return the time of a run by stage, as shares of the workers' total time (1 in total)."""
     stages = {name: sum(row["stage_seconds"].get(name, 0.0) for row in rows) for name in ("method", "score")}
     busy = sum(sum(row["stage_seconds"].values()) for row in rows)
     given = max(num_jobs * wall_seconds, 1e-9)

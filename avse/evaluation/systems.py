@@ -50,7 +50,7 @@ class System:
 def parse_systems(specs: Sequence[str]) -> list[System]:
     """Parse the systems as typed; the unprocessed mixture always comes first.
 
-    ``mixed``; a shipped net or PATH.safetensors, with ``:no-video`` to ignore the video; or ``external:COMMAND``
+    ``mixed``; a shipped model or PATH.safetensors, with ``:no-video`` to ignore the video; or ``external:COMMAND``
     with ``{in}`` or ``{wav}``, and ``{out}``. ``NAME=`` before any of these names it.
     """
     methods = [System(UNPROCESSED, UNPROCESSED), *(_parse(spec) for spec in specs if spec != UNPROCESSED)]
@@ -96,7 +96,7 @@ def _check_command(command: Sequence[str]) -> None:
 
 
 class Case:
-    """Provide the files of one item in the forms that systems ask for, made on first use."""
+    """Provide the files of one item in the forms that systems need, made on first use."""
 
     def __init__(self, item: Item, scratch: Path, made_mixture: Path) -> None:
         self.item, self._scratch, self._made_mixture = item, scratch, made_mixture

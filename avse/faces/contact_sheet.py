@@ -53,12 +53,12 @@ def write_contact_sheet(
         for index, frame in zip(range(max(wanted) + 1), reader.read_colour_frames(recording), strict=False)
         if index in wanted
     }
-    everybody = _everybody(images.get(crowded, ({}, None))[1], crowded, tracks)
-    height = everybody.height + MARGIN + len(tracks) * ROW + AXIS
+    frame = _draw_frame(images.get(crowded, ({}, None))[1], crowded, tracks)
+    height = frame.height + MARGIN + len(tracks) * ROW + AXIS
     sheet = Image.new("RGB", (WIDTH, height), "white")
-    sheet.paste(everybody, (0, 0))
+    sheet.paste(frame, (0, 0))
     for number, (row, values) in enumerate(zip(moments, facts, strict=True)):
-        top = everybody.height + MARGIN + number * ROW
+        top = frame.height + MARGIN + number * ROW
         shown = [(i, images.get(i, ({}, None))[0].get(number)) for i, _ in row]
         _draw_row(sheet, top, number, values, shown, number == active)
         _draw_times(sheet, top + THUMBNAIL + MARGIN // 2, number, values, seconds)
@@ -74,7 +74,7 @@ def spread(track: Track) -> list[Moment]:
 
 
 def most_crowded_frame(tracks: Sequence[Track]) -> int:
-    """Return the frame with the most detected faces; of the first 20 s of such, the one that shows each face well.
+    """Return the frame with the most detected faces; of the first 20 s of these, the one that shows each face best.
 
     That is the one whose least certain face is the most certain.
     """
@@ -110,7 +110,7 @@ def _thumbnail(image: Image.Image, face: Face, number: int) -> Image.Image:
     return small
 
 
-def _everybody(image: Image.Image | None, index: int, tracks: Sequence[Track]) -> Image.Image:
+def _draw_frame(image: Image.Image | None, index: int, tracks: Sequence[Track]) -> Image.Image:
     """Draw the whole frame, as wide as the sheet, with numbered bounding boxes."""
     if image is None:
         return Image.new("RGB", (WIDTH, 1), "white")

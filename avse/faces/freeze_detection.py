@@ -19,7 +19,7 @@ def changed_pixels(before: np.ndarray | None, frame: np.ndarray) -> np.ndarray:
 
 
 def is_frozen(face: Face, changed: np.ndarray) -> bool:
-    """Tell whether the frame and the lower half of the face are frozen: people at rest and cameras still move."""
+    """Return whether the frame and the lower half of the face are frozen; people at rest still move slightly."""
     left, top, right, bottom = np.clip(face.box, 0, np.tile(changed.shape[::-1], 2) - 1).astype(int)
     mouth = changed[(top + bottom) // 2 : bottom + 1, left : right + 1]
     return bool(changed.mean() < FROZEN_PICTURE_SHARE and mouth.mean() < FROZEN_FACE_SHARE)

@@ -1,4 +1,4 @@
-"""Follow one face in a stream of frames and crop its mouth, from what has come so far."""
+"""Follow one face in a live stream of frames and crop its mouth, without later frames."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ KNOWN_DETECTIONS = 5
 
 @dataclass
 class _Target:
-    """Hold the face that is followed, what it looks like, when it was last detected, and how often."""
+    """Hold the face that is followed, its descriptors, and when and how often it was detected."""
 
     track: Track
     descriptors: list[np.ndarray] = field(default_factory=list)
@@ -44,14 +44,14 @@ class _Target:
 
     @property
     def is_known(self) -> bool:
-        """Tell whether it was detected so often that no other face is chosen in its place."""
+        """Return whether it was detected so often that no other face replaces it."""
         return self.num_seen >= KNOWN_DETECTIONS
 
 
 class LiveMouth:
     """Crop the mouth of one face from frames as they come; no memory grows with their number.
 
-    The face is chosen by its place when it first appears. After a cut or a gap it is recognised by its descriptors;
+    The face is chosen by its position when it first appears. After a cut or a gap it is recognised by its descriptors;
     another one is chosen when it was not detected for 10 s.
     """
 
@@ -75,13 +75,13 @@ class LiveMouth:
     def push(self, frame: np.ndarray) -> np.ndarray:
         """Add a frame, grey (H, W) or RGB (H, W, 3) uint8; return the crops (K, 88, 88) that are ready.
 
-        A frame is cropped when the next detection tells where its face is: 4 frames later at most.
+        A frame is cropped once the next detection gives the position of its face, at most 4 frames later.
         """
         grey, small = grey_and_small(frame)
         return self.add(grey, small, self._is_cut(small))
 
     def add(self, grey: np.ndarray, small: np.ndarray, begins: bool) -> np.ndarray:
-        """Do as `push`, given what `grey_and_small` makes of a frame, and whether a shot begins with it."""
+        """Add a frame like `push`, given the result of `grey_and_small`, and whether a shot begins with it."""
         ready = [_NOTHING]
         self._index += 1
         if begins:
@@ -89,12 +89,12 @@ class LiveMouth:
             self._tracker.cut(self._index)
         self._pending.append(grey)
         if begins or self._index == 0 or self._index % DETECT_EVERY == self._phase:
-            self._look(small, np.array(grey.shape[::-1]) / small.shape[::-1])
+            self._update(small, np.array(grey.shape[::-1]) / small.shape[::-1])
             ready.append(self.flush())
         return np.concatenate(ready)
 
     def flush(self) -> np.ndarray:
-        """Return the crops (K, 88, 88) of all frames that wait; black where the mouth is not visible."""
+        """Return the crops (K, 88, 88) of all pending frames; black where the mouth is not visible."""
         frames, self._pending = self._pending, []
         first = self._index + 1 - len(frames)
         if not frames or self._target is None:
@@ -112,8 +112,8 @@ class LiveMouth:
     def _cuts(self, base: int) -> list[int]:
         return [cut for cut in self._tracker.cuts if cut > base]
 
-    def _look(self, small: np.ndarray, scale: np.ndarray) -> None:
-        """Detect the faces of the present frame, link them, and see which one is followed."""
+    def _update(self, small: np.ndarray, scale: np.ndarray) -> None:
+        """Detect the faces of the current frame, link them to tracks, and update the followed face."""
         changed, self._before = changed_pixels(self._before, small), small
         faces = [
             Face(face.box * np.tile(scale, 2), face.landmarks * scale, face.score, is_frozen(face, changed))
@@ -131,7 +131,7 @@ class LiveMouth:
         if target is not None and (self._is_waiting(target) or (is_shown and target.is_known)):
             found = target.track if is_shown else None
         elif target is not None and target.is_known and self._index - target.seen_at < ABSENCE_FRAMES:
-            found = _most_alike(shown, target, small, scale)
+            found = _most_similar(shown, target, small, scale)
         else:
             self._target = None if target is None or target.is_known else target
             found = _by_place(shown, self._choice)
@@ -139,7 +139,7 @@ class LiveMouth:
             self._follow(found, small, scale)
 
     def _follow(self, track: Track, small: np.ndarray, scale: np.ndarray) -> None:
-        """Follow a track from now on, and note what its face looks like."""
+        """Follow a track from now on, and store descriptors of its face."""
         target = self._target
         if target is None or (target.track is not track and not target.is_known):
             target = self._target = _Target(track)
@@ -148,12 +148,12 @@ class LiveMouth:
             target.descriptors.append(_describe(small, track, scale))
 
     def _is_waiting(self, target: _Target) -> bool:
-        """Tell whether a known face may come back at its place: no cut, and a gap of no more than a second."""
+        """Return whether a known face may come back at its position: no cut, and a gap of at most a second."""
         last, cuts = target.track.frames[-1], self._tracker.cuts
         return target.is_known and self._index - last <= MAX_GAP_FRAMES and not (cuts and cuts[-1] > last)
 
     def _forget(self) -> None:
-        """Drop what is too old to matter."""
+        """Remove data that is no longer needed."""
         old, tracker = self._index - ABSENCE_FRAMES, self._tracker
         tracker.cuts[:] = [cut for cut in tracker.cuts if cut > old]
         tracker.tracks = [track for track in tracker.tracks if track.frames[-1] > self._index - 2 * MAX_GAP_FRAMES]
@@ -190,8 +190,8 @@ def _describe(small: np.ndarray, track: Track, scale: np.ndarray) -> np.ndarray:
     return descriptor.describe_face(small, track.faces[-1].landmarks / scale)
 
 
-def _most_alike(tracks: list[Track], target: _Target, small: np.ndarray, scale: np.ndarray) -> Track | None:
-    """Return the face that is clearly the known one, if any is: less will do where it was last, or for an only face."""
+def _most_similar(tracks: list[Track], target: _Target, small: np.ndarray, scale: np.ndarray) -> Track | None:
+    """Return the face that is clearly the known one, if any; it takes less near its last position, or if alone."""
     if not tracks:
         return None
     known, place = np.stack(target.descriptors), target.track.faces[-1].box

@@ -32,7 +32,7 @@ class LiveMouths:
         return np.stack([mouth.add(grey, small, begins) for mouth in self._mouths], axis=1)
 
     def flush(self) -> np.ndarray:
-        """Return the crops (M, K, 88, 88) of all frames that wait."""
+        """Return the crops (M, K, 88, 88) of all pending frames."""
         return np.stack([mouth.flush() for mouth in self._mouths], axis=1)
 
     def keep(self, index: int) -> None:
@@ -40,7 +40,7 @@ class LiveMouths:
         self._mouths = [self._mouths[index]]
 
     def _detect_once(self, frame: np.ndarray) -> list[Face]:
-        """Detect the faces of the present frame, for the first who asks."""
+        """Detect the faces of the current frame once."""
         if self._faces is None:
             self._faces = self._detect(frame)
         return self._faces

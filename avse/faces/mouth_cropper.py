@@ -1,4 +1,4 @@
-"""Crop the mouths of all tracks while the frames go by: a frame waits until nothing that is to come moves its crops."""
+"""Crop the mouths of all tracks during decoding: a frame waits until no later detection can move its crops."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class MouthCropper:
         self._frames.append(frame)
 
     def update(self) -> None:
-        """Crop what is known once the tracker knows of the last frame, and let go of the frames that are done with."""
+        """Crop what is known once the tracker has processed the last frame, and release frames no longer needed."""
         index = self._first + len(self._frames) - 1
         open_tracks = set(self._tracker.open)
         for track in self._tracker.open:

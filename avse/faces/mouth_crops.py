@@ -34,7 +34,7 @@ class _Block(NamedTuple):
 class MouthCrops:
     """Hold mouth crops, averaged to the side that the network sees, of each part of each track.
 
-    What goes beyond 64 MiB is in a temporary file without a name, which vanishes with the process, however that ends.
+    Beyond 64 MiB they are in an unnamed temporary file, which disappears with the process, however it ends.
     A second of one face of 44 x 44 pixels takes 97 kB, two hours 0.7 GB. Pixels are kept as sums of those that were
     averaged, so that nothing is rounded.
     """
@@ -72,7 +72,7 @@ class MouthCrops:
         self._blocks[track].append(_Block(begin, len(crops), place))
 
     def keep(self, tracks: Iterable[Track]) -> None:
-        """Forget all tracks but these and their parts."""
+        """Remove all tracks except these and their parts."""
         kept = {part for track in tracks for part in (track, *track.parts)}
         self._blocks = defaultdict(list, {track: found for track, found in self._blocks.items() if track in kept})
 
@@ -99,7 +99,7 @@ class MouthCrops:
         return np.frombuffer(self._file.read((high - low) * size), np.uint16).reshape(-1, self.side, self.side)
 
     def _averaged(self, crops: np.ndarray) -> np.ndarray:
-        """Sum the pixels of crops (V, 88, 88) that are one in the network: uint16 (V, S, S)."""
+        """Add up the pixels of crops (V, 88, 88) that become one pixel in the network: uint16 (V, S, S)."""
         step = self._scale
         parts = [crops[:, y::step, x::step] for y, x in itertools.product(range(step), repeat=2)]
         return np.add.reduce(parts, dtype=np.uint16)

@@ -1,7 +1,7 @@
 """Re-identification: merge the tracks of one person over cuts and long gaps; in doubt they stay apart.
 
-Two tracks are of one person only if never seen at once, and alike: in the same place after a short absence somewhat,
-anywhere else clearly, a little less so where nobody else is to be seen. (Measured with `avse.faces.descriptor`.)
+Two tracks are of one person only if they are never visible at the same time, and similar. The threshold is low for the
+same place after a short absence, else high, and slightly lower with nobody else visible (`avse.faces.descriptor`).
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def _stayed(earlier: Track, later: Track) -> bool:
 
 
 def _has_rival(a: int, b: int, value: float, excess: Likeness, together: np.ndarray) -> bool:
-    """Tell whether somebody visible together with ``b`` would match ``a`` nearly as well."""
+    """Return whether another face visible together with ``b`` would match ``a`` nearly as well."""
     others = np.flatnonzero(together[b])
     return any(excess.get((min(a, c), max(a, c)), -1.0) > value - RIVAL_MARGIN for c in map(int, others))
 

@@ -51,7 +51,7 @@ class ShotDetector:
 
 
 def _differ_in_tones(one: np.ndarray, other: np.ndarray) -> bool:
-    """Tell whether the histograms of two frames differ."""
+    """Return whether the histograms of two frames differ."""
     tones = [frame[::4, ::4].ravel() >> 4 for frame in (one, other)]
     first, second = (np.bincount(values, minlength=16) / values.size for values in tones)
     return float(np.abs(first - second).sum()) / 2 > HISTOGRAM_CHANGE

@@ -41,7 +41,7 @@ def face_thumbnails(
 def _best_view(track: Track) -> tuple[int, Face]:
     """Return the frame and the detection that show a face best."""
     early = [k for k, index in enumerate(track.frames) if index <= track.frames[0] + WITHIN_SECONDS * VIDEO_FPS]
-    best = max(early, key=lambda k: _worth(track.faces[k]))
+    best = max(early, key=lambda k: _quality(track.faces[k]))
     return track.frames[best], track.faces[best]
 
 
@@ -56,5 +56,5 @@ def _cut_out(frame: np.ndarray, face: Face) -> bytes:
     return file.getvalue()
 
 
-def _worth(face: Face) -> float:
+def _quality(face: Face) -> float:
     return float(face.score * np.prod(face.box[2:] - face.box[:2]))

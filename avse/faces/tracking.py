@@ -27,7 +27,7 @@ DescribeFace = Callable[[], np.ndarray]
 
 @dataclass(frozen=True)
 class Face:
-    """One face in one frame: box (left, top, right, bottom) and landmarks (5, 2), both in displayed pixels; and
+    """Hold one face in one frame: box (left, top, right, bottom) and landmarks (5, 2), both in displayed pixels; and
     whether the video has been frozen since the previous detection."""
 
     box: np.ndarray
@@ -75,7 +75,7 @@ class Track:
         return last + centre_speed * min(index - self.frames[-1], 2 * DETECT_EVERY)
 
     def frozen(self) -> list[slice]:
-        """Return the frames in which the picture was frozen for a second or more."""
+        """Return the frames in which the video was frozen for a second or more."""
         count = len(self.faces)
         moved = [k for k, face in enumerate(self.faces) if k == 0 or not face.still]
         return [
@@ -97,7 +97,7 @@ class Track:
         return self.frames[k + 1] - self.frames[k]
 
     def _is_cut(self, k: int) -> bool:
-        """Tell whether a new shot begins between detections k and k + 1."""
+        """Return whether a new shot begins between detections k and k + 1."""
         return bisect_right(self.cuts, self.frames[k + 1]) > bisect_right(self.cuts, self.frames[k])
 
 
@@ -113,7 +113,7 @@ class FaceTracker:
         self.open: list[Track] = []
 
     def cut(self, index: int) -> None:
-        """Begin a new shot at this frame: no track continues."""
+        """Start a new shot at this frame: no track continues."""
         self.cuts.append(index)
         self.open = []
 

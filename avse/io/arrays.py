@@ -1,4 +1,4 @@
-"""Audio arrays and tensors in the forms that callers have, as a recording in memory and back.
+"""Convert audio arrays and tensors of any common form to a recording in memory, and back.
 
 Legend: `B` batch, `C` channels, `N` samples.
 """
@@ -38,7 +38,7 @@ class AudioArray:
     channels: Channels
 
     def like_given(self, results: Sequence[np.ndarray]) -> Any:
-        """Return results (N, C), one for each item of the batch, with the type, shape and device that was given."""
+        """Convert results (N, C), one per item of the batch, to the type, shape and device of the input."""
         stacked = np.stack(results)
         stacked = stacked.swapaxes(1, 2) if self.channels == "first" else stacked
         is_tensor = isinstance(self.given, Tensor)
@@ -79,7 +79,7 @@ def read_audio_array(waveform: Any, channels: Channels = "auto") -> AudioArray:
 
 
 def check_channels(channels: Any) -> None:
-    """Raise UsageError for a place of the channels that there is not."""
+    """Raise UsageError for an unknown position of the channels."""
     if not isinstance(channels, str) or channels not in ("auto", "first", "last"):
         raise UsageError(f"channels is {short_repr(channels)}.", 'Use "auto", "first" or "last".')
 
@@ -110,7 +110,7 @@ def _plain_array(waveform: Any) -> np.ndarray:
 
 
 def _channel_place(shape: tuple[int, ...], channels: Channels) -> Channels:
-    """Return "first" or "last". UsageError where the shape does not tell."""
+    """Return "first" or "last". UsageError if the shape is ambiguous."""
     if len(shape) not in (1, 2, 3):
         raise UsageError(f"A waveform has 1 to 3 dimensions, not {len(shape)}.", "Pass (N,), (C, N) or (B, C, N).")
     if channels != "auto" and len(shape) > 1:
@@ -139,7 +139,7 @@ def to_integers(floats: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
 
 
 def check_sample_rate(sample_rate: Any) -> int:
-    """Return a sample rate as a whole number of Hz. UsageError for anything that is none."""
+    """Return a sample rate as a whole number of Hz. UsageError for any other value."""
     try:
         is_number = not isinstance(sample_rate, str | bytes | bool) and np.ndim(sample_rate) == 0
         rate = operator.index(int(sample_rate) if is_number and sample_rate == int(sample_rate) else sample_rate)

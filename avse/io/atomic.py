@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 
 def check_output(path: Path, force: bool, inputs: Iterable[Path] = ()) -> None:
-    """Check that a file can and may be written, and remove what a killed run left of it.
+    """Check that a file can and may be written, and remove partial files of a killed run.
 
     Raises UsageError for a URL, a folder, a pipe or device, a name in a folder that is missing or cannot be written
     to, a file that exists (unless ``force``), a symbolic link (nothing is written through it, and it is not replaced),
@@ -63,8 +63,8 @@ def check_output(path: Path, force: bool, inputs: Iterable[Path] = ()) -> None:
 def never_replacing(paths: Iterable[object], force: bool = False) -> Iterator[None]:
     """Keep `atomic_path` from replacing any of these files inside the block, unless ``force``.
 
-    What is no path is passed over. `check_output` tests at the start of the work whether a name is free; this keeps a
-    file that came to be there in the meantime.
+    Values that are not paths are ignored. `check_output` tests at the start whether a name is free; this protects a
+    file that appeared in the meantime.
     """
     kept = frozenset() if force else frozenset(os.path.abspath(path) for path in paths if isinstance(path, Path))
     token = _never_replaced.set(_never_replaced.get() | kept)
@@ -76,7 +76,7 @@ def never_replacing(paths: Iterable[object], force: bool = False) -> Iterator[No
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Give a new file beside ``path``, with its suffix; it becomes ``path`` at the end, and vanishes on any failure.
+    """Yield a new file beside ``path``, with its suffix; it becomes ``path`` at the end, and is removed on any failure.
 
     While it is being written it is locked, so that `sweep` tells it from one that a killed process left behind. Raises
     UsageError at the end where `never_replacing` protects a file that is there.
@@ -84,7 +84,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     partial = path.with_name(f".{path.stem[:MAX_STEM]}.{secrets.token_hex(4)}.part{path.suffix}")
     try:
         with partial.open("xb") as held:
-            _hold(held)
+            _lock(held)
             usual_mode = os.fstat(held.fileno()).st_mode
             yield partial
             partial.chmod(usual_mode)
@@ -97,7 +97,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def _move_to_free_name(partial: Path, path: Path) -> None:
-    """Give a file another name; UsageError if there is a file of that name."""
+    """Rename a file; UsageError if there is a file of that name."""
     try:
         try:
             os.link(partial, path, follow_symlinks=False)
@@ -137,13 +137,13 @@ def _remove_if_dead(path: Path) -> None:
 
 @contextlib.contextmanager
 def spool_path(folder: Path | None, suffix: str) -> Iterator[Path]:
-    """Give a temporary file in a folder, or in the system's for temporary files; `sweep` removes it after a kill."""
+    """Yield a temporary file in a folder, or in the system's temporary folder; `sweep` removes it after a kill."""
     place = folder or Path(tempfile.gettempdir())
     sweep(place, [])
     path = place / f".{SPOOL}.{secrets.token_hex(4)}.part{suffix}"
     try:
         with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600), "wb") as held:
-            _hold(held)
+            _lock(held)
             yield path
     finally:
         path.unlink(missing_ok=True)
@@ -151,18 +151,18 @@ def spool_path(folder: Path | None, suffix: str) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """Give a folder among the system's temporary files, removed at the end; the next one after a kill removes it."""
+    """Yield a temporary folder, removed at the end; after a kill, the next call removes it."""
     for path in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*"):
-        with contextlib.suppress(OSError), _opened(path) as number:
+        with contextlib.suppress(OSError), _open_folder(path) as number:
             fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(path, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=SCRATCH) as name, _opened(Path(name)) as number:
-        _hold(number)
+    with tempfile.TemporaryDirectory(prefix=SCRATCH) as name, _open_folder(Path(name)) as number:
+        _lock(number)
         yield Path(name)
 
 
 @contextlib.contextmanager
-def _opened(folder: Path) -> Iterator[int]:
+def _open_folder(folder: Path) -> Iterator[int]:
     number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         yield number
@@ -170,12 +170,12 @@ def _opened(folder: Path) -> Iterator[int]:
         os.close(number)
 
 
-def _hold(file: BinaryIO | int) -> None:
+def _lock(file: BinaryIO | int) -> None:
     """Lock a file while it is being written; on a disk without locks nothing is swept either."""
     with contextlib.suppress(OSError):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def open_for_filenames(path: Path) -> TextIO:
-    """Open a new file for text with names of files in it, which may be any bytes."""
+    """Open a new text file that contains file names, which may be any bytes."""
     return path.open("w", encoding="utf-8", errors="surrogateescape", newline="")

@@ -21,7 +21,7 @@ from avse.io import atomic, formats, reader
 def read_audio_file(path: Path) -> np.ndarray:
     """Read audio as float32 (N,) at 16 kHz. InputError, also for a file that is not there.
 
-    Plain sound files are read without ffmpeg, which takes longer to start than they take to read.
+    Plain audio files are read without ffmpeg, which takes longer to start than they take to read.
     """
     if not path.is_file():
         raise InputError(f"There is no file {path}.", "Check that the folder is complete.")
@@ -39,7 +39,7 @@ def read_audio_file(path: Path) -> np.ndarray:
 
 
 def write_audio_file(path: Path, sound: np.ndarray) -> None:
-    """Write sound (N,) at 16 kHz as 16-bit WAV; "exists" means "whole"."""
+    """Write audio (N,) at 16 kHz as 16-bit WAV; the file exists only when it is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic.atomic_path(path) as partial:
         soundfile.write(os.fsencode(partial), np.clip(sound, -1.0, 1.0), SAMPLE_RATE, subtype="PCM_16")

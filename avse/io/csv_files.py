@@ -1,6 +1,6 @@
-"""Read and write tables as CSV, whatever their names of files hold.
+"""Read and write tables as CSV, with any bytes in file names.
 
-A cell that a spreadsheet would take for a formula is written with an apostrophe before it, which reading takes away.
+A cell that a spreadsheet would take for a formula is written with an apostrophe before it; reading removes it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tell a disk that is full from a recording that cannot be used."""
+"""Distinguish a full disk from a recording that cannot be used."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GO_ON_HINT = "Free some disk space or choose another folder, then run the same c
 
 @contextmanager
 def stop_when_full(output: object) -> Iterator[None]:
-    """Turn any failure to write, however wrapped, into the MissingError that stops a run."""
+    """Convert any failure to write, however wrapped, to the MissingError that stops a run."""
     try:
         yield
     except Exception as error:
@@ -27,7 +27,7 @@ def stop_when_full(output: object) -> Iterator[None]:
 
 
 def write_failure(error: BaseException) -> str | None:
-    """Return why nothing more can be written, in the words of the system, if that is what lies behind an error."""
+    """Return the system's message if an error was caused by a failure to write; nothing otherwise."""
     seen: set[int] = set()
     cause: BaseException | None = error
     was_reading = False

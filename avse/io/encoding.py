@@ -27,9 +27,9 @@ class OutputSettings:
     """Hold how an output is written.
 
     Attributes:
-        bitrate_kbps: bit rate of a lossy output in kbit/s; None takes one that suits speech.
+        bitrate_kbps: bit rate of a lossy output in kbit/s; None uses one that suits speech.
         keep_tracks: also copy the other audio tracks into a video.
-        is_lenient: whether what does not go with a type of file is ignored, as for many outputs of several types.
+        is_lenient: whether settings that a file type cannot have are ignored, as for many outputs of several types.
 
     Raises:
         UsageError: a bit rate that no encoder has.
@@ -46,7 +46,7 @@ class OutputSettings:
             raise UsageError(f"--bitrate {short_repr(kbps)} is out of range.", "Use 6 to 1024 kbit/s, such as 96.")
 
     def check(self, suffix: str) -> None:
-        """Raise UsageError for settings that do not go with an output of that suffix."""
+        """Raise UsageError for settings that an output of that suffix cannot have."""
         kind = FILE_TYPES[suffix.lower()]
         if self.is_lenient:
             return
@@ -65,7 +65,7 @@ DEFAULT_SETTINGS = OutputSettings()
 
 
 def check_audio_fits(audio: AudioStream, suffix: str) -> None:
-    """Raise InputError where files of that kind cannot hold such audio as it is."""
+    """Raise InputError if files of that type cannot hold such audio unchanged."""
     kind = FILE_TYPES[suffix.lower()]
     lossless = ".mkv" if kind.is_video else ".wav"
     if audio.num_channels > kind.max_channels:
@@ -128,7 +128,7 @@ def carries_extras(media: Recording) -> bool:
 
 
 def encode_audio(media: Recording, sound: Path, output: Path, settings: OutputSettings) -> None:
-    """Encode ``sound`` into an audio file, with the tags, cover and chapters of the recording as far as it holds them.
+    """Encode ``sound`` into an audio file, with the tags, cover and chapters of the recording that the format can hold.
 
     Raises:
         InputError: the encoder refuses it. MissingError: the disk is full.
@@ -153,7 +153,7 @@ def encode_audio(media: Recording, sound: Path, output: Path, settings: OutputSe
 
 
 def notice_lost_tags(media: Recording, output: Path) -> None:
-    """Say which tags, chapters and cover of a recording an audio file lacks."""
+    """Add a notice of the tags, chapters and cover of a recording that an audio file lacks."""
     _, words = run(input_arguments(output, media.limits), media.limits, f"ffmpeg cannot read {output}")
     after = parse_info(words)
     lost = metadata.missing_tags(file_tags(media), after, media.info.num_chapters)

@@ -1,4 +1,4 @@
-"""Run ffmpeg on recordings that nobody vouches for.
+"""Run ffmpeg on untrusted recordings.
 
 No shell; files and pipes only; ordinary containers only, none of which names other files; frames, lengths, sizes,
 memory and time have limits. Only this module starts ffmpeg.
@@ -99,7 +99,7 @@ def open_input(path: Path, limits: Limits, **options: object) -> Any:
 
 
 def input_arguments(path: Path, limits: Limits, *options: str) -> list[str]:
-    """Return the same as the beginning of a command, for what ffmpeg-python has no words for."""
+    """Return the same as arguments at the beginning of a command, for cases that ffmpeg-python does not cover."""
     return [
         ffmpeg_exe(), "-hide_banner", "-nostdin", "-copyts", "-protocol_whitelist", "file,pipe", "-format_whitelist",
         CONTAINERS, "-max_pixels", str(limits.max_pixels), *options, "-i", f"file:{path}",
@@ -113,7 +113,7 @@ def build_command(stream: Any, *options: str) -> list[str]:
 
 
 def file_url(path: Path) -> str:
-    """Name a file for ffmpeg-python, which fails on bytes that are no text: private-use characters stand for them."""
+    """Return a file's name for ffmpeg-python, which fails on bytes that are not text: other characters replace them."""
     return f"file:{path}".translate(_TO_PRIVATE_USE)
 
 
@@ -127,9 +127,9 @@ def stream_output(
     bytes_per_second: float = float("inf"),
     on_messages: Callable[[str], None] | None = None,
 ) -> Iterator[IO[bytes]]:
-    """Run ffmpeg and yield its standard output; its own words end the message of an error. Killed if left early.
+    """Run ffmpeg and yield its standard output; an error message ends with ffmpeg's own message. Killed if left early.
 
-    It has a session of its own, so that Ctrl-C reaches only the one who asked for it. ``bytes_per_second`` is what a
+    It has its own session, so that Ctrl-C reaches only the calling process. ``bytes_per_second`` is what a
     second of recording is on its output: the more comes out, the longer it may take. ``on_messages`` gets its messages.
     """
     with _running(arguments, limits) as (process, words):
@@ -153,7 +153,7 @@ def run(arguments: list[str], limits: Limits, failure: str) -> tuple[str, str]:
     """
     with _running(arguments, limits) as (process, words):
         assert process.stdout is not None
-        facts = _Drain(process.stdout)
+        facts = _PipeReader(process.stdout)
         _wait(process, limits, failure)
         text = words.read()
         if process.returncode and (process.returncode < 0 or process.returncode in NOT_STARTED or lacks_memory(text)):
@@ -172,7 +172,7 @@ def feed(arguments: Sequence[str], chunks: Iterable[bytes], failure: str) -> Non
     with _start(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as encoder:
         assert encoder.stderr is not None
         assert encoder.stdin is not None
-        words = _Drain(encoder.stderr)
+        words = _PipeReader(encoder.stderr)
         with contextlib.suppress(BrokenPipeError):
             for chunk in chunks:
                 encoder.stdin.write(chunk)
@@ -183,7 +183,7 @@ def feed(arguments: Sequence[str], chunks: Iterable[bytes], failure: str) -> Non
 
 
 @contextlib.contextmanager
-def _running(arguments: list[str], limits: Limits) -> Iterator[tuple[subprocess.Popen[bytes], _Drain]]:
+def _running(arguments: list[str], limits: Limits) -> Iterator[tuple[subprocess.Popen[bytes], _PipeReader]]:
     """Start ffmpeg within its limits, collect its messages, and end it."""
     _log.debug("%s", shlex.join(arguments))
     process = _start(
@@ -193,7 +193,7 @@ def _running(arguments: list[str], limits: Limits) -> Iterator[tuple[subprocess.
     assert process.stderr is not None
     _bound_memory(process.pid, limits.max_memory_megabytes)
     _widen(process.stdout)
-    words = _Drain(process.stderr)
+    words = _PipeReader(process.stderr)
     try:
         yield process, words
     finally:
@@ -205,14 +205,14 @@ def _running(arguments: list[str], limits: Limits) -> Iterator[tuple[subprocess.
 
 
 def _widen(pipe: IO[bytes]) -> None:
-    """Let a pipe hold more, so that a large frame passes in few turns; where the system refuses, it works too."""
+    """Enlarge the buffer of a pipe, so that a large frame passes in few reads; ignored if the system refuses."""
     if hasattr(fcntl, "F_SETPIPE_SZ"):
         with contextlib.suppress(OSError):
             fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill ffmpeg and, where AVSE_FFMPEG is a script, what that started: all in the session that is its own."""
+    """Kill ffmpeg and, if AVSE_FFMPEG is a script, its children: all processes of its session."""
     if process.poll() is None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -227,7 +227,7 @@ def _start(arguments: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
 
 
 def _bound_memory(pid: int, megabytes: float) -> None:
-    """Bound what a process may allocate; from outside, as code between fork and exec is not safe beside threads."""
+    """Limit the memory of a process; from outside, as code between fork and exec is not safe with threads."""
     num_bytes = int(megabytes * MEGABYTE)
     if hasattr(resource, "prlimit"):
         with contextlib.suppress(OSError, ValueError):  # it is gone already, or a lower limit stands
@@ -241,19 +241,19 @@ def _wait(process: subprocess.Popen[bytes], limits: Limits, failure: str) -> int
     except subprocess.TimeoutExpired as error:
         raise _stalled(failure, limits.patience_seconds) from error
     finally:
-        _spend(limits, time.monotonic() - began, failure)
+        _count_time(limits, time.monotonic() - began, failure)
 
 
-def _spend(limits: Limits, seconds: float, failure: str) -> None:
-    """Count time that ffmpeg took; InputError where it is too much for one recording."""
+def _count_time(limits: Limits, seconds: float, failure: str) -> None:
+    """Count the time of ffmpeg; InputError if it is too long for one recording."""
     if limits.budget is not None:
         limits.budget.spend(seconds)
         if limits.budget.is_exceeded:
             raise InputError(f"{failure}: decoding took more than {limits.budget.seconds:.0f} s in total", RETRY_HINT)
 
 
-class _Drain:
-    """Read a pipe to its end in a thread, and keep what came first."""
+class _PipeReader:
+    """Read a pipe to its end in a thread, and keep its beginning."""
 
     def __init__(self, pipe: IO[bytes]) -> None:
         self._pipe, self._kept = pipe, bytearray()
@@ -272,7 +272,7 @@ class _Drain:
 
 
 class _TimedPipe(io.RawIOBase):
-    """A pipe that is read with patience, but not for ever."""
+    """Read a pipe with a time-out."""
 
     def __init__(self, descriptor: int, limits: Limits, failure: str, bytes_per_second: float) -> None:
         self._descriptor, self._limits, self._failure = descriptor, limits, failure
@@ -288,7 +288,7 @@ class _TimedPipe(io.RawIOBase):
             raise _stalled(self._failure, self._limits.patience_seconds)
         size = os.readv(self._descriptor, [buffer])
         self._limits.grant(size / self._bytes_per_second)
-        _spend(self._limits, time.monotonic() - began, self._failure)
+        _count_time(self._limits, time.monotonic() - began, self._failure)
         return size
 
 

@@ -1,4 +1,4 @@
-"""Which ffmpeg is used: the bundled one, so that every machine decodes alike, unless AVSE_FFMPEG names another."""
+"""Find the ffmpeg to use: the bundled one, so that every machine decodes in the same way, unless AVSE_FFMPEG is set."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REINSTALL = "Type: pip install --force-reinstall imageio-ffmpeg"
 
 @dataclass(frozen=True)
 class Binary:
-    """Hold the path of an ffmpeg executable, and why it is the one: ``AVSE_FFMPEG``, ``bundled`` or ``PATH``."""
+    """Hold the path of an ffmpeg executable, and its origin: ``AVSE_FFMPEG``, ``bundled`` or ``PATH``."""
 
     path: str
     source: str

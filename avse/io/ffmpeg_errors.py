@@ -42,7 +42,7 @@ def error_line(stderr: str | bytes) -> str:
 
 
 def write_error(text: str) -> str | None:
-    """Return the system's words for a disk that takes no more, if they stand in a text."""
+    """Return the system's message for a full disk, if a text contains it."""
     return next((words for words in _NO_SPACE if words in text), None)
 
 
@@ -52,7 +52,7 @@ def lacks_memory(words: str) -> bool:
 
 
 def explain(words: str, failure: str, hint: str, returncode: int) -> AvseError:
-    """Return the error for a run that failed: the machine's fault (MissingError) or the recording's (InputError)."""
+    """Return the error for a failed run: MissingError if the machine is the cause, InputError if the recording is."""
     if returncode in NOT_STARTED or any(text in words for text in _LOADER_WORDS):
         binary = find_ffmpeg()
         return MissingError(f"ffmpeg does not start ({binary.path}): {error_line(words)}", binary.remedy)

@@ -1,4 +1,4 @@
-"""Keep a folder to one process, and what is written into it inside it."""
+"""Lock a folder for one process, and keep its outputs inside it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one table of file types: which suffixes are recordings, and what each can hold where avse writes it."""
+"""The table of file types: which suffixes are recordings, and what each output type can hold."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MP3_RATES = frozenset({8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 4
 
 @dataclass(frozen=True)
 class FileType:
-    """Hold what a suffix stands for.
+    """Hold the properties of a file type.
 
     Attributes:
         suffix: in lower case, with its dot.
@@ -77,7 +77,7 @@ OUTPUTS = tuple(kind.suffix for kind in _OUTPUTS)
 
 
 def file_type(path: PurePath | str) -> FileType | None:
-    """Return the type of a file by its suffix, in upper or lower case; None for one that avse does not know."""
+    """Return the type of a file by its suffix, in upper or lower case; None if it is not in the table."""
     return FILE_TYPES.get(PurePath(path).suffix.lower())
 
 

@@ -44,13 +44,13 @@ def stack_frames(frames: Any, colour: Colour = "rgb") -> np.ndarray:
 
 
 def check_colour(colour: Any) -> None:
-    """Raise UsageError for an order of colours that there is not."""
+    """Raise UsageError for an unknown colour order."""
     if not isinstance(colour, str) or colour not in ("rgb", "bgr"):
         raise UsageError(f"The colour order is {short_repr(colour)}.", 'Use "rgb" or "bgr".')
 
 
 def check_fps(fps: Any) -> float:
-    """Return a frame rate as a number. UsageError for anything that is none."""
+    """Return a frame rate as a number. UsageError for any other value."""
     try:
         rate = float(fps) if not isinstance(fps, str | bytes | bool) and np.ndim(fps) == 0 else 0.0
     except Exception:  # a foreign object may raise anything

@@ -1,4 +1,4 @@
-"""Write JSON, and read JSON and JSON lines that an earlier run left, whatever has become of them."""
+"""Write JSON, and read and check JSON and JSON lines of an earlier run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Check = Callable[[dict[str, Any]], str]
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write values for machines; what is not a number becomes null."""
+    """Write values as JSON; nan and infinity become null."""
     with atomic_path(path) as partial:
         text = json.dumps(_plain(values), indent=2, ensure_ascii=False) + "\n"
         partial.write_text(_encodable(text, lambda: json.dumps(_plain(values), indent=2) + "\n"), encoding="utf-8")
@@ -62,7 +62,7 @@ def to_json(values: Mapping[str, Any]) -> str:
 
 
 def to_text(value: Any) -> str:
-    """Return any value as one line of JSON; what is not a number becomes null."""
+    """Return any value as one line of JSON; nan and infinity become null."""
     return _encodable(json.dumps(_plain(value), ensure_ascii=False), lambda: json.dumps(_plain(value)))
 
 

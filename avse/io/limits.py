@@ -1,4 +1,4 @@
-"""Bounds on what one recording may cost: length, sizes, memory, and time spent in ffmpeg."""
+"""Limits for one recording: length, sizes, memory, and time spent in ffmpeg."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class TimeBudget:
 
 @dataclass(frozen=True)
 class Limits:
-    """Hold what a recording may ask for.
+    """Hold the limits for a recording.
 
     Attributes:
         max_seconds: length, claimed or decoded, in seconds.

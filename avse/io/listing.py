@@ -1,4 +1,4 @@
-"""Find the recordings of a folder by one rule for all commands, and say which files were passed over, and why."""
+"""Find the recordings in a folder by one rule for all commands, and report which files were passed over, and why."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def list_recordings(folder: Path, recursive: bool = True, accept: Callable[[str]
     if not os.access(folder, os.R_OK | os.X_OK):
         raise UsageError(f"The folder {folder} cannot be read.", "Change its permissions.")
     found = Listing()
-    for name, problem in _walk(folder, recursive):
+    for name, problem in _list_tree(folder, recursive):
         problem = problem or problem_of_name(name, accept)
         if problem:
             found.passed_over[name] = problem
@@ -55,7 +55,7 @@ def list_recordings(folder: Path, recursive: bool = True, accept: Callable[[str]
 
 
 def problem_of_name(name: str, accept: Callable[[str], bool] = is_recording) -> str:
-    """Say why a file of that name does not count; nothing if it does."""
+    """Return why a file of that name is not a recording; nothing if it is one."""
     parts = name.split("/")
     if any(part.startswith(".") for part in parts):
         return HIDDEN
@@ -64,7 +64,7 @@ def problem_of_name(name: str, accept: Callable[[str], bool] = is_recording) -> 
     return "" if accept(name) else OTHER_KIND
 
 
-def _walk(folder: Path, recursive: bool) -> Iterator[tuple[str, str]]:
+def _list_tree(folder: Path, recursive: bool) -> Iterator[tuple[str, str]]:
     """Yield each file below a folder, each folder that is not entered, and what is wrong with it."""
     entered = {_identity(folder.stat())}
     waiting = [""]

@@ -1,4 +1,4 @@
-"""Luma as a video stores it: black is 16 and white 235 in most. Only the pixels that are used are stretched to 0..255.
+"""Luma as stored in a video: usually black is 16 and white 235. Only the pixels that are used are stretched to 0..255.
 
 ffmpeg's conversion to grey does the same to whole frames, and takes as long as decoding them.
 """
@@ -35,5 +35,5 @@ class Luma:
 
 
 def has_limited_luma(description: str) -> bool:
-    """Tell by ffmpeg's description of a video track whether its frames can be read as `Luma` of limited range."""
+    """Return whether frames can be read as `Luma` of limited range, by ffmpeg's description of the video track."""
     return _LIMITED.search(description) is not None

@@ -1,4 +1,4 @@
-"""Demux audio from ffmpeg whose packets bear their time, in Matroska (RFC 8794, RFC 9559), and fill gaps with silence.
+"""Demux audio from ffmpeg in Matroska (RFC 8794, RFC 9559), whose packets have time stamps, and fill gaps with silence.
 
 Legend: `C` channels, `N` samples.
 """
@@ -29,7 +29,7 @@ _SEGMENT, _CLUSTER, _TIMESTAMP, _SIMPLE_BLOCK = 0x18538067, 0x1F43B675, 0xE7, 0x
 def fill_gaps(pipe: IO[bytes], sample_rate: int, num_channels: int) -> Iterator[np.ndarray]:
     """Yield decoded audio in blocks (N, C) of 32-bit floats: nothing is dropped, and only silence is inserted.
 
-    What is no number counts as silence too. InputError where the clock jumps by more than a recorder would miss.
+    Values that are not finite count as silence. InputError if the time stamps jump by more than a recorder would miss.
     """
     yield np.zeros((0, num_channels), np.float32)  # a sound without a packet is one too
     begin, num_samples, behind = None, 0, 0.0

@@ -1,4 +1,4 @@
-"""The workers of one machine: processes, each with a pipe of its own, so that a death is the end of one alone."""
+"""Worker processes on one machine, each with its own pipe, so that the death of one does not affect the others."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class _Worker(Generic[Item]):
             self.pipe.send(task.item)
 
     def end(self) -> None:
-        """Wait for it a moment, then kill it and all that it started."""
+        """Wait for the worker a moment, then kill it and its children."""
         self.pipe.close()
         wait([self.process.sentinel], GRACE_SECONDS)
         with suppress(ProcessLookupError, PermissionError):  # before join(), which gives its number back
@@ -132,7 +132,7 @@ class _WorkerPool(Generic[Item]):
             yield worker, worker.answer()
 
     def assign(self, worker: _Worker[Item], todo: Todo[Item, Result], alive: bool) -> None:
-        """Give a worker its next task; replace one that died; end one for which nothing is left."""
+        """Assign a worker its next task; replace one that died; end one without a task."""
         if alive and todo:
             worker.give(todo.next())
             return
@@ -152,7 +152,7 @@ class _WorkerPool(Generic[Item]):
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Block SIGINT until the end of the block, and for ever in processes that start in it."""
+    """Block SIGINT until the end of the block, and permanently in processes that start in it."""
     usual = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -161,7 +161,7 @@ def _interrupts_held() -> Iterator[None]:
 
 
 def _serve(pipe: Connection, job: bytes, num_threads: int, mark: str) -> None:
-    """Run a worker, in a process group of its own, so that what it starts can be ended with it."""
+    """Run a worker in its own process group, so that its children can be ended with it."""
     os.setsid()
     mark_children(mark)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -180,7 +180,7 @@ def _serve(pipe: Connection, job: bytes, num_threads: int, mark: str) -> None:
 
 
 def _give_up(number: int, frame: FrameType | None) -> None:
-    """Abandon the item by an exception, so that partial files are removed; messages go nowhere."""
+    """Abandon the item by an exception, so that partial files are removed; messages are discarded."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     raise KeyboardInterrupt
 

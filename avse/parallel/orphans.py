@@ -1,4 +1,4 @@
-"""End what a dead worker started, in sessions of its own too, which a signal to the worker's group does not reach."""
+"""End the children of a dead worker, also those in other sessions, which signals to its group do not reach."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _NAME = "AVSE_WORKER"
 
 
 def mark_children(mark: str) -> None:
-    """Let every program that this process starts from now on carry a mark in its environment."""
+    """Set a mark in the environment of every program that this process starts from now on."""
     os.environ[_NAME] = mark
 
 
 def kill_marked(mark: str) -> None:
-    """Kill all programs that carry a mark, but not this process. Does nothing where there is no /proc (macOS)."""
+    """Kill all programs that carry a mark, except this process. Does nothing without /proc (macOS)."""
     for pid in _marked(f"{_NAME}={mark}".encode()):
         with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)

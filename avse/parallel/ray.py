@@ -1,4 +1,4 @@
-"""The engine of several machines: the same ``run_many`` over a Ray cluster.
+"""The engine for several machines: the same ``run_many`` on a Ray cluster.
 
 One actor is one worker: it loads the net once and holds one recording at a time, so no more is ever on its way than
 there are workers. Recordings and outputs lie where every machine reaches them: shared folders or fsspec URLs.
@@ -73,7 +73,7 @@ def run_many(
 ) -> Outcomes[Item, Result]:
     """Run as `avse.parallel.local.run_many`, with workers of one core and ``num_gpus`` GPUs in the cluster.
 
-    A worker takes an item only once it has started, so workers for which there is no room (yet) hold nothing up.
+    A worker takes an item only once it has started, so workers without resources do not delay any item.
     Progress is reported per item, not within it. Needs `connected`.
     """
     import ray
@@ -137,7 +137,7 @@ class _WorkerPool(Generic[Item, Result]):
     def assign(
         self, worker: _Worker[Item], todo: Todo[Item, Result], on_progress: OnProgress[Item], alive: bool
     ) -> None:
-        """Give a worker its next task; replace one that died; end one for which nothing is left."""
+        """Assign a worker its next task; replace one that died; end one without a task."""
         if alive and todo:
             worker.task = todo.next()
             on_progress(worker.number, worker.task.item, "on the cluster", 0.0, 1.0)
@@ -165,7 +165,7 @@ def _answer(ready: Any) -> Answer:
 
 
 def worker_error(reason: str) -> MissingError:
-    """Return the error of a worker that cannot run this avse: another one is installed there, or hides it."""
+    """Return the error of a worker that cannot run this avse: another version is installed there, or shadows it."""
     hint = "Install the same avse on every machine."
     if "avse" in reason:
         hint += " A folder called avse in the current one hides an editable installation: start from another folder."

@@ -1,6 +1,6 @@
-"""What every pool of workers promises, on one machine or on several: each item ends in one outcome.
+"""The contract of all worker pools, on one machine or on several: each item ends in one outcome.
 
-A bad item costs only itself. A worker that dies costs only its item, which is tried a second time, after the others.
+A bad item affects only itself. A worker that dies affects only its item, which is tried again after the others.
 A MissingError (no space, no ffmpeg, no such model) is raised, because every other item would fail too.
 """
 
@@ -60,7 +60,7 @@ class Task(Generic[Item]):
 
 
 class Todo(Generic[Item, Result]):
-    """Hold the items that wait, and decide what follows from an answer."""
+    """Hold the pending items, and decide what follows from an answer."""
 
     def __init__(self, items: Iterable[Item]) -> None:
         self._waiting = deque(Task(item) for item in items)
@@ -106,7 +106,7 @@ def start(job: Job[Item, Result]) -> Answer:
 
 
 def attempt(work: Work[Item, Result], item: Item, report: Report) -> Answer:
-    """Work on one item and return the answer. Never raises, whatever the item is."""
+    """Process one item and return the answer. Never raises, whatever the item is."""
     try:
         return "done", work(item, report)
     except MissingError as error:

@@ -1,7 +1,7 @@
-"""Measure where the time of `enhance` goes: its stages, the whole, the roofline of each, memory and start-up.
+"""Measure the time of `enhance`: its stages, the total, the roofline of each, memory and start-up.
 
-The stages are spans inside the real pipeline (`avse.progress.Stage`). The whole is measured without them, in a process
-of its own.
+The stages are spans inside the real pipeline (`avse.progress.Stage`). The total is measured without them, in a
+separate process.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from avse.weights.pretrained import load_model
 
 @dataclass(frozen=True)
 class StageTime:
-    """Seconds that a stage takes, and at least takes on this machine if that is known; ``bound`` says by what."""
+    """Hold the time of a stage in seconds, and its minimum on this machine if known; ``bound`` names what sets it."""
 
     name: str
     seconds: float
@@ -41,7 +41,7 @@ class StageTime:
     def as_dict(self, duration_seconds: float, whole_seconds: float) -> dict[str, Any]:
         """Return plain values, with the time per second of recording and the share of the whole.
 
-        ``floor``, ``floor_seconds`` and ``floor_per_second`` are earlier names that will be removed.
+        ``floor``, ``floor_seconds`` and ``floor_per_second`` are former names that will be removed.
         """
         minimum = None if self.minimum_seconds is None else self.minimum_seconds / duration_seconds
         return {
@@ -57,7 +57,7 @@ class StageTime:
 
 @dataclass(frozen=True)
 class Bench:
-    """All that was measured on one recording; ``video_size``: width and height in pixels, None without video."""
+    """Hold all measurements on one recording; ``video_size``: width and height in pixels, None without video."""
 
     recording: str
     duration_seconds: float
@@ -75,13 +75,13 @@ class Bench:
 
     @property
     def minimum_seconds(self) -> float:
-        """The sum of all minima: each stage as fast as it can be, one after the other, with all threads."""
+        """Return the sum of all minima in seconds: the stages one after the other, with all threads."""
         return sum(stage.minimum_seconds or 0.0 for stage in self.stages)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, with derived ones.
 
-        ``picture``, ``floors_seconds`` and ``times_floors`` are earlier names.
+        ``picture``, ``floors_seconds`` and ``times_floors`` are former names.
         """
         minimum = self.minimum_seconds
         return {
@@ -174,7 +174,7 @@ def beginning(recording: reader.Recording, seconds: float, folder: Path) -> Path
 def _profile(
     checkpoint: Checkpoint, path: Path, folder: Path, repeat: int, report: Callable[[], None]
 ) -> tuple[ProfiledRun, dict[Stage, float]]:
-    """Profile several runs; return the last, and the minimum of each stage in the order of the work."""
+    """Run the profiler several times; return the last run, and the minimum of each stage in order."""
     is_gpu = next(checkpoint.net.parameters()).device.type == "cuda"
     runs = []
     for _ in range(repeat + is_gpu):  # the first run on a GPU is slow
@@ -187,7 +187,7 @@ def _profile(
 def _rooflines(
     run: ProfiledRun, recording: reader.Recording, rate: float, repeat: int
 ) -> dict[Stage, tuple[float, str]]:
-    """Return for each stage that has one its seconds at best, and how that was calculated."""
+    """Return the theoretical minimum of each stage that has one, in seconds, and how it was calculated."""
 
     def decoding(track: str) -> tuple[float, str]:
         return min(roofline.decode_seconds(recording, track) for _ in range(repeat)), "ffmpeg -f null"
@@ -220,7 +220,7 @@ def _name(device: torch.device) -> str:
 
 
 def _counted(on_progress: Report, total: int) -> Callable[[], None]:
-    """Return a function to call after each of so many steps."""
+    """Return a function to call after each of ``total`` steps."""
     done = 0
 
     def step() -> None:

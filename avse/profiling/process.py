@@ -1,4 +1,4 @@
-"""What only a fresh process shows: how long `enhance` takes from end to end, its memory, and how long avse starts."""
+"""Measurements in new processes: the time of `enhance` from end to end, its memory, and the start-up time of avse."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ print(json.dumps(measure_whole(*sys.argv[1:])))
 
 @dataclass(frozen=True)
 class Whole:
-    """`enhance` from end to end, in seconds, the least of several; and the most memory that its process ever held.
+    """Hold the time of `enhance` from end to end in seconds, the minimum of several runs; and its peak memory.
 
-    ffmpeg has processes of its own, whose memory is not counted.
+    The memory of ffmpeg's processes is not included.
     """
 
     seconds: float
@@ -39,7 +39,7 @@ class Whole:
 
 @dataclass(frozen=True)
 class Start:
-    """Seconds from nothing: to a bare Python, to one with torch, to one with avse and its net."""
+    """Hold the start-up times in seconds of Python, of Python with torch, and of Python with avse and its network."""
 
     python_seconds: float
     torch_seconds: float
@@ -69,7 +69,7 @@ def measure_whole(recording: str, target: str, model: str, device: str, repeat: 
 
 
 def run_start(model: str, device: str, num_threads: int, repeat: int) -> Start:
-    """Start Python ``repeat`` times with nothing, with torch, and with avse and its net; the least of each counts."""
+    """Start Python ``repeat`` times: alone, with torch, and with avse and its network; the minimum of each counts."""
 
     def start_seconds(*program: str) -> float:
         began = time.perf_counter()
@@ -83,7 +83,7 @@ def run_start(model: str, device: str, num_threads: int, repeat: int) -> Start:
 def peak_megabytes() -> float:
     """Return the peak memory of this process on Linux; elsewhere nan.
 
-    The system's own figure for its children will not do: it begins with that of the process that started them.
+    The system's value for child processes cannot be used: it starts with that of the parent process.
     """
     status = Path("/proc/self/status")
     found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="ascii")) if status.exists() else None
@@ -91,7 +91,7 @@ def peak_megabytes() -> float:
 
 
 def _python(num_threads: int, *program: str) -> str:
-    """Run a program in a Python process of its own, with so many threads, and return its output."""
+    """Run a program in a separate Python process with ``num_threads`` threads, and return its output."""
     environment = os.environ | {"OMP_NUM_THREADS": str(num_threads)}
     command = [sys.executable, "-c", *program]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", check=False)

@@ -1,6 +1,6 @@
-"""What a stage would cost if nothing were lost: a net at the speed of a matrix product, decoding at that of ffmpeg.
+"""The theoretical minimum of a stage: a network at the speed of a matrix product, decoding at that of ffmpeg.
 
-Multiply-accumulates (MACs) are those of convolutions and matrix products; norms, activations and copies count nothing.
+Multiply-accumulates (MACs) are those of convolutions and matrix products; norms, activations and copies are free.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def macs_per_second(device: torch.device) -> float:
 
 
 def num_macs(module: nn.Module, given: Tensor | Inputs) -> int:
-    """Count the MACs of ``module(given)`` by the shapes alone, on torch's device "meta": nothing is computed."""
+    """Count the MACs of ``module(given)`` from the shapes, on torch's device "meta": nothing is computed."""
     shapes = copy.deepcopy(module).to("meta")
     blank = given.to("meta") if isinstance(given, Tensor) else Inputs(*(part.to("meta") for part in given))
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
@@ -77,7 +77,7 @@ def num_onnx_macs(model: Any, sizes: Sequence[int]) -> int:
 
 
 def decode_seconds(recording: reader.Recording, track: str) -> float:
-    """Time that ffmpeg itself takes to decode a track ("V:0", "a:0") and throw it away."""
+    """Measure the time in seconds in which ffmpeg decodes a track ("V:0", "a:0") and discards it."""
     import ffmpeg
 
     thrown_away = ffmpeg.output(open_input(recording.path, recording.limits)[track], "-", format="null")
@@ -93,7 +93,7 @@ def _shape(value: Any) -> list[int]:
 
 
 def _node_macs(node: Any, shapes: dict[str, list[int]], weights: dict[str, list[int]]) -> int:
-    """A convolution multiplies its weight with every place of its output; a transposed one, with that of its input."""
+    """Count the MACs of a node: a convolution's weights times its output positions, or if transposed, its input's."""
     if node.op_type not in ("Conv", "ConvTranspose"):
         return 0
     place = shapes[node.output[0] if node.op_type == "Conv" else node.input[0]]

@@ -1,4 +1,4 @@
-"""Run the real pipeline with its spans recorded, and keep what the network was given."""
+"""Run the real pipeline with its spans recorded, and keep the inputs of the network."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ProfiledRun:
 
 
 def profile(checkpoint: Checkpoint, recording: Path, output: Path) -> ProfiledRun:
-    """Enhance a recording into ``output``, which is replaced, and time the stages of that."""
+    """Enhance a recording into ``output``, which is replaced, and measure the time of its stages."""
     device = next(checkpoint.net.parameters()).device
     with record_spans(lambda: synchronise(device)) as recorder, _captured() as calls:
         result = enhance(recording, output, model=checkpoint, force=True)

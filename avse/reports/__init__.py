@@ -1,4 +1,4 @@
-"""HTML reports: each is one self-contained page that loads nothing from elsewhere."""
+"""HTML reports: each is one self-contained page that loads nothing from the network."""
 
 from __future__ import annotations
 

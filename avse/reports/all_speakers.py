@@ -23,7 +23,7 @@ from avse.reports.spectrogram import COLOURS, RANGE_DB
 def all_speakers_report(
     summary: Mapping[str, Any], recording: Path, folder: Path, output: Path, *, audio_track: int | None = None
 ) -> Path:
-    """Write one page about a recording of which each person has a file.
+    """Write one page about a recording with one output per person.
 
     Args:
         summary: what `avse.enhancement.all_speakers.enhance_all` returns; a face may also have ``scores``.

@@ -27,8 +27,8 @@ def batch_report(rows: Sequence[Row], summary: Row, output: Path) -> Path:
 
     Args:
         rows: one for each recording: item, status ("done", "skipped" or "failed"), error, hint, elapsed_seconds,
-            duration_seconds, num_faces, seen_share, scores, losses, output; None where there is nothing to say.
-        summary: facts on the run, shown as they are. Its ``elapsed_seconds`` (of the whole run) and
+            duration_seconds, num_faces, seen_share, scores, losses, output; None if there is no value.
+        summary: facts about the run, shown unchanged. Its ``elapsed_seconds`` (of the whole run) and
             ``recording_seconds`` give the throughput; its counts "done", "skipped" and "failed" are those of this run.
 
     Raises:
@@ -115,7 +115,7 @@ def _table(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def _linked(row: Row) -> str:
-    """Return the name of a recording as a link to its output where that lies beside the page."""
+    """Return the name of a recording as a link to its output if that is beside the page."""
     output = str(row.get("output") or "")
     if row.get("status") == "failed" or not output or ":" in output or output.startswith(("/", "\\")):
         return str(row["item"])
@@ -127,7 +127,7 @@ def _failure(row: Row) -> tuple[str, str, str]:
 
 
 def _after(row: Row) -> Row:
-    """Return a row whose scores are those of the output, whether stored before and after or after alone."""
+    """Return a row with the scores of the output, whether it stores scores before and after, or after only."""
     scores = row.get("scores") or {}
     return {"scores": scores.get("after", scores)}
 

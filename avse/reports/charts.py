@@ -112,7 +112,7 @@ def scatter(points: Points, x_title: str, y_title: str, tone: int, frame: Points
 
 
 def _running_median(points: Points, across: Scale, up: Scale) -> Markup:
-    """Draw a line through the medians of each twelfth of the axis that holds three points or more."""
+    """Draw a line through the medians of each twelfth of the axis with three points or more."""
     step = (across.high - across.low) / 12
     part = np.floor((points.x - across.low) / step)
     members = [part == index for index in range(13) if (part == index).sum() >= 3]

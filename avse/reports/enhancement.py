@@ -35,10 +35,10 @@ def enhancement_report(
     """Write a page about one enhanced recording.
 
     Args:
-        result: what `avse.enhancement.result.Result.as_dict` gives; of its values the page shows those that are there.
+        result: what `avse.enhancement.result.Result.as_dict` returns; the page shows the values that exist.
         before, after: the recording and its enhanced form, of any length; the page holds their first minute to listen.
         thumbnails: faces as PNG by their numbers, of the people whose voices were kept or removed.
-        seen: when the only one that was followed was seen, as (from, to) in seconds.
+        seen: when the only target speaker was visible, as (from, to) in seconds.
         audio_track: which of several audio tracks of the recording was enhanced, counted from 1; None: the default one.
 
     Raises:
@@ -94,7 +94,7 @@ def _tiles(result: Mapping[str, Any], seconds: float) -> list[tuple[str, str, st
 def _people(
     result: Mapping[str, Any], numbers: Sequence[int], pictures: Mapping[int, bytes], seconds: float
 ) -> list[dict[str, Any]]:
-    """Return what the page shows of each person, given the numbers of their faces."""
+    """Return the entries of the page for the people with these face numbers."""
     faces = [face for face in result.get("faces") or [] if face["number"] in numbers]
     return [
         {
@@ -110,7 +110,7 @@ def _people(
 
 
 def _picture(pictures: Mapping[int, bytes], number: int | None) -> str:
-    """Return the picture of a face as a data URI; empty if there is none."""
+    """Return the thumbnail of a face as a data URI; empty if there is none."""
     picture = pictures.get(number) if number else None
     return data_uri("image/png", picture) if picture else ""
 

@@ -58,7 +58,7 @@ def evaluation_report(rows: Sequence[Row], summary: Summary, output: Path) -> Pa
         rows: one for each item and method: item, subset, method, status, reason, seconds, elapsed_seconds, scores, and
             the paths mixture, reference and estimate; None where something is missing. The method "mixed" is the
             unprocessed item.
-        summary: facts on the run, such as versions and protocol, shown as they are. Means and confidence intervals are
+        summary: facts about the run, such as versions and protocol, shown unchanged. Means and confidence intervals are
             computed from the rows, with its ``seed``.
 
     Raises:
@@ -231,5 +231,5 @@ def _name(row: Row) -> str:
 
 
 def _is_table(value: Any) -> bool:
-    """Tell lists of records, such as the means, which the page shows in its own way."""
+    """Return whether a value is a list of records, such as the means, which the page shows separately."""
     return isinstance(value, Sequence) and any(isinstance(item, Mapping) for item in value)

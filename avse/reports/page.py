@@ -1,7 +1,7 @@
 """The common page of all reports: a template, one style sheet and one script in one file.
 
-Every value is escaped. Beyond that, the page's own policy lets a browser run the one script that it was written with,
-and load nothing: whatever a recording or an item is called, it stays text.
+Every value is escaped. In addition, the page's content security policy lets a browser run only the page's own script,
+and load nothing: names of recordings and items stay text.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def span(seconds: Any) -> str:
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Flatten nested facts into pairs of text: {"a": {"b": 1}} gives ("a, b", "1")."""
+    """Convert nested facts to pairs of text: {"a": {"b": 1}} gives ("a, b", "1")."""
     pairs = []
     for key, value in values.items():
         name = f"{prefix}{key}".replace("_", " ")
@@ -88,7 +88,7 @@ def data_uri(kind: str, data: bytes) -> str:
 
 
 def is_number(value: Any) -> bool:
-    """Tell whether a value is a finite number."""
+    """Return whether a value is a finite number."""
     return isinstance(value, int | float) and math.isfinite(value)
 
 

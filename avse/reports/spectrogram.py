@@ -41,7 +41,7 @@ class Spectrogram:
 class SpectrogramBuilder:
     """Take audio in blocks and keep fewer than twice ``num_columns`` columns, whatever the length.
 
-    A column begins as a step of 10 ms. When there are too many, neighbours become one.
+    A column starts as a step of 10 ms. If there are too many, neighbours are merged.
     """
 
     def __init__(self, sample_rate: int, num_columns: int) -> None:
@@ -61,24 +61,24 @@ class SpectrogramBuilder:
         self._sound = np.concatenate([self._sound, block])
         num_steps = (len(self._sound) - len(self._window)) // self._step + 1
         if num_steps > 0:
-            self._steps = np.concatenate([self._steps, self._look(num_steps)])
+            self._steps = np.concatenate([self._steps, self._measure(num_steps)])
             self._sound = self._sound[num_steps * self._step :]
             self._collect()
 
     def finish(self) -> Spectrogram:
-        """Return the spectrogram of all that was added; the last window is padded with silence."""
+        """Return the spectrogram of all samples; the last window is padded with silence."""
         seconds = self.num_samples / self.sample_rate
         missing = -(-len(self._sound) // self._step)
         if missing:
             self._sound = np.pad(self._sound, (0, len(self._window) + missing * self._step - len(self._sound)))
-            self._steps = np.concatenate([self._steps, self._look(missing)])
+            self._steps = np.concatenate([self._steps, self._measure(missing)])
             self._collect()
         if len(self._steps):
             self._columns = np.concatenate([self._columns, _joined(self._steps, len(self._steps))])
         power, low, high = np.split(self._columns.T, [NUM_ROWS, NUM_ROWS + 1])
         return Spectrogram(power, low[0], high[0], seconds)
 
-    def _look(self, num_steps: int) -> np.ndarray:
+    def _measure(self, num_steps: int) -> np.ndarray:
         """Compute power in each band, lowest and highest sample of the next steps: (steps, R + 2)."""
         views = np.lib.stride_tricks.sliding_window_view(self._sound, len(self._window))[:: self._step][:num_steps]
         spectrum = np.fft.rfft(views * self._window)[:, : 2 * NUM_ROWS]
@@ -87,7 +87,7 @@ class SpectrogramBuilder:
         return np.column_stack([power, steps.min(1), steps.max(1)]).astype(np.float32)
 
     def _collect(self) -> None:
-        """Make columns of the steps, and merge them while there are too many."""
+        """Convert the steps to columns, and merge columns while there are too many."""
         while True:
             whole = len(self._steps) // self._steps_per_column * self._steps_per_column
             self._columns = np.concatenate([self._columns, _joined(self._steps[:whole], self._steps_per_column)])

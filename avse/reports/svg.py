@@ -90,7 +90,7 @@ def chart(height: float, label: str, *parts: Markup) -> Markup:
 
 
 def clipped(text: str, length: int) -> str:
-    """Shorten text to that many characters by leaving out its middle."""
+    """Return text shortened to ``length`` characters by leaving out its middle."""
     if len(text) <= length:
         return text
     head = length // 2

@@ -39,7 +39,7 @@ def export(
 
     Args:
         suffix: one of `choices`; .html is the report.
-        strength: as `avse.enhance` takes it; below 1 the original is mixed in, to the rounding of 32-bit floats.
+        strength: as for `avse.enhance`; below 1 the original is mixed in, exact to the rounding of 32-bit floats.
         loudness_lufs: target integrated loudness, or None.
         report: an exception that it raises cancels the work.
 
@@ -63,7 +63,7 @@ def export(
 
 
 def mixed(enhanced: Enhanced, strength: float) -> Iterator[np.ndarray]:
-    """Yield blocks (N, C) of the voice with (1 - strength) of the background: what was taken away."""
+    """Yield blocks (N, C) of the voice plus (1 - strength) of the background, the removed audio."""
     for original, voice in pairs(enhanced):
         yield voice if strength == 1 else original + np.float32(strength) * (voice - original)
 
@@ -90,7 +90,7 @@ def _reported(blocks: Iterable[np.ndarray], enhanced: Enhanced, report: Report, 
 def write_pair(enhanced: Enhanced, path: Path, report: Report = silent) -> None:
     """Write the mean of the channels before (left) and after (right) as one WAV file of 16 bits.
 
-    A player that mixes its two channels hears any strength at once, and both never drift apart.
+    By mixing the two channels, a player can play any strength immediately, and both stay in sync.
     """
     both = (np.stack([original.mean(1), voice.mean(1)], axis=1) for original, voice in pairs(enhanced))
     rate = enhanced.pipeline.recording.sound.sample_rate

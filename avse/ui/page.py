@@ -1,4 +1,4 @@
-"""The page: its components, and what happens when one of them is used."""
+"""The page: its components, and the handlers of their events."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class Page:
             session.close()
 
     def wait(self, session: Session) -> Updates:
-        """Prepare the page for work; only then it is queued."""
+        """Prepare the page for work, before the work is queued."""
         session.prepare()
         return {
             self.status: "", self.start: gr.update(visible=False), self.stop: gr.update(visible=True),
@@ -169,13 +169,13 @@ class Page:
         return {self.player: player, self.result: gr.update(visible=True), self.download: ""}
 
     def _follow(self, work: Work[Any], end: Updates, show: Callable[[Any], Updates]) -> Iterator[Updates]:
-        """Show the progress of work to its end, and then, in one update, what came of it, or why it failed.
+        """Show the progress of work until its end, and then, in one update, its result, or why it failed.
 
-        The browser can lose an update that another one follows at once, so that the end must not be two of them.
+        The browser can lose an update if another one follows immediately, so the end must be a single update.
 
         Args:
             end: the other changes at the end, whether the work fails or not.
-            show: what to show of its outcome.
+            show: converts the result to updates of the page.
         """
         try:
             for state in work.follow():
@@ -213,7 +213,7 @@ class Page:
 
 
 def speaker_of(session: Session, chosen: list[int]) -> str | int:
-    """Return the speaker that chosen faces stand for. UsageError if none is chosen."""
+    """Return the ``speaker`` option for the chosen faces. UsageError if none is chosen."""
     assert session.analysis is not None
     if not session.analysis.selection.scene.tracks:
         return "active"
@@ -226,7 +226,7 @@ def speaker_of(session: Session, chosen: list[int]) -> str | int:
 
 
 def formats(has_video: bool) -> list[tuple[str, str]]:
-    """Return what is shown of each format, and its suffix."""
+    """Return the label of each format, and its suffix."""
     kinds = dict.fromkeys(VIDEO_OUTPUTS, "video") | {export.PAGE: "report"}
     return [(f"{kinds.get(suffix, 'audio')} {suffix}", suffix) for suffix in export.choices(has_video)]
 

@@ -17,7 +17,7 @@ EVERY_SECONDS = 0.25
 
 @dataclass
 class Progress:
-    """Hold how far a stage of the work is; ``left_seconds`` is None until it can be estimated."""
+    """Hold the progress of a stage; ``left_seconds`` is None until it can be estimated."""
 
     stage: str = "starting"
     done: float = 0.0
@@ -31,7 +31,7 @@ class Progress:
 
     @property
     def text(self) -> str:
-        """Say the stage, the share done and the time left."""
+        """Return the stage, the share done and the time left as text."""
         share = "" if self.share is None else f": {self.share:.0%}"
         left = "" if self.left_seconds is None else f", about {_rounded(self.left_seconds)} left"
         return f"{self.stage.capitalize()}{share}{left}"
@@ -39,7 +39,7 @@ class Progress:
 
 @dataclass
 class Work(Generic[Outcome]):
-    """Run a function that takes a progress report in a thread of its own."""
+    """Run a function that takes a progress report in a separate thread."""
 
     function: Callable[[Report], Outcome]
     outcome: Outcome | None = None
@@ -48,7 +48,7 @@ class Work(Generic[Outcome]):
     _begun: float = 0.0
 
     def follow(self) -> Iterator[Progress]:
-        """Start, yield the progress a few times a second until the end, and raise what went wrong."""
+        """Start, yield the progress a few times per second until the end, and raise the error of the work, if any."""
         thread = threading.Thread(target=self._run, daemon=True)
         thread.start()
         yield self.progress

@@ -46,7 +46,7 @@ def player(enhanced: Enhanced, after: Path, pair_url: str, video_url: str, repor
     """Return the player: video, waveforms and spectrograms before and after.
 
     Args:
-        after: the enhanced audio as a file of its own.
+        after: the enhanced audio as a separate file.
         pair_url: where the page finds what `avse.ui.export.write_pair` wrote.
         video_url: where it finds the video; empty for none.
         report: an exception that it raises cancels the work.
@@ -88,7 +88,7 @@ def link(path: Path) -> str:
 
 
 def note(text: str) -> str:
-    """Return a message that screen readers say when they have time."""
+    """Return a message that screen readers announce politely."""
     return f'<p role="status" class="avse-note">{escape(text)}</p>' if text else ""
 
 

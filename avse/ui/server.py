@@ -36,8 +36,8 @@ def serve(
     """Serve the page until Ctrl-C; uploads and results are then removed.
 
     Args:
-        recording: shown at once; None asks for an upload.
-        host: the address to listen at. Anything but 127.0.0.1 lets other machines in.
+        recording: opened at the start; None asks for an upload.
+        host: the address to listen on; any other than 127.0.0.1 lets other machines connect.
         on_ready: called with the address of the page.
 
     Raises:
@@ -65,7 +65,7 @@ def serve(
 
 
 def _theme() -> Any:
-    """Return a theme with the system's own fonts, and with contrast enough for small text."""
+    """Return a theme with the system's own fonts, and with sufficient contrast for small text."""
     import gradio as gr
 
     system = ["system-ui", "sans-serif"]
@@ -85,7 +85,7 @@ def _theme() -> Any:
 
 
 def check_port(host: str, port: int) -> None:
-    """Raise UsageError for an address that this machine cannot listen at."""
+    """Raise UsageError for an address that this machine cannot listen on."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         with socket.socket(family) as listener:

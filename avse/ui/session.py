@@ -30,7 +30,7 @@ from avse.weights.checkpoint import Checkpoint
 
 
 class CancelledError(Exception):
-    """Raised by a progress report after the visitor has cancelled, or has left."""
+    """Cancel work: raised by a progress report after the visitor has cancelled or left."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Session:
         return kept
 
     def serve_video(self) -> Path | None:
-        """Return a path of the video that the page may load; None for what no browser takes for one."""
+        """Return a path of the video that the page may load; None for a file that browsers cannot play."""
         assert self.analysis is not None
         recording = self.analysis.recording
         if recording.video is None or not is_video(recording.path):
@@ -130,7 +130,7 @@ class Session:
         return self.enhanced
 
     def prepare(self) -> None:
-        """Forget an earlier `cancel`: new work is going to be queued."""
+        """Clear an earlier `cancel`, before new work is queued."""
         self._stop.clear()
 
     def cancel(self) -> None:

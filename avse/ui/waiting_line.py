@@ -1,4 +1,4 @@
-"""One work at a time for all visitors, in the order in which they come."""
+"""One work at a time for all visitors, in order of arrival."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ EVERY_SECONDS = 0.25
 
 
 class WaitingLine:
-    """Let those who wait begin one after the other."""
+    """Run the work of several visitors one after the other."""
 
     def __init__(self) -> None:
         self._line: list[object] = []
@@ -18,11 +18,11 @@ class WaitingLine:
 
     @contextmanager
     def turn(self, on_wait: Callable[[int], None]) -> Iterator[None]:
-        """Wait until all who came earlier are done, then run the block.
+        """Wait until all earlier visitors are done, then run the block.
 
         Args:
-            on_wait: called a few times a second with how many are ahead. An exception that it raises gives the place
-                in the line up.
+            on_wait: called a few times per second with the number of visitors ahead. An exception that it raises leaves
+                the queue.
         """
         place = object()
         with self._moved:

@@ -1,4 +1,4 @@
-"""A temporary folder that is removed when its process ends, in whatever way it ends."""
+"""A temporary folder that is removed when its process ends, however it ends."""
 
 from __future__ import annotations
 

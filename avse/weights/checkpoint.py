@@ -31,7 +31,7 @@ class Checkpoint:
     sha256: str
 
     def check_process(self) -> None:
-        """Raise UsageError if the net cannot be used in this process: it is on a GPU, and the process was forked."""
+        """Raise UsageError if the network cannot be used in this process: it is on a GPU and the process was forked."""
         check_fork(next(self.net.parameters()).device)
 
     @property
@@ -86,7 +86,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
 
 
 def _check_shapes(metadata: Metadata, expected: Mapping[str, Tensor]) -> None:
-    """Raise ValueError unless the file holds just the tensors that the net has."""
+    """Raise ValueError unless the file has exactly the tensors of the network."""
     if lacking := sorted(expected.keys() - metadata.shapes.keys()):
         raise ValueError(f"it lacks {lacking[0]}")
     if unknown := sorted(metadata.shapes.keys() - expected.keys()):

@@ -57,7 +57,7 @@ class MaskNet(nn.Module):
 
 
 def export_program(checkpoint: Checkpoint) -> ExportedProgram:
-    """Export to a `torch.export` program; save it with `torch.export.save`. Takes about 20 s for `avse`."""
+    """Convert a network to a `torch.export` program; save it with `torch.export.save`. Takes about 20 s for `avse`."""
     module = MaskNet(checkpoint.net).eval()
     batch, frames = torch.export.Dim("batch", max=4096), torch.export.Dim("frames", min=2, max=100_000)
     times, side = module.steps * _TRACED_FRAMES, checkpoint.net.config.lip_side

@@ -1,6 +1,6 @@
-"""Keep nets usable in processes that ``fork`` makes of one that has used them.
+"""Keep networks usable in processes forked from one that has used them.
 
-Such a process has none of the threads of its parent: OpenMP's pool would wait for them for ever. So it computes on one
+Such a process has none of its parent's threads, and OpenMP's pool would wait for them forever. So it computes on one
 thread, as the workers of `torch.utils.data.DataLoader` do.
 """
 

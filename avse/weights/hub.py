@@ -1,6 +1,6 @@
 """Models on the Hugging Face Hub: ``hf://OWNER/NAME``, a repository with ``model.safetensors`` and its card.
 
-Nothing is fetched but what such a name asks for. `huggingface_hub` keeps it in its cache and honours
+Only models with such a name are downloaded. `huggingface_hub` keeps them in its cache and honours
 ``HF_HUB_OFFLINE``, ``HF_HOME`` and ``HF_TOKEN``.
 """
 
@@ -27,7 +27,7 @@ class HubName(NamedTuple):
 
 
 def is_hub_name(name: str) -> bool:
-    """Tell whether a name is one of a model on the Hub."""
+    """Return whether a name is that of a model on the Hub."""
     return name.startswith(PREFIX)
 
 
@@ -40,7 +40,7 @@ def parse_hub_name(name: str) -> HubName:
 
 
 def fetch(name: str) -> Path:
-    """Return the path of the weights in the cache, fetched if they are not there or not the newest; the card beside.
+    """Return the path of the weights in the cache, downloaded if missing or outdated; the card is beside them.
 
     Raises:
         UsageError: there is no such model. MissingError: `huggingface_hub` or the Hub is missing.
@@ -97,7 +97,7 @@ def _silent_bar() -> Any:
 
 @contextlib.contextmanager
 def _two_lines(name: str) -> Iterator[None]:
-    """Turn the errors of `huggingface_hub` into errors with what to do."""
+    """Convert the errors of `huggingface_hub` to errors with a hint."""
     from huggingface_hub import constants, errors
 
     try:

@@ -27,7 +27,7 @@ _NO_PARAMETERS = ("running_mean", "running_var", "num_batches_tracked", "imputer
 
 @dataclass(frozen=True)
 class Provenance:
-    """Hold where weights come from: all that a checkpoint's metadata say besides its format and its model.
+    """Hold the origin of weights: all metadata of a checkpoint besides its format and its model.
 
     Attributes:
         name: of the model.
@@ -35,7 +35,7 @@ class Provenance:
         licence: what the licences of that data allow.
         made: how or when the file was made.
         training: the settings of the run, as `avse.training.config.as_mapping` gives them.
-        validation_speakers: whom the run was validated on.
+        validation_speakers: the validation speakers of the run.
         start: SHA-256 of the checkpoints that training started from; None for random weights, "" where unknown.
         step: the training step of the weights.
         validation: scores on the validation speakers by name, such as "validation/improvement_db/seen".
@@ -55,7 +55,7 @@ class Provenance:
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Provenance:
-        """Build it from metadata; other keys are passed over. UsageError for a value of the wrong type."""
+        """Build it from metadata; other keys are ignored. UsageError for a value of the wrong type."""
         known = {one.name for one in fields(cls)}
         found = {name: value for name, value in values.items() if name in known}
         for name, value in found.items():
@@ -66,7 +66,7 @@ class Provenance:
         return cls(**found)
 
     def as_mapping(self) -> dict[str, Any]:
-        """Return what is known as plain values; what was never set is left out."""
+        """Return the known values as plain values; fields that were never set are left out."""
         unset = asdict(Provenance())
         return {name: value for name, value in asdict(self).items() if value != unset[name]}
 
@@ -87,7 +87,7 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Metadata:
-    """Hold what is known of a checkpoint file: its size, number of parameters, tensors and metadata."""
+    """Hold the facts about a checkpoint file: its size, number of parameters, tensors and metadata."""
 
     path: Path
     num_bytes: int
@@ -113,7 +113,7 @@ class Metadata:
 
     @property
     def scores(self) -> str:
-        """Return the gain on the validation speakers in a few words; empty where the file does not say."""
+        """Return the gain on the validation speakers as text; empty if the file has none."""
         found = self.provenance.validation
         words = {"unseen": "audio only"} if self.fusion == "none" else {"seen": "with video", "unseen": "without"}
         gains = {word: found.get(f"validation/improvement_db/{kind}") for kind, word in words.items()}
@@ -179,7 +179,7 @@ def _check_tensors(tensors: Mapping[str, Any], num_bytes: int) -> tuple[dict[str
 
 
 def _is_valid(name: str, value: Any) -> bool:
-    """Tell whether a value has the type of the field of `Provenance` of that name."""
+    """Return whether a value has the type of the field of `Provenance` of that name."""
     if name in ("training", "validation", "mean"):
         is_numbers = name == "training" or (
             isinstance(value, dict)

@@ -111,7 +111,7 @@ def load_model(name: str | Path = DEFAULT, device: str = "auto") -> Checkpoint:
 
 def for_audio_only(checkpoint: Checkpoint) -> Checkpoint:
     """Return the network for a recording without any face: for the shipped `avse`, the audio-only one, which does
-    that no worse, and sooner (docs/missing.md); any other net does it itself."""
+    that as well, and faster (docs/missing.md); any other network does it itself."""
     if checkpoint.sha256 != shipped_sums().get(f"{DEFAULT}.safetensors") or AUDIO_ONLY not in names():
         return checkpoint
     return _loaded_once(str(find(AUDIO_ONLY)), next(checkpoint.net.parameters()).device.type)

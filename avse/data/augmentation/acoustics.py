@@ -14,9 +14,9 @@ TAIL_SECONDS = 0.3
 
 
 def reverberate(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Add simulated reverberation to sound (N,): noise that decays by 60 dB in 0.15 to 0.5 s.
+    """Add simulated reverberation to audio (N,): noise that decays by 60 dB in 0.15 to 0.5 s.
 
-    The direct sound stays where it is, so that lips and sound remain together; it is 2 to 15 dB above the tail.
+    The direct sound keeps its time, so that lips and audio stay in sync; it is 2 to 15 dB above the tail.
     """
     times = np.arange(1, int(TAIL_SECONDS * SAMPLE_RATE)) / SAMPLE_RATE
     tail = rng.standard_normal(len(times)) * 10 ** (-3 * times / rng.uniform(0.15, 0.5))
@@ -29,7 +29,7 @@ def reverberate(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def random_eq(sound: np.ndarray, range_db: float, rng: np.random.Generator) -> np.ndarray:
-    """Apply a random equaliser to sound (N,): gains within +-``range_db`` at every octave from 62 Hz to 8 kHz."""
+    """Apply a random equaliser to audio (N,): gains within +-``range_db`` at every octave from 62 Hz to 8 kHz."""
     spectrum = np.fft.rfft(sound)
     octaves = np.log2(np.linspace(0, SAMPLE_RATE / 2, len(spectrum)).clip(62.5) / 62.5)
     gains_db = np.interp(octaves, np.arange(8), rng.uniform(-range_db, range_db, 8))
@@ -37,7 +37,7 @@ def random_eq(sound: np.ndarray, range_db: float, rng: np.random.Generator) -> n
 
 
 def limit_bandwidth(sound: np.ndarray, highest_hz: float) -> np.ndarray:
-    """Low-pass filter sound (N,), as a telephone or strong compression does."""
+    """Low-pass filter audio (N,), like a telephone or strong compression."""
     spectrum = np.fft.rfft(sound)
     frequencies = np.linspace(0, SAMPLE_RATE / 2, len(spectrum))
     spectrum *= 1 / (1 + (frequencies / highest_hz) ** 24)

@@ -1,4 +1,4 @@
-"""Rooms that were measured: impulse responses from files, and voices that stand in them.
+"""Measured rooms: impulse responses from files, and their effect on voices.
 
 Legend: `N` samples at 16 kHz.
 """
@@ -44,7 +44,7 @@ def read_rooms(folder: Path) -> dict[str, list[np.ndarray]]:
 
 
 def direct_first(response: np.ndarray) -> np.ndarray:
-    """Cut what comes before the direct sound, and the tail after a second; scale the energy to 1: float32 (N,)."""
+    """Cut the response before the direct sound and after one second; scale the energy to 1: float32 (N,)."""
     peak = int(np.argmax(np.abs(response)))
     first = max(0, peak - int(LEAD_SECONDS * SAMPLE_RATE))
     kept = np.asarray(response[first : first + int(LONGEST_SECONDS * SAMPLE_RATE)], np.float32)
@@ -52,5 +52,5 @@ def direct_first(response: np.ndarray) -> np.ndarray:
 
 
 def convolve_room(sound: np.ndarray, response: np.ndarray) -> np.ndarray:
-    """Convolve sound (N,) with a room impulse response; the length stays."""
+    """Convolve audio (N,) with a room impulse response; the length is kept."""
     return np.asarray(fftconvolve(sound, response)[: len(sound)], np.float32)

@@ -18,7 +18,7 @@ from avse.errors import UsageError
 
 @dataclass(frozen=True)
 class LipAugment:
-    """Limits of the image augmentation of mouth crops; each clip draws its own values, the same for all its frames."""
+    """Hold limits of the image augmentation of mouth crops; each clip draws values, the same for all its frames."""
 
     shift: float = 0.08
     """Largest shift, as a share of the crop's side."""

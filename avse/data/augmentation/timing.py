@@ -73,7 +73,7 @@ def take_turns(clips: Sequence[Clip], rng: np.random.Generator, listening: float
 
 
 def with_pause(clip: Clip, first: int, last: int, rng: np.random.Generator, listening: float = 0.0) -> Clip:
-    """Silence a clip from frame ``first`` to before ``last``; its mouth rests or, at times, moves slowly."""
+    """Silence a clip from frame ``first`` to before ``last``; its mouth is at rest or, at times, moves slowly."""
     pause = np.zeros(len(clip.seen), bool)
     pause[max(first, 0) : max(last, 0)] = True
     switched = np.pad(np.repeat(~pause, SAMPLES_PER_FRAME), 80, "edge")
@@ -85,14 +85,14 @@ def with_pause(clip: Clip, first: int, last: int, rng: np.random.Generator, list
 
 
 def draw_offset(limits: tuple[int, int], rng: np.random.Generator) -> int:
-    """Draw the AV offset in frames, positive: video late; each further off is 0.65 times as likely."""
+    """Draw the AV offset in frames, positive: video late; each further frame is 0.65 times as likely."""
     frames = np.arange(limits[0], limits[1] + 1)
     weights = np.where(frames == 0, 0.0, 0.65 ** np.abs(frames))
     return int(rng.choice(frames, p=weights / weights.sum()))
 
 
-def delay_picture(lips: np.ndarray, seen: np.ndarray, num_frames: int) -> tuple[np.ndarray, np.ndarray]:
-    """Move lips (V, 88, 88), and where they are seen (V,), to so many frames later; what comes in is not seen."""
+def delay_video(lips: np.ndarray, seen: np.ndarray, num_frames: int) -> tuple[np.ndarray, np.ndarray]:
+    """Delay lips (V, 88, 88) and their visibility (V,) by ``num_frames``; frames without data are not visible."""
     source = np.arange(len(seen)) - num_frames
     nearest = source.clip(0, len(seen) - 1)
     return lips[nearest], seen[nearest] & (nearest == source)
@@ -101,7 +101,7 @@ def delay_picture(lips: np.ndarray, seen: np.ndarray, num_frames: int) -> tuple[
 def _listening(clip: Clip, pause: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return lips (V, 88, 88) that move slowly in a pause (V,), as a listener's: a segment of the clip, slowed down.
 
-    They rest where the stretch is too short to move in, or is not seen throughout.
+    They are at rest if the pause is too short for motion, or if the mouth is not visible throughout.
     """
     assert clip.lips is not None
     length = round(pause.sum() * rng.uniform(0.1, 0.4))
@@ -116,7 +116,7 @@ def _listening(clip: Clip, pause: np.ndarray, rng: np.random.Generator) -> np.nd
 
 
 def _at_rest(clip: Clip, pause: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return lips (V, 88, 88) that rest in a pause (V,): the clip's quietest frame, swaying slightly."""
+    """Return lips (V, 88, 88) at rest in a pause (V,): the clip's quietest frame, swaying slightly."""
     assert clip.lips is not None
     loudness = np.where(clip.seen, np.square(clip.sound.reshape(len(pause), -1)).mean(1), np.inf)
     rest = clip.lips[int(np.argmin(loudness))].astype(np.int16)

@@ -1,4 +1,4 @@
-"""Another voice for the same words: pitch and formants are changed, the timing stays, so that lips remain true.
+"""Another voice for the same words: pitch and formants change, the timing stays, so that the lips still match.
 
 Legend: `N` samples at 16 kHz.
 """

@@ -1,4 +1,4 @@
-"""Degrade mouth crops as webcams and video platforms do: resolution, block compression, noise, shake, lost frames.
+"""Degrade mouth crops like webcams and video platforms: resolution, block compression, noise, shake, lost frames.
 
 Legend: `V` video frames, `H W` pixels.
 """
@@ -15,7 +15,7 @@ PIXELS = (14, 64)
 
 
 def degrade(mouths: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Degrade mouth crops uint8 (V, H, W) as a webcam and a video platform do; black frames stay black."""
+    """Degrade mouth crops uint8 (V, H, W) like a webcam and a video platform; black frames stay black."""
     seen = np.asarray(mouths.any(axis=(1, 2)))
     if not seen.any():
         return mouths
@@ -32,20 +32,20 @@ def degrade(mouths: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _shaken(mouths: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Move every frame by a pixel or two, as an unsteady face tracker does."""
+    """Shift every frame by a pixel or two, like an unsteady face tracker."""
     moves = np.rint(rng.normal(0.0, rng.uniform(0.3, 1.5), (len(mouths), 2))).astype(int)
     return np.stack([np.roll(frame, tuple(move), (0, 1)) for frame, move in zip(mouths, moves, strict=True)])
 
 
 def _held(mouths: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Show some frames once more instead of the next one: a low frame rate, or frames that were lost."""
+    """Repeat some frames instead of showing the next one, as at a low frame rate or with lost frames."""
     kept = rng.random(len(mouths)) > rng.uniform(0.1, 0.5)
     kept[0] = True
     return mouths[np.maximum.accumulate(np.where(kept, np.arange(len(mouths)), 0))]
 
 
 def _resized(mouths: np.ndarray, side: int) -> np.ndarray:
-    """Bring mouths to (V, side, side), float32: by the mean over an area, or between pixels."""
+    """Resize mouths to (V, side, side), float32: by area averages, or by interpolation."""
     pixels = torch.from_numpy(np.ascontiguousarray(mouths, np.float32))[:, None]
     how = {"mode": "area"} if side < mouths.shape[-1] else {"mode": "bilinear", "align_corners": False}
     resized: np.ndarray = F.interpolate(pixels, (side, side), **how)[:, 0].numpy()
@@ -53,7 +53,7 @@ def _resized(mouths: np.ndarray, side: int) -> np.ndarray:
 
 
 def compress_blocks(mouths: np.ndarray, step: float) -> np.ndarray:
-    """Round the cosines of blocks of 8 x 8 pixels, the fine ones more coarsely: what JPEG and H.264 take away."""
+    """Quantise the cosine transform of blocks of 8 x 8 pixels, high frequencies more coarsely, like JPEG and H.264."""
     side = mouths.shape[-1]
     padded = np.pad(mouths, ((0, 0), (0, -side % BLOCK), (0, -side % BLOCK)), "edge")
     num = padded.shape[-1] // BLOCK

@@ -1,4 +1,4 @@
-"""Folders of mixtures: made in parallel, whole files only, and continued where they stopped.
+"""Make folders of mixtures, in parallel; files appear only when complete, and an interrupted run can be resumed.
 
 ``OUT/mix/ITEM.wav`` the mixture, ``s1/`` the target, ``s2/``, ``s3/`` and ``noise/`` the rest, each as loud as it is
 inside; ``video/ITEM.mkv`` the target's video with the mixture, ready for ``avse enhance``; ``mixtures.csv`` every
@@ -35,10 +35,10 @@ class Outcome:
 
 
 def make_folder(request: MixtureRequest, num_jobs: int | None = None, force: bool = False) -> Iterator[Outcome]:
-    """Make all mixtures that are not there yet, and yield what became of each of all of them.
+    """Make all mixtures that are not there yet, and yield the outcome of every mixture.
 
-    Raises UsageError where the request is invalid, another process writes to the folder, or what lies there is of
-    something else or damaged; MissingError where the disk is full.
+    Raises UsageError if the request is invalid, another process writes to the folder, or its contents are of
+    another request or damaged; MissingError if the disk is full.
     """
     clips = clips_by_speaker(request.source, request.output)
     noises = noises_by_kind(request.noise, request.output) if request.noise else {}
@@ -106,7 +106,7 @@ class _Maker:
 
 
 def write_item(folder: Path, name: str, mixture: Mixture) -> None:
-    """Write one mixture in our own layout; the video last, so that with it the item is whole."""
+    """Write one mixture in our own layout, the video last: if it exists, the item is complete."""
     for role, sound in mixture.roles.items():
         audio_files.write_audio_file(folder / FOLDERS[role] / f"{name}.wav", sound)
     mixed = folder / "mix" / f"{name}.wav"
@@ -126,7 +126,7 @@ def _is_whole(request: MixtureRequest, name: str, rows: Sequence[Row]) -> bool:
 
 
 def _finish(request: MixtureRequest, rows: Sequence[Row], found: Sequence[Outcome]) -> None:
-    """Write the lists of what is there and of what could not be used."""
+    """Write the tables of the mixtures and of clips that could not be used."""
     problems = sorted({pair for outcome in found for pair in outcome.passed_over})
     problems += [(outcome.item, outcome.problem) for outcome in found if outcome.problem]
     if request.layout == "muse":

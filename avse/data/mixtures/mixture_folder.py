@@ -33,7 +33,7 @@ def check_folder(request: MixtureRequest, clips: Clips, noises: Clips, force: bo
 
 
 def begin_folder(request: MixtureRequest, clips: Clips, noises: Clips, force: bool) -> None:
-    """Note what the folder, which this process holds, is made of. With ``force`` remove the mixtures in it first."""
+    """Store the settings of a folder that this process has locked. With ``force`` remove its mixtures first."""
     check_folder(request, clips, noises, force)
     for name in (*WRITTEN, SETTINGS, PART, TABLE, BAD):
         check_inside(request.output / name, request.output)
@@ -50,7 +50,7 @@ def _muse_lists(folder: Path) -> list[Path]:
 
 
 def _check_apart(request: MixtureRequest) -> None:
-    """Raise UsageError where starting anew would remove what the mixtures are made of."""
+    """Raise UsageError if starting again would remove the clips of the mixtures."""
     for folder in (request.source, request.noise):
         if folder and real_path(folder).is_relative_to(real_path(request.output)):
             raise UsageError(

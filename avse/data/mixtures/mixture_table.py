@@ -30,9 +30,9 @@ def describe_mixture(name: str, mixture: Mixture, request: MixtureRequest) -> li
 
 
 def read_rows(folder: Path) -> dict[str, list[Row]]:
-    """Return rows by item, of a run that ended and of one that was broken off.
+    """Read rows by item, of a finished or an interrupted run.
 
-    A last line that was cut, and its item with it, is left out; UsageError for any other that is no row.
+    An incomplete last line is left out with its item; UsageError for any other invalid line.
     """
     found: dict[str, list[Row]] = {}
     for name in (TABLE, PART):

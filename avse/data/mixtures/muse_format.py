@@ -35,7 +35,7 @@ def mixture_path(row: Sequence[str]) -> Path:
 
 
 def row_name(row: Sequence[str]) -> str:
-    """Return a row as a file name, in the way of that family."""
+    """Return a row as a file name, in the convention of that family."""
     return ",".join(row).replace(",", "_").replace("/", "_")
 
 

@@ -1,4 +1,4 @@
-"""Mixtures for evaluation, each from nothing but a tree of clips and a seed: one target, other talkers, noise.
+"""Mixtures for evaluation, each determined by a tree of clips and a seed: one target, interfering talkers, noise.
 
 Legend: `N` samples, all at 16 kHz.
 """
@@ -86,7 +86,7 @@ class Mixture:
 def clips_by_speaker(tree: Path, output: Path | None = None) -> dict[str, list[Path]]:
     """Return the clips of a tree ``SPEAKER/**/CLIP``; ``dev/mp4`` or ``mp4`` inside are found, as VoxCeleb2 comes.
 
-    What lies in ``output`` is no clip.
+    Files in ``output`` are not clips.
     """
     speakers = {path: prepared.parent.name for path, prepared in corpus.sources(tree, Path())}
     found: dict[str, list[Path]] = {}
@@ -168,7 +168,7 @@ def muse_sum(drawn: Sequence[np.ndarray], levels_db: Sequence[float]) -> np.ndar
 
 
 class _Source:
-    """Reads clips, and passes over those that are broken, silent or too short."""
+    """Read clips, and skip those that are broken, silent or too short."""
 
     def __init__(self) -> None:
         self.passed_over: dict[Path, str] = {}

@@ -1,4 +1,4 @@
-"""What a folder of mixtures is asked to hold."""
+"""The request for a folder of mixtures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LAYOUTS = ("avse", "muse")
 
 @dataclass(frozen=True)
 class MixtureRequest:
-    """Hold what `make_folder` is asked for."""
+    """Hold the request to `make_folder`."""
 
     source: Path
     output: Path
@@ -42,7 +42,7 @@ class MixtureRequest:
 
 
 def survey(request: MixtureRequest) -> dict[str, str]:
-    """Return the files among clips and noises that are no recordings, and why each was passed over."""
+    """Return the files among clips and noises that are not recordings, and why each was skipped."""
     found = dict(corpus.survey(request.source, request.output).passed_over)
     if request.noise:
         noises = list_recordings(request.noise, accept=formats.is_audio)
@@ -51,7 +51,7 @@ def survey(request: MixtureRequest) -> dict[str, str]:
 
 
 def noises_by_kind(noise: Path, output: Path) -> dict[str, list[Path]]:
-    """Return noise files by the folder they are in; what lies in ``output`` is none."""
+    """Return noise files by their folder; files in ``output`` are left out."""
     kinds: dict[str, list[Path]] = {}
     listed = list_recordings(noise, accept=formats.is_audio)
     for path in sorted(outside(output, noise, [noise / name for name in listed.names])):
@@ -62,7 +62,7 @@ def noises_by_kind(noise: Path, output: Path) -> dict[str, list[Path]]:
 
 
 def settings_text(request: MixtureRequest, clips: Clips, noises: Clips) -> str:
-    """Return what a folder of mixtures is made of, as JSON."""
+    """Return the settings of a folder of mixtures as JSON."""
     values = {"layout": request.layout, "clips_sha256": _names_sha256(request.source, clips)} | asdict(request.config)
     if request.noise:
         values["noises_sha256"] = _names_sha256(request.noise, noises)

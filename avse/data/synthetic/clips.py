@@ -1,7 +1,7 @@
-"""Made-up recordings: a talking head whose lips go with its speech, with another talker or noise over it.
+"""Synthetic recordings: a talking head whose lips match its speech, with another talker or noise added.
 
-They need no file but this library and scikit-image's photograph, so tests, demonstrations and users can make them
-anywhere. The same seed gives the same frames and the same sound. Legend: ``N`` samples, ``V`` frames, ``H W`` pixels.
+They need only this library and scikit-image's photograph, so tests, demonstrations and users can make them
+anywhere. The same seed gives the same frames and the same audio. Legend: ``N`` samples, ``V`` frames, ``H W`` pixels.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def make_samples(folder: Path, seed: int = 0, force: bool = False) -> list[Path]
     """Write two clips of 6 s with a clean reference each, and return the paths.
 
     One has a second talker as loud as the first, one has noise 5 dB below. A reference is 16-bit WAV at 16 kHz, exactly
-    as long as the sound decoded from its clip. UsageError where one of them exists and ``force`` is off.
+    as long as the audio decoded from its clip. UsageError where one of them exists and ``force`` is off.
     """
     names = ("talker-with-second-talker", "talker-with-noise")
     paths = [folder / f"{name}{suffix}" for name in names for suffix in (".mp4", ".reference.wav")]
@@ -119,7 +119,7 @@ def _check_free(folder: Path, paths: list[Path], force: bool) -> None:
 
 
 def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], waveform: _Waveform, sample_rate: int) -> None:
-    """Write RGB frames `(H, W, 3)`, H and W even, at 25 frames/s and mono sound `(N,)`; "exists" means "whole"."""
+    """Write RGB frames `(H, W, 3)`, H and W even, at 25 frames/s and mono audio `(N,)`; no partial file appears."""
     with atomic.atomic_path(path) as part, tempfile.TemporaryDirectory() as scratch:
         sound = Path(scratch, "sound.wav")
         soundfile.write(sound, waveform, sample_rate, subtype="FLOAT")

@@ -1,4 +1,4 @@
-"""A made-up talking head: a public-domain photograph whose mouth opens and closes as specified.
+"""A synthetic talking head: a public-domain photograph whose mouth opens and closes as specified.
 
 Legend: ``V`` video frames, ``H W`` pixels. Positions on the photograph are (row, column) in its own pixels.
 The photograph is ``skimage.data.astronaut()`` (NASA portrait of Eileen Collins, no known copyright restrictions).
@@ -44,7 +44,7 @@ class _Pose(NamedTuple):
 
 
 class _Lips(NamedTuple):
-    """Per pixel: lip edges on the photograph, then on the frame, and how far the jaw has dropped below the pixel."""
+    """Hold per pixel the lip edges on the photograph and on the frame, and how far the jaw has dropped below it."""
 
     upper: _Array
     lower: _Array
@@ -125,7 +125,7 @@ def _background(matrix: _Array, origin: _Array, height: int, width: int) -> Imag
 
 
 def _jaw_window(matrix: _Array, origin: _Array, height: int, width: int) -> tuple[slice, slice]:
-    """Return the part of the frame in which the mouth moves anything."""
+    """Return the part of the frame that the motion of the mouth changes."""
     middle = (_LIP_COLUMNS[0] + _LIP_COLUMNS[-1]) / 2
     reach = (middle - _JAW_HALF_WIDTH, middle + _JAW_HALF_WIDTH)
     corners = np.array([(row, column) for row in (_NOSE_ROW, _COLLAR_ROW) for column in reach])

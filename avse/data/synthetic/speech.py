@@ -1,4 +1,4 @@
-"""Made-up speech: a small formant synthesiser that babbles seeded syllables, and how wide its mouth is.
+"""Synthetic speech: a small formant synthesiser that babbles seeded syllables, with the opening of the mouth.
 
 A source-filter synthesiser after Klatt, "Software for a cascade/parallel formant synthesizer" (JASA 67, 1980): pulses
 of the glottis and breath through a cascade of formant resonators, hiss of consonants through one resonator beside it.
@@ -27,7 +27,7 @@ _Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Utterance:
-    """``waveform``: `(N,)` float32 in -1..1. ``opening``: `(V,)` float32 in 0..1, the mouth at 25 frames/s."""
+    """Hold ``waveform`` `(N,)` float32 in -1..1 and ``opening`` `(V,)` float32 in 0..1, the mouth at 25 frames/s."""
 
     waveform: NDArray[np.float32]
     opening: NDArray[np.float32]
@@ -35,7 +35,7 @@ class Utterance:
 
 
 class _Segment(NamedTuple):
-    """A stretch of steady targets; neighbours are joined smoothly. Formants are those of a man of middle size."""
+    """Hold a segment of constant targets; neighbours are joined smoothly. Formants are those of an average man."""
 
     seconds: float
     formants_hz: tuple[float, float, float]
@@ -144,7 +144,7 @@ def _syllable(pitch: float, slowness: float, rng: np.random.Generator) -> list[_
 
 
 class _Controls(NamedTuple):
-    """Smooth tracks of the synthesiser, `(T,)` each and `(T, 3)` the formants."""
+    """Hold the smooth tracks of the synthesiser, `(T,)` each, and the formants `(T, 3)`."""
 
     formants_hz: _Array
     lips: _Array

@@ -1,4 +1,4 @@
-"""Folders of mixtures as the field keeps them: which layout it is, and what is to be measured in it.
+"""Folders of mixtures in the layouts of the field: detect the layout, and list the items to score.
 
 A layout is a function that lists a folder's items, and lists none where the folder is laid out otherwise; they are in
 `avse.data.field_layouts`.
@@ -24,7 +24,7 @@ TRAINING_SUBSETS = frozenset({"train", "training", "tr", "val", "valid", "cv", "
 
 @dataclass(frozen=True)
 class Recipe:
-    """Describe a mixture that is in no file: sources, and their levels in dB relative to the power of the first.
+    """Describe a mixture without a file: its sources, and their levels in dB relative to the power of the first.
 
     Without levels it is the mean of the sources, as VisualVoice has it. ``seconds`` is the longest that it may be.
     """
@@ -51,9 +51,9 @@ class Recipe:
 class Item:
     """Hold one item to score.
 
-    ``mixture`` is a file, or a recipe; ``reference`` the target's clean sound, None where the data set keeps it back;
-    ``video`` shows the target. Where ``video`` is the mixture's own file, or ``is_dubbed``, its sound is the mixture.
-    ``cut`` is True where it belongs to the layout that the reference goes on after the mixture.
+    ``mixture`` is a file, or a recipe; ``reference`` the target's clean audio, None if the data set withholds it;
+    ``video`` shows the target. If ``video`` is the mixture's own file, or ``is_dubbed``, its audio is the mixture.
+    ``cut`` is True if the references of the layout are longer than the mixtures.
     """
 
     name: str
@@ -83,12 +83,12 @@ def recognise(
     """List a folder's items, or those of the folders in it, which are then the subsets.
 
     Args:
-        layouts: what is known, by name, in the order in which it is tried.
+        layouts: the known layouts, by name, in the order in which they are tried.
         layout: the name of the only one to try.
         videos: VoxCeleb2's own videos, for layouts that hold audio only but name their clips.
 
     Raises:
-        UsageError: there is no such folder, or it is laid out in no known way.
+        UsageError: there is no such folder, or its layout is not known.
     """
     if not folder.is_dir():
         raise missing(folder, "folder", "Use a folder of mixtures, such as one made by avse mix.")

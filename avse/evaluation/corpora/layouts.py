@@ -1,7 +1,7 @@
 """The layouts of mixture folders that are in use, one function each.
 
 Each lists the items of a folder, or none if the folder is laid out otherwise. ``videos`` is a folder of VoxCeleb2's own
-video_files, for the layouts that hold sounds only but name their clips.
+videos, for the layouts that have audio only but name their clips.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _listed_items(listed: Path) -> Iterator[str]:
 
 
 def _muse_problem(row: list[str]) -> str:
-    """Say what is wrong with a row of a list of the MuSE family; nothing if all is well."""
+    """Return what is wrong with a row of a list of the MuSE family; nothing if it is valid."""
     if len(row) < 6 or (len(row) - 2) % 4:
         return f"{len(row)} cells; expected a subset, four cells for each talker, and a length"
     levels, seconds = row[4:-1:4], row[-1]
@@ -119,7 +119,7 @@ def look2hear(folder: Path, videos: Path | None = None) -> list[Item]:
 
 
 def _json_list(listed: Path) -> dict[str, Path]:
-    """Return the files of ``[[wav, ...], ...]`` by name; paths of another machine are looked for beside the list.
+    """Return the files of ``[[wav, ...], ...]`` by name; paths of another machine are searched beside the list.
 
     Raises UsageError for a file of another kind.
     """
@@ -223,7 +223,7 @@ def pairs(folder: Path, videos: Path | None = None) -> list[Item]:
 
 
 def _pairs(folder: Path, mixtures: dict[str, Path], targets: list[str]) -> Iterator[Item]:
-    """Yield the first talker always; another one only where it has a video of its own."""
+    """Yield the first talker always; another one only if it has its own video."""
     references = {target: _by_stem(folder / target) for target in targets}
     dubbed = _by_stem(folder / "video")
     for name, mixture in mixtures.items():

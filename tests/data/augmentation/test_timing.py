@@ -10,7 +10,7 @@ from small_world import write_cache, write_clip
 
 from avse.data.augmentation.timing import (
     change_speed,
-    delay_picture,
+    delay_video,
     draw_offset,
     random_segment,
     take_turns,
@@ -172,7 +172,7 @@ def test_small_offsets_are_drawn_most_and_none_is_zero() -> None:
 @pytest.mark.parametrize("num_frames", [-3, 0, 2])
 def test_a_delayed_video_shows_nothing_where_there_was_none(num_frames: int) -> None:
     lips = np.repeat(np.arange(1, 11, dtype=np.uint8), 4).reshape(10, 2, 2)
-    moved, seen = delay_picture(lips, np.ones(10, bool), num_frames)
+    moved, seen = delay_video(lips, np.ones(10, bool), num_frames)
     assert seen.sum() == 10 - abs(num_frames)
     for index in np.flatnonzero(seen):
         assert np.array_equal(moved[index], lips[index - num_frames])
