@@ -52,7 +52,6 @@ def probe(path: str | Path, audio_track: int | None = None, limits: Limits = DEF
         limits.check_size(path, path.stat().st_size)
     first_frame, words = _first_frame(path, "V:0", limits, **_SQUARE_GREY)
     info = parse_info(words)
-    limits.check_seconds(path, info.duration_seconds)
     video = _video_stream(first_frame)
     too_small = (
         f"its frames have {video.width} x {video.height} pixels, which is too small"
@@ -63,6 +62,7 @@ def probe(path: str | Path, audio_track: int | None = None, limits: Limits = DEF
     track = choose_audio_track(path, info.of_kind(AUDIO), audio_track)
     sound, sound_words = _first_frame(path, f"a:{track - 1}", limits, acodec="pcm_s16le")
     audio = _audio_stream(path, sound, info, track)
+    limits.check_seconds(path, info.duration_seconds)  # which follows from the rate: that is blamed first
     recording = Recording(
         path, info.duration_seconds, audio, video, track,
         tuple(stream.description for stream in info.of_kind(AUDIO)),
@@ -129,7 +129,7 @@ def _audio_stream(path: Path, facts: dict[str, Any] | None, info: FileInfo, trac
     rate, num_channels = int(facts["sample_rate"]), facts["size"] // (2 * facts["duration"])
     if not LOWEST_RATE <= rate <= HIGHEST_RATE or num_channels > MOST_CHANNELS:
         raise InputError(
-            f"The header of {path} gives {rate} Hz and {num_channels} channels.",
+            f"The header of {path} gives {rate} Hz and {num_channels} channel{'s' * (num_channels != 1)}.",
             f"Use a recording of {LOWEST_RATE} to {HIGHEST_RATE} Hz and at most {MOST_CHANNELS} channels.",
         )
     tracks = info.of_kind(AUDIO)

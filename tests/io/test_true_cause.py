@@ -116,15 +116,15 @@ def test_audio_file_that_was_cut_short_is_reported(tmp_path: Path, see_through: 
         assert word not in avse.enhance(tmp_path / name, model=str(see_through)).note
 
 
-@pytest.mark.parametrize(("rate", "channels"), [(2_000_000_000, 1), (10, 1), (48000, 200)])
+@pytest.mark.parametrize(("rate", "channels"), [(2_000_000_000, 1), (10, 1), (1, 1), (48000, 200)])
 def test_absurd_rates_and_channels_are_refused(tmp_path: Path, rate: int, channels: int) -> None:
     path = write_recording(tmp_path / "a.wav", HUM)
     data = bytearray(path.read_bytes())
     place = data.index(b"fmt ") + 8
-    struct.pack_into("<HHIIH", data, place, 3, channels, rate, min(4 * channels * rate, 2**32 - 1), 4 * channels)
+    struct.pack_into("<HHIIH", data, place, 1, channels, rate, min(2 * channels * rate, 2**32 - 1), 2 * channels)
     path.write_bytes(data)
-    with pytest.raises(InputError, match=r"claims|cannot be decoded"):
-        reader.load_audio(reader.probe(path))
+    with pytest.raises(InputError, match=f"gives {rate} Hz and {channels} channel"):
+        reader.probe(path, limits=Limits(max_seconds=100))  # at 1 Hz it claims to be longer, which is not the cause
 
 
 def test_length_counts_as_it_comes_out(video_file: Path) -> None:
