@@ -71,6 +71,7 @@ def _beside(recording: Path, folder: Path, to_folders: bool, suffix: str | None)
 
 
 def _make_folder(output: Path) -> None:
+    from avse.io.disk import make_folder
     from avse.io.formats import FILE_TYPES
     from avse.io.urls import check_local
 
@@ -80,4 +81,4 @@ def _make_folder(output: Path) -> None:
     check_local(output)
     if not output.parent.is_dir():
         raise UsageError(f"The folder {output.parent} does not exist.", f"Create it first: mkdir -p '{output.parent}'")
-    output.mkdir(exist_ok=True)
+    make_folder(output)

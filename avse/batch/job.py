@@ -81,7 +81,7 @@ class EnhanceJob:
         from avse.enhancement.all_speakers import enhance_all
 
         folder = Path(item.output).parent
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        storage.make_parent(folder)
         options = {name: value for name, value in self.options.items() if name not in ("speaker", "use_video")}
         with stop_when_full(item.output), storage.readable(item.source) as source:
             force = item.may_replace or not Path(item.output).exists()

@@ -97,7 +97,7 @@ def run(
     attempts, elapsed_seconds, finished, and the result of `enhance`. Rows of work done go to results.jsonl at once.
 
     Raises:
-        UsageError: another process holds the results folder, or it cannot be written to. MissingError: no space left,
+        UsageError: another process holds the results folder. MissingError: it cannot be written to, no space is left,
         or no worker can start. The summary is written all the same, with the reason.
     """
     with _locked(settings):
@@ -126,7 +126,7 @@ def run(
             raise
         finally:
             storage.sweep(item.output for item in todo)
-            with suppress(OSError):
+            with suppress(OSError, MissingError):
                 jsonl.write_json(settings.results / "summary.json", summary.as_dict())
         _write_report(journal, items, summary.as_dict(), settings)
     return summary.as_dict()

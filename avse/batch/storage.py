@@ -17,6 +17,7 @@ from typing import Any
 from avse.errors import AvseError, InputError, MissingError, UsageError, one_line
 from avse.installation import install_hint
 from avse.io import atomic
+from avse.io.disk import FORBIDDEN_HINT
 from avse.io.listing import Listing, list_recordings, problem_of_name
 from avse.io.urls import hint_for
 
@@ -97,7 +98,7 @@ def writable(place: str, may_replace: bool = True) -> Iterator[Path]:
     where nothing can be put there.
     """
     if not is_url(place):
-        Path(place).parent.mkdir(parents=True, exist_ok=True)
+        make_parent(Path(place))
         yield Path(place)
         return
     with atomic.scratch_folder() as scratch:
@@ -115,6 +116,13 @@ def writable(place: str, may_replace: bool = True) -> Iterator[Path]:
             finally:
                 with contextlib.suppress(Exception):
                     system.rm_file(partial)
+
+
+def make_parent(output: Path) -> None:
+    """Make the folder of an output. UsageError, which costs this item alone, if nothing may be written into it."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    if not os.access(output.parent, os.W_OK | os.X_OK):
+        raise UsageError(f"The folder {output.parent} cannot be written to.", FORBIDDEN_HINT)
 
 
 def _check_free(system: Any, path: str, place: str) -> None:

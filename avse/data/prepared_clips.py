@@ -21,11 +21,11 @@ from avse.config import SAMPLES_PER_FRAME
 from avse.data import shards
 from avse.data.augmentation import voices
 from avse.data.corpus import sources
-from avse.errors import InputError, MissingError, UsageError, one_line, printable
+from avse.errors import InputError, UsageError, one_line, printable
 from avse.faces import detection, face_tracker, mouth_roi
 from avse.io import atomic, csv_files, folders, reader
 from avse.io.arrays import to_floats, to_integers
-from avse.io.disk import stop_when_full
+from avse.io.disk import make_folder, stop_when_full
 from avse.io.urls import missing
 from avse.parallel import local
 from avse.progress import Report
@@ -187,10 +187,6 @@ class _Preparer:
             stored = prepare_clip(source, self._detector)
             if self._vary_voices:
                 stored |= _other_voice(stored["sound"], target)
-            try:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with atomic.atomic_path(target) as unfinished:
-                    np.savez_compressed(unfinished, **stored)
-            except OSError as error:
-                message = f"{target} cannot be written: {error.strerror}."
-                raise MissingError(message, "Free some disk space.") from error
+            make_folder(target.parent)
+            with atomic.atomic_path(target) as unfinished:
+                np.savez_compressed(unfinished, **stored)

@@ -55,7 +55,7 @@ def spooled(
     """
     with contextlib.ExitStack() as stack:
         paths = [stack.enter_context(atomic.spool_path(folder, ".w64")) for _ in range(count)]
-        with reraise_write_errors():
+        with reraise_write_errors(folder):
             spools = [Spool(path, sample_rate, num_channels) for path in paths]
             for spool in spools:
                 stack.callback(spool.close)

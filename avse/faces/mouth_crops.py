@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from avse.errors import MissingError
 from avse.faces.mouth_roi import CROP_SIZE, mouth_pose
 from avse.faces.tracking import Track
+from avse.io.disk import TEMPORARY_HINT, unwritable
 
 MEMORY_BYTES = 1 << 26
 READ_FRAMES = 50
@@ -67,8 +67,7 @@ class MouthCrops:
             self._file.write(self._averaged(crops).tobytes())
             self._file.flush()
         except OSError as error:
-            message = f"The mouth crops cannot be stored in {tempfile.gettempdir()}: {error.strerror}."
-            raise MissingError(message, "Free some disk space, or set TMPDIR to a folder with free space.") from error
+            raise unwritable(tempfile.gettempdir(), error.strerror, TEMPORARY_HINT) from error
         self._blocks[track].append(_Block(begin, len(crops), place))
 
     def keep(self, tracks: Iterable[Track]) -> None:

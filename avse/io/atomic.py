@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from avse.errors import UsageError
+from avse.io.disk import FORBIDDEN, FORBIDDEN_HINT, FULL, UnwritableError, creation_error, writing_into
 from avse.io.folders import LOCK, check_folder, lock_folder
 from avse.io.urls import check_local
 
@@ -34,9 +35,9 @@ _log = logging.getLogger(__name__)
 def check_output(path: Path, force: bool, inputs: Iterable[Path] = ()) -> None:
     """Check that a file can and may be written, and remove partial files of a killed run.
 
-    Raises UsageError for a URL, a folder, a pipe or device, a name in a folder that is missing or cannot be written
-    to, a file that exists (unless ``force``), a symbolic link (nothing is written through it, and it is not replaced),
-    or one of ``inputs``.
+    Raises UsageError for a URL, a folder, a pipe or device, a name in a folder that is missing, a file that exists
+    (unless ``force``), a symbolic link (nothing is written through it, and it is not replaced), or one of ``inputs``;
+    MissingError for a name in a folder that cannot be written to.
     """
     if path.is_dir():
         raise UsageError(f"{path} is a folder.", "Use a file name, such as clean.wav.")
@@ -46,8 +47,8 @@ def check_output(path: Path, force: bool, inputs: Iterable[Path] = ()) -> None:
     check_folder(path.parent)
     if not path.parent.is_dir():
         raise UsageError(f"The folder {path.parent} does not exist.", f"Create it first: mkdir -p '{path.parent}'")
-    if not os.access(path.parent, os.W_OK):
-        raise UsageError(f"The folder {path.parent} cannot be written to.", "Choose another folder.")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise UnwritableError(f"The folder {path.parent} cannot be written to.", FORBIDDEN_HINT)
     if path.exists() and not force:
         raise UsageError(f"{path} already exists.", "Use --force to replace it, or choose another name.")
     if path.exists() and any(read.exists() and path.samefile(read) for read in inputs):
@@ -79,11 +80,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a new file beside ``path``, with its suffix; it becomes ``path`` at the end, and is removed on any failure.
 
     While it is being written it is locked, so that `sweep` tells it from one that a killed process left behind. Raises
-    UsageError at the end where `never_replacing` protects a file that is there.
+    UsageError at the end where `never_replacing` protects a file that is there, MissingError where the disk is full or
+    the folder cannot be written to.
     """
     partial = path.with_name(f".{path.stem[:MAX_STEM]}.{secrets.token_hex(4)}.part{path.suffix}")
     try:
-        with partial.open("xb") as held:
+        with writing_into(path.parent), _created(partial) as held:
             _lock(held)
             usual_mode = os.fstat(held.fileno()).st_mode
             yield partial
@@ -94,6 +96,16 @@ def atomic_path(path: Path) -> Iterator[Path]:
                 partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _created(path: Path, mode: int = 0o666) -> BinaryIO:
+    """Create a file that is not there. MissingError where nothing can be created in its folder."""
+    try:
+        return open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, mode), "wb")
+    except OSError as error:
+        if error.errno in (*FULL, *FORBIDDEN):
+            raise creation_error(path.parent, error) from error
+        raise
 
 
 def _move_to_free_name(partial: Path, path: Path) -> None:
@@ -142,7 +154,7 @@ def spool_path(folder: Path | None, suffix: str) -> Iterator[Path]:
     sweep(place, [])
     path = place / f".{SPOOL}.{secrets.token_hex(4)}.part{suffix}"
     try:
-        with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600), "wb") as held:
+        with _created(path, 0o600) as held:
             _lock(held)
             yield path
     finally:
@@ -156,7 +168,11 @@ def scratch_folder() -> Iterator[Path]:
         with contextlib.suppress(OSError), _open_folder(path) as number:
             fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(path, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=SCRATCH) as name, _open_folder(Path(name)) as number:
+    try:
+        scratch = tempfile.TemporaryDirectory(prefix=SCRATCH)
+    except OSError as error:
+        raise creation_error(Path(tempfile.gettempdir()), error) from error
+    with scratch as name, _open_folder(Path(name)) as number:
         _lock(number)
         yield Path(name)
 

@@ -1,4 +1,4 @@
-"""Distinguish a full disk from a recording that cannot be used."""
+"""Distinguish a full disk, or a folder without permission to write, from a recording that cannot be used."""
 
 from __future__ import annotations
 
@@ -6,11 +6,53 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from avse.errors import InputError, MissingError
+from avse.errors import AvseError, InputError, MissingError, UsageError
 
-_HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
+FORBIDDEN = (errno.EACCES, errno.EPERM)
+SPACE_HINT = "Free space on that disk, or choose another folder."
+TEMPORARY_HINT = "Free some disk space, or set TMPDIR to a folder with free space."
 GO_ON_HINT = "Free some disk space or choose another folder, then run the same command again to resume."
+FORBIDDEN_HINT = "Change its permissions, or choose another folder."
+
+
+class UnwritableError(MissingError):
+    """Report a folder in which nothing can be written."""
+
+
+def unwritable(folder: object, why: object, hint: str = SPACE_HINT) -> UnwritableError:
+    """Return the error for a folder in which nothing can be written, and why."""
+    return UnwritableError(f"The folder {folder} cannot be written to: {why}.", hint)
+
+
+def creation_error(folder: Path, error: OSError) -> AvseError:
+    """Return the error for a folder in which a file could not be created: UsageError where something is in its way."""
+    if error.errno in (*FULL, *FORBIDDEN):
+        return unwritable(folder, error.strerror, SPACE_HINT if error.errno in FULL else FORBIDDEN_HINT)
+    return UsageError(f"The folder {folder} cannot be written to: {error.strerror}.", "Choose another folder.")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder where there is none. MissingError or UsageError if that is impossible."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise creation_error(folder, error) from error
+
+
+@contextmanager
+def writing_into(folder: object, hint: str = SPACE_HINT) -> Iterator[None]:
+    """Convert a full disk, however the error is wrapped, to a MissingError that names the folder."""
+    try:
+        yield
+    except UnwritableError:  # of another folder, for example that of temporary files
+        raise
+    except Exception as error:
+        if why := _reason(error):
+            raise unwritable(folder, why, hint) from error
+        raise
 
 
 @contextmanager
@@ -18,26 +60,38 @@ def stop_when_full(output: object) -> Iterator[None]:
     """Convert any failure to write, however wrapped, to the MissingError that stops a run."""
     try:
         yield
+    except UnwritableError as error:
+        raise UnwritableError(error.message, GO_ON_HINT) from error
     except Exception as error:
         if why := write_failure(error):
-            if getattr(error, "hint", "") == GO_ON_HINT:
-                raise
-            raise MissingError(f"{output} cannot be written: {why}.", GO_ON_HINT) from error
+            raise UnwritableError(f"{output} cannot be written: {why}.", GO_ON_HINT) from error
         raise
 
 
 def write_failure(error: BaseException) -> str | None:
     """Return the system's message if an error was caused by a failure to write; nothing otherwise."""
-    seen: set[int] = set()
-    cause: BaseException | None = error
-    was_reading = False
-    while cause is not None and id(cause) not in seen:
-        seen.add(id(cause))
-        was_reading = was_reading or isinstance(cause, InputError)
-        for code in _HOPELESS:
+    if why := _reason(error):
+        return why
+    for cause in _causes(error):
+        if isinstance(cause, InputError):
+            return None
+        if type(cause).__module__ == "soundfile":  # it has no number for what is wrong
+            return "the disk is full, or a limit is reached"
+    return None
+
+
+def _reason(error: BaseException) -> str | None:
+    for cause in _causes(error):
+        for code in FULL:
             if getattr(cause, "errno", None) == code or os.strerror(code) in str(cause):
                 return os.strerror(code)
-        if type(cause).__module__ == "soundfile" and not was_reading:  # it has no number for what is wrong
-            return "the disk is full, or a limit is reached"
-        cause = cause.__cause__ or cause.__context__
     return None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        yield cause
+        cause = cause.__cause__ or cause.__context__

@@ -24,6 +24,7 @@ from typing import IO, Any, BinaryIO
 
 from avse.errors import InputError, MissingError
 from avse.io import atomic
+from avse.io.disk import TEMPORARY_HINT, unwritable
 from avse.io.ffmpeg_binary import find_ffmpeg
 from avse.io.ffmpeg_errors import NOT_STARTED, REPAIR_HINT, RETRY_HINT, error_line, explain, lacks_memory
 from avse.io.limits import DEFAULT_LIMITS, MEGABYTE, Limits
@@ -76,10 +77,7 @@ def _store(stream: BinaryIO, path: Path, limits: Limits) -> None:
                 file.write(data)
                 file.flush()
             except OSError as error:
-                message = f"The input cannot be stored in {path.parent.parent}: {error.strerror}."
-                raise MissingError(
-                    message, "Free some disk space, or set TMPDIR to a folder with free space."
-                ) from error
+                raise unwritable(path.parent.parent, error.strerror, TEMPORARY_HINT) from error
             limits.check_size(path, file.tell())
 
 

@@ -8,6 +8,7 @@ import re
 import signal
 
 from avse.errors import AvseError, InputError, MissingError
+from avse.io.disk import FULL, SPACE_HINT
 from avse.io.ffmpeg_binary import find_ffmpeg
 
 REPAIR_HINT = "Check that the file plays; a broken file can often be repaired with: ffmpeg -i FILE -c copy REPAIRED.mkv"
@@ -16,11 +17,10 @@ RETRY_HINT = "Check that the file plays; convert it first: ffmpeg -i FILE -c:v l
 NO_INDEX_HINT = "The file was truncated when it was recorded or copied, or is not a video. Copy or download it again."
 UNREADABLE_HINT = "Check that it is a video or audio file and plays; if it does not, copy or download it again."
 MEMORY_HINT = "Its index or frame size is damaged or wrong. Export the recording again with another program."
-SPACE_HINT = "Free space on that disk, or choose another folder."
 
 NOT_STARTED = (126, 127, -4)
 """What a shell returns for a program that it cannot run, or a processor that lacks instructions."""
-_NO_SPACE = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG))
+_NO_SPACE = tuple(map(os.strerror, FULL))
 _LOADER_WORDS = (
     "error while loading shared libraries",
     "cannot execute",

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from avse.errors import MissingError, UsageError
+from avse.io.disk import creation_error
 from avse.io.urls import check_local, is_loop
 
 LOCK = ".avse.lock"
@@ -22,8 +23,8 @@ LOCK = ".avse.lock"
 def lock_folder(folder: Path) -> Iterator[None]:
     """Make a folder and hold it alone. The lock ends with the process, however that ends; its file stays.
 
-    Raises UsageError for a URL, if another process holds it, or if it cannot be written to; MissingError where there
-    are no locks.
+    Raises UsageError for a URL, or if another process holds it; MissingError where it cannot be written to, or where
+    there are no locks.
     """
     check_local(folder)
     check_folder(folder)
@@ -31,8 +32,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         file = open_own_file(folder / LOCK)
     except OSError as error:
-        message = f"The folder {folder} cannot be written to: {error.strerror}."
-        raise UsageError(message, "Choose another folder.") from error
+        raise creation_error(folder, error) from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

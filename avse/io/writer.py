@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -14,8 +15,8 @@ from typing import BinaryIO
 import numpy as np
 import soundfile
 
-from avse.errors import AvseError, MissingError
 from avse.io import atomic, reader, remux, wav
+from avse.io.disk import SPACE_HINT, TEMPORARY_HINT, unwritable, write_failure, writing_into
 from avse.io.encoding import (
     DEFAULT_SETTINGS,
     OutputSettings,
@@ -26,7 +27,6 @@ from avse.io.encoding import (
     notice_lost_tags,
     stored_subtype,
 )
-from avse.io.ffmpeg_errors import SPACE_HINT, write_error
 from avse.io.formats import VIDEO_OUTPUTS
 from avse.io.wav import WavWriter, wav_header
 
@@ -74,7 +74,7 @@ def write_file(
     audio_file = target if plain else target.with_suffix(".wav")
     try:
         with (
-            reraise_write_errors(),
+            reraise_write_errors(target.parent),
             open_audio_file(audio_file, recording.audio, num_samples, recording, target.suffix) as file,
         ):
             for block in blocks:
@@ -126,17 +126,18 @@ def open_audio_file(
 
 
 @contextlib.contextmanager
-def reraise_write_errors() -> Iterator[None]:
-    """Raise AvseError for an audio file that cannot be written: MissingError (exit code 3) where the disk is full."""
+def reraise_write_errors(folder: Path | None) -> Iterator[None]:
+    """Raise MissingError (exit code 3) that names the folder for an audio file that cannot be written.
+
+    Args:
+        folder: where the file is; None for the system's folder of temporary files.
+    """
+    place, hint = folder or Path(tempfile.gettempdir()), SPACE_HINT if folder else TEMPORARY_HINT
     try:
-        yield
-    except (soundfile.SoundFileError, OSError) as error:
-        message = f"The audio cannot be written: {error}"
-        if write_error(str(error)):
-            raise MissingError(message, SPACE_HINT) from error
-        if isinstance(error, OSError):
-            raise
-        raise AvseError(message, SPACE_HINT) from error
+        with writing_into(place, hint):
+            yield
+    except soundfile.SoundFileError as error:
+        raise unwritable(place, write_failure(error), hint) from error
 
 
 def write_stream(pipe: BinaryIO, recording: reader.Recording, num_samples: int, blocks: Iterator[np.ndarray]) -> None:

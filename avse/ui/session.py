@@ -179,7 +179,7 @@ def spool(pipeline: Pipeline, path: Path) -> None:
     sound = pipeline.recording.sound
     with (
         atomic.atomic_path(path) as partial,
-        reraise_write_errors(),
+        reraise_write_errors(path.parent),
         closing(Spool(partial, sound.sample_rate, sound.num_channels)) as file,
     ):
         for (block,) in pipeline.stream():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import os
 import resource
 import subprocess
@@ -172,11 +173,15 @@ def test_only_a_bad_input_is_left_out_a_lacking_program_stops_all(
 def test_a_disk_that_takes_nothing_stops_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prepared_clips, "prepare_clip", lambda path, detect: {"sound": np.zeros(640, np.int16)})
     monkeypatch.setattr(detection, "Detector", lambda num_threads: None)
-    (tmp_path / "file").touch()
-    with pytest.raises(MissingError, match="cannot be written"):
+    monkeypatch.setattr(np, "savez_compressed", refuse)
+    with pytest.raises(MissingError, match=f"The folder {tmp_path / 'a'} cannot be written to: No space left"):
         prepared_clips._Preparer(False)(
-            (tmp_path / "clip.wav", tmp_path / "file" / "clip.npz"), lambda stage, done, total: None
+            (tmp_path / "clip.wav", tmp_path / "a" / "clip.npz"), lambda stage, done, total: None
         )
+
+
+def refuse(file: Path, **arrays: np.ndarray) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_speakers_in_a_fixed_order(tmp_path: Path) -> None:
@@ -272,7 +277,7 @@ def test_disk_that_fills_up_stops_and_a_second_run_goes_on(tmp_path: Path) -> No
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert shown.exit_code == 3
-    assert "line.npz cannot be written" in shown.stderr
+    assert "cannot be written to: File too large" in shown.stderr
     assert kept(tmp_path / "cache") == []
     assert CliRunner().invoke(app, arguments).exit_code == 0
     assert kept(tmp_path / "cache") == ["a/line.npz", "b/line.npz", "bad.csv"]

@@ -14,10 +14,10 @@ from recordings import click_sample, coloured_noise, ffmpeg, flash_and_click, fl
 
 import avse
 from avse.errors import InputError, MissingError
-from avse.io import audio_files, reader
-from avse.io.disk import stop_when_full
+from avse.io import reader
+from avse.io.disk import SPACE_HINT
 from avse.io.ffmpeg_binary import find_ffmpeg
-from avse.io.ffmpeg_errors import SPACE_HINT, explain
+from avse.io.ffmpeg_errors import explain
 from avse.io.limits import Limits
 
 HUM = coloured_noise(16000)
@@ -204,15 +204,6 @@ def test_a_limit_on_the_size_of_files_is_no_fault_of_the_recording() -> None:
     error = explain("", "It cannot be written", "", -signal.SIGXFSZ)
     assert isinstance(error, MissingError)
     assert str(error) == f"It cannot be written: File too large\n{SPACE_HINT}"
-
-
-def test_a_sound_that_cannot_be_read_is_no_full_disk(tmp_path: Path) -> None:
-    broken = tmp_path / "broken.wav"
-    broken.write_bytes(b"no sound" * 99)
-    with pytest.raises(InputError), stop_when_full(tmp_path):
-        audio_files.read_audio_file(broken)
-    with pytest.raises(MissingError, match="the disk is full"), stop_when_full(tmp_path):
-        raise soundfile.LibsndfileError(2)
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (2, 48), (64, 2), (8, 8), (9, 200)])

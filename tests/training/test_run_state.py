@@ -98,7 +98,7 @@ def test_full_disk_stops_a_run_and_keeps_its_former_state(tmp_path: Path) -> Non
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
     try:
-        with pytest.raises(MissingError, match=rf"{STATE} cannot be written: File too large"):
+        with pytest.raises(MissingError, match=rf"{tmp_path} cannot be written to: File too large"):
             write_state(tmp_path, {"net": torch.zeros(100_000)})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

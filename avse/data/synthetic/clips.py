@@ -21,6 +21,7 @@ from avse.data.synthetic.speech import speak
 from avse.dsp.levels import db_to_gain
 from avse.errors import UsageError
 from avse.io import atomic, ffmpeg, reader
+from avse.io.disk import make_folder
 from avse.io.folders import check_folder
 
 # A whole number of video frames and of AAC frames (1024 samples): nothing is padded at the end.
@@ -98,7 +99,7 @@ def make_samples(folder: Path, seed: int = 0, force: bool = False) -> list[Path]
     paths = [folder / f"{name}{suffix}" for name in names for suffix in (".mp4", ".reference.wav")]
     check_folder(folder)
     _check_free(folder, paths, force)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     second_talker = speak(SAMPLE_SECONDS, SAMPLE_RATE, seed + 1, pitch_hz=112.0).waveform
     backgrounds = (second_talker, 0.0), (street_noise(SAMPLE_SECONDS, seed + 2), -5.0)
     for clip, reference, (background, background_db) in zip(paths[::2], paths[1::2], backgrounds, strict=True):
