@@ -28,7 +28,7 @@ RANGES = {
     "num_priors": (1, 4096),
     "regulariser_places": (1, 2),
 }
-"""Lowest and highest value of each size, so that no settings ask for a net that fits no machine."""
+"""Lowest and highest value of each size, so that no settings ask for a network too large for any machine."""
 MAX_AUDIO_CHANNELS = 2048
 
 LIMITS = {

@@ -17,7 +17,7 @@ from avse.models.inputs import Inputs
 WINDOW = SAMPLES_PER_FRAME
 LEVEL = 0.1
 SILENT_RMS = 1e-5
-"""What is no louder counts as silence."""
+"""RMS up to which audio counts as silence."""
 
 
 def prepare(waveform: Tensor, crops: Tensor, seen: Tensor, level: Tensor, config: ModelConfig) -> Inputs:

@@ -135,7 +135,7 @@ def batch(
     from avse import batch as library
 
     folder, listed = (".", Path(recordings[1:])) if recordings.startswith("@") else (recordings, listed)
-    if engine is Engines.ray:  # other machines stand in other folders
+    if engine is Engines.ray:  # other machines have other working folders
         folder, output = map(_everywhere, (folder, output))
         model = _everywhere(model) if model.endswith(".safetensors") else model
     each_person = speaker.strip().lower() == "all"

@@ -60,9 +60,9 @@ def main(
     """
     try:
         os.getcwd()
-    except OSError as error:  # libraries end the process where there is none
+    except OSError as error:  # libraries end the process if there is none
         raise UsageError("The current folder no longer exists.", "Change to another folder first: cd") from error
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # torch's threads sleep while they wait: ffmpeg needs the cores
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # torch's threads sleep while waiting: ffmpeg needs the cores
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a file's name may hold any byte

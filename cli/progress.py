@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 _shown: list[Progress] = []
-"""The bars on the terminal now, if any."""
+"""The bars currently on the terminal, if any."""
 
 
 @contextmanager

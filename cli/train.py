@@ -79,7 +79,7 @@ def _prepare(quiet: bool) -> bool:
     except ImportError as error:
         raise MissingError(f"Training needs more packages: {error}", install_hint("train")) from error
     for name in ("lightning.fabric", "lightning.pytorch"):
-        logging.getLogger(name).setLevel(logging.WARNING)  # else one line per process
+        logging.getLogger(name).setLevel(logging.WARNING)  # otherwise one line per process
     return quiet or not is_first()
 
 

@@ -40,16 +40,16 @@ SEARCH_FRAMES = 7500
 MIN_CORRELATION_FRAMES = 500
 CHANCE_FRAMES = 125
 CHANCE_CORRELATION = 0.078
-"""Standard deviation of the correlation between lips and audio that do not go together, over 5 s, which is
+"""Standard deviation of the correlation between mismatched lips and audio over 5 s, which is
 ``CHANCE_FRAMES``; it falls with the square root of the time."""
 MODEL_ERROR = 0.05
 """Standard deviation that does not shrink with the duration: syllables resemble each other."""
 EXPECTED_CORRELATION = 0.17
 """Correlation of lips with their own voice in a mixture."""
 CLEAR = 2.0
-"""An offset is accepted if a correlation is at least so many times the chance correlation."""
-IN_TIME, EARLIER, LATER = 0.6, 0.7, 0.5
-"""Prior: probability of no offset, and how much rarer each further frame is for early and for late video."""
+"""An offset is accepted only if a correlation is at least this multiple of the chance correlation."""
+IN_SYNC, EARLIER, LATER = 0.6, 0.7, 0.5
+"""Prior: probability of no offset, and ratio of the probabilities of successive frames for early and late video."""
 
 
 def compensate_av_offset(
@@ -104,7 +104,7 @@ def _prior(offsets: np.ndarray) -> np.ndarray:
     """Return the probability of each offset before any audio is measured."""
     rare = np.where(offsets < 0, EARLIER ** -offsets.clip(max=0), 0.5 * LATER ** offsets.clip(min=0))
     rare[offsets == 0] = 0.0
-    return np.where(offsets == 0, IN_TIME, rare * (1 - IN_TIME) / max(rare.sum(), 1e-9))
+    return np.where(offsets == 0, IN_SYNC, rare * (1 - IN_SYNC) / max(rare.sum(), 1e-9))
 
 
 def _benefit(frames: np.ndarray) -> np.ndarray:

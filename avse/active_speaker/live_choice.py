@@ -15,7 +15,7 @@ from avse.faces.mouth_roi import CROP_SIZE
 from avse.models.net import SpeechNet
 
 CHOICE_FRAMES, OFFSET_FRAMES = 200, 400
-"""How much of a stream is compared for the speaker alone, and for the AV offset, too: lips and audio that go together
+"""Frames of a stream that are compared for the speaker only, and for speaker and AV offset: matching lips and audio
 are distinguished from others in 5 to 10 s, their offset in 10 to 20 s (docs/experiments/recordings.md)."""
 MAX_LIVE_FACES = 4
 

@@ -16,7 +16,7 @@ class TargetSpeaker:
     Attributes:
         track: where the face is in each frame.
         gain: (V,), applied to the mask, one value for each video frame; None is 1 everywhere.
-        alone: (V,) bool, when no other mouth may explain the sound; None is always.
+        alone: (V,) bool, when no other mouth may explain the audio; None is always.
         av_offset_frames: frames by which the video comes later than the audio; None if not estimated yet.
         av_correlation: correlation of the lips with the audio; None if not measured.
     """

@@ -10,7 +10,7 @@ from avse.io.listing import Listing, describe_passed_over, list_recordings
 from avse.io.urls import real_path
 
 ROOTS = ("dev/mp4", "mp4")
-"""Where the speakers are, below the folder of VoxCeleb2 as it is released."""
+"""Folders of the speakers inside the released VoxCeleb2."""
 
 
 @dataclass(frozen=True)

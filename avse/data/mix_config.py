@@ -59,11 +59,11 @@ class MixConfig:
     audio_only_target_probability: float = 0.0
     """Probability that the target comes from the audio-only speech, if there is any."""
     silent_face_probability: float = 0.0
-    """Probability that the target pauses, with a still mouth."""
+    """Probability that the target pauses, with a motionless mouth."""
     silent_face_frames: tuple[int, int] = (8, 24)
     """Range of the length of a pause."""
     turn_taking_probability: float = 0.0
-    """Probability that the target and an interfering talker take turns instead of talking at once."""
+    """Probability that the target and an interfering talker take turns instead of talking at the same time."""
     listener_motion_probability: float = 0.0
     """Probability that the mouth moves slowly in a pause or in the other talker's turn, as a listener's does, instead
     of resting."""
@@ -87,7 +87,7 @@ class MixConfig:
     av_offset_frames: tuple[int, int] = (-5, 2)
     """Range of that offset, negative: video early. Small offsets are drawn more often."""
     degraded_video_probability: float = 0.0
-    """Probability of degradation as by a webcam and a video platform (`avse.data.augmentation.web_video`)."""
+    """Probability of degradation like that of a webcam and a video platform (`avse.data.augmentation.web_video`)."""
     frozen_video_probability: float = 0.0
     """Probability that the video is a still image."""
     unrelated_video_probability: float = 0.0

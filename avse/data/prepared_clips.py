@@ -59,7 +59,7 @@ def load_clip(path: Path) -> Clip:
     try:
         with shards.open_clip(path) as file, np.load(file) as stored:
             sound, crops, varied = stored["sound"], stored.get("lips"), stored.get("varied")
-    except Exception as error:  # of zipfile, zlib, numpy: whatever stands in it
+    except Exception as error:  # any error of zipfile, zlib or numpy, depending on the damage
         raise _damaged(path, one_line(error)) from error
     num_frames = sound.size // SAMPLES_PER_FRAME
     if sound.dtype != np.int16 or sound.ndim != 1 or num_frames == 0:

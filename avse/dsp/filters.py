@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 Edge = Literal["symmetric", "edge", "constant"]
-"""What lies beyond the ends: the values mirrored, the last value, or zero (the names of `numpy.pad`)."""
+"""Values beyond the ends: mirrored values, the last value, or zero (the names of `numpy.pad`)."""
 
 
 def moving_average(values: np.ndarray, size: int, axis: int = -1, mode: Edge = "symmetric") -> np.ndarray:

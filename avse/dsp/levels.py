@@ -40,7 +40,7 @@ def scale_to(audio: np.ndarray, level_db: float) -> np.ndarray:
 
 
 MIN_POWER, CANCELLATION = 1e-6, 1e-4
-"""Channels above -60 dBFS cancel out if less than -40 dB of them is left in their mean."""
+"""Channels above -60 dBFS cancel out if their mean is below -40 dB relative to them."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import soxr
 from avse.config import SAMPLE_RATE
 
 LOW_FREQUENCY_CHANNEL = 3
-"""The channel of 5.1 and 7.1 that carries no speech."""
+"""Index of the channel of 5.1 and 7.1 that carries no speech."""
 
 
 class Resampler:

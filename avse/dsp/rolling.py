@@ -53,7 +53,7 @@ class RowBuffer:
         self._blocks: list[np.ndarray] = []
         self._first = 0
         self.stop = 0
-        """Number of rows that have come so far."""
+        """Number of rows added so far."""
 
     def push(self, rows: np.ndarray) -> None:
         """Add rows at the end."""

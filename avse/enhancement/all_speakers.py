@@ -123,7 +123,7 @@ def _describe_faces(
     levels = {k: output.levels for k, output in zip(files, written, strict=False)}
     return [
         scene.facts(k, pipeline.stats.num_frames)
-        | dict.fromkeys(("audio", "sound"), files[k].name if k in files else None)  # "sound" is the earlier key
+        | dict.fromkeys(("audio", "sound"), files[k].name if k in files else None)  # "sound" is the former key
         | {"thumbnail": _save_thumbnail(folder / f"face-{k + 1}.png", thumbnail)}
         | ({"levels": asdict(found)} if (found := levels.get(k)) else {})
         | ({} if k in files else {"reason": MOUTH_AT_REST})

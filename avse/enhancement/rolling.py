@@ -67,7 +67,7 @@ class RollingEnhancer:
         self._net, self._level, self._strength = net, level, strength
         self._av_offset_frames, self._choose, self._choice_frames = av_offset_frames, choose, choice_frames
         self.face = 0
-        """Index of the face that is followed, among those whose crops come."""
+        """Index of the face that is followed, among those with crops."""
         self._rate = processing_rate(sample_rate, net.config.hop)
         self._to_mono = Resampler(sample_rate, SAMPLE_RATE, 1)
         self._to_full = Resampler(sample_rate, self._rate, num_channels)

@@ -34,7 +34,7 @@ from avse.models.net import SpeechNet
 from avse.progress import Report, Stage, timed_items
 
 FaceWindow = tuple[np.ndarray, np.ndarray | None, np.ndarray | None]
-"""Mouth crops (V, H, W), gain (V,) and whether no other mouth may explain the sound (V,), of one window."""
+"""Mouth crops (V, H, W), gain (V,) and whether no other mouth may explain the audio (V,), of one window."""
 
 
 def enhance_streams(
@@ -119,7 +119,7 @@ def enhance_blocks(
             attenuated by more than -20 log10(1 - strength) dB.
         gains: for each face (V,), applied to its mask, one value for each video frame; None is 1 everywhere.
         reliability: if given, the video of each face counts as far as it is reliable.
-        alone: for each face (V,) bool, when no other mouth may explain the sound; None is always.
+        alone: for each face (V,) bool, when no other mouth may explain the audio; None is always.
     """
     rate, hop = processing_rate(sample_rate, net.config.hop), net.config.hop
     per_frame, num_frames = rate // VIDEO_FPS, stats.num_frames

@@ -16,8 +16,8 @@ from avse.io.formats import AUDIO_OUTPUTS, VIDEO_OUTPUTS
 from avse.io.urls import missing, real_path
 
 MAX_GROWTH = 2.0
-"""How much louder than full scale, or than the recording where that is louder, an output may be: 6 dB. A mask takes
-away and never adds, but what it takes away may have kept peaks down."""
+"""Allowed ratio of an output to full scale, or to the recording if that is louder: 6 dB. A mask only attenuates,
+but the removed audio may have cancelled peaks."""
 
 
 def check_paths(source: Path | BinaryIO, target: Path | BinaryIO | None, force: bool) -> None:

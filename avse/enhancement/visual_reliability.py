@@ -27,13 +27,13 @@ from avse.faces import mouth_roi
 from avse.models.net import SpeechNet
 
 HALF_DB, HALF_DB_PER_OCTAVE, SOFT_DB = -7.5, -3.0, 0.7
-"""Level of what remains, relative to the mixture, at which video and audio alone count alike for a mouth that changes
-by ``TYPICAL_CHANGE``; by how much it differs for one that changes twice as much; and how softly one gives way to the
-other. Fitted on mixtures of validation speakers (docs/experiments/web-people.md)."""
+"""Level of the output relative to the mixture at which video and audio have equal weight, for a mouth that changes
+by ``TYPICAL_CHANGE``; its difference for a mouth that changes twice as much; and the softness of the transition.
+Fitted on mixtures of validation speakers (docs/experiments/web-people.md)."""
 TYPICAL_CHANGE = 0.13
 RESTING_DB, RESTING_CHANGE = -9.0, 0.06
-"""A resting mouth is believed where less than this remains; and the change below which a moving mouth tells no more
-than a resting one. 3 % of the mouths of validation speakers change less; masks and hands do."""
+"""Output level below which a mouth at rest is reliable; and the change below which a moving mouth counts as
+at rest. 3 % of the mouths of validation speakers change less; masks and hands do."""
 MIN_MOVING_FRAMES, MIN_RESTING_FRAMES = 15, 30
 DOUBTED = 0.5
 RAMP_FRAMES = 5
@@ -76,7 +76,7 @@ def guard_mask(
         rms: level of the whole recording.
         mask: the network's output for these inputs.
         reliability: records the weight of the video.
-        alone: (V,) bool, when no other mouth may explain the sound. Only there the video is doubted; None is always.
+        alone: (V,) bool, when no other mouth may explain the audio. Only there the video is doubted; None is always.
     """
     if not crops.any():
         return mask

@@ -31,19 +31,19 @@ class Request:
     methods: Sequence[str] = ("avse",)
     """As `avse.evaluation.systems.parse_systems` reads them; the unprocessed mixture is always added."""
     layout: str | None = None
-    """A name in `LAYOUTS`; None to find out."""
+    """A name in `LAYOUTS`; None detects the layout."""
     videos: Path | None = None
     """VoxCeleb2's own videos, for layouts that hold audio only."""
     subsets: Sequence[str] = ()
-    """Only these; by default all but those for training."""
+    """Only these; by default all except those for training."""
     limit: int | None = None
     """Only the first items of each subset."""
     device: str = "auto"
     keep_estimates: bool = True
     with_dnsmos: bool = False
-    """DNSMOS beside the other scores; where there is no reference it is there anyway."""
+    """Also compute DNSMOS; without a reference it is always computed."""
     seed: int = 0
-    """Of the bootstrap."""
+    """Seed of the bootstrap."""
 
 
 @dataclass(frozen=True)

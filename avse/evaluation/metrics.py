@@ -24,9 +24,9 @@ from avse.io.tensors import plain_array
 
 PESQ_MIN_SECONDS = 0.25
 WINDOW_SECONDS = 30
-"""What the PESQ library can bear, and what keeps STOI from needing gigabytes."""
+"""Longest window of the PESQ library; STOI would need gigabytes for longer ones."""
 STOI_MIN_SECONDS = 0.4  # 30 frames of 25.6 ms, half overlapping
-SILENT_PEAK = 1e-7  # below one step of 24-bit sound
+SILENT_PEAK = 1e-7  # below one step of 24-bit audio
 
 Measure = Callable[[np.ndarray, np.ndarray], float]
 
@@ -247,5 +247,5 @@ METRICS: dict[str, Metric] = {
 """Every metric by its key: the one table of names, labels, units and digits. PESQ is wide-band (ITU-T P.862.2)."""
 WITH_REFERENCE: dict[str, Measure] = {key: metric.measure for key, metric in METRICS.items() if metric.measure}
 FORMER_KEYS = {"pesq_wb": "pesq"}
-"""Keys that earlier versions wrote, and the present ones."""
+"""Keys of earlier versions, and the current ones."""
 pesq, stoi, estoi, si_sdr = (METRICS[key] for key in WITH_REFERENCE)

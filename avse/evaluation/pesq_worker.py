@@ -47,7 +47,7 @@ class _Child:
             process = self._running()
             try:
                 line = _exchange(process, pair)
-            except BaseException:  # half a conversation must not answer the next question
+            except BaseException:  # a partial exchange must not answer the next request
                 self._end()
                 raise
             if line:

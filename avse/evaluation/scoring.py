@@ -82,7 +82,7 @@ class Evaluator:
             row |= {"status": "failed" if reasons else "ok", "reason": reasons or None}
         except AvseError as error:
             row["reason"] = error.message
-        except Exception as error:  # a row must come of every item
+        except Exception as error:  # every item must have a row
             row["reason"] = one_line(error)
         return row | {"elapsed_seconds": stopwatch.seconds.get("method", 0.0), "stage_seconds": stopwatch.seconds}
 

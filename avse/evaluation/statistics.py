@@ -15,7 +15,7 @@ from avse.evaluation.rows import Row
 UNPROCESSED = "mixed"
 NUM_RESAMPLES = 1000
 WORSE_DB = 0.5
-"""An item counts as made worse whose SI-SDR fell by more than this."""
+"""An item counts as made worse if its SI-SDR falls by more than this."""
 
 
 @dataclass(frozen=True)

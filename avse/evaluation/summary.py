@@ -72,7 +72,7 @@ def _line(study: ScoreTable, subset: str, method: str, seed: int) -> Line:
         "n": len(rows),
         "failed": sum(row["status"] != "ok" for row in rows),
         "without_video": without_video,
-        "without_picture": without_video,  # the earlier key
+        "without_picture": without_video,  # the former key
         "mean": {name: _mean(mean_of(study.values(name, method, subset), seed)) for name in names},
         "improvement": {name: _mean(mean_of(values, seed)) for name, values in gains.items()},
         "made_worse": _or_none(study.worse_share(method, subset)),
@@ -99,6 +99,6 @@ def _versions() -> dict[str, str]:
 
 
 def _machine() -> dict[str, Any]:
-    torch = sys.modules.get("torch")  # where no net was used, nobody needs to wait for it
+    torch = sys.modules.get("torch")  # loading it is not needed if no network was used
     gpu = torch.cuda.get_device_name() if torch and torch.cuda.is_available() else None
     return {"platform": platform.platform(), "num_cores": num_cores(), "gpu": gpu}

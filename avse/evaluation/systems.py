@@ -29,7 +29,7 @@ UNPROCESSED = "mixed"
 NO_VIDEO = ":no-video"
 EXTERNAL = "external:"
 PATIENCE_SECONDS = 60.0
-"""How long somebody else's command may take, and as long again for each second of sound."""
+"""Time limit for an external command, and again for each second of audio."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class System:
     sha256: str | None = None
     """Return the network that runs: the audio-only one where the video is ignored."""
     sha256_without_face: str | None = None
-    """Of the weights that take over where no face is seen."""
+    """SHA-256 of the weights that are used if no face is visible."""
 
 
 def parse_systems(specs: Sequence[str]) -> list[System]:
@@ -67,7 +67,7 @@ def _parse(spec: str) -> System:
         command = _split(what.removeprefix(EXTERNAL))
         _check_command(command)
         return System(label or EXTERNAL + Path(command[0]).name, what, command=tuple(command))
-    from avse.weights import pretrained  # loads torch, which takes seconds and is for nets alone
+    from avse.weights import pretrained  # loads torch, which takes seconds and is only needed for networks
     from avse.weights.checkpoint import load_checkpoint
 
     model, use_video = what.removesuffix(NO_VIDEO), not what.endswith(NO_VIDEO)
@@ -180,7 +180,7 @@ class Runner:
 
 def _run_command(command: Sequence[str], case: Case, output: Path) -> None:
     """Run an external command; AvseError with its last line if it fails, hangs or writes nothing."""
-    output.unlink()  # some programs refuse to write over a file
+    output.unlink()  # some programs refuse to overwrite a file
     values = {"{out}": str(output)}
     for name, form in (("{in}", "recording"), ("{wav}", "wav")):
         if any(name in word for word in command):

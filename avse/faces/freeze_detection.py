@@ -6,9 +6,9 @@ import numpy as np
 
 from avse.faces.tracking import Face
 
-FROZEN_LEVELS, FROZEN_PICTURE_SHARE, FROZEN_FACE_SHARE = 2, 0.002, 0.05
-"""Grey levels that coding may change, and the shares of a frozen frame, and of a face in it, that change by more.
-In real recordings 0.8 % of the frame or more does within a fifth of a second, coded down to 320 pixels at crf 38."""
+FROZEN_LEVELS, FROZEN_FRAME_SHARE, FROZEN_FACE_SHARE = 2, 0.002, 0.05
+"""Change of grey levels due to coding, and largest shares of a frozen frame, and of its face, with larger changes.
+In real recordings at least 0.8 % of the frame changes within a fifth of a second (320 pixels, crf 38)."""
 
 
 def changed_pixels(before: np.ndarray | None, frame: np.ndarray) -> np.ndarray:
@@ -22,4 +22,4 @@ def is_frozen(face: Face, changed: np.ndarray) -> bool:
     """Return whether the frame and the lower half of the face are frozen; people at rest still move slightly."""
     left, top, right, bottom = np.clip(face.box, 0, np.tile(changed.shape[::-1], 2) - 1).astype(int)
     mouth = changed[(top + bottom) // 2 : bottom + 1, left : right + 1]
-    return bool(changed.mean() < FROZEN_PICTURE_SHARE and mouth.mean() < FROZEN_FACE_SHARE)
+    return bool(changed.mean() < FROZEN_FRAME_SHARE and mouth.mean() < FROZEN_FACE_SHARE)

@@ -29,7 +29,7 @@ from avse.faces.tracking import (
 Choice = Literal["largest", "left", "right"] | int
 CHOICES = ("largest", "left", "right")
 HISTORY = 16
-"""Detections of a face that are kept: 3 s, more than the smoothing of its pose reaches back."""
+"""Number of detections of a face that are kept: 3 s, more than the reach of the pose smoothing."""
 KNOWN_DETECTIONS = 5
 
 

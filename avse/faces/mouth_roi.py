@@ -18,7 +18,7 @@ CROP_SIZE = 88
 SIDE_PER_FACE = 1.4
 SMOOTH_FRAMES = 3.0
 SMOOTH_REACH = round(4 * SMOOTH_FRAMES)
-"""How many frames to each side the smoothing of a frame reaches: where the Gaussian is cut off."""
+"""Number of frames to each side that the smoothing covers: where the Gaussian is cut off."""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ class ShotDetector:
     def __init__(self) -> None:
         self._unrest: deque[float] = deque(maxlen=UNREST_FRAMES)
         self._before: tuple[np.ndarray, np.ndarray, float] | None = None
-        """The previous frame, its thumbnail and the contrast of that."""
+        """The previous frame, its thumbnail and the contrast of the thumbnail."""
 
     def __call__(self, frame: np.ndarray) -> bool:
         """Return whether the grey frame (H, W) is the first of a new shot; the first frame of all is not."""

@@ -22,7 +22,7 @@ MAX_DESCRIPTORS = 8
 FROZEN_DETECTIONS = 5
 
 DescribeFace = Callable[[], np.ndarray]
-"""Describes a face where its description is wanted."""
+"""Compute the descriptor of a face on demand."""
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def read_audio_array(waveform: Any, channels: Channels = "auto") -> AudioArray:
     check_channels(channels)
     plain = _plain_array(waveform)
     place = _channel_place(plain.shape, channels)
-    with np.errstate(over="ignore"):  # what becomes infinite is refused below
+    with np.errstate(over="ignore"):  # infinite values are refused below
         audio = to_floats(plain)
     has_batch = audio.ndim == 3
     batch = audio if has_batch else (audio[:, None] if audio.ndim == 1 else audio)[None]

@@ -75,7 +75,7 @@ def write_failure(error: BaseException) -> str | None:
     for cause in _causes(error):
         if isinstance(cause, InputError):
             return None
-        if type(cause).__module__ == "soundfile":  # it has no number for what is wrong
+        if type(cause).__module__ == "soundfile":  # the error has no number
             return "the disk is full, or a limit is reached"
     return None
 

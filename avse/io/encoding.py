@@ -16,7 +16,7 @@ from avse.io.recording import AudioStream, Recording
 from avse.io.stream_info import AUDIO, parse_info
 
 _FULL_BAND = {3: "3.0", 7: "7.0"}
-"""Where ffmpeg would take a layout with a channel for low tones, of which AAC keeps nothing else: one that has none."""
+"""Layouts without a low-frequency channel, where ffmpeg would choose one with it: AAC keeps only low tones of that."""
 _COVERS = frozenset({".flac", ".mp3", ".m4a"})
 _CHAPTERS = frozenset({".mp3", ".m4a", ".ogg", ".opus"})
 SETTINGS_HINT = "Omit --bitrate to use a rate suited to speech."

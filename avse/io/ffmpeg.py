@@ -48,8 +48,8 @@ _MAX_OUTPUT_BYTES = 1 << 22
 """Bytes of ffmpeg's messages that are kept: a broken file can make it print gigabytes."""
 _SIZE = 1 << 16
 _PIPE_BYTES = 1 << 20
-_LAST_WORDS_SECONDS = 10.0
-"""How long the end of the messages is waited for after the process has ended."""
+_PIPE_END_SECONDS = 10.0
+"""Time to wait for the end of the messages after the process has ended."""
 _TO_PRIVATE_USE = {0xDC00 + byte: 0x10FF00 + byte for byte in range(128, 256)}
 _FROM_PRIVATE_USE = {stand_in: surrogate for surrogate, stand_in in _TO_PRIVATE_USE.items()}
 
@@ -228,7 +228,7 @@ def _bound_memory(pid: int, megabytes: float) -> None:
     """Limit the memory of a process; from outside, as code between fork and exec is not safe with threads."""
     num_bytes = int(megabytes * MEGABYTE)
     if hasattr(resource, "prlimit"):
-        with contextlib.suppress(OSError, ValueError):  # it is gone already, or a lower limit stands
+        with contextlib.suppress(OSError, ValueError):  # it has already ended, or has a lower limit
             resource.prlimit(pid, resource.RLIMIT_DATA, (num_bytes, num_bytes))
 
 
@@ -265,7 +265,7 @@ class _PipeReader:
 
     def read(self) -> str:
         """Wait for the end of the pipe, and return its beginning as text."""
-        self._thread.join(_LAST_WORDS_SECONDS)
+        self._thread.join(_PIPE_END_SECONDS)
         return self._kept.decode(errors="replace")
 
 

@@ -19,7 +19,7 @@ UNREADABLE_HINT = "Check that it is a video or audio file and plays; if it does 
 MEMORY_HINT = "Its index or frame size is damaged or wrong. Export the recording again with another program."
 
 NOT_STARTED = (126, 127, -4)
-"""What a shell returns for a program that it cannot run, or a processor that lacks instructions."""
+"""Exit codes for a program that cannot be run, or a processor without the required instructions."""
 _NO_SPACE = tuple(map(os.strerror, FULL))
 _LOADER_WORDS = (
     "error while loading shared libraries",

@@ -44,7 +44,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
         except OSError as error:
             message = f"The folder {folder} does not support file locks: {error.strerror}."
             raise MissingError(message, "Choose a folder on a local disk.") from error
-        with contextlib.suppress(OSError):  # a full disk: the lock holds without these words
+        with contextlib.suppress(OSError):  # a full disk: the lock works without this text
             file.truncate(0)
             since = datetime.now().astimezone().isoformat(" ", "seconds")
             file.write(f"process {os.getpid()} on {socket.gethostname()}, since {since}".encode())

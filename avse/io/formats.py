@@ -67,7 +67,7 @@ FILE_TYPES: Mapping[str, FileType] = MappingProxyType(
     | {suffix: FileType(suffix, True) for suffix in _OTHER_VIDEO}
     | {kind.suffix: kind for kind in _OUTPUTS}
 )
-"""Every suffix that avse knows."""
+"""All known suffixes."""
 
 AUDIO_FILES = frozenset(suffix for suffix, kind in FILE_TYPES.items() if not kind.is_video)
 VIDEO_FILES = frozenset(suffix for suffix, kind in FILE_TYPES.items() if kind.is_video)

@@ -16,7 +16,7 @@ from avse.io.tensors import plain_array
 
 Colour = Literal["rgb", "bgr"]
 LOWEST_FPS, HIGHEST_FPS = 0.01, 100_000.0
-"""Frames per second; a frame that is shown for longer is no video."""
+"""Range of frames per second; longer frames are not a video."""
 _HINT = "Pass uint8: (V, H, W) grey, (V, H, W, 3) or (V, 3, H, W) colour, or a list of frames of one size."
 
 

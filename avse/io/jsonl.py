@@ -13,7 +13,7 @@ from avse.io.atomic import atomic_path
 from avse.io.folders import check_own_file
 
 Check = Callable[[dict[str, Any]], str]
-"""Return what is wrong with an object, in a few words; nothing if all is well."""
+"""Return what is wrong with an object, in a few words; nothing if it is valid."""
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 _STRETCHED = np.clip(np.floor((np.arange(256) - 16) * 255 / 219 + 0.5), 0, 255).astype(np.uint8)
 """The grey level of each stored value, as ffmpeg rounds it."""
 _LIMITED = re.compile(r", (yuv4\d\dp|nv12|nv21)(\((?!pc\b)[^)]*\))?(,|$)")
-"""How ffmpeg describes videos of 8 bits whose luma is a plane of its own and not of full range (pc)."""
+"""ffmpeg's description of 8-bit videos with a separate luma plane of limited range (not pc)."""
 
 
 @dataclass(frozen=True)

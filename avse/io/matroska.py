@@ -12,13 +12,13 @@ import numpy as np
 
 from avse.errors import InputError
 
-LEAST_GAP_SECONDS = 0.1
-"""Timestamps of recorders are no finer than that; what is missing adds up until it is as much."""
+MIN_GAP_SECONDS = 0.1
+"""Resolution of recorders' timestamps; smaller gaps add up until they reach it."""
 
-MOST_BACK_SECONDS, MOST_AHEAD_SECONDS = 5.0, 3600.0
+MAX_BACK_SECONDS, MAX_AHEAD_SECONDS = 5.0, 3600.0
 """Timestamps that jump further are wrong."""
-MOST_DRIFT = 0.01
-"""By how much timestamps that are merely inexact may lag behind the samples, per sample."""
+MAX_DRIFT = 0.01
+"""Largest lag of inexact timestamps behind the samples, per sample."""
 MEND = (
     "Parts of the file were joined byte by byte, or are missing. Repair it first: ffmpeg -i FILE -c copy REPAIRED.mkv"
 )
@@ -31,15 +31,15 @@ def fill_gaps(pipe: IO[bytes], sample_rate: int, num_channels: int) -> Iterator[
 
     Values that are not finite count as silence. InputError if the time stamps jump by more than a recorder would miss.
     """
-    yield np.zeros((0, num_channels), np.float32)  # a sound without a packet is one too
+    yield np.zeros((0, num_channels), np.float32)  # audio without a packet is valid too
     begin, num_samples, behind = None, 0, 0.0
     for milliseconds, data in _packets(pipe):
         begin = milliseconds if begin is None else begin
         missing = (milliseconds - begin) * sample_rate // 1000 - num_samples
         jump_seconds = (missing - behind) / sample_rate
-        if not -MOST_BACK_SECONDS <= jump_seconds <= MOST_AHEAD_SECONDS:
+        if not -MAX_BACK_SECONDS <= jump_seconds <= MAX_AHEAD_SECONDS:
             raise InputError(f"The timestamps of the audio jump {'forward' if jump_seconds > 0 else 'backward'}.", MEND)
-        if missing > LEAST_GAP_SECONDS * sample_rate:
+        if missing > MIN_GAP_SECONDS * sample_rate:
             num_samples += missing
             for start in range(0, missing, sample_rate):
                 yield np.zeros((min(missing - start, sample_rate), num_channels), np.float32)
@@ -47,7 +47,7 @@ def fill_gaps(pipe: IO[bytes], sample_rate: int, num_channels: int) -> Iterator[
         samples = np.nan_to_num(np.frombuffer(data, "<f4"), nan=0.0, posinf=0.0, neginf=0.0)
         block = samples.reshape(-1, num_channels)
         num_samples += len(block)
-        behind = max(missing, behind - MOST_DRIFT * len(block))
+        behind = max(missing, behind - MAX_DRIFT * len(block))
         yield block
 
 
@@ -57,7 +57,7 @@ def _packets(pipe: IO[bytes]) -> Iterator[tuple[int, bytes]]:
     while (name := _number(pipe, keep_marker=True)) is not None:
         size = _number(pipe)
         if name in (_SEGMENT, _CLUSTER):
-            continue  # what is in them follows
+            continue  # their contents follow
         content = pipe.read(size or 0)
         if len(content) < (size or 0):
             return

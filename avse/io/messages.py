@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 FORMER_CODES = {"no_video": "no_picture", "video_not_decoded": "picture_not_decoded"}
-"""Codes of messages, and the names that they had before."""
+"""Codes of messages, and their former names."""
 
 
 class Message(NamedTuple):

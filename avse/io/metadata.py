@@ -11,7 +11,7 @@ HOUSEKEEPING = frozenset({
     "encoder", "major_brand", "minor_version", "compatible_brands", "handler_name", "vendor_id", "duration", "bps",
     "number_of_frames", "number_of_bytes", "language", "name", "encoded_by", "software", "encoding", "encoding_tool",
 })  # fmt: skip
-"""Tags that describe the file itself, which the muxer of the copy writes anew."""
+"""Tags that describe the file itself; the muxer of the copy writes its own."""
 _PLACE = ("location", "com.apple.quicktime.location", "xyz")
 _DEVICE = ("make", "model", "com.apple.quicktime.make", "com.apple.quicktime.model", "com.android.manufacturer")
 _SIDE_DATA = {
@@ -23,9 +23,9 @@ _MAC_LANGUAGES = {
     "kat": "geo", "mkd": "mac", "bod": "tib", "mya": "bur", "msa": "may", "cym": "wel", "eus": "baq", "fre": "fra",
     "hrv": "hr ", "srp": "sr ",
 }  # fmt: skip
-"""What QuickTime's table of languages calls those that it does not name by ISO 639-2/T."""
-_ALSO_SAID_BY = {"captions": "hearing impaired", "descriptions": "visual impaired"}
-"""Flags that ffmpeg reads from one mark of .mp4."""
+"""Codes in QuickTime's table of languages that differ from ISO 639-2/T."""
+_SAME_FLAG = {"captions": "hearing impaired", "descriptions": "visual impaired"}
+"""Pairs of flags that ffmpeg reads from the same mark in .mp4."""
 _MOST_NAMED = 6
 
 
@@ -74,7 +74,7 @@ def _missing_of_track(old: StreamInfo, new: StreamInfo, after: FileInfo) -> list
         names.append("title")
     kept = {_short(key) for key in (*new.tags, *after.tags)} | {"title"}
     names += dict.fromkeys(_name(key) for key in content_tags(old.tags) if _short(key) not in kept)
-    flags = [flag for flag in sorted(old.flags - new.flags) if _ALSO_SAID_BY.get(flag) not in new.flags]
+    flags = [flag for flag in sorted(old.flags - new.flags) if _SAME_FLAG.get(flag) not in new.flags]
     return names + ([f"flag{'s' * (len(flags) > 1)} {', '.join(flags)}"] if flags else [])
 
 

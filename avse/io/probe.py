@@ -23,17 +23,17 @@ LOWEST_RATE, HIGHEST_RATE = 1000, 1_000_000
 MOST_CHANNELS = 64
 OTHER_AUDIO_TRACKS = "other_audio_tracks"
 SMALLEST_SIDE = 8
-"""Pixels, as displayed: less shows no face, and filters that keep the shape of a picture have no size for it."""
+"""Smallest side in displayed pixels: smaller frames show no face, and filters that keep the aspect ratio fail."""
 SQUARE_SIZE = "'min(max(trunc(iw*sar),2),16384)':ih"
 """Size with square pixels, as an argument of `scale`."""
 _SQUARE_GREY = {
     "vf": f"scale={SQUARE_SIZE},setsar=1", "vcodec": "rawvideo", "pix_fmt": "gray", "enc_time_base": "1:90000",
 }  # fmt: skip
-"""The time base, or times would be rounded to whole frames."""
+"""The time base; otherwise times would be rounded to whole frames."""
 
 
 _AHEAD_SECONDS = 100_000
-"""By how much clocks are moved: ffmpeg drops frames before 0, where a clock that wraps (26.5 h in .ts) begins."""
+"""Shift of all clocks: ffmpeg drops frames before 0, where a clock that wraps (26.5 h in .ts) begins."""
 
 
 def probe(path: str | Path, audio_track: int | None = None, limits: Limits = DEFAULT_LIMITS) -> Recording:

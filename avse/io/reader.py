@@ -35,7 +35,7 @@ _BYTES_PER_SAMPLE = 4
 KEPT_AUDIO_BYTES = 1 << 24
 DISPLAYED_SIZE = r"\[Parsed_scale_0 @ \w+\] (w:\d+ h:\d+) fmt:"
 CUT_SHORT = r"partial file|File ended prematurely"
-"""What ffmpeg prints about such files."""
+"""ffmpeg's messages about truncated files."""
 
 
 def read_audio(media: Recording, block_seconds: float, sample_rate: int, num_channels: int) -> Iterator[np.ndarray]:
@@ -216,7 +216,10 @@ def _decode_video(
     ]  # fmt: skip
     if crop:
         left, top, width, height = crop
-        chain += [f"crop={width}:{height}:{left}:{top}:exact=1", "scale"]  # else the whole frame turns grey first
+        chain += [
+            f"crop={width}:{height}:{left}:{top}:exact=1",
+            "scale",
+        ]  # otherwise the whole frame is converted to grey first
     if max_side and max_side < max(width, height):
         chain.append(f"scale={shrunk(width, height, max_side)}:flags=area")
     if small_side:

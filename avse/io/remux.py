@@ -20,9 +20,9 @@ from avse.io.tracks import MUXERS, OutputTrack, describe, plan_tracks
 
 FITS_HINT = "Use .mkv, which holds any video codec."
 _PREROLL_SECONDS = 0.04
-"""What is hidden by an edit list, but needed to decode what follows, is squeezed into that time in a .mkv file."""
+"""Duration in a .mkv file of frames that an edit list hides but that later frames need for decoding."""
 _FRAGMENTED = ("-movflags", "frag_keyframe+empty_moov+default_base_moof")
-"""Or .mp4 could not be written to a pipe."""
+"""Required to write .mp4 to a pipe."""
 
 
 def mux_audio_under_video(video: Path, sound: Path, output: Path) -> None:
@@ -130,10 +130,10 @@ def _track_arguments(media: Recording, tracks: list[OutputTrack], suffix: str, s
             arguments += [f"-metadata:s:{number}", f"language={language}"]
         if track.stream.title:
             arguments += [f"-metadata:s:{number}", f"title={track.stream.title}"]
-            if suffix != ".mkv":  # which alone ffmpeg 5 writes
+            if suffix != ".mkv":  # the only one that ffmpeg 5 writes
                 arguments += [f"-metadata:s:{number}", f"handler_name={track.stream.title}"]
         if track.stream.codec == "hevc" and suffix != ".mkv" and "dvh" not in track.stream.description:
-            arguments += [f"-tag:{number}", "hvc1"]  # Apple's players take no other
+            arguments += [f"-tag:{number}", "hvc1"]  # the only one for Apple's players
     return arguments
 
 

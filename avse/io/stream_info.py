@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 VIDEO, AUDIO, SUBTITLE, DATA, ATTACHMENT = "Video", "Audio", "Subtitle", "Data", "Attachment"
 _STREAM = re.compile(r"^ +Stream #0:(\d+)(?:\[\w+\])?(?:\((.+?)\))?: (Video|Audio|Subtitle|Data|Attachment): (.*)$")
 _TAG = re.compile(r"^ +(\S.*?) *: (.*)$")
-_MORE = re.compile(r"^ +: (.*)$")
-"""A further line of the tag before."""
+_CONTINUATION = re.compile(r"^ +: (.*)$")
+"""A continuation line of the previous tag."""
 _FLAG = re.compile(
     r"\((default|dub|original|comment|lyrics|karaoke|forced|hearing impaired|visual impaired|clean effects|attached pic"
     r"|captions|descriptions)\)"
@@ -89,7 +89,7 @@ def parse_info(words: str) -> FileInfo:
             tags = info.tags
         elif line.strip() == "Side data:" and info.streams:
             tags = info.streams[-1].side_data
-        elif tags and (found := _MORE.match(line)):
+        elif tags and (found := _CONTINUATION.match(line)):
             tags[next(reversed(tags))] += "\n" + found[1]
         elif (found := _TAG.match(line)) and tags is not None:
             tags.setdefault(_key(found[1], tags, info), found[2])

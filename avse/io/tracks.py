@@ -9,8 +9,8 @@ from avse.io.stream_info import ATTACHMENT, AUDIO, DATA, SUBTITLE, VIDEO, FileIn
 
 MUXERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 TEXT_SUBTITLES = frozenset({"subrip", "srt", "ass", "ssa", "webvtt", "text", "mov_text"})
-_MADE_ANEW = ("tmcd", "(text /", "(chap")
-"""Data tracks that the muxer makes itself, out of the tag ``timecode`` and of the chapters."""
+_GENERATED_TRACKS = ("tmcd", "(text /", "(chap")
+"""Data tracks that the muxer generates from the tag ``timecode`` and the chapters."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class OutputTrack:
 
 
 Fits = Callable[[StreamInfo, str], bool]
-"""Whether the container can hold a track, encoded with that codec: it is tried."""
+"""Return whether the container can hold a track with that codec, by trying it."""
 
 
 def plan_tracks(
@@ -80,4 +80,4 @@ def describe(stream: StreamInfo) -> str:
 
 
 def _is_made_anew(stream: StreamInfo) -> bool:
-    return stream.kind == DATA and any(word in stream.description for word in _MADE_ANEW)
+    return stream.kind == DATA and any(word in stream.description for word in _GENERATED_TRACKS)

@@ -18,7 +18,7 @@ UNKNOWN_SIZE = 0xFFFFFFFF
 NUM_BYTES = {"PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4}
 _PCM, _FLOAT = 1, 3
 _OWN_CHUNKS = frozenset({b"fmt ", b"data", b"fact", b"ds64", b"PEAK", b"levl", b"JUNK", b"junk", b"FLLR", b"PAD "})
-"""Written anew, or no longer true of other samples."""
+"""Chunks that are written new, or do not apply to other samples."""
 _MOST_CHUNK_BYTES = 1 << 24
 _INFO = {
     "title": "INAM", "artist": "IART", "album": "IPRD", "comment": "ICMT", "description": "ICMT", "date": "ICRD",
@@ -29,7 +29,7 @@ _BEXT = {
     "description": (0, 256), "originator": (256, 32), "originator_reference": (288, 32), "origination_date": (320, 10),
     "origination_time": (330, 8),
 }  # fmt: skip
-"""Place and length of the texts in ``bext``."""
+"""Offset and length of the texts in ``bext``."""
 _DS64_SIZE = 36
 _LOUDNESS = slice(412, 422)
 _NOT_MEASURED = struct.pack("<h", 0x7FFF) * 5

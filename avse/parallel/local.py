@@ -28,7 +28,7 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 def num_cores() -> int:
     """Return the number of cores that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)  # Linux alone has it
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux only
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
@@ -92,7 +92,7 @@ class _Worker(Generic[Item]):
 
     def give(self, task: Task[Item]) -> None:
         self.task = task
-        with suppress(BrokenPipeError):  # it is dead: answer() will tell
+        with suppress(BrokenPipeError):  # it is dead: answer() reports it
             self.pipe.send(task.item)
 
     def end(self) -> None:

@@ -158,7 +158,9 @@ def _answer(ready: Any) -> Answer:
     try:
         answer: Answer = ray.get(ready)
         return answer
-    except ray.exceptions.RayTaskError as error:  # nothing of ours raises there: the machine lacks avse, or this one
+    except (
+        ray.exceptions.RayTaskError
+    ) as error:  # avse raises nothing there: the machine has no avse, or another version
         return "stop", worker_error(str(error).strip().splitlines()[-1])
     except ray.exceptions.RayError as error:
         return "died", one_line(error)[:200]

@@ -19,9 +19,9 @@ Result = TypeVar("Result")
 
 Work = Callable[[Item, Report], Result]
 Job = Callable[[], Work[Item, Result]]
-"""A picklable function, called once in each worker; it returns the function that works on one item."""
+"""A picklable function, called once in each worker; it returns the function that processes one item."""
 OnProgress = Callable[[int, Item, str, float, float], None]
-"""Takes the number of the worker, its item, and what the work reports."""
+"""Called with the number of the worker, its item, and the progress."""
 Kind = Literal["ready", "progress", "done", "failed", "stop", "died"]
 Answer = tuple[Kind, Any]
 """A message of a worker."""

@@ -19,7 +19,7 @@ from avse.reports.page import data_uri
 from avse.reports.spectrogram import Spectrogram, SpectrogramBuilder, spectrogram_png, waveform_path
 
 BYTES_PER_SECOND = 8_500
-"""About what a second of sound takes inside a page."""
+"""Approximate size of a second of audio inside a page."""
 BLOCK_SECONDS = 10.0
 TICKS_SECONDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600)
 

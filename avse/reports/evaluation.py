@@ -20,8 +20,8 @@ from avse.reports.page import NOTHING, flat, number, signed, write_page
 from avse.reports.spectrogram import COLOURS, RANGE_DB
 
 NUM_SHOWN = 10
-SOUND_BYTES = 8_000_000
-"""Room in the page for all sounds together, as base64."""
+AUDIO_BYTES = 8_000_000
+"""Total size of all audio in the page, as base64."""
 MAX_PLAYED_SECONDS = 30.0
 NUM_COLUMNS = 240
 RANKED_BY = "si_sdr"
@@ -170,8 +170,8 @@ def _point_words(row: Row, level: float, gain: float) -> str:
 
 def _played_seconds(study: ScoreTable, num_examples: int) -> float:
     """Return how much of each audio file fits on the page."""
-    num_sounds = max(1, num_examples * (len(study.methods) + 1))
-    seconds = SOUND_BYTES / num_sounds / BYTES_PER_SECOND
+    num_audio_files = max(1, num_examples * (len(study.methods) + 1))
+    seconds = AUDIO_BYTES / num_audio_files / BYTES_PER_SECOND
     return max(2.0, min(MAX_PLAYED_SECONDS, float(int(seconds))))
 
 

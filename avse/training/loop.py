@@ -43,7 +43,7 @@ def train(
         config: the settings; stage and model must be those of the run that is resumed. Under ``torchrun`` the number
             of devices is its own.
         folders: what to train and validate on.
-        run: folder for last.pt (to resume), best.safetensors, train.log, curves and sounds; locked meanwhile.
+        run: folder for last.pt (to resume), best.safetensors, train.log, curves and audio; locked meanwhile.
         start_from: checkpoints from which a new run takes the weights that match by name and shape, later ones over
             earlier ones; ``config.start_parts`` may name the parts that are taken.
         max_hours: stop in good order after this time.

@@ -28,7 +28,7 @@ Losses = dict[str, Tensor]
 
 
 def lips_step(net: SpeechNet, batch: Batch) -> Losses:
-    """Compute the loss of the lip stream, which predicts the band energies of the clean sound; it needs no labels."""
+    """Compute the loss of the lip stream, which predicts the band energies of the clean audio; it needs no labels."""
     inputs = prepare_batch(net, batch)
     return {"lips/energy": _energy_loss(net.predict_energies(inputs.lips), batch)}
 

@@ -49,7 +49,7 @@ class Page:
             gr.HTML("<h2>Whose voice?</h2>")
             self.pictures = gr.HTML()
             self.everyone = gr.Button(render.EVERYONE, size="md", elem_id="avse-everyone")
-            # Holds what the pictures choose; the style sheet hides it.
+            # Holds the faces chosen in the pictures; the style sheet hides it.
             self.choice = gr.CheckboxGroup(label="Faces whose voices are kept", elem_id="avse-choice")
         self.progress = gr.HTML()
         self.start = gr.Button("Enhance", variant="primary", visible=False)

@@ -14,7 +14,7 @@ from avse.installation import install_hint
 from avse.io.arrays import to_floats, to_integers
 
 PITCH_HZ = (75.0, 600.0)
-"""Range in which pitch is looked for."""
+"""Range in which pitch is searched."""
 HIGHEST_MEDIAN_HZ = 380.0
 PITCH_OCTAVES = 0.55
 """Largest change of the median pitch."""

@@ -22,7 +22,7 @@ from avse.io.urls import real_path
 MAX_TRIES = 20
 PEAK = 0.9
 SILENCE = 1e-4
-"""RMS below which a sound has no level that could be set."""
+"""RMS below which audio counts as silent, so that its level cannot be set."""
 NOISE_HIGHPASS_HZ = 80
 """Room noise is mostly below audible frequencies, and would use up the requested level."""
 
@@ -34,15 +34,15 @@ class MixtureConfig:
     """Hold the settings of mixtures. Levels are RMS relative to the target's over the whole mixture, in dB."""
 
     num_speakers: int = 2
-    """People in a mixture: the target, and those who talk over it."""
+    """Number of people in a mixture: the target and the interfering talkers."""
     level_db: tuple[float, float] = (0.0, 0.0)
     """Range of the level of each interfering talker."""
     noise_db: tuple[float, float] | None = None
     """Range of the level of the noise; None for no noise."""
     seconds: float | None = None
-    """Length of a mixture: longer targets are cut at their end, shorter ones passed over. None keeps the target's."""
+    """Length of a mixture: longer targets are cut at their end, shorter ones skipped. None keeps the length."""
     seed: int = 0
-    """Another seed, other mixtures."""
+    """Random seed of the mixtures."""
 
     def __post_init__(self) -> None:
         if self.num_speakers < 1:

@@ -3,7 +3,7 @@
 One network serves two modalities: they share every convolution and keep their own batch norms. Between the layers they
 exchange features without any parameter, by swapping channels and by shifting pixels.
 
-Legend: `B` batch, `C` channels, `H W` rows and columns of a map (for sound: `F` frequency bins and `T` STFT frames),
+Legend: `B` batch, `C` channels, `H W` rows and columns of a map (for audio: `F` frequency bins and `T` STFT frames),
 `V` video frames.
 """
 
@@ -183,7 +183,7 @@ def check_maps(features: Sequence[Tensor], num_modalities: int) -> None:
 
 
 class AsymSpeechFusion(nn.Module):
-    """AsymFusion between sound and lips, which the paper does not have: the lips become a map like the sound's (ours).
+    """AsymFusion between audio and lips, which the paper does not have: the lips become a map like the audio's (ours).
 
     The video, averaged over its pixels, is projected to the audio's channels, brought to the audio's frames and spread
     over frequency by a learned profile per channel (a few knots, interpolated to any number of bins). The block joins
