@@ -58,19 +58,19 @@ def load_clip(path: Path) -> Clip:
     """Read one prepared clip. UsageError, which names the file, for one that is damaged."""
     try:
         with shards.open_clip(path) as file, np.load(file) as stored:
-            sound, crops, varied = stored["sound"], stored.get("lips"), stored.get("varied")
+            audio, crops, varied = stored["sound"], stored.get("lips"), stored.get("varied")
     except Exception as error:  # any error of zipfile, zlib or numpy, depending on the damage
         raise _damaged(path, one_line(error)) from error
-    num_frames = sound.size // SAMPLES_PER_FRAME
-    if sound.dtype != np.int16 or sound.ndim != 1 or num_frames == 0:
-        raise _damaged(path, f"its audio is {sound.dtype} {sound.shape}")
-    if varied is not None and (varied.dtype != np.int16 or varied.shape != sound.shape):
+    num_frames = audio.size // SAMPLES_PER_FRAME
+    if audio.dtype != np.int16 or audio.ndim != 1 or num_frames == 0:
+        raise _damaged(path, f"its audio is {audio.dtype} {audio.shape}")
+    if varied is not None and (varied.dtype != np.int16 or varied.shape != audio.shape):
         raise _damaged(path, f"its varied voice is {varied.dtype} {varied.shape}")
     side = mouth_roi.CROP_SIZE
     if crops is not None and (crops.dtype != np.uint8 or crops.shape != (num_frames, side, side)):
         raise _damaged(path, f"its lips are {crops.dtype} {crops.shape} for {num_frames} frames")
     seen = np.zeros(num_frames, bool) if crops is None else mouth_roi.visible(crops)
-    return Clip(to_floats(sound), crops, seen, None if varied is None else to_floats(varied))
+    return Clip(to_floats(audio), crops, seen, None if varied is None else to_floats(varied))
 
 
 def _damaged(path: Path, reason: str) -> UsageError:
@@ -151,8 +151,8 @@ def prepare_clip(path: Path, detect: detection.Detector) -> dict[str, Any]:
     recording = reader.probe(path)
     if recording.audio is None:
         raise InputError(f"{path} has no audio.", "Exclude this recording.")
-    sound = reader.load_audio(recording)[:, 0]
-    num_frames = len(sound) // SAMPLES_PER_FRAME
+    audio = reader.load_audio(recording)[:, 0]
+    num_frames = len(audio) // SAMPLES_PER_FRAME
     if num_frames == 0:
         raise InputError(f"{path} is shorter than a video frame.", "Exclude this recording.")
     stored: dict[str, Any] = {}
@@ -163,14 +163,14 @@ def prepare_clip(path: Path, detect: detection.Detector) -> dict[str, Any]:
         stored["lips"] = np.concatenate(list(mouth_roi.crop_track(recording, tracks[0], num_frames)))
         if mouth_roi.visible(stored["lips"]).mean() < MIN_SEEN_SHARE:
             raise InputError(f"{path} shows no face for most of its time.", "Exclude this recording.")
-    whole = sound[: num_frames * SAMPLES_PER_FRAME]
+    whole = audio[: num_frames * SAMPLES_PER_FRAME]
     return {"sound": to_integers(whole, np.dtype(np.int16)), **stored}
 
 
-def _other_voice(sound: np.ndarray, target: Path) -> dict[str, np.ndarray]:
+def _other_voice(audio: np.ndarray, target: Path) -> dict[str, np.ndarray]:
     """Return the arrays of a clip's other voice, which its name determines; nothing if no pitch is found."""
     seed = crc32("/".join(target.parts[-2:]).encode(errors="surrogateescape"))
-    varied = voices.vary_voice(sound, np.random.default_rng(seed))
+    varied = voices.vary_voice(audio, np.random.default_rng(seed))
     return {} if varied is None else {"varied": varied}
 
 

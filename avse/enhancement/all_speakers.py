@@ -135,8 +135,8 @@ def _summary(
     pipeline: Pipeline, source: Path, output: Path, faces: Sequence[dict[str, Any]], background: Path | None
 ) -> dict[str, Any]:
     """Return what ``faces.json`` holds, without the time taken."""
-    sound, stats = pipeline.recording.sound, pipeline.stats
-    is_clipped = pipeline.options.loudness_lufs is None and clips(sound, output)
+    audio, stats = pipeline.recording.sound, pipeline.stats
+    is_clipped = pipeline.options.loudness_lufs is None and clips(audio, output)
     warnings = [
         *audio_warnings(pipeline.recording, stats, is_clipped),
         *map(Message._make, pipeline.selection.warnings),
@@ -146,9 +146,9 @@ def _summary(
     return {
         "recording": str(source),
         "model": str(pipeline.checkpoint.about.get("name", "")),
-        "duration_seconds": stats.num_samples / sound.sample_rate,
-        "sample_rate": sound.sample_rate,
-        "num_channels": sound.num_channels,
+        "duration_seconds": stats.num_samples / audio.sample_rate,
+        "sample_rate": audio.sample_rate,
+        "num_channels": audio.num_channels,
         "num_faces": len(faces),
         "seen_share": max(visible),
         "background": str(background) if background else None,
@@ -185,7 +185,7 @@ def analyse_recording(
         found = analyse_recording(path, checkpoint)
         scene = found.selection.scene
         facts = [scene.facts(k, found.stats.num_frames) for k in range(len(scene.tracks))]  # number, speech_share, ...
-        pictures = face_thumbnails(found.recording, scene.tracks)  # PNG, or None
+        thumbnails = face_thumbnails(found.recording, scene.tracks)  # PNG, or None
         avse.enhance(path, output, model=checkpoint, speaker=facts[0]["number"], tracks=scene.tracks)
 
     Raises:

@@ -152,9 +152,9 @@ class Pipeline:
             partials = [stack.enter_context(_partial(output)) for output in outputs]
             streams: list[Iterator[np.ndarray]] = [(block for (block,) in self.stream())]
             if len(outputs) > 1:
-                sound = self.recording.sound
-                form = len(outputs), sound.sample_rate, sound.num_channels
-                steps = self.stream(output_subtype(sound, outputs[0]))
+                audio = self.recording.sound
+                form = len(outputs), audio.sample_rate, audio.num_channels
+                steps = self.stream(output_subtype(audio, outputs[0]))
                 streams = [spool.blocks() for spool in stack.enter_context(spooled(steps, *form, folder))]
             return [
                 self._write_one(partial, blocks, folder, is_voice=index < self.num_outputs)
@@ -162,9 +162,9 @@ class Pipeline:
             ]
 
     def _write_one(self, output: Output, blocks: Iterator[np.ndarray], folder: Path | None, is_voice: bool) -> Written:
-        sound = self.recording.sound
+        audio = self.recording.sound
         target_lufs = self.options.loudness_lufs if is_voice else None
-        with normalised(blocks, sound.sample_rate, sound.num_channels, target_lufs, folder) as (loud, levels):
+        with normalised(blocks, audio.sample_rate, audio.num_channels, target_lufs, folder) as (loud, levels):
             if isinstance(output, Path):
                 write_file(output, self.recording, self.stats.num_samples, loud, self.options.settings)
                 return Written(None, levels)
@@ -173,8 +173,8 @@ class Pipeline:
     def thumbnails(self) -> dict[int, bytes]:
         """Return a thumbnail (PNG) of each person whose voice is kept or removed, by the number of the face."""
         faces = sorted({*self.selection.indices, *self.selection.removed})
-        pictures = face_thumbnails(self.recording, [self.selection.scene.tracks[k] for k in faces])
-        return {k + 1: picture for k, picture in zip(faces, pictures, strict=True) if picture}
+        thumbnails = face_thumbnails(self.recording, [self.selection.scene.tracks[k] for k in faces])
+        return {k + 1: thumbnail for k, thumbnail in zip(faces, thumbnails, strict=True) if thumbnail}
 
     def result(self, levels: Levels | None = None, is_clipped: bool = False) -> Result:
         """Return the result; the caller sets paths, audio and time."""

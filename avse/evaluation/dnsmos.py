@@ -20,10 +20,10 @@ def check_installed() -> None:
         raise MissingError("Scores without a reference need speechmos.", install_hint("dnsmos"))
 
 
-def overall(sound: np.ndarray) -> float:
+def overall(audio: np.ndarray) -> float:
     """Compute the DNSMOS of a signal (N,) at 16 kHz; ValueError gives the reason if there is none."""
-    if len(sound) == 0 or not np.isfinite(sound).all() or not np.any(sound):
+    if len(audio) == 0 or not np.isfinite(audio).all() or not np.any(audio):
         raise ValueError("DNSMOS needs audio that is not silent")
     from speechmos import dnsmos
 
-    return float(dnsmos.run(np.clip(sound, -1.0, 1.0), SAMPLE_RATE)["ovrl_mos"])
+    return float(dnsmos.run(np.clip(audio, -1.0, 1.0), SAMPLE_RATE)["ovrl_mos"])

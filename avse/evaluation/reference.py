@@ -44,9 +44,9 @@ def compare_files(
     Ends that differ by less than a video frame (a codec's padding) are cut to the shortest.
     """
     before, after = reader.probe(recording, audio_track, limits), reader.probe(output)
-    sounds = {"before": _read(before), "after": _read(after)[_priming(before, after) :]}
-    length = min(len(clean), *(len(sound) for sound in sounds.values()))
-    found = {name: score(clean[:length], sound[:length], SAMPLE_RATE) for name, sound in sounds.items()}
+    signals = {"before": _read(before), "after": _read(after)[_priming(before, after) :]}
+    length = min(len(clean), *map(len, signals.values()))
+    found = {name: score(clean[:length], signal[:length], SAMPLE_RATE) for name, signal in signals.items()}
     scores: dict[str, Any] = {name: _with_former_keys(item.values) for name, item in found.items()}
     if reasons := {name: dict(item.reasons) for name, item in found.items() if item.reasons}:
         scores["reasons"] = reasons

@@ -27,10 +27,10 @@ def read_audio_file(path: Path) -> np.ndarray:
         raise InputError(f"There is no file {path}.", "Check that the folder is complete.")
     if formats.read_by_libsndfile(path):
         try:
-            sound, sample_rate = soundfile.read(os.fsencode(path), dtype="float32", always_2d=True)
+            audio, sample_rate = soundfile.read(os.fsencode(path), dtype="float32", always_2d=True)
         except soundfile.SoundFileError as error:
             raise InputError(f"{path} cannot be read: {error}", "Check that the file plays.") from error
-        mono = next(resampling.downmix([sound]))[:, 0]
+        mono = next(resampling.downmix([audio]))[:, 0]
         return np.asarray(soxr.resample(mono, sample_rate, SAMPLE_RATE), np.float32)
     recording = reader.probe(path)
     if recording.audio is None:
@@ -38,8 +38,8 @@ def read_audio_file(path: Path) -> np.ndarray:
     return reader.load_audio(recording)[:, 0]
 
 
-def write_audio_file(path: Path, sound: np.ndarray) -> None:
+def write_audio_file(path: Path, audio: np.ndarray) -> None:
     """Write audio (N,) at 16 kHz as 16-bit WAV; the file exists only when it is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic.atomic_path(path) as partial:
-        soundfile.write(os.fsencode(partial), np.clip(sound, -1.0, 1.0), SAMPLE_RATE, subtype="PCM_16")
+        soundfile.write(os.fsencode(partial), np.clip(audio, -1.0, 1.0), SAMPLE_RATE, subtype="PCM_16")

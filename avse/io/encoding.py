@@ -127,8 +127,8 @@ def carries_extras(media: Recording) -> bool:
     return bool(file_tags(media) or media.info.num_chapters or any(stream.is_cover for stream in media.info.streams))
 
 
-def encode_audio(media: Recording, sound: Path, output: Path, settings: OutputSettings) -> None:
-    """Encode ``sound`` into an audio file, with the tags, cover and chapters of the recording that the format can hold.
+def encode_audio(media: Recording, audio: Path, output: Path, settings: OutputSettings) -> None:
+    """Encode ``audio`` into an audio file, with the tags, cover and chapters of the recording that the format can hold.
 
     Raises:
         InputError: the encoder refuses it. MissingError: the disk is full.
@@ -136,7 +136,7 @@ def encode_audio(media: Recording, sound: Path, output: Path, settings: OutputSe
     suffix = output.suffix.lower()
     covers = [stream for stream in media.info.streams if stream.is_cover] if suffix in _COVERS else []
     arguments = [
-        *input_arguments(media.path, media.limits), "-i", f"file:{sound}", "-map", "1:a:0",
+        *input_arguments(media.path, media.limits), "-i", f"file:{audio}", "-map", "1:a:0",
         *(word for cover in covers for word in ("-map", f"0:{cover.index}")),
         *encoder_arguments(media, suffix, settings), "-map_metadata", "-1",
         "-map_chapters", "0" if suffix in _CHAPTERS else "-1",

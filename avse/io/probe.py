@@ -60,14 +60,14 @@ def probe(path: str | Path, audio_track: int | None = None, limits: Limits = DEF
     )
     video = None if too_small else video
     track = choose_audio_track(path, info.of_kind(AUDIO), audio_track)
-    sound, sound_words = _first_frame(path, f"a:{track - 1}", limits, acodec="pcm_s16le")
-    audio = _audio_stream(path, sound, info, track)
+    first_audio, audio_words = _first_frame(path, f"a:{track - 1}", limits, acodec="pcm_s16le")
+    audio = _audio_stream(path, first_audio, info, track)
     limits.check_seconds(path, info.duration_seconds)  # which follows from the rate: that is blamed first
     recording = Recording(
         path, info.duration_seconds, audio, video, track,
         tuple(stream.description for stream in info.of_kind(AUDIO)),
         limits.for_pixels(video.width * video.height) if video else limits,
-        audio_problem=_problem(sound_words, limits, info.of_kind(AUDIO)[track - 1 :]) if audio is None else "",
+        audio_problem=_problem(audio_words, limits, info.of_kind(AUDIO)[track - 1 :]) if audio is None else "",
         video_problem=too_small or (_problem(words, limits, info.video_tracks) if video is None else ""),
         info=info,
     )  # fmt: skip

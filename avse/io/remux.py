@@ -25,7 +25,7 @@ _FRAGMENTED = ("-movflags", "frag_keyframe+empty_moov+default_base_moof")
 """Required to write .mp4 to a pipe."""
 
 
-def mux_audio_under_video(video: Path, sound: Path, output: Path) -> None:
+def mux_audio_under_video(video: Path, audio: Path, output: Path) -> None:
     """Write ``output`` (.mkv): the video stream copied until the audio ends, the audio in place of the video's own.
 
     Bit-exact: no date, version or random number, so that the same inputs give the same bytes with the same ffmpeg.
@@ -36,20 +36,20 @@ def mux_audio_under_video(video: Path, sound: Path, output: Path) -> None:
     begins = [track.start_seconds for track in (clip.audio, clip.video) if track]
     delay = begins[0] - min(begins) if clip.audio else 0.0
     half_a_sample = 0.5 / SAMPLE_RATE  # so that rounding to microseconds costs none
-    end_seconds = delay + soundfile.info(os.fsencode(sound)).duration + half_a_sample
+    end_seconds = delay + soundfile.info(os.fsencode(audio)).duration + half_a_sample
     output.parent.mkdir(parents=True, exist_ok=True)
     with atomic.atomic_path(output) as partial:
         arguments = [
             *input_arguments(video, clip.limits, "-itsoffset", f"{-min(begins):.6f}"),
-            "-itsoffset", f"{delay:.6f}", "-i", f"file:{sound}", "-map", "0:V:0", "-map", "1:a:0", "-c:v", "copy",
+            "-itsoffset", f"{delay:.6f}", "-i", f"file:{audio}", "-map", "0:V:0", "-map", "1:a:0", "-c:v", "copy",
             "-c:a", "flac", "-t", f"{end_seconds:.6f}", "-map_metadata", "-1", "-fflags", "+bitexact",
             "-flags:v", "+bitexact", "-flags:a", "+bitexact", "-f", "matroska",
         ]  # fmt: skip
         _write(clip, arguments, partial, f"{video} cannot be combined with an audio file")
 
 
-def replace_audio(media: Recording, sound: Path, output: Path, settings: OutputSettings = DEFAULT_SETTINGS) -> None:
-    """Write ``output`` with the video of ``media`` copied bit by bit and ``sound`` in place of its audio track.
+def replace_audio(media: Recording, audio: Path, output: Path, settings: OutputSettings = DEFAULT_SETTINGS) -> None:
+    """Write ``output`` with the video of ``media`` copied bit by bit and ``audio`` in place of its audio track.
 
     Everything else that the container can hold is copied too: further video tracks, subtitles, attachments, chapters,
     tags, rotation, timecode. What it cannot hold is a notice of ``media``.
@@ -66,7 +66,7 @@ def replace_audio(media: Recording, sound: Path, output: Path, settings: OutputS
         lambda track, codec: _fits(media, suffix, track, codec),
     )
     arguments = [
-        *_inputs(media, sound),
+        *_inputs(media, audio),
         *(word for track in tracks for word in ("-map", "1:a:0" if track.is_new_audio else f"0:{track.stream.index}")),
         *_track_arguments(media, tracks, suffix, settings),
         *_tag_arguments(media.info, suffix),
@@ -102,14 +102,14 @@ def _write(media: Recording, arguments: list[str], output: Path, failure: str, h
             pass
 
 
-def _inputs(media: Recording, sound: Path) -> list[str]:
+def _inputs(media: Recording, audio: Path) -> list[str]:
     """Return inputs for the recording and the new audio, shifted so that the file begins at 0."""
     assert media.audio is not None
     assert media.video is not None
     begin = min(media.audio.start_seconds, media.video.start_seconds)
     delay = media.audio.start_seconds - begin
     video = input_arguments(media.path, media.limits, "-itsoffset", f"{-begin:.6f}")
-    return [*video, "-itsoffset", f"{delay:.6f}", "-i", f"file:{sound}"]
+    return [*video, "-itsoffset", f"{delay:.6f}", "-i", f"file:{audio}"]
 
 
 def _track_arguments(media: Recording, tracks: list[OutputTrack], suffix: str, settings: OutputSettings) -> list[str]:

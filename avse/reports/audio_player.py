@@ -32,7 +32,7 @@ class PlayerTrack:
     problem: str = ""
     seconds: float = 0.0
     played_seconds: float = 0.0
-    sound: str = ""
+    audio: str = ""
     spectrogram: str = ""
     waveform: str = ""
     num_columns: int = 0
@@ -40,7 +40,7 @@ class PlayerTrack:
 
 
 def make_player_tracks(
-    sounds: Sequence[tuple[str, Path | str]],
+    files: Sequence[tuple[str, Path | str]],
     *,
     sample_rate: int,
     played_seconds: float,
@@ -64,7 +64,7 @@ def make_player_tracks(
             yield block
 
     read: list[tuple[str, Spectrogram, np.ndarray] | PlayerTrack] = []
-    for number, (label, path) in enumerate(sounds):
+    for number, (label, path) in enumerate(files):
         blocks = counted(_blocks(Path(path), sample_rate, None if number else audio_track))
         try:
             read.append((label, *_read(blocks, sample_rate, played_seconds, num_columns)))
@@ -132,13 +132,13 @@ def _sample_rate(path: Path) -> int | None:
 
 
 def _track(
-    label: str, outline: Spectrogram, sound: np.ndarray, sample_rate: int, top_db: float, peak: float
+    label: str, outline: Spectrogram, audio: np.ndarray, sample_rate: int, top_db: float, peak: float
 ) -> PlayerTrack:
     return PlayerTrack(
         label,
         seconds=outline.seconds,
-        played_seconds=len(sound) / sample_rate,
-        sound=encode(sound, sample_rate),
+        played_seconds=len(audio) / sample_rate,
+        audio=encode(audio, sample_rate),
         spectrogram=data_uri("image/png", spectrogram_png(outline, top_db)),
         waveform=waveform_path(outline, peak),
         num_columns=len(outline.high),

@@ -51,7 +51,7 @@ def enhancement_report(
         audio_track=audio_track,
     )  # fmt: skip
     seconds = float(result.get("duration_seconds") or max((track.seconds for track in tracks), default=0.0))
-    pictures, kept = thumbnails or {}, result.get("speakers") or []
+    images, kept = thumbnails or {}, result.get("speakers") or []
     is_followed = seen is not None and len(kept) < 2
     intervals = [(max(start, 0.0), min(end, seconds)) for start, end in seen or [] if start < seconds]
     return write_page(
@@ -64,11 +64,11 @@ def enhancement_report(
         range_db=round(RANGE_DB),
         colours=COLOURS,
         ticks=time_ticks(seconds, 10),
-        thumbnail=_picture(pictures, result.get("speaker")),
+        thumbnail=_thumbnail_uri(images, result.get("speaker")),
         seen=draw_timeline(intervals, seconds, "When the face was seen") if is_followed and seconds > 0 else "",
         intervals=intervals_as_text(intervals),
-        kept=_people(result, kept if len(kept) > 1 else [], pictures, seconds),
-        removed=_people(result, result.get("removed") or [], pictures, seconds),
+        kept=_people(result, kept if len(kept) > 1 else [], images, seconds),
+        removed=_people(result, result.get("removed") or [], images, seconds),
         scores=score_rows(result.get("scores") or {}),
         reasons=score_reasons(result.get("scores") or {}),
         facts=_facts(result, before, after),
@@ -92,14 +92,14 @@ def _tiles(result: Mapping[str, Any], seconds: float) -> list[tuple[str, str, st
 
 
 def _people(
-    result: Mapping[str, Any], numbers: Sequence[int], pictures: Mapping[int, bytes], seconds: float
+    result: Mapping[str, Any], numbers: Sequence[int], images: Mapping[int, bytes], seconds: float
 ) -> list[dict[str, Any]]:
     """Return the entries of the page for the people with these face numbers."""
     faces = [face for face in result.get("faces") or [] if face["number"] in numbers]
     return [
         {
             "title": f"Face {face['number']} ({face['position']})",
-            "thumbnail": _picture(pictures, face["number"]),
+            "thumbnail": _thumbnail_uri(images, face["number"]),
             "share": f"{face.get('speech_share', 0.0):.0%}",
             "words": intervals_as_text(spoken),
             "timeline": draw_timeline(spoken, seconds, f"When face {face['number']} speaks"),
@@ -109,10 +109,10 @@ def _people(
     ]
 
 
-def _picture(pictures: Mapping[int, bytes], number: int | None) -> str:
+def _thumbnail_uri(images: Mapping[int, bytes], number: int | None) -> str:
     """Return the thumbnail of a face as a data URI; empty if there is none."""
-    picture = pictures.get(number) if number else None
-    return data_uri("image/png", picture) if picture else ""
+    image = images.get(number) if number else None
+    return data_uri("image/png", image) if image else ""
 
 
 def draw_timeline(intervals: Intervals, seconds: float, label: str) -> Markup:

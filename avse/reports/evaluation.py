@@ -178,12 +178,12 @@ def _played_seconds(study: ScoreTable, num_examples: int) -> float:
 def _example(study: ScoreTable, row: Row, played_seconds: float) -> Example:
     """Return the audio of an item before, after each system, and the reference, with the scores of the row's system."""
     subset, item = subset_of(row), str(row["item"])
-    sounds = [("Before", row.get("mixture"))]
+    files = [("Before", row.get("mixture"))]
     for method in study.methods:
         own = study.row(subset, item, method)
         if method != UNPROCESSED and own is not None:
-            sounds.append((f"After, {method}" if len(study.methods) > 2 else "After", own.get("estimate")))
-    sounds.append(("Reference", row.get("reference")))
+            files.append((f"After, {method}" if len(study.methods) > 2 else "After", own.get("estimate")))
+    files.append(("Reference", row.get("reference")))
     facts = [
         (
             metric.label,
@@ -192,7 +192,7 @@ def _example(study: ScoreTable, row: Row, played_seconds: float) -> Example:
         )
         for metric in study.metrics
     ]
-    kept = [(label, str(path)) for label, path in sounds if path]
+    kept = [(label, str(path)) for label, path in files if path]
     tracks = make_player_tracks(kept, sample_rate=16000, played_seconds=played_seconds, num_columns=NUM_COLUMNS)
     return Example(item, subset, facts, tracks)
 

@@ -55,9 +55,9 @@ def export(
         return _write_report(enhanced, folder, strength, loudness_lufs, report)
     target = folder / f"{recording.path.stem}.enhanced{suffix}"
     check_tracks(recording, target)
-    sound = recording.sound
+    audio = recording.sound
     blocks = _reported(mixed(enhanced, strength), enhanced, report, "writing")
-    with normalised(blocks, sound.sample_rate, sound.num_channels, loudness_lufs, folder) as (loud, _):
+    with normalised(blocks, audio.sample_rate, audio.num_channels, loudness_lufs, folder) as (loud, _):
         write_output(target, recording, enhanced.pipeline.stats.num_samples, loud)
     return target
 
@@ -71,9 +71,9 @@ def mixed(enhanced: Enhanced, strength: float) -> Iterator[np.ndarray]:
 def pairs(enhanced: Enhanced) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield blocks (N, C) of the recording and of the voice at the same time."""
     recording = enhanced.pipeline.recording
-    sound = recording.sound
+    audio = recording.sound
     with soundfile.SoundFile(os.fsencode(enhanced.voice)) as file:
-        for block in reader.read_audio(recording, BLOCK_SECONDS, sound.sample_rate, sound.num_channels):
+        for block in reader.read_audio(recording, BLOCK_SECONDS, audio.sample_rate, audio.num_channels):
             voice = file.read(len(block), dtype="float32", always_2d=True)
             yield block[: len(voice)], voice
 

@@ -176,11 +176,11 @@ class Session:
 
 def spool(pipeline: Pipeline, path: Path) -> None:
     """Write the only voice (N, C) of a pipeline as 32-bit floats; the file appears when it is whole."""
-    sound = pipeline.recording.sound
+    audio = pipeline.recording.sound
     with (
         atomic.atomic_path(path) as partial,
         reraise_write_errors(path.parent),
-        closing(Spool(partial, sound.sample_rate, sound.num_channels)) as file,
+        closing(Spool(partial, audio.sample_rate, audio.num_channels)) as file,
     ):
         for (block,) in pipeline.stream():
             file.write(block)

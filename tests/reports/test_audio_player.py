@@ -47,7 +47,7 @@ def test_tracks_of_wav_and_video_alike(tmp_path: Path) -> None:
     assert (first.seconds, first.played_seconds) == (1.5, 1.0)
     assert (second.seconds, second.played_seconds) == (1.5, 1.0)
     assert first.spectrogram == second.spectrogram
-    assert len(decoded(first.sound)[0]) == 16000
+    assert len(decoded(first.audio)[0]) == 16000
 
 
 def test_rate_and_channels_of_a_file_do_not_matter(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_rate_and_channels_of_a_file_do_not_matter(tmp_path: Path) -> None:
     soundfile.write(path, np.stack([tone(440, 1.0, 44100)] * 2, 1), 44100)
     (track,) = make_player_tracks([("A", path)], sample_rate=48000, played_seconds=1.0, num_columns=50)
     assert track.seconds == pytest.approx(1.0, abs=0.001)
-    assert decoded(track.sound)[1] == 48000
+    assert decoded(track.audio)[1] == 48000
     assert track.peak_db == pytest.approx(-6.0, abs=0.1)
 
 
@@ -70,7 +70,7 @@ def test_what_cannot_be_read_has_a_reason_and_spoils_nothing(tmp_path: Path) -> 
     tracks = make_player_tracks([("x", path) for path in paths], sample_rate=16000, played_seconds=1.0, num_columns=50)
     assert [bool(track.problem) for track in tracks] == [True, True, True, True, True, False]
     assert "contains no audio" in tracks[3].problem
-    assert tracks[5].sound
+    assert tracks[5].audio
 
 
 def test_a_long_sound_is_not_kept(tmp_path: Path) -> None:

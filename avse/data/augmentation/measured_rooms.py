@@ -30,12 +30,12 @@ def read_rooms(folder: Path) -> dict[str, list[np.ndarray]]:
     for path in sorted(folder.glob("*/[!.]*")):
         if path.suffix.lower() in {".flac", ".wav"}:
             try:
-                sound, rate = soundfile.read(os.fsencode(path), dtype="float32", always_2d=True)
+                audio, rate = soundfile.read(os.fsencode(path), dtype="float32", always_2d=True)
             except (OSError, soundfile.SoundFileError) as error:
                 raise UsageError(
                     f"{path} cannot be read: {one_line(error)}", "Remove the file, or download it again."
                 ) from error
-            response = sound[:, 0] if rate == SAMPLE_RATE else soxr.resample(sound[:, 0], rate, SAMPLE_RATE, "HQ")
+            response = audio[:, 0] if rate == SAMPLE_RATE else soxr.resample(audio[:, 0], rate, SAMPLE_RATE, "HQ")
             if np.square(response).sum() > 0:
                 rooms.setdefault(path.parent.name, []).append(direct_first(response))
     if not rooms:
@@ -51,6 +51,6 @@ def direct_first(response: np.ndarray) -> np.ndarray:
     return kept / np.float32(np.sqrt(np.square(kept, dtype=np.float64).sum()))
 
 
-def convolve_room(sound: np.ndarray, response: np.ndarray) -> np.ndarray:
+def convolve_room(audio: np.ndarray, response: np.ndarray) -> np.ndarray:
     """Convolve audio (N,) with a room impulse response; the length is kept."""
-    return np.asarray(fftconvolve(sound, response)[: len(sound)], np.float32)
+    return np.asarray(fftconvolve(audio, response)[: len(audio)], np.float32)

@@ -38,11 +38,11 @@ def random_segment(
         first = int(rng.integers(length - missing + 1)) if length > missing else 0
         part = slice(first, first + missing)
         voice = _draw_voice(clip, varied_probability, rng)
-        sound = voice[part.start * SAMPLES_PER_FRAME : part.stop * SAMPLES_PER_FRAME]
-        parts.append(Clip(sound, clip.lips[part] if clip.lips is not None and with_lips else None, clip.seen[part]))
+        audio = voice[part.start * SAMPLES_PER_FRAME : part.stop * SAMPLES_PER_FRAME]
+        parts.append(Clip(audio, clip.lips[part] if clip.lips is not None and with_lips else None, clip.seen[part]))
         missing -= len(parts[-1].seen)
-    sound, seen = (np.concatenate([getattr(part, name) for part in parts]) for name in ("sound", "seen"))
-    return Clip(sound, _join_lips(parts), seen)
+    audio, seen = (np.concatenate([getattr(part, name) for part in parts]) for name in ("sound", "seen"))
+    return Clip(audio, _join_lips(parts), seen)
 
 
 def _draw_voice(clip: Clip, varied_probability: float, rng: np.random.Generator) -> np.ndarray:
@@ -57,10 +57,10 @@ def change_speed(clip: Clip, num_frames: int) -> Clip:
     length = len(clip.seen)
     if length == num_frames:
         return clip
-    sound = soxr.resample(clip.sound, length, num_frames, "HQ")
+    audio = soxr.resample(clip.sound, length, num_frames, "HQ")
     before, after, share = _neighbours(length, num_frames)
     lips = None if clip.lips is None else _blended(clip.lips, before, after, share)
-    return Clip(sound, lips, clip.seen[before] & clip.seen[after])
+    return Clip(audio, lips, clip.seen[before] & clip.seen[after])
 
 
 def take_turns(clips: Sequence[Clip], rng: np.random.Generator, listening: float = 0.0) -> list[Clip]:

@@ -30,18 +30,18 @@ def check_available() -> None:
         raise MissingError("Voice variation needs the package praat-parselmouth.", install_hint("voices")) from error
 
 
-def vary_voice(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
+def vary_voice(audio: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
     """Change the pitch and formants of one voice by overlap-add of pitch periods (PSOLA; Praat's "Change gender").
 
     Args:
-        sound: int16 (N,).
+        audio: int16 (N,).
 
     Returns:
         int16 (N,) of the same RMS level; None where no pitch is found.
     """
     import parselmouth
 
-    waveform = to_floats(sound)
+    waveform = to_floats(audio)
     voice = parselmouth.Sound(waveform, SAMPLE_RATE)
     if voice.duration < 0.5:
         return None
@@ -55,11 +55,11 @@ def vary_voice(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray | None
     changed = parselmouth.praat.call(
         voice, "Change gender", *PITCH_HZ, float(formants), float(wanted), rng.uniform(0.7, 1.3), 1.0
     )
-    return to_integers(_at_level_of(waveform, changed.values[0]), sound.dtype)
+    return to_integers(_at_level_of(waveform, changed.values[0]), audio.dtype)
 
 
-def _at_level_of(sound: np.ndarray, changed: np.ndarray) -> np.ndarray:
-    """Return ``changed`` with the length and the RMS level of ``sound``."""
-    fitted = np.zeros(len(sound))
-    fitted[: len(changed)] = changed[: len(sound)]
-    return fitted * (rms(sound) / max(rms(fitted), 1e-6))
+def _at_level_of(audio: np.ndarray, changed: np.ndarray) -> np.ndarray:
+    """Return ``changed`` with the length and the RMS level of ``audio``."""
+    fitted = np.zeros(len(audio))
+    fitted[: len(changed)] = changed[: len(audio)]
+    return fitted * (rms(audio) / max(rms(fitted), 1e-6))

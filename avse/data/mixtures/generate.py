@@ -107,8 +107,8 @@ class _Maker:
 
 def write_item(folder: Path, name: str, mixture: Mixture) -> None:
     """Write one mixture in our own layout, the video last: if it exists, the item is complete."""
-    for role, sound in mixture.roles.items():
-        audio_files.write_audio_file(folder / FOLDERS[role] / f"{name}.wav", sound)
+    for role, audio in mixture.roles.items():
+        audio_files.write_audio_file(folder / FOLDERS[role] / f"{name}.wav", audio)
     mixed = folder / "mix" / f"{name}.wav"
     audio_files.write_audio_file(mixed, mixture.sound)
     video = mixture.parts[0].file

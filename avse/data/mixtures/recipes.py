@@ -129,15 +129,15 @@ def make_mixture(config: MixtureConfig, clips: Clips, noises: Clips, index: int)
     loud = rms(whole[:length])
     for number, other in enumerate(others, 1):
         level_db = rng.uniform(*config.level_db)
-        sound, own = source.stretch(f"talker{number}", other, clips[other], length, level_db, rng)
-        roles[f"talker{number}"], parts = _levelled(sound, loud, level_db), parts + own
+        audio, own = source.stretch(f"talker{number}", other, clips[other], length, level_db, rng)
+        roles[f"talker{number}"], parts = _levelled(audio, loud, level_db), parts + own
     if config.noise_db is not None:
         level_db = rng.uniform(*config.noise_db)
         kind = str(rng.choice(sorted(noises)))
-        sound, own = source.stretch("noise", kind, noises[kind], length, level_db, rng)
-        roles["noise"], parts = _levelled(_without_rumble(sound), loud, level_db), parts + own
-    gain = min(1.0, PEAK / max(float(np.abs(sound).max()) for sound in (*roles.values(), sum(roles.values()))))
-    return Mixture({role: gain * sound for role, sound in roles.items()}, parts, source.passed_over)
+        audio, own = source.stretch("noise", kind, noises[kind], length, level_db, rng)
+        roles["noise"], parts = _levelled(_without_rumble(audio), loud, level_db), parts + own
+    gain = min(1.0, PEAK / max(float(np.abs(audio).max()) for audio in (*roles.values(), sum(roles.values()))))
+    return Mixture({role: gain * audio for role, audio in roles.items()}, parts, source.passed_over)
 
 
 def make_muse_mixture(config: MixtureConfig, clips: Clips, index: int) -> Mixture:
@@ -146,25 +146,25 @@ def make_muse_mixture(config: MixtureConfig, clips: Clips, index: int) -> Mixtur
     source = _Source()
     drawn, parts = [], []
     for number, speaker in enumerate(draw_speakers(config, clips, index)):
-        sound, path = source.pick(clips[speaker], rng, config.seconds or 0.25)
+        audio, path = source.pick(clips[speaker], rng, config.seconds or 0.25)
         level_db = rng.uniform(*config.level_db) if number else 0.0
-        drawn.append(sound)
+        drawn.append(audio)
         parts.append(Part(f"talker{number}" if number else "target", speaker, path, 0, 0, 0, level_db))
-    length = min(len(sound) for sound in drawn)
+    length = min(len(audio) for audio in drawn)
     if config.seconds is not None:
         length = min(length, round(config.seconds * SAMPLE_RATE))
     mixed = muse_sum(drawn, [part.level_db for part in parts])
     parts = [Part(part.role, part.speaker, part.file, 0, 0, length, part.level_db) for part in parts]
-    cut = {part.role: sound[:length] for part, sound in zip(parts, drawn, strict=True)}
+    cut = {part.role: audio[:length] for part, audio in zip(parts, drawn, strict=True)}
     return Mixture(cut | {"mixture": mixed[:length] / np.abs(mixed[:length]).max()}, parts, source.passed_over)
 
 
 def muse_sum(drawn: Sequence[np.ndarray], levels_db: Sequence[float]) -> np.ndarray:
     """Return target (N,) plus interferers scaled to their level relative to its power, cut to the shortest."""
-    length = min(len(sound) for sound in drawn)
+    length = min(len(audio) for audio in drawn)
     loud = rms(drawn[0])
-    scaled = [drawn[0], *(_levelled(sound, loud, db) for sound, db in zip(drawn[1:], levels_db[1:], strict=True))]
-    return np.stack([sound[:length] for sound in scaled]).sum(0, dtype=np.float32)
+    scaled = [drawn[0], *(_levelled(audio, loud, db) for audio, db in zip(drawn[1:], levels_db[1:], strict=True))]
+    return np.stack([audio[:length] for audio in scaled]).sum(0, dtype=np.float32)
 
 
 class _Source:
@@ -181,16 +181,16 @@ class _Source:
         for _ in range(MAX_TRIES):
             path = clips[int(rng.integers(len(clips)))]
             try:
-                sound = audio_files.read_audio_file(path)
+                audio = audio_files.read_audio_file(path)
             except InputError as error:
                 self.passed_over[path] = problem = error.message
                 continue
-            if rms(sound) < SILENCE:
+            if rms(audio) < SILENCE:
                 self.passed_over[path] = problem = f"{path} is silent."
-            elif len(sound) < round(min_seconds * SAMPLE_RATE):
+            elif len(audio) < round(min_seconds * SAMPLE_RATE):
                 problem = f"{path} is shorter than {min_seconds} s."
             else:
-                return sound, path
+                return audio, path
         raise InputError(
             f"No usable clip was found in {MAX_TRIES} tries. The last problem: {problem}", "Check these clips."
         )
@@ -200,9 +200,9 @@ class _Source:
     ) -> tuple[np.ndarray, list[Part]]:
         """Draw audio (N,) from a clip that is long enough, at a random place, or from several clips in a row."""
         for _ in range(MAX_TRIES):
-            sound, parts = self._join(role, speaker, clips, length, level_db, rng)
-            if rms(sound) >= SILENCE:
-                return sound, parts
+            audio, parts = self._join(role, speaker, clips, length, level_db, rng)
+            if rms(audio) >= SILENCE:
+                return audio, parts
         raise InputError(f"{speaker} was silent at {MAX_TRIES} random positions.", "Check these clips.")
 
     def _join(
@@ -212,20 +212,20 @@ class _Source:
         parts: list[Part] = []
         start = 0
         while start < length:
-            sound, path = self.pick(clips, rng)
-            offset = int(rng.integers(max(len(sound) - (length - start), 0) + 1))
-            pieces.append(sound[offset : offset + length - start])
+            audio, path = self.pick(clips, rng)
+            offset = int(rng.integers(max(len(audio) - (length - start), 0) + 1))
+            pieces.append(audio[offset : offset + length - start])
             parts.append(Part(role, speaker, path, offset, start, len(pieces[-1]), level_db))
             start += len(pieces[-1])
         return np.concatenate(pieces), parts
 
 
-def _levelled(sound: np.ndarray, loud: float, level_db: float) -> np.ndarray:
-    return (sound * (loud * db_to_gain(level_db) / max(rms(sound), 1e-9))).astype(np.float32)
+def _levelled(audio: np.ndarray, loud: float, level_db: float) -> np.ndarray:
+    return (audio * (loud * db_to_gain(level_db) / max(rms(audio), 1e-9))).astype(np.float32)
 
 
-def _without_rumble(sound: np.ndarray) -> np.ndarray:
+def _without_rumble(audio: np.ndarray) -> np.ndarray:
     from scipy.signal import butter, sosfilt
 
     highpass = butter(4, NOISE_HIGHPASS_HZ, "highpass", fs=SAMPLE_RATE, output="sos")
-    return np.asarray(sosfilt(highpass, sound), np.float32)
+    return np.asarray(sosfilt(highpass, audio), np.float32)

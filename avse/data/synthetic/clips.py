@@ -45,10 +45,10 @@ def make_clip(
     returned speech has the level that it has inside the clip. ``size`` is (height, width), both even.
     """
     speech = speak(seconds, SAMPLE_RATE, seed, pitch_hz=205.0, tract_scale=1.15)
-    clean, sound = speech.waveform, speech.waveform
+    clean, audio = speech.waveform, speech.waveform
     if background is not None:
-        clean, sound = mix(clean, background[: len(clean)], background_db)
-    write_video(path, talking_head(speech.opening, size, seed), sound, SAMPLE_RATE)
+        clean, audio = mix(clean, background[: len(clean)], background_db)
+    write_video(path, talking_head(speech.opening, size, seed), audio, SAMPLE_RATE)
     return clean
 
 
@@ -122,18 +122,18 @@ def _check_free(folder: Path, paths: list[Path], force: bool) -> None:
 def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], waveform: _Waveform, sample_rate: int) -> None:
     """Write RGB frames `(H, W, 3)`, H and W even, at 25 frames/s and mono audio `(N,)`; no partial file appears."""
     with atomic.atomic_path(path) as part, tempfile.TemporaryDirectory() as scratch:
-        sound = Path(scratch, "sound.wav")
-        soundfile.write(sound, waveform, sample_rate, subtype="FLOAT")
+        audio = Path(scratch, "sound.wav")
+        soundfile.write(audio, waveform, sample_rate, subtype="FLOAT")
         frames = iter(frames)
         first = next(frames)
-        arguments = _encoding(first.shape[1], first.shape[0], sound, part)
+        arguments = _encoding(first.shape[1], first.shape[0], audio, part)
         ffmpeg.feed(arguments, (frame.tobytes() for frame in chain([first], frames)), f"{path} cannot be written.")
 
 
-def _encoding(width: int, height: int, sound: Path, output: Path) -> list[str]:
+def _encoding(width: int, height: int, audio_file: Path, output: Path) -> list[str]:
     video_input = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(VIDEO_FPS)]
     video = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "22", "-pix_fmt", "yuv420p", "-threads", "1"]
     audio = ["-c:a", "aac", "-b:a", "64k"]
     # Bit-exact: no version or date in the file, so that the same seed gives the same bytes with the same ffmpeg.
     exact = ["-fflags", "+bitexact", "-flags:v", "+bitexact", "-flags:a", "+bitexact"]
-    return [*video_input, "-i", "-", "-i", f"file:{sound}", *video, *audio, *exact, "-y", f"file:{output}"]
+    return [*video_input, "-i", "-", "-i", f"file:{audio_file}", *video, *audio, *exact, "-y", f"file:{output}"]

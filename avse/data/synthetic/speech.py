@@ -237,11 +237,11 @@ def _hiss_section(centre_hz: _Array, sample_rate: int) -> _Array:
     return sections
 
 
-def _filter_by_steps(sound: _Array, sections: _Array, step: int) -> _Array:
+def _filter_by_steps(audio: _Array, sections: _Array, step: int) -> _Array:
     """Filter `(N,)` with sections that change every ``step`` samples, carrying the filter's state along."""
     state = np.zeros((sections.shape[1], 2))
-    output = np.empty_like(sound)
+    output = np.empty_like(audio)
     for index, section in enumerate(np.ascontiguousarray(sections)):
         span = slice(index * step, (index + 1) * step)
-        output[span], state = sosfilt(section, sound[span], zi=state)
+        output[span], state = sosfilt(section, audio[span], zi=state)
     return output

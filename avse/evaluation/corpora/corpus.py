@@ -40,7 +40,7 @@ class Recipe:
             mixed = muse_sum(drawn, self.levels_db)
         else:
             length = min(map(len, drawn))
-            mixed = np.stack([sound[:length] for sound in drawn]).mean(0, dtype=np.float32)
+            mixed = np.stack([audio[:length] for audio in drawn]).mean(0, dtype=np.float32)
         mixed = mixed[: round(self.seconds * SAMPLE_RATE)] if self.seconds else mixed
         if not np.any(mixed):
             raise InputError(f"The mixture of {self.sources[0]} is silent.", "Check its sources.")

@@ -92,7 +92,7 @@ def _muse_item(folder: Path, row: list[str], subset: str, made: dict[str, Path],
     places = [Path(split, speaker, utterance) for split, speaker, utterance, _ in talkers]
     clean = [folder / "audio_clean" / place.with_name(place.name + ".wav") for place in places]
     video_files = [_video(folder / "orig" / place) for place in places]
-    sources = [sound if sound.is_file() else video or sound for sound, video in zip(clean, video_files, strict=True)]
+    sources = [audio if audio.is_file() else video or audio for audio, video in zip(clean, video_files, strict=True)]
     levels = tuple(float(level) for *_, level in talkers)
     name = row_name(row)
     mixture = made.get(f"{name}.wav") or Recipe(tuple(sources), levels, float(row[-1]))
