@@ -7,6 +7,7 @@ and load nothing: names of recordings and items stay text.
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import math
 from collections.abc import Mapping
@@ -23,21 +24,29 @@ NOTHING = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 
 
-def write_page(output: Path, template: str, **context: Any) -> Path:
-    """Fill a template, write it whole to ``output`` and return ``output``."""
+@functools.cache
+def template_environment(package: str) -> Any:
+    """Return the Jinja environment for the templates of a package, in which every value is escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    pages = Environment(
-        loader=PackageLoader("avse.reports"),
+    environment = Environment(
+        loader=PackageLoader(package),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    pages.filters |= {"number": number, "signed": signed, "span": span}
+    environment.filters |= {"number": number, "signed": signed, "span": span}
+    return environment
+
+
+def write_page(output: Path, template: str, **context: Any) -> Path:
+    """Fill a template, write it whole to ``output`` and return ``output``."""
     style, script = _part("report.css"), _part("report.js")
-    text = pages.get_template(template).render(
-        context, style=Markup(style), script=Markup(script), policy=_policy(script), version=__version__
+    text = (
+        template_environment("avse.reports")
+        .get_template(template)
+        .render(context, style=Markup(style), script=Markup(script), policy=_policy(script), version=__version__)
     )
     with atomic.atomic_path(output) as partial:
         partial.write_text(text, encoding="utf-8", errors="replace")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from importlib import resources
 from pathlib import Path
@@ -15,6 +14,7 @@ from avse.enhancement.result import KEEP_EVERYONE
 from avse.errors import AvseError
 from avse.progress import Report, silent
 from avse.reports.audio_player import make_player_tracks, time_ticks
+from avse.reports.page import template_environment
 from avse.ui.faces import FacePicture
 from avse.ui.progress import Progress
 from avse.ui.session import Enhanced
@@ -34,7 +34,7 @@ def part(name: str) -> str:
 
 def render(template: str, **values: Any) -> str:
     """Fill a template."""
-    return _environment().get_template(template).render(values)
+    return template_environment("avse.ui").get_template(template).render(values)
 
 
 def faces(picture: FacePicture) -> str:
@@ -96,16 +96,3 @@ def failure(error: AvseError) -> str:
     """Return the two lines of an error; of a path inside the temporary folder only the name is shown."""
     lines = [escape(re.sub(_INSIDE, "", line)) for line in (error.message, error.hint)]
     return f'<p role="alert" class="avse-failure"><b>{lines[0]}</b><br>{lines[1]}</p>'
-
-
-@functools.cache
-def _environment() -> Any:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    return Environment(
-        loader=PackageLoader("avse.ui"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )

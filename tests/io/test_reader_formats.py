@@ -24,13 +24,13 @@ NUM_FRAMES = 48
 
 
 class Plain(NamedTuple):
-    """The sample: 320 x 240 at 25 fps, mono at 16 kHz, 1.92 s; its picture, and what the nets make of it."""
+    """The sample: 320 x 240 at 25 fps, mono at 16 kHz, 1.92 s; its video frames, and the outputs of the networks."""
 
     path: Path
     sound: np.ndarray
     frames: np.ndarray
     enhanced: np.ndarray
-    without_picture: np.ndarray
+    without_video: np.ndarray
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,7 @@ def check_picture(path: Path, plain: Plain, net: Enhancer) -> None:
     assert output.shape == plain.enhanced.shape
     agreement = si_sdr(plain.enhanced[:, 0], output[:, 0])
     assert agreement > 45
-    assert agreement > si_sdr(plain.enhanced[:, 0], plain.without_picture[:, 0]) + 6
+    assert agreement > si_sdr(plain.enhanced[:, 0], plain.without_video[:, 0]) + 6
 
 
 @pytest.mark.parametrize("name", PICTURES)

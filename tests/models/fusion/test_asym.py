@@ -178,19 +178,6 @@ def test_wrong_shapes() -> None:
             call()
 
 
-def test_speech_fusion_uses_the_lips_when_they_move() -> None:
-    """A change in one video frame reaches the audio frames of that time, and no others far away."""
-    torch.manual_seed(0)
-    fusion = AsymSpeechFusion(16, 8).eval()
-    audio, video = torch.randn(1, 16, 9, 40), torch.randn(1, 8, 10, 3, 3)
-    moved = video.clone()
-    moved[:, :, 5] += 3
-    changed = (fusion(audio, moved)[0] - fusion(audio, video)[0]).abs().amax((0, 1, 2)) > 1e-6
-    assert changed[20:24].all()
-    assert not changed[:16].any()
-    assert not changed[28:].any()
-
-
 def test_speech_fusion_leaves_a_lip_stream_alone_at_first_and_then_teaches_it() -> None:
     torch.manual_seed(0)
     fusion = AsymSpeechFusion(16, 8)
