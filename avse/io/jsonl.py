@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from avse.errors import UsageError, printable
 from avse.io.atomic import atomic_path
 from avse.io.folders import check_own_file
+from avse.io.text_files import decode_text
 
 Check = Callable[[dict[str, Any]], str]
 """Return what is wrong with an object, in a few words; nothing if it is valid."""
@@ -67,7 +68,7 @@ def to_text(value: Any) -> str:
 
 
 def _checked(data: bytes, check: Check) -> dict[str, Any]:
-    values = json.loads(data, parse_constant=_no_constant)
+    values = json.loads(decode_text(data), parse_constant=_no_constant)
     if not isinstance(values, dict):
         raise ValueError("it is not a JSON object")
     if problem := check(values):

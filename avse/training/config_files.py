@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from avse.errors import UsageError, printable
+from avse.io.text_files import decode_text
 from avse.io.urls import real_path
 
 MAX_VALUES = 10_000
@@ -178,7 +179,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        values = parse_yaml(path.read_text(encoding="utf-8"))
+        values = parse_yaml(decode_text(path.read_bytes()))
         return dict(values or {})
     except (OSError, TypeError, ValueError, RecursionError, yaml.YAMLError) as error:
         words = printable(" ".join(str(error).split())[:300])

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 from avse.config import ModelConfig, from_mapping
 from avse.errors import InputError, UsageError, printable
 from avse.io.paths import as_path
+from avse.io.text_files import decode_text
 
 FORMAT = "avse-1"
 HINT = "Use a complete .safetensors file written by avse; pickled weights (.pt, .pth) are never read."
@@ -157,9 +158,9 @@ def _read_header(file: BinaryIO, num_bytes: int) -> dict[str, Any]:
     if num_bytes > MAX_FILE_BYTES:
         raise ValueError(f"it is larger than {MAX_FILE_BYTES / 1e9:.0f} GB")
     (size,) = struct.unpack("<Q", file.read(8))
-    if size > min(num_bytes - 8, MAX_HEADER_BYTES):
+    if not 0 < size <= min(num_bytes - 8, MAX_HEADER_BYTES):
         raise ValueError("it has no safetensors header")
-    return dict(json.loads(file.read(size)))
+    return dict(json.loads(decode_text(file.read(size))))
 
 
 def _check_tensors(tensors: Mapping[str, Any], num_bytes: int) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:

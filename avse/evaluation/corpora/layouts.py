@@ -20,6 +20,7 @@ from avse.evaluation.corpora.corpus import Item, Layout, Recipe
 from avse.io import csv_files
 from avse.io.formats import VIDEO_FILES, is_video
 from avse.io.listing import list_recordings
+from avse.io.text_files import decode_text
 
 MUSE_HINT = "A row has the form: test,test,SPEAKER,CLIP,0,test,SPEAKER,CLIP,LEVEL_DB,SECONDS"
 _CLIP = re.compile(r"(id\d{5})[_#-](.{11})[_#-](\d{5})")
@@ -127,7 +128,7 @@ def _json_list(listed: Path) -> dict[str, Path]:
         return {}
     hint = 'Expected a list such as [["mix/a.wav", 32000], ...].'
     try:
-        rows = json.loads(listed.read_bytes())
+        rows = json.loads(decode_text(listed.read_bytes()))
     except (OSError, ValueError, RecursionError) as error:
         csv_files.refuse_row(listed, 0, str(error) or type(error).__name__, hint)
     if not isinstance(rows, list):
