@@ -76,10 +76,10 @@ def parse_csv(path: Path, text: str, hint: str, num_columns: int | None = None) 
             refuse_row(path, reader.line_num, str(error), hint)
         if not any(cells):
             continue
-        if num_columns is not None and len(cells) != num_columns:
-            refuse_row(path, reader.line_num, f"{len(cells)} cells where {num_columns} are expected", hint)
         if any("\0" in cell or len(cell) > MAX_CELL for cell in cells):
             refuse_row(path, reader.line_num, "it is not text", hint)
+        if num_columns is not None and len(cells) != num_columns:
+            refuse_row(path, reader.line_num, f"{len(cells)} cells where {num_columns} are expected", hint)
         yield reader.line_num, [unquote_cell(cell) for cell in cells]
 
 

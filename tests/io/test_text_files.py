@@ -55,7 +55,7 @@ def test_damage_of_other_state_shows_no_codec_error(tmp_path: Path, name: str, w
 
 def test_nul_bytes_in_a_table_are_named_by_their_line(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(b"a,b\n" + bytes(20) + b"c,d\n")
-    with pytest.raises(AvseError, match="line 2, cannot be read"):
+    with pytest.raises(AvseError, match="line 2, cannot be read: it is not text"):
         csv_files.read_csv(tmp_path / "a.csv", "Repair it.", 2)
 
 
