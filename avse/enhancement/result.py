@@ -181,7 +181,9 @@ def visibility_messages(
     if not use_video:
         return [Message("video_ignored", "The video was ignored; only the audio was used.")]
     if share == 0:
-        return [Message("no_face", "The video shows no moving face; only the audio was used.")]
+        rate = recording.info.odd_frame_rate
+        why = "" if rate is None else f" (its header gives {rate:g} frames per second)"
+        return [Message("no_face", f"The video shows no moving face{why}; only the audio was used.")]
     warnings = [Message(*warning) for warning in selection.warnings]
     if selection.index is None:
         places = ", ".join(f"face {k + 1} ({selection.scene.place(k)})" for k in selection.indices)

@@ -24,8 +24,8 @@ MOST_CHANNELS = 64
 OTHER_AUDIO_TRACKS = "other_audio_tracks"
 SMALLEST_SIDE = 8
 """Smallest side in displayed pixels: smaller frames show no face, and filters that keep the aspect ratio fail."""
-SQUARE_SIZE = "'min(max(trunc(iw*sar),2),16384)':ih"
-"""Size with square pixels, as an argument of `scale`."""
+SQUARE_SIZE = "'min(max(trunc(iw*if(between(sar,0.1,10),sar,1)),2),16384)':ih"
+"""Size with square pixels, as an argument of `scale`; pixels of a shape that no camera has are taken as square."""
 _SQUARE_GREY = {
     "vf": f"scale={SQUARE_SIZE},setsar=1", "vcodec": "rawvideo", "pix_fmt": "gray", "enc_time_base": "1:90000",
 }  # fmt: skip
@@ -62,7 +62,7 @@ def probe(path: str | Path, audio_track: int | None = None, limits: Limits = DEF
     track = choose_audio_track(path, info.of_kind(AUDIO), audio_track)
     first_audio, audio_words = _first_frame(path, f"a:{track - 1}", limits, acodec="pcm_s16le")
     audio = _audio_stream(path, first_audio, info, track)
-    limits.check_seconds(path, info.duration_seconds)  # which follows from the rate: that is blamed first
+    _check_length(path, info, limits)  # it follows from the rates: they are blamed first
     recording = Recording(
         path, info.duration_seconds, audio, video, track,
         tuple(stream.description for stream in info.of_kind(AUDIO)),
@@ -76,6 +76,18 @@ def probe(path: str | Path, audio_track: int | None = None, limits: Limits = DEF
         text = f"{path.name} is truncated: it ends before the duration in its header."
         recording.notice(Loss("cut_short", text))
     return recording
+
+
+def _check_length(path: Path, info: FileInfo, limits: Limits) -> None:
+    """Raise InputError for a claimed length beyond the limit; it names a frame rate that no video has as the cause."""
+    try:
+        limits.check_seconds(path, info.duration_seconds)
+    except InputError:
+        rate = info.odd_frame_rate
+        if rate is None:
+            raise
+        message = f"The header of {path} gives the video {rate:g} frames per second."
+        raise InputError(message, "Extract the audio first: ffmpeg -i FILE -vn AUDIO.wav") from None
 
 
 def choose_audio_track(path: Path, tracks: list[StreamInfo], wanted: int | None) -> int:

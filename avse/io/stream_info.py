@@ -16,6 +16,8 @@ _FLAG = re.compile(
     r"|captions|descriptions)\)"
 )
 """Dispositions of a track, as ffmpeg calls them."""
+LOWEST_FRAME_RATE, HIGHEST_FRAME_RATE = 0.5, 1000.0
+"""Frame rates of usual videos, in frames per second."""
 _END = ("Stream mapping:", "Output #0", "At least one output", "Press [q]")
 
 
@@ -70,6 +72,13 @@ class FileInfo:
     def video_tracks(self) -> list[StreamInfo]:
         """Return the video tracks, without cover images."""
         return [stream for stream in self.of_kind(VIDEO) if not stream.is_cover]
+
+    @property
+    def odd_frame_rate(self) -> float | None:
+        """Return the frame rate of the video in the header, if no usual video has such a rate; None otherwise."""
+        found = [re.search(r", ([\d.]+)(k?) fps", stream.description) for stream in self.video_tracks[:1]]
+        rates = [float(match[1]) * (1000 if match[2] else 1) for match in found if match]
+        return next((rate for rate in rates if not LOWEST_FRAME_RATE <= rate <= HIGHEST_FRAME_RATE), None)
 
 
 def parse_info(words: str) -> FileInfo:

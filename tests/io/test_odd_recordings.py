@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -234,3 +235,49 @@ def test_of_very_many_words_the_first_are_read(monkeypatch: pytest.MonkeyPatch) 
     _, words = run([shell, "-c", "echo Error: first >&2; seq 100000 >&2"], Limits(), "It failed")
     assert len(words) == 1000
     assert error_line(words) == "Error: first"
+
+
+def patched(path: Path, *changes: tuple[bytes, int, str, float]) -> Path:
+    """Change header fields: the tag they follow, the distance from it in bytes, their form and the new value."""
+    data = bytearray(path.read_bytes())
+    for tag, distance, form, value in changes:
+        struct.pack_into(form, data, data.index(tag) + distance, value)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize(("width", "height"), [(0xFFFF0000, 1 << 16), (1 << 16, 9999 << 16)])
+def test_pixels_of_an_impossible_shape_are_square(tmp_path: Path, width: int, height: int) -> None:
+    frames = np.broadcast_to(np.arange(64, dtype=np.uint8) * 3 + 30, (5, 48, 64))
+    path = write_recording(tmp_path / "a.mp4", coloured_noise(3200), frames)
+    recording = reader.probe(patched(path, (b"tkhd", 80, ">I", width), (b"tkhd", 84, ">I", height)))
+    assert recording.video is not None
+    assert (recording.video.width, recording.video.height) == (64, 48)
+    assert next(reader.read_frames(recording)).mean() > 60
+
+
+@pytest.mark.parametrize(
+    ("num_frames", "words"), [(25, ["The video ends at 1.0 s, the recording at 4.0 s."]), (90, [])]
+)
+def test_video_that_ends_early_is_told(tmp_path: Path, num_frames: int, words: list[str]) -> None:
+    frames = np.zeros((num_frames, 48, 64), np.uint8)
+    recording = reader.probe(write_recording(tmp_path / "a.mkv", coloured_noise(64000), frames))
+    list(reader.read_frames(recording))
+    assert [notice.text for notice in recording.notices] == words
+
+
+def test_frame_rate_that_makes_a_recording_endless_is_the_cause(tmp_path: Path) -> None:
+    path = write_recording(
+        tmp_path / "a.avi", coloured_noise(3200), np.zeros((5, 48, 64), np.uint8), "-c:v", "mjpeg", "-c:a", "pcm_s16le"
+    )
+    slow = patched(path, (b"avih", 8, "<I", 0), (b"strh", 28, "<I", 10**9), (b"strh", 32, "<I", 1))
+    with pytest.raises(InputError, match=r"gives the video 0 frames per second\.") as caught:
+        reader.probe(slow)
+    assert "Extract the audio" in caught.value.hint
+
+
+def test_frame_rate_that_no_video_has_explains_why_no_face_is_seen(tmp_path: Path, see_through: Path) -> None:
+    grey = np.full((25, 48, 64), 128, np.uint8)
+    path = write_recording(tmp_path / "a.avi", coloured_noise(16000), grey, "-c:v", "mjpeg", "-c:a", "pcm_s16le")
+    fast = patched(path, (b"avih", 8, "<I", 0), (b"strh", 28, "<I", 1), (b"strh", 32, "<I", 10**9))
+    assert "(its header gives 1e+09 frames per second)" in avse.enhance(fast, model=str(see_through)).note
