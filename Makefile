@@ -51,9 +51,9 @@ docs: setup ## build the documentation into site/ (Python 3.11 or 3.12)
 
 pictures: setup ## make the pictures of README and docs/examples.md anew (needs chromium)
 	MPLBACKEND=agg $(BIN)/python benchmarks/picture.py samples/talker-with-noise.mp4 \
-		samples/talker-with-noise.reference.wav -o docs/images/before-after.png --sounds docs/examples/noise
+		samples/talker-with-noise.reference.wav -o docs/images/before-after.png --audio docs/examples/noise
 	MPLBACKEND=agg $(BIN)/python benchmarks/picture.py samples/talker-with-second-talker.mp4 \
-		samples/talker-with-second-talker.reference.wav -o docs/images/second-talker.png --sounds docs/examples/second-talker
+		samples/talker-with-second-talker.reference.wav -o docs/images/second-talker.png --audio docs/examples/second-talker
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[browser,ui]'
 	$(BIN)/python benchmarks/ui_picture.py samples/talker-with-second-talker.mp4 -o docs/images/ui.png
 
