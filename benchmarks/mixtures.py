@@ -36,14 +36,14 @@ LISTS = (
     "to the target. The recordings cannot be distributed; for your own, use LIST/mix/ITEM.mkv and LIST/s1/ITEM.flac."
 )
 WILD_LISTS = (
-    "Web videos as they were found, including their AV offsets: "
+    "Web videos with their original AV offsets: "
     "`wild-two-talkers-0db`: a second talker at 0 dB; `wild-three-talkers-6db`: two more talkers at -6 dB "
     "each; `wild-noise-5db`: noise at -5 dB; `wild-talker-and-noise`: a second talker at 0 dB and noise at -10 dB. "
-    "The other talkers are other people of the same lists. The recordings may not be passed on."
+    "The other talkers are other people of the same lists. The recordings cannot be distributed."
 )
 ORIGIN = (
-    "The same by the origin of the interfering talkers. Voices from another collection (here read speech, while the "
-    "targets are from broadcasts) can be recognised by their recording conditions, even without video. In real "
+    "The same scores by the origin of the interfering talkers. Voices from another collection (here read speech, while "
+    "the targets are from broadcasts) can be recognised by their recording conditions, even without video. In real "
     "recordings all voices share microphone and room, as voices from the same recordings do here."
 )
 RIVALS = {
@@ -80,7 +80,9 @@ def origins(index: Path) -> dict[tuple[str, str], str]:
             if collections and not row["list"].startswith("wild-"):  # those are named otherwise
                 own = re.match("[a-z]*", row["target_speaker"])
                 is_same = own is not None and set(collections) == {own[0]}
-                found[row["list"], row["item"]] = "the same recordings" if is_same else "elsewhere, one at least"
+                found[row["list"], row["item"]] = (
+                    "only from the same recordings" if is_same else "at least one from another collection"
+                )
     return found
 
 
@@ -93,7 +95,7 @@ def table_by_origin(rows: Sequence[Mapping[str, Any]], origin: Mapping[tuple[str
         if key in origin and math.isfinite(gain):
             scores = score_of(row, "pesq"), score_of(row, "stoi"), gain
             groups[key[0], origin[key], row["method"]].append(scores)
-    lines = ["| list | other talkers from | method | items | PESQ-wb | STOI | SI-SDR gain dB |", "|---" * 7 + "|"]
+    lines = ["| list | interfering talkers | method | items | PESQ-wb | STOI | SI-SDR gain dB |", "|---" * 7 + "|"]
     for (subset, source, method), values in sorted(groups.items()):
         pesq, stoi, gain = map(mean, zip(*values, strict=True))
         lines.append(f"| {subset} | {source} | {method} | {len(values)} | {pesq:.3f} | {stoi:.3f} | {gain:+.2f} |")

@@ -14,7 +14,7 @@ two,c,lrc22,lrc29@0dB Dog bark@-10dB
 three,a,lrc04,lrc24@-6dB libri458@-6dB
 noise,a,lrc04,Clock tick@-5dB
 """
-SAME, ELSEWHERE = "the same recordings", "elsewhere, one at least"
+SAME, ELSEWHERE = "only from the same recordings", "at least one from another collection"
 
 
 def row(item: str, method: str, si_sdr: float, status: str = "ok") -> dict[str, Any]:
