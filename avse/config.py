@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from avse.errors import UsageError, printable
+from avse.errors import UsageError, printable, short_repr
 
 SAMPLE_RATE = 16000
 VIDEO_FPS = 25
@@ -171,7 +171,7 @@ def _check_type(name: str, value: Any, kind: Any, default: Any) -> None:
     else:
         fits, hint = _is_a(value, type(default)), f"Use the form of its default, {default!r}."
     if not (fits and _has_parts(value, kind)):
-        raise UsageError(f"{name} is {_short(value)}.", hint)
+        raise UsageError(f"{name} is {short_repr(value)}.", hint)
 
 
 def _check_limits(name: str, value: Any) -> None:
@@ -180,7 +180,7 @@ def _check_limits(name: str, value: Any) -> None:
     low, high = LIMITS.get(name) or next(iter(by_suffix), (-math.inf, math.inf))
     numbers = [part for part in (value if isinstance(value, tuple) else (value,)) if isinstance(part, int | float)]
     if not all(low <= number <= high for number in numbers):
-        raise UsageError(f"{name} is {_short(value)}.", f"Use numbers from {low:g} to {high:g}.")
+        raise UsageError(f"{name} is {short_repr(value)}.", f"Use numbers from {low:g} to {high:g}.")
 
 
 def _is_a(value: Any, kind: type) -> bool:
@@ -199,12 +199,3 @@ def _has_parts(value: Any, hint: Any) -> bool:
     if parts[-1] is Ellipsis:
         parts = parts[:1] * len(value)
     return len(value) == len(parts) and all(map(_is_a, value, parts))
-
-
-def _short(value: Any) -> str:
-    """Return any value as text of limited length."""
-    try:
-        text = repr(value)
-    except Exception:  # nested too deep, an integer of too many digits, or an object that cannot be shown
-        return f"a {type(value).__name__} that cannot be shown"
-    return printable(text if len(text) <= 200 else f"{text[:200]}...")

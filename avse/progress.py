@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
 from contextvars import ContextVar
 from enum import Enum
@@ -14,10 +14,29 @@ Report = Callable[[str, float, float], None]
 """Called with the current stage, the amount done, and the total. An exception that it raises cancels the work."""
 
 Item = TypeVar("Item")
+Block = TypeVar("Block", bound=Sized)
 
 
 def silent(stage: str, done: float, total: float) -> None:
     """Report nothing."""
+
+
+class SampleCounter:
+    """Count the samples of blocks as they are read, of one file or of several, and report the sum.
+
+    Attributes:
+        num_samples: the samples read so far.
+    """
+
+    def __init__(self, on_count: Callable[[int], None]) -> None:
+        self.num_samples, self._on_count = 0, on_count
+
+    def count(self, blocks: Iterable[Block]) -> Iterator[Block]:
+        """Yield the same blocks (N, ...), each after it was reported."""
+        for block in blocks:
+            self.num_samples += len(block)
+            self._on_count(self.num_samples)
+            yield block
 
 
 class Stage(str, Enum):

@@ -14,8 +14,11 @@ from .options import Quiet
 from .progress import progress
 
 if TYPE_CHECKING:
+    from avse.training.config import TrainConfig
     from avse.training.data import TrainingData
     from avse.training.recipe import Stage
+
+    Plan = TrainConfig | list[Stage]
 
 
 def train(
@@ -52,19 +55,17 @@ def train(
     avse train --config long --set learning_rate=3e-4 --print-config
     """  # noqa: E501
     overrides = {"preset": preset, "stage": "smil" if smil else stage, "num_steps": steps, "num_devices": devices}
-    if not print_config:
-        _check_folders(data, run)
+    if print_config:
+        _prepare(quiet)
+        typer.echo(_describe(_read_plan(recipe, config, changes or [], overrides)), nl=False)
+        return
+    data, run = _check_folders(data, run)
     quiet = _prepare(quiet)
     from avse.training.data import TrainingData
 
-    stages = _stages(recipe, config, changes or [], overrides)
-    if print_config:
-        typer.echo(_describe(stages, bool(recipe)), nl=False)
-        return
-    assert data is not None
-    assert run is not None
+    plan = _read_plan(recipe, config, changes or [], overrides)
     folders = TrainingData(data, voices, noises, _speakers(val_speakers, quiet), audio_only_data, rooms)
-    best = _train(stages, bool(recipe), folders, run, start_from or [], max_hours, quiet)
+    best = _train(plan, folders, run, start_from or [], max_hours, quiet)
     if not quiet:
         typer.echo(best or f"Time is up: the same command resumes {run}.", err=best is None)
 
@@ -83,19 +84,16 @@ def _prepare(quiet: bool) -> bool:
     return quiet or not is_first()
 
 
-def _describe(stages: list[Stage], is_recipe: bool) -> str:
+def _describe(plan: Plan) -> str:
     """Return all settings as YAML."""
     from avse.training.config import to_yaml
     from avse.training.recipe import describe_recipe
 
-    if is_recipe:
-        return describe_recipe(stages)
-    assert stages[0].config is not None
-    return to_yaml(stages[0].config)
+    return describe_recipe(plan) if isinstance(plan, list) else to_yaml(plan)
 
 
-def _check_folders(data: Path | None, run: Path | None) -> None:
-    """Raise UsageError unless both folders are given and DATA exists; checked before the slow imports."""
+def _check_folders(data: Path | None, run: Path | None) -> tuple[Path, Path]:
+    """Return both folders. UsageError unless they are given and DATA exists; checked before the slow imports."""
     from avse.errors import UsageError
     from avse.io.urls import missing
 
@@ -103,6 +101,7 @@ def _check_folders(data: Path | None, run: Path | None) -> None:
         raise UsageError("--data or --run is missing.", "Use --data FACES and --run RUN.")
     if not data.is_dir():
         raise missing(data, "folder", "Prepare recordings first: avse prepare DATA -o CACHE")
+    return data, run
 
 
 def _speakers(names: str, quiet: bool) -> tuple[str, ...]:
@@ -113,22 +112,21 @@ def _speakers(names: str, quiet: bool) -> tuple[str, ...]:
     return speakers
 
 
-def _stages(recipe: str | None, config: str | None, changes: list[str], overrides: dict[str, Any]) -> list[Any]:
-    """Read the stages of a recipe, or the settings of a single run as the only stage."""
+def _read_plan(recipe: str | None, config: str | None, changes: list[str], overrides: dict[str, Any]) -> Plan:
+    """Read the stages of a recipe, or the settings of a single run."""
     from avse.errors import UsageError
     from avse.training.config import read_config
-    from avse.training.recipe import Stage, read_recipe
+    from avse.training.recipe import read_recipe
 
     if recipe is None:
-        return [Stage("", read_config(config, changes, **overrides))]
+        return read_config(config, changes, **overrides)
     if config or overrides["stage"]:
         raise UsageError("A recipe contains its own stages and settings.", "Omit --config and --stage.")
     return read_recipe(recipe, changes, **overrides)
 
 
 def _train(
-    stages: list[Stage],
-    is_recipe: bool,
+    plan: Plan,
     folders: TrainingData,
     run: Path,
     start_from: list[Path],
@@ -141,15 +139,15 @@ def _train(
 
     with progress(quiet) as show:
 
-        def on_step(stage: Stage, step: int, values: Mapping[str, float]) -> None:
+        def on_stage(stage: Stage, step: int, values: Mapping[str, float]) -> None:
             if stage.config is not None:
-                show(stage.name or "training", step, stage.config.num_steps)
+                show(stage.name, step, stage.config.num_steps)
 
         on_line: Callable[[str], None] | None = None if quiet else lambda line: typer.echo(line, err=True)
-        if is_recipe:
-            return train_recipe(stages, folders, run, start_from, max_hours, on_step, on_line)
-        (stage,) = stages
-        assert stage.config is not None
-        return run_training(
-            stage.config, folders, run, start_from, max_hours, lambda *rest: on_step(stage, *rest), on_line
-        )
+        if isinstance(plan, list):
+            return train_recipe(plan, folders, run, start_from, max_hours, on_stage, on_line)
+
+        def on_step(step: int, values: Mapping[str, float]) -> None:
+            show("training", step, plan.num_steps)
+
+        return run_training(plan, folders, run, start_from, max_hours, on_step, on_line)

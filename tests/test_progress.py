@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from avse import progress
-from avse.progress import Stage, record_spans, span, timed_items
+from avse.progress import SampleCounter, Stage, record_spans, span, timed_items
 
 
 @pytest.fixture
@@ -72,3 +72,11 @@ def test_nothing_is_kept_where_nobody_records() -> None:
     with span(Stage.AUDIO):
         pass
     assert not recorder.seconds
+
+
+def test_samples_of_several_files_are_counted_together_as_they_are_read() -> None:
+    counts: list[int] = []
+    counter = SampleCounter(counts.append)
+    assert [len(block) for block in counter.count([[1, 2], [3]])] == [2, 1]
+    assert next(counter.count([[4, 5, 6], [7]])) == [4, 5, 6]
+    assert (counts, counter.num_samples) == ([2, 3, 6], 6)

@@ -98,7 +98,6 @@ def select_targets(
     """
     if net.lips is None:
         return Selection()
-    parse_speaker(speaker, "all")
     scene = analyse_faces(recording, stats, net, report, measure_all, tracks)
     return choose_targets(scene, recording, stats, net, speaker, report)
 

@@ -15,6 +15,7 @@ import soundfile
 from avse.errors import AvseError, InputError
 from avse.io import reader
 from avse.io.formats import read_by_libsndfile
+from avse.progress import SampleCounter
 from avse.reports.page import data_uri
 from avse.reports.spectrogram import Spectrogram, SpectrogramBuilder, spectrogram_png, waveform_path
 
@@ -53,19 +54,10 @@ def make_player_tracks(
     A file that cannot be read gives a track with its problem. ``audio_track`` is that of the first file. ``on_seconds``
     is called with the seconds of audio read so far, of all files together; an exception that it raises ends the work.
     """
-    seconds = 0.0
-
-    def counted(blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-        nonlocal seconds
-        for block in blocks:
-            seconds += len(block) / sample_rate
-            if on_seconds:
-                on_seconds(seconds)
-            yield block
-
+    counter = SampleCounter(lambda done: on_seconds(done / sample_rate) if on_seconds else None)
     read: list[tuple[str, Spectrogram, np.ndarray] | PlayerTrack] = []
     for number, (label, path) in enumerate(files):
-        blocks = counted(_blocks(Path(path), sample_rate, None if number else audio_track))
+        blocks = counter.count(_blocks(Path(path), sample_rate, None if number else audio_track))
         try:
             read.append((label, *_read(blocks, sample_rate, played_seconds, num_columns)))
         except (AvseError, OSError, soundfile.SoundFileError) as error:

@@ -6,7 +6,7 @@ Legend: `C` channels, `N` samples.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from avse.errors import UsageError
 from avse.io import reader
 from avse.io.formats import AUDIO_OUTPUTS, VIDEO_OUTPUTS
 from avse.io.writer import write_output
-from avse.progress import Report, silent
+from avse.progress import Report, SampleCounter, silent
 from avse.reports.enhancement import enhancement_report
 from avse.ui.session import Enhanced
 
@@ -56,7 +56,7 @@ def export(
     target = folder / f"{recording.path.stem}.enhanced{suffix}"
     check_tracks(recording, target)
     audio = recording.sound
-    blocks = _reported(mixed(enhanced, strength), enhanced, report, "writing")
+    blocks = _counter(enhanced, report, "writing").count(mixed(enhanced, strength))
     with normalised(blocks, audio.sample_rate, audio.num_channels, loudness_lufs, folder) as (loud, _):
         write_output(target, recording, enhanced.pipeline.stats.num_samples, loud)
     return target
@@ -78,13 +78,10 @@ def pairs(enhanced: Enhanced) -> Iterator[tuple[np.ndarray, np.ndarray]]:
             yield block[: len(voice)], voice
 
 
-def _reported(blocks: Iterable[np.ndarray], enhanced: Enhanced, report: Report, stage: str) -> Iterator[np.ndarray]:
-    """Yield blocks (N, C), and report how much of the recording they are."""
-    num_samples, done = enhanced.pipeline.stats.num_samples, 0
-    for block in blocks:
-        done += len(block)
-        report(stage, done, num_samples)
-        yield block
+def _counter(enhanced: Enhanced, report: Report, stage: str) -> SampleCounter:
+    """Return a counter that reports how much of the recording was read."""
+    num_samples = enhanced.pipeline.stats.num_samples
+    return SampleCounter(lambda done: report(stage, done, num_samples))
 
 
 def write_pair(enhanced: Enhanced, path: Path, report: Report = silent) -> None:
@@ -95,7 +92,7 @@ def write_pair(enhanced: Enhanced, path: Path, report: Report = silent) -> None:
     both = (np.stack([original.mean(1), voice.mean(1)], axis=1) for original, voice in pairs(enhanced))
     rate = enhanced.pipeline.recording.sound.sample_rate
     with soundfile.SoundFile(os.fsencode(path), "w", rate, 2, "PCM_16", format="WAV") as file:
-        for block in _reported(both, enhanced, report, "preparing the player"):
+        for block in _counter(enhanced, report, "preparing the player").count(both):
             file.write(np.clip(block, -1.0, 1.0))
 
 
