@@ -88,10 +88,10 @@ def origins(index: Path) -> dict[tuple[str, str], str]:
 
 def table_by_origin(rows: Sequence[Mapping[str, Any]], origin: Mapping[tuple[str, str], str]) -> str:
     """Return a table of means by list, origin of the interfering talkers, and method."""
-    study = ScoreTable(rows)
+    score_table = ScoreTable(rows)
     groups: dict[tuple[str, str, str], list[tuple[float, ...]]] = defaultdict(list)
     for row in rows:
-        key, gain = (row["subset"], row["item"]), study.gain(row, "si_sdr")
+        key, gain = (row["subset"], row["item"]), score_table.gain(row, "si_sdr")
         if key in origin and math.isfinite(gain):
             scores = score_of(row, "pesq"), score_of(row, "stoi"), gain
             groups[key[0], origin[key], row["method"]].append(scores)

@@ -110,14 +110,14 @@ def mean_scores(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return {metric: float(np.mean(found)) for metric, found in values.items() if np.isfinite(found).all()}
 
 
-def scores_table(study: ScoreTable, subset: str, fusions: Fusions, with_paper: bool) -> str:
+def scores_table(score_table: ScoreTable, subset: str, fusions: Fusions, with_paper: bool) -> str:
     """Return a table of means with intervals on one list, beside the paper's rows if they are for this list."""
     heads = ["method", "items", *(f"{METRICS[key].heading} (95 %)" for key in DIGITS)]
     heads += ["paper: PESQ", "STOI"] if with_paper else []
     rows = []
-    for method in study.methods:
-        cells = [method, str(len(study.select(method, subset)))]
-        cells += [spread(study.mean(name, method, subset), name) for name in DIGITS]
+    for method in score_table.methods:
+        cells = [method, str(len(score_table.select(method, subset)))]
+        cells += [spread(score_table.mean(name, method, subset), name) for name in DIGITS]
         published = PAPER.get(PAPER_ROWS.get(fusions[method], ""), {}) if with_paper else {}
         rows.append(
             cells
@@ -126,30 +126,30 @@ def scores_table(study: ScoreTable, subset: str, fusions: Fusions, with_paper: b
     return markdown(heads, rows)
 
 
-def differences_table(study: ScoreTable, subset: str, ours: str, fusions: Fusions, with_paper: bool) -> str:
+def differences_table(score_table: ScoreTable, subset: str, ours: str, fusions: Fusions, with_paper: bool) -> str:
     """Return a table of the paired differences of ``ours`` to each other method on one list."""
     heads = [f"{ours} minus", "items", *(f"{METRICS[key].heading} (95 %)" for key in DIGITS)]
     heads += ["paper: PESQ", "STOI"] if with_paper else []
     rows = []
-    for other in (method for method in study.methods if method != ours):
-        cells = [other, *gaps(study, subset, ours, other)]
+    for other in (method for method in score_table.methods if method != ours):
+        cells = [other, *gaps(score_table, subset, ours, other)]
         rows.append(cells + (paper_differences(fusions[ours], fusions[other]) if with_paper else []))
     return markdown(heads, rows)
 
 
-def gaps(study: ScoreTable, subset: str, ours: str, other: str) -> list[str]:
+def gaps(score_table: ScoreTable, subset: str, ours: str, other: str) -> list[str]:
     """Return the number of items that two methods share in a list, and the paired difference of each score."""
-    means = {name: difference(study, subset, name, ours, other) for name in DIGITS}
+    means = {name: difference(score_table, subset, name, ours, other) for name in DIGITS}
     num_items = max(mean.num_items for mean in means.values())
     return [str(num_items), *(spread(mean, name, "+") for name, mean in means.items())]
 
 
-def difference(study: ScoreTable, subset: str, metric: str, ours: str, other: str) -> Mean:
+def difference(score_table: ScoreTable, subset: str, metric: str, ours: str, other: str) -> Mean:
     """Compute the mean paired difference of two methods over the items for which both have a score."""
-    pairs = [(row, study.row(subset, str(row["item"]), other)) for row in study.select(ours, subset)]
+    pairs = [(row, score_table.row(subset, str(row["item"]), other)) for row in score_table.select(ours, subset)]
     gaps = [score_of(row, metric) - score_of(beside, metric) for row, beside in pairs if beside is not None]
     values = np.array(gaps, float)
-    return mean_of(values[np.isfinite(values)], study.seed)
+    return mean_of(values[np.isfinite(values)], score_table.seed)
 
 
 def paper_differences(ours: str, other: str) -> list[str]:
@@ -168,14 +168,14 @@ def spread(mean: Mean, metric: str, sign: str = "") -> str:
     return f"{value} ({low} to {high})"
 
 
-def seeds_table(study: ScoreTable, nets: Nets, ours: str) -> str:
+def seeds_table(score_table: ScoreTable, nets: Nets, ours: str) -> str:
     """Return a table that pairs the networks of ``ours`` with those of every name with equally many, in order."""
     heads = ["list", "net", "minus", "items", *(f"{METRICS[key].heading} (95 %)" for key in DIGITS)]
     others = [name for name in nets if name != ours and len(nets[name]) == len(nets[ours])]
     rows = []
-    for subset, other in itertools.product(study.subsets, others):
+    for subset, other in itertools.product(score_table.subsets, others):
         for mine, beside in zip(nets[ours], nets[other], strict=True):
-            rows.append([subset, mine, beside, *gaps(study, subset, mine, beside)])
+            rows.append([subset, mine, beside, *gaps(score_table, subset, mine, beside)])
     return markdown(heads, rows)
 
 
@@ -232,7 +232,7 @@ def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def page(rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any], nets: Nets, options: argparse.Namespace) -> str:
     """Return the page, with all that is needed to reproduce it."""
-    study = ScoreTable(over_seeds(rows, nets), facts["seed"])
+    score_table = ScoreTable(over_seeds(rows, nets), facts["seed"])
     alone = {method: header for members in nets.values() for method, header in members.items()}
     fusions = {UNPROCESSED: UNPROCESSED} | {name: alone[name].fusion for name in nets}
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
@@ -246,11 +246,11 @@ def page(rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any], nets: Nets
         f"The paper's own figures are means over other recordings ({PAPER_SOURCE}). They are shown only for the list "
         f"`{options.paper_list}`, whose mixtures are as difficult as the paper's. Its MMTM uses a global squeeze.",
     ]
-    for subset in study.subsets:
+    for subset in score_table.subsets:
         with_paper = subset == options.paper_list
-        parts += [f"## {subset}", scores_table(study, subset, fusions, with_paper)]
+        parts += [f"## {subset}", scores_table(score_table, subset, fusions, with_paper)]
         if options.ours in nets:
-            parts += [differences_table(study, subset, options.ours, fusions, with_paper)]
+            parts += [differences_table(score_table, subset, options.ours, fusions, with_paper)]
     if len(nets.get(options.ours, ())) > 1:
         parts += ["## Each seed", seeds_table(ScoreTable(rows, facts["seed"]), nets, options.ours)]
     parts += [

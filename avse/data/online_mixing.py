@@ -51,7 +51,7 @@ class MixedTalkers(NamedTuple):
     speaker: str
     clips: list[Clip]
     voices: list[np.ndarray]
-    faint: bool
+    are_quiet: bool
 
 
 class Mixer:
@@ -85,7 +85,7 @@ class Mixer:
         if self.config.swap_target and index % 2:
             rng = np.random.default_rng((seed, index - 1))
             talking = self._draw_talkers(rng)
-            if len(talking.clips) > 1 and talking.clips[1].lips is not None and not talking.faint:
+            if len(talking.clips) > 1 and talking.clips[1].lips is not None and not talking.are_quiet:
                 return self._mix(talking, 1, rng)
         rng = np.random.default_rng((seed, index))
         return self._mix(self._draw_talkers(rng), 0, rng)
@@ -99,10 +99,13 @@ class Mixer:
             clips.append(self._add_acoustics(self._draw_interferer(speaker, rng), rng))
         if config.turn_taking_probability and len(clips) > 1 and rng.random() < config.turn_taking_probability:
             clips[:2] = take_turns(clips[:2], rng, config.listener_motion_probability)
-        faint = bool(config.quiet_interferers_probability) and rng.random() < config.quiet_interferers_probability
-        levels = [0.0, *(rng.uniform(*(config.quiet_interferers_db if faint else config.talker_db)) for _ in clips[1:])]
+        are_quiet = bool(config.quiet_interferers_probability) and rng.random() < config.quiet_interferers_probability
+        levels = [
+            0.0,
+            *(rng.uniform(*(config.quiet_interferers_db if are_quiet else config.talker_db)) for _ in clips[1:]),
+        ]
         voices = [scale_to(clip.sound, level) for clip, level in zip(clips, levels, strict=True)]
-        return MixedTalkers(speaker, clips, voices, faint)
+        return MixedTalkers(speaker, clips, voices, are_quiet)
 
     def _mix(self, talking: MixedTalkers, index: int, rng: np.random.Generator) -> Example:
         """Mix all talkers and noise; the talker ``index`` is the target."""
@@ -146,7 +149,7 @@ class Mixer:
         config, clip = self.config, talking.clips[index]
         if clip.lips is None or len(self.seen) < 2:
             return clip, True
-        alone = len(talking.voices) == 1 or talking.faint
+        alone = len(talking.voices) == 1 or talking.are_quiet
         if config.mismatched_video_probability and alone and rng.random() < config.mismatched_video_probability:
             return self._other_speaker(talking.speaker, (self.seen,), rng), True
         if config.unrelated_video_probability and rng.random() < config.unrelated_video_probability:

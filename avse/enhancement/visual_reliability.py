@@ -101,15 +101,15 @@ def video_weight(spectrum: Tensor, mask: Tensor, motion: MouthMotion) -> float:
     change = float(motion.change[motion.moving].mean()) if motion.moving.sum() >= MIN_MOVING_FRAMES else 0.0
     if change >= RESTING_CHANGE:
         octaves = math.log2(change / TYPICAL_CHANGE)
-        excess = _level_left(spectrum, mask, motion.moving) - HALF_DB - HALF_DB_PER_OCTAVE * octaves
+        excess = _output_level_db(spectrum, mask, motion.moving) - HALF_DB - HALF_DB_PER_OCTAVE * octaves
     elif motion.visible.sum() >= MIN_RESTING_FRAMES:
-        excess = RESTING_DB - _level_left(spectrum, mask, motion.visible)
+        excess = RESTING_DB - _output_level_db(spectrum, mask, motion.visible)
     else:
         return 1.0  # too short to judge
     return 1 / (1 + math.exp(-min(50.0, max(-50.0, excess / SOFT_DB)))) if math.isfinite(excess) else 1.0
 
 
-def _level_left(spectrum: Tensor, mask: Tensor, when: np.ndarray) -> float:
+def _output_level_db(spectrum: Tensor, mask: Tensor, when: np.ndarray) -> float:
     """Compute the level of the output in the video frames ``when`` (V,), relative to the mixture, in dB."""
     frames = torch.from_numpy(when[np.arange(spectrum.shape[-1]) * len(when) // spectrum.shape[-1]])
     before, after = (values[:, frames].abs().square().sum() for values in (spectrum, spectrum * mask))

@@ -87,13 +87,13 @@ def with_present_keys(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def write_table(path: Path, rows: Sequence[Row]) -> None:
     """Write all rows as CSV, with the improvement over the mixture beside every score."""
-    study = ScoreTable(rows)
-    names = [metric.key for metric in study.metrics]
+    score_table = ScoreTable(rows)
+    names = [metric.key for metric in score_table.metrics]
     heads = ["subset", "item", "method", "status", "reason", "seconds", "elapsed_seconds"]
     table: list[list[Any]] = [[*heads, *names, *(f"{name}_improvement" for name in names)]]
     for row in rows:
         scores = [score_of(row, name) for name in names]
-        gains = [study.gain(row, name) if row["method"] != UNPROCESSED else None for name in names]
+        gains = [score_table.gain(row, name) if row["method"] != UNPROCESSED else None for name in names]
         values: Mapping[str, object] = row
         table.append([values[head] for head in heads] + [_cell(value) for value in (*scores, *gains)])
     csv_files.write_csv(path, table)

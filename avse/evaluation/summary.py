@@ -28,8 +28,10 @@ PACKAGES = ("torch", "numpy", "scipy", "pesq", "pystoi", "speechmos", "soxr", "s
 
 def summarise(rows: Sequence[Row], methods: Sequence[System], seed: int) -> Summary:
     """Return versions, machine, systems with the SHA-256 of their weights, and a table by subset and system."""
-    study = ScoreTable(rows)
-    table = [_line(study, subset, method, seed) for subset in study.subsets for method in study.methods]
+    score_table = ScoreTable(rows)
+    table = [
+        _line(score_table, subset, method, seed) for subset in score_table.subsets for method in score_table.methods
+    ]
     return {
         "protocol": PROTOCOL,
         "date": date.today().isoformat(),
@@ -37,7 +39,7 @@ def summarise(rows: Sequence[Row], methods: Sequence[System], seed: int) -> Summ
         "versions": {"avse": __version__, "python": platform.python_version()} | _versions(),
         "machine": _machine(),
         "methods": {method.label: _weights(method) for method in methods},
-        "num_items": study.num_items,
+        "num_items": score_table.num_items,
         "num_failed": sum(row["status"] != "ok" for row in rows),
         "scores": [line for line in table if line["n"]],
     }
@@ -62,11 +64,11 @@ def _weights(method: System) -> dict[str, Any]:
     return {"spec": method.spec, "sha256": method.sha256, "sha256_without_face": method.sha256_without_face}
 
 
-def _line(study: ScoreTable, subset: str, method: str, seed: int) -> Line:
-    rows = study.select(method, subset)
-    names = [metric.key for metric in study.metrics]
+def _line(score_table: ScoreTable, subset: str, method: str, seed: int) -> Line:
+    rows = score_table.select(method, subset)
+    names = [metric.key for metric in score_table.metrics]
     without_video = sum(row["video"] is None for row in rows)
-    gains = {} if method == UNPROCESSED else {name: study.gains(name, method, subset) for name in names}
+    gains = {} if method == UNPROCESSED else {name: score_table.gains(name, method, subset) for name in names}
     return {
         "subset": subset,
         "method": method,
@@ -74,9 +76,9 @@ def _line(study: ScoreTable, subset: str, method: str, seed: int) -> Line:
         "failed": sum(row["status"] != "ok" for row in rows),
         "without_video": without_video,
         "without_picture": without_video,  # the former key
-        "mean": {name: _mean(mean_of(study.values(name, method, subset), seed)) for name in names},
+        "mean": {name: _mean(mean_of(score_table.values(name, method, subset), seed)) for name in names},
         "improvement": {name: _mean(mean_of(values, seed)) for name, values in gains.items()},
-        "made_worse": _or_none(study.worse_share(method, subset)),
+        "made_worse": _or_none(score_table.worse_share(method, subset)),
     }
 
 

@@ -190,11 +190,11 @@ def _run_command(command: Sequence[str], case: Case, output: Path) -> None:
     process = subprocess.Popen(
         typed, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
     )
-    patience = PATIENCE_SECONDS * (1 + case.seconds)
+    time_limit = PATIENCE_SECONDS * (1 + case.seconds)
     try:
-        words = process.communicate(timeout=patience)[0].decode(errors="replace").split("\n")
+        words = process.communicate(timeout=time_limit)[0].decode(errors="replace").split("\n")
     except subprocess.TimeoutExpired:
-        raise AvseError(f"{command[0]} did not finish within {patience:.0f} s", hint) from None
+        raise AvseError(f"{command[0]} did not finish within {time_limit:.0f} s", hint) from None
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)

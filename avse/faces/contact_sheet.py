@@ -76,16 +76,16 @@ def spread(track: Track) -> list[Moment]:
 def most_crowded_frame(tracks: Sequence[Track]) -> int:
     """Return the frame with the most detected faces; of the first 20 s of these, the one that shows each face best.
 
-    That is the one whose least certain face is the most certain.
+    That is the frame with the highest minimum score.
     """
-    surest: dict[int, list[float]] = {}
+    scores_by_frame: dict[int, list[float]] = {}
     for track in tracks:
         for index, face in zip(track.frames, track.faces, strict=True):
-            surest.setdefault(index, []).append(face.score)
-    most = max(map(len, surest.values()))
-    crowded = sorted(index for index, scores in surest.items() if len(scores) == most)
+            scores_by_frame.setdefault(index, []).append(face.score)
+    most = max(map(len, scores_by_frame.values()))
+    crowded = sorted(index for index, scores in scores_by_frame.items() if len(scores) == most)
     early = [index for index in crowded if index <= crowded[0] + WITHIN_SECONDS * VIDEO_FPS]
-    return max(early, key=lambda index: min(surest[index]))
+    return max(early, key=lambda index: min(scores_by_frame[index]))
 
 
 def _keep(

@@ -57,7 +57,7 @@ def _dynamic_graph() -> bytes:
 
 
 def _decode(heat: np.ndarray, size: np.ndarray, offset: np.ndarray, marks: np.ndarray) -> list[Face]:
-    """Decode the stride-4 output maps (channels, H / 4, W / 4) as faces, the surest first."""
+    """Decode the stride-4 output maps (channels, H / 4, W / 4) as faces, highest score first."""
     rows, columns = np.nonzero(heat > MIN_SCORE)
     scores, cells = heat[rows, columns], np.column_stack([columns, rows])
     extents = 4 * np.exp(size[::-1, rows, columns].T)
@@ -69,7 +69,7 @@ def _decode(heat: np.ndarray, size: np.ndarray, offset: np.ndarray, marks: np.nd
 
 
 def _suppress(boxes: np.ndarray, scores: np.ndarray) -> list[int]:
-    """Return the best of every group of overlapping boxes (n, 4) (non-maximum suppression), the surest first."""
+    """Return the best of every group of overlapping boxes (n, 4) (non-maximum suppression), highest score first."""
     kept, left = [], np.argsort(-scores, kind="stable")
     while len(left):
         kept.append(int(left[0]))

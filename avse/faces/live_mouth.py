@@ -195,9 +195,9 @@ def _most_similar(tracks: list[Track], target: _Target, small: np.ndarray, scale
     if not tracks:
         return None
     known, place = np.stack(target.descriptors), target.track.faces[-1].box
-    likeness = [float((known @ _describe(small, track, scale)).max()) for track in tracks]
-    best = int(np.argmax(likeness))
+    similarities = [float((known @ _describe(small, track, scale)).max()) for track in tracks]
+    best = int(np.argmax(similarities))
     needed = ONLY_FACE if len(tracks) == 1 else ANYWHERE
     if box_iou(place, tracks[best].faces[-1].box) >= MIN_OVERLAP:
         needed = SAME_PLACE
-    return tracks[best] if likeness[best] >= needed else None
+    return tracks[best] if similarities[best] >= needed else None

@@ -26,8 +26,8 @@ def merge_tracks(tracks: Sequence[Track]) -> list[Track]:
     """Merge the tracks of each person; return all tracks, largest first."""
     known = [track for track in tracks if track.descriptors and len(track.frames) >= MIN_DETECTIONS]
     known.sort(key=lambda track: track.frames[0])
-    together = _seen_together(known)
-    excess = _excess(known, together)
+    together = _overlapping(known)
+    excess = _similarity_margin(known, together)
     group = list(range(len(known)))
     members = {number: {number} for number in group}
     for (a, b), value in sorted(excess.items(), key=lambda item: -item[1]):
@@ -44,7 +44,7 @@ def merge_tracks(tracks: Sequence[Track]) -> list[Track]:
     return sort_by_area([*joined, *rest])
 
 
-def _seen_together(tracks: Sequence[Track]) -> np.ndarray:
+def _overlapping(tracks: Sequence[Track]) -> np.ndarray:
     """Return which pairs of tracks overlap in time: bool (tracks, tracks)."""
     first = np.array([track.frames[0] for track in tracks])
     last = np.array([track.frames[-1] for track in tracks])
@@ -53,7 +53,7 @@ def _seen_together(tracks: Sequence[Track]) -> np.ndarray:
     return both
 
 
-def _excess(tracks: Sequence[Track], together: np.ndarray) -> Likeness:
+def _similarity_margin(tracks: Sequence[Track], together: np.ndarray) -> Likeness:
     """Return how far the similarity of each pair, the earlier first, lies above what one person needs."""
     if not tracks:
         return {}
@@ -67,13 +67,13 @@ def _excess(tracks: Sequence[Track], together: np.ndarray) -> Likeness:
         for b in np.flatnonzero(best > SAME_PLACE - RIVAL_MARGIN):
             if b > a and not together[a, b]:
                 needed = ONLY_FACE if a in alone and b in alone else ANYWHERE
-                needed = SAME_PLACE if _stayed(track, tracks[b]) else needed
+                needed = SAME_PLACE if _is_nearby(track, tracks[b]) else needed
                 if best[b] - needed > -RIVAL_MARGIN:
                     found[a, int(b)] = float(best[b]) - needed
     return found
 
 
-def _stayed(earlier: Track, later: Track) -> bool:
+def _is_nearby(earlier: Track, later: Track) -> bool:
     is_soon = later.frames[0] - earlier.frames[-1] <= ABSENCE_FRAMES
     return is_soon and box_iou(earlier.faces[-1].box, later.faces[0].box) >= 0.3
 

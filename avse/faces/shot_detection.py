@@ -38,7 +38,7 @@ class ShotDetector:
         earlier, earlier_thumbnail, earlier_contrast = before
         usual_contrast = (contrast + earlier_contrast) / 2 + LEAST_CONTRAST
         change = float(np.abs(thumbnail - earlier_thumbnail).mean()) / usual_contrast
-        is_cut = self._is_unusual(change) and (change > LARGE_CHANGE or _differ_in_tones(earlier, frame))
+        is_cut = self._is_unusual(change) and (change > LARGE_CHANGE or _histograms_differ(earlier, frame))
         if is_cut:
             self._unrest.clear()
         else:
@@ -50,7 +50,7 @@ class ShotDetector:
         return change > SMALL_CHANGE and change > TIMES_UNREST * usual
 
 
-def _differ_in_tones(one: np.ndarray, other: np.ndarray) -> bool:
+def _histograms_differ(one: np.ndarray, other: np.ndarray) -> bool:
     """Return whether the histograms of two frames differ."""
     tones = [frame[::4, ::4].ravel() >> 4 for frame in (one, other)]
     first, second = (np.bincount(values, minlength=16) / values.size for values in tones)

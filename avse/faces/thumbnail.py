@@ -26,15 +26,15 @@ def face_thumbnails(
     """Return the best view of each face in its first visible seconds: aligned, 192 x 192, as PNG,
     in colour where the video has colour.
 
-    None if the video ends before that. The best is the largest and surest. The video is decoded once, and not beyond
-    the last of them. ``on_frame`` is called with each frame's number and the last one's.
+    None if the video ends before that. The best view has a large face with a high score. The video is decoded once,
+    up to the last of these views. ``on_frame`` is called with the index of each frame and of the last one.
     """
     views, found = [_best_view(track) for track in tracks], dict[int, bytes]()
     last = max((index for index, _ in views), default=-1)
     for index, frame in enumerate(islice(reader.read_colour_frames(recording), last + 1)):
         if on_frame:
             on_frame(index, last)
-        found |= {k: _cut_out(frame, face) for k, (wanted, face) in enumerate(views) if wanted == index}
+        found |= {k: _aligned_png(frame, face) for k, (wanted, face) in enumerate(views) if wanted == index}
     return [found.get(k) for k in range(len(tracks))]
 
 
@@ -45,7 +45,7 @@ def _best_view(track: Track) -> tuple[int, Face]:
     return track.frames[best], track.faces[best]
 
 
-def _cut_out(frame: np.ndarray, face: Face) -> bytes:
+def _aligned_png(frame: np.ndarray, face: Face) -> bytes:
     """Return the aligned face as PNG."""
     low, high = face.box[:2], face.box[2:]
     across = face.landmarks[1] - face.landmarks[0]

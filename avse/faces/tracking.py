@@ -125,7 +125,7 @@ class FaceTracker:
             (fit, number, k)
             for number, track in enumerate(self.open)
             for k, face in enumerate(faces)
-            if (fit := _fit(track, index, face)) >= MIN_OVERLAP
+            if (fit := _match_score(track, index, face)) >= MIN_OVERLAP
         ]
         free, left = dict(enumerate(self.open)), dict(enumerate(faces))
         for _, number, k in sorted(pairs, key=lambda pair: -pair[0]):
@@ -156,7 +156,7 @@ def _area(box: np.ndarray) -> Any:
     return (box[..., 2] - box[..., 0]) * (box[..., 3] - box[..., 1])
 
 
-def _fit(track: Track, index: int, face: Face) -> float:
+def _match_score(track: Track, index: int, face: Face) -> float:
     """Return how well a face continues a track, 0 to 1; 0 if its size jumps."""
     last = track.faces[-1].box
     growth = float(np.prod(face.box[2:] - face.box[:2]) / max(np.prod(last[2:] - last[:2]), 1e-9)) ** 0.5

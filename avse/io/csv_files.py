@@ -30,11 +30,11 @@ def write_csv(path: Path, rows: Iterable[Sequence[Any]], raw_names: bool = False
 def to_csv(rows: Iterable[Sequence[Any]]) -> str:
     """Return rows as lines of CSV."""
     text = io.StringIO()
-    usual = csv.writer(text, lineterminator="\n")
-    careful = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)  # the usual one leaves "\r" bare
+    plain = csv.writer(text, lineterminator="\n")
+    quoting = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)  # the plain one leaves "\r" bare
     for row in rows:
         has_returns = any(isinstance(cell, str) and "\r" in cell for cell in row)
-        (careful if has_returns else usual).writerow([quote_cell(cell) for cell in row])
+        (quoting if has_returns else plain).writerow([quote_cell(cell) for cell in row])
     return text.getvalue()
 
 

@@ -189,8 +189,8 @@ def _running(arguments: list[str], limits: Limits) -> Iterator[tuple[subprocess.
     )
     assert process.stdout is not None
     assert process.stderr is not None
-    _bound_memory(process.pid, limits.max_memory_megabytes)
-    _widen(process.stdout)
+    _limit_memory(process.pid, limits.max_memory_megabytes)
+    _enlarge_pipe(process.stdout)
     words = _PipeReader(process.stderr)
     try:
         yield process, words
@@ -202,7 +202,7 @@ def _running(arguments: list[str], limits: Limits) -> Iterator[tuple[subprocess.
         process.stderr.close()
 
 
-def _widen(pipe: IO[bytes]) -> None:
+def _enlarge_pipe(pipe: IO[bytes]) -> None:
     """Enlarge the buffer of a pipe, so that a large frame passes in few reads; ignored if the system refuses."""
     if hasattr(fcntl, "F_SETPIPE_SZ"):
         with contextlib.suppress(OSError):
@@ -224,7 +224,7 @@ def _start(arguments: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
         raise MissingError(message, find_ffmpeg().remedy) from error
 
 
-def _bound_memory(pid: int, megabytes: float) -> None:
+def _limit_memory(pid: int, megabytes: float) -> None:
     """Limit the memory of a process; from outside, as code between fork and exec is not safe with threads."""
     num_bytes = int(megabytes * MEGABYTE)
     if hasattr(resource, "prlimit"):

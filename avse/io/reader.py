@@ -137,8 +137,8 @@ def _decoded_frames(media: Recording, command: list[str]) -> Iterator[np.ndarray
 
 def _note_early_end(media: Recording, end: float) -> None:
     """Add a notice where the video ends long before the recording."""
-    heard = sum(map(len, media.kept_audio)) / media.audio.sample_rate if media.audio else 0.0
-    seconds = max(heard, 0.0 if media.info.duration_is_estimated else media.duration_seconds)
+    decoded_seconds = sum(map(len, media.kept_audio)) / media.audio.sample_rate if media.audio else 0.0
+    seconds = max(decoded_seconds, 0.0 if media.info.duration_is_estimated else media.duration_seconds)
     if seconds - end > max(1.0, 0.1 * seconds):
         text = f"The video ends at {end:.1f} s, the recording at {seconds:.1f} s."
         media.notice(Message("video_ends_early", text))

@@ -48,7 +48,7 @@ def plan_tracks(
         elif keep_audio:
             (planned.append(OutputTrack(stream)) if fits(stream, "copy") else rejected.append(stream))
     for stream in info.streams:
-        if stream.kind == AUDIO or stream is info.video_tracks[0] or _is_made_anew(stream):
+        if stream.kind == AUDIO or stream is info.video_tracks[0] or _is_generated(stream):
             continue
         codec = codec_for(stream, suffix)
         if codec and fits(stream, codec):
@@ -79,5 +79,5 @@ def describe(stream: StreamInfo) -> str:
     return f"{kind} ({', '.join(filter(None, (name, stream.language)))})"
 
 
-def _is_made_anew(stream: StreamInfo) -> bool:
+def _is_generated(stream: StreamInfo) -> bool:
     return stream.kind == DATA and any(word in stream.description for word in _GENERATED_TRACKS)

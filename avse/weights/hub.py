@@ -47,7 +47,7 @@ def fetch(name: str) -> Path:
     """
     repository, revision = parse_hub_name(name)
     hub = _import_hub()
-    with _two_lines(name):
+    with _hub_errors(name):
         path = Path(hub.hf_hub_download(repository, WEIGHTS, revision=revision, tqdm_class=_silent_bar()))
         with contextlib.suppress(hub.errors.EntryNotFoundError):
             hub.hf_hub_download(repository, CARD, revision=revision, tqdm_class=_silent_bar())
@@ -66,7 +66,7 @@ def push(weights: Path, card: Path, name: str, is_public: bool = False) -> str:
     repository, revision = parse_hub_name(name)
     hub = _import_hub()
     files = {WEIGHTS: weights, CARD: card}
-    with _two_lines(name):
+    with _hub_errors(name):
         api = hub.HfApi()
         api.create_repo(repository, private=not is_public, exist_ok=True)
         operations = [hub.CommitOperationAdd(place, str(path)) for place, path in files.items()]
@@ -96,7 +96,7 @@ def _silent_bar() -> Any:
 
 
 @contextlib.contextmanager
-def _two_lines(name: str) -> Iterator[None]:
+def _hub_errors(name: str) -> Iterator[None]:
     """Convert the errors of `huggingface_hub` to errors with a hint."""
     from huggingface_hub import constants, errors
 

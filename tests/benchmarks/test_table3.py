@@ -181,7 +181,7 @@ def test_another_fusion_is_no_other_seed(
     assert "the same fusion trained with another seed" in capsys.readouterr().err
 
 
-def study(**scores: np.ndarray) -> ScoreTable:
+def score_table(**scores: np.ndarray) -> ScoreTable:
     """Made-up SI-SDRs of methods on the items of one list."""
     return ScoreTable([
         {"item": str(item), "subset": "x", "method": method, "status": "ok", "scores": {"si_sdr": value}}
@@ -193,7 +193,7 @@ def test_intervals_of_a_known_truth() -> None:
     """Normal scores: 1.96 standard errors; a gap that is the same everywhere is certain, however the items differ."""
     rng = np.random.default_rng(0)
     hard = rng.normal(3.0, 5.0, 400)
-    found = study(mixed=hard, ours=hard + 0.5 + rng.normal(0.0, 1.0, 400), same=hard + 0.25)
+    found = score_table(mixed=hard, ours=hard + 0.5 + rng.normal(0.0, 1.0, 400), same=hard + 0.25)
     alone, gap = found.mean("si_sdr", "ours", "x"), difference(found, "x", "si_sdr", "ours", "mixed")
     assert alone.high - alone.low == pytest.approx(2 * 1.96 * np.hypot(5, 1) / 20, rel=0.15)
     assert gap.high - gap.low == pytest.approx(2 * 1.96 / 20, rel=0.15)
@@ -204,13 +204,13 @@ def test_intervals_of_a_known_truth() -> None:
 
 
 def test_items_without_a_score_count_in_no_difference() -> None:
-    found = study(mixed=np.array([1.0, 2.0, np.nan]), ours=np.array([2.0, np.nan, 5.0]))
+    found = score_table(mixed=np.array([1.0, 2.0, np.nan]), ours=np.array([2.0, np.nan, 5.0]))
     gap = difference(found, "x", "si_sdr", "ours", "mixed")
     assert (gap.value, gap.num_items) == (1.0, 1)
 
 
 def test_a_table_of_known_scores() -> None:
-    found = study(mixed=np.array([1.0, 1.0]), ours=np.array([3.0, 3.0]))
+    found = score_table(mixed=np.array([1.0, 1.0]), ours=np.array([3.0, 3.0]))
     lines = scores_table(found, "x", {"mixed": "mixed", "ours": "mmtm"}, True).splitlines()
     unknown = "nan (nan to nan)"
     assert lines[3] == f"| ours | 2 | {unknown} | {unknown} | {unknown} | 3.00 (3.00 to 3.00) | 2.73 | 0.941 |"

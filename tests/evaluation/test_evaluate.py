@@ -270,9 +270,9 @@ def test_items_made_worse_are_counted() -> None:
     gains = {"a": -0.6, "b": -0.4, "c": 3.0, "d": -9.0}
     rows = [{"item": item, "method": "mixed", "scores": {"si_sdr": 1.0}} for item in gains]
     rows += [{"item": item, "method": "own", "scores": {"si_sdr": 1.0 + gain}} for item, gain in gains.items()]
-    study = ScoreTable(rows)
-    assert study.worse_share("own") == 0.5
-    assert np.isnan(study.worse_share("mixed"))
+    score_table = ScoreTable(rows)
+    assert score_table.worse_share("own") == 0.5
+    assert np.isnan(score_table.worse_share("mixed"))
     assert np.isnan(ScoreTable([row for row in rows if row["method"] == "own"]).worse_share("own"))
 
 

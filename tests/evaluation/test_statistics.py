@@ -33,21 +33,21 @@ def row(item: str, method: str, si_sdr: Any, subset: str | None = None) -> dict[
 
 
 def test_gains_are_those_of_pairs_and_missing_scores_are_left_out() -> None:
-    study = ScoreTable([
+    score_table = ScoreTable([
         row("a", "net", 5.0), row("a", "mixed", 1.0), row("b", "net", 3.0), row("b", "mixed", None),
         row("c", "net", math.nan), row("c", "mixed", 0.0), row("d", "net", 2.0), row("d", "mixed", 1.5),
     ])  # fmt: skip
-    assert study.methods == ["mixed", "net"]
-    assert study.main_method == "net"
-    assert study.gains("si_sdr", "net").tolist() == [4.0, 0.5]
-    assert study.values("si_sdr", "net").tolist() == [5.0, 3.0, 2.0]
-    assert [own["item"] for own in study.ranked("si_sdr", "net")] == ["a", "d"]
-    assert study.mean("pesq", "net").num_items == 0
-    assert [metric.key for metric in study.metrics] == ["si_sdr"]
+    assert score_table.methods == ["mixed", "net"]
+    assert score_table.main_method == "net"
+    assert score_table.gains("si_sdr", "net").tolist() == [4.0, 0.5]
+    assert score_table.values("si_sdr", "net").tolist() == [5.0, 3.0, 2.0]
+    assert [own["item"] for own in score_table.ranked("si_sdr", "net")] == ["a", "d"]
+    assert score_table.mean("pesq", "net").num_items == 0
+    assert [metric.key for metric in score_table.metrics] == ["si_sdr"]
 
 
 def test_items_of_the_same_name_in_two_conditions_are_two() -> None:
-    study = ScoreTable([row("a", "mixed", 1.0, "x"), row("a", "net", 2.0, "x"), row("a", "mixed", 5.0, "y")])
-    assert study.num_items == 2
-    assert study.gains("si_sdr", "net", "x").tolist() == [1.0]
-    assert study.gains("si_sdr", "net", "y").tolist() == []
+    score_table = ScoreTable([row("a", "mixed", 1.0, "x"), row("a", "net", 2.0, "x"), row("a", "mixed", 5.0, "y")])
+    assert score_table.num_items == 2
+    assert score_table.gains("si_sdr", "net", "x").tolist() == [1.0]
+    assert score_table.gains("si_sdr", "net", "y").tolist() == []

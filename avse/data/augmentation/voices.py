@@ -55,10 +55,10 @@ def vary_voice(audio: np.ndarray, rng: np.random.Generator) -> np.ndarray | None
     changed = parselmouth.praat.call(
         voice, "Change gender", *PITCH_HZ, float(formants), float(wanted), rng.uniform(0.7, 1.3), 1.0
     )
-    return to_integers(_at_level_of(waveform, changed.values[0]), audio.dtype)
+    return to_integers(_match_level(waveform, changed.values[0]), audio.dtype)
 
 
-def _at_level_of(audio: np.ndarray, changed: np.ndarray) -> np.ndarray:
+def _match_level(audio: np.ndarray, changed: np.ndarray) -> np.ndarray:
     """Return ``changed`` with the length and the RMS level of ``audio``."""
     fitted = np.zeros(len(audio))
     fitted[: len(changed)] = changed[: len(audio)]

@@ -130,12 +130,12 @@ def make_mixture(config: MixtureConfig, clips: Clips, noises: Clips, index: int)
     for number, other in enumerate(others, 1):
         level_db = rng.uniform(*config.level_db)
         audio, own = source.stretch(f"talker{number}", other, clips[other], length, level_db, rng)
-        roles[f"talker{number}"], parts = _levelled(audio, loud, level_db), parts + own
+        roles[f"talker{number}"], parts = _at_level(audio, loud, level_db), parts + own
     if config.noise_db is not None:
         level_db = rng.uniform(*config.noise_db)
         kind = str(rng.choice(sorted(noises)))
         audio, own = source.stretch("noise", kind, noises[kind], length, level_db, rng)
-        roles["noise"], parts = _levelled(_without_rumble(audio), loud, level_db), parts + own
+        roles["noise"], parts = _at_level(_highpass(audio), loud, level_db), parts + own
     gain = min(1.0, PEAK / max(float(np.abs(audio).max()) for audio in (*roles.values(), sum(roles.values()))))
     return Mixture({role: gain * audio for role, audio in roles.items()}, parts, source.passed_over)
 
@@ -163,7 +163,7 @@ def muse_sum(drawn: Sequence[np.ndarray], levels_db: Sequence[float]) -> np.ndar
     """Return target (N,) plus interferers scaled to their level relative to its power, cut to the shortest."""
     length = min(len(audio) for audio in drawn)
     loud = rms(drawn[0])
-    scaled = [drawn[0], *(_levelled(audio, loud, db) for audio, db in zip(drawn[1:], levels_db[1:], strict=True))]
+    scaled = [drawn[0], *(_at_level(audio, loud, db) for audio, db in zip(drawn[1:], levels_db[1:], strict=True))]
     return np.stack([audio[:length] for audio in scaled]).sum(0, dtype=np.float32)
 
 
@@ -220,11 +220,11 @@ class _Source:
         return np.concatenate(pieces), parts
 
 
-def _levelled(audio: np.ndarray, loud: float, level_db: float) -> np.ndarray:
+def _at_level(audio: np.ndarray, loud: float, level_db: float) -> np.ndarray:
     return (audio * (loud * db_to_gain(level_db) / max(rms(audio), 1e-9))).astype(np.float32)
 
 
-def _without_rumble(audio: np.ndarray) -> np.ndarray:
+def _highpass(audio: np.ndarray) -> np.ndarray:
     from scipy.signal import butter, sosfilt
 
     highpass = butter(4, NOISE_HIGHPASS_HZ, "highpass", fs=SAMPLE_RATE, output="sos")
