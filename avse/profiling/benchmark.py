@@ -193,7 +193,7 @@ def _rooflines(
         return min(roofline.decode_seconds(recording, track) for _ in range(repeat)), "ffmpeg -f null"
 
     def computing(macs: float, rate: float = rate) -> tuple[float, str]:
-        return macs / rate, f"{macs / run.result.duration_seconds / 1e9:.2g} GMAC/s of recording"
+        return macs / rate, f"{macs / run.result.duration_seconds / 1e9:.2g} GMAC per s of recording"
 
     found = {Stage.READ_AUDIO: decoding("a:0")}
     if frames := run.counts.get(Stage.DETECT):
