@@ -21,12 +21,19 @@ MEMORY_HINT = "Its index or frame size is damaged or wrong. Export the recording
 NOT_STARTED = (126, 127, -4)
 """Exit codes for a program that cannot be run, or a processor without the required instructions."""
 _NO_SPACE = tuple(map(os.strerror, FULL))
+_CONSEQUENCES = re.compile(r"Task finished with error|Terminating thread with")
 _LOADER_WORDS = (
     "error while loading shared libraries",
     "cannot execute",
     "Exec format error",
     "not found (required by",
 )
+
+
+def blamed_lines(text: str) -> list[str]:
+    """Return the lines of ffmpeg's messages that name a fault, without those that only report what followed from it."""
+    lines = [line for line in text.splitlines() if not _CONSEQUENCES.search(line)]
+    return [line for line in lines if "Error" in line or "Invalid" in line or "not found" in line]
 
 
 def error_line(stderr: str | bytes) -> str:
@@ -37,8 +44,7 @@ def error_line(stderr: str | bytes) -> str:
         return "a playlist, or not a supported recording format"
     if any("moov atom not found" in line for line in lines):
         return "its index (moov) is missing"
-    blamed = [line for line in lines if "Error" in line or "Invalid" in line or "not found" in line]
-    return re.sub(r"^\[[^]]*\]\s*", "", (blamed or lines or ["no reason given"])[0])[:200]
+    return re.sub(r"^\[[^]]*\]\s*", "", (blamed_lines(text) or lines or ["no reason given"])[0])[:200]
 
 
 def write_error(text: str) -> str | None:

@@ -12,7 +12,7 @@ from typing import Any
 from avse.errors import InputError, UsageError
 from avse.io import wav
 from avse.io.ffmpeg import build_command, open_input, run
-from avse.io.ffmpeg_errors import error_line, unreadable_hint
+from avse.io.ffmpeg_errors import blamed_lines, error_line, unreadable_hint
 from avse.io.limits import DEFAULT_LIMITS, Limits
 from avse.io.messages import Loss
 from avse.io.recording import EMPTY, AudioStream, Recording, VideoStream
@@ -186,5 +186,5 @@ def _problem(words: str, limits: Limits, tracks: list[StreamInfo]) -> str:
     if channels and not 1 <= int(channels[1]) <= MOST_CHANNELS:
         return f"its header gives {channels[1]} channels"
     mapping = words.partition("Stream mapping:")[2]
-    blamed = [line for line in mapping.splitlines() if "Error" in line or "Invalid" in line]
+    blamed = blamed_lines(mapping)
     return error_line("\n".join(blamed)) if blamed else EMPTY

@@ -34,6 +34,8 @@ __all__ = [
 _BYTES_PER_SAMPLE = 4
 KEPT_AUDIO_BYTES = 1 << 24
 DISPLAYED_SIZE = r"\[Parsed_scale_0 @ \w+\] (w:\d+ h:\d+) fmt:"
+NOT_DECODED = r"Error (submitting packet to decoder|while decoding stream)"
+"""ffmpeg's messages about packets that its decoder refuses."""
 CUT_SHORT = r"partial file|File ended prematurely"
 """ffmpeg's messages about truncated files."""
 
@@ -197,6 +199,8 @@ def _decode_audio(media: Recording, block_seconds: float) -> Iterator[np.ndarray
         if re.search(CUT_SHORT, messages):
             text = f"{media.path.name} is truncated: it ends before the duration in its index."
             media.notice(Loss("cut_short", text))
+        if re.search(NOT_DECODED, messages):
+            media.notice(Loss("damaged_audio", "The audio is damaged: parts of it cannot be decoded and are missing."))
 
     with stream_output(command, media.limits, failure, bytes_per_second=bytes_per_second, on_messages=check) as pipe:
         yield from resampling.regroup(fill_gaps(pipe, rate, num_channels), round(block_seconds * rate))

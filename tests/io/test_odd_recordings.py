@@ -281,3 +281,20 @@ def test_frame_rate_that_no_video_has_explains_why_no_face_is_seen(tmp_path: Pat
     path = write_recording(tmp_path / "a.avi", coloured_noise(16000), grey, "-c:v", "mjpeg", "-c:a", "pcm_s16le")
     fast = patched(path, (b"avih", 8, "<I", 0), (b"strh", 28, "<I", 1), (b"strh", 32, "<I", 10**9))
     assert "(its header gives 1e+09 frames per second)" in avse.enhance(fast, model=str(see_through)).note
+
+
+def test_audio_that_is_damaged_in_the_middle_is_told(tmp_path: Path) -> None:
+    path = write_recording(tmp_path / "a.mp3", coloured_noise(32000))
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 400] = np.random.default_rng(0).bytes(400)
+    path.write_bytes(data)
+    recording = reader.probe(path)
+    reader.load_audio(recording)
+    assert [(notice.code, notice.is_loss) for notice in recording.notices] == [("damaged_audio", True)]
+
+
+def test_video_whose_frames_lie_beyond_the_end_is_empty(tmp_path: Path) -> None:
+    path = write_recording(tmp_path / "a.mp4", coloured_noise(16000), np.zeros((25, 48, 64), np.uint8))
+    recording = reader.probe(patched(path, (b"stco", 12, ">I", 0x7FFFFF00)))
+    assert recording.video_problem == "it is empty"
