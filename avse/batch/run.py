@@ -18,7 +18,7 @@ from avse.batch.journal import Journal
 from avse.batch.rows import Facts, Row, Summary
 from avse.errors import AvseError, MissingError, UsageError, printable
 from avse.io import atomic, jsonl
-from avse.io.folders import check_inside
+from avse.io.folders import check_inside, check_own_file
 from avse.io.urls import real_path
 from avse.parallel import tasks
 from avse.parallel.local import run_many
@@ -29,6 +29,7 @@ Outcome = tasks.Outcome[Item, Facts]
 OnProgress = tasks.OnProgress[Item]
 Engine = Callable[[Job, Sequence[Item], int, OnProgress], tasks.Outcomes[Item, Facts]]
 OnRow = Callable[[Row], None]
+SUMMARY, REPORT = "summary.json", "report.html"
 FACTS = ("duration_seconds", "num_faces", "seen_share", "note", "losses", "model", "host", "scores")
 
 
@@ -101,6 +102,8 @@ def run(
         or no worker can start. The summary is written all the same, with the reason.
     """
     with _locked(settings):
+        for name in (SUMMARY, REPORT):
+            check_own_file(settings.results / name)
         journal = Journal(settings.results)
         before = journal.last()
         state = states(items, settings, before)
@@ -127,7 +130,7 @@ def run(
         finally:
             storage.sweep(item.output for item in todo)
             with suppress(OSError, MissingError):
-                jsonl.write_json(settings.results / "summary.json", summary.as_dict())
+                jsonl.write_json(settings.results / SUMMARY, summary.as_dict())
         _write_report(journal, items, summary.as_dict(), settings)
     return summary.as_dict()
 
@@ -256,7 +259,7 @@ def _write_report(journal: Journal, items: Sequence[Item], summary: Summary, set
 
     latest = journal.last()
     rows = [latest[name] for name in map(printable, (item.name for item in items)) if name in latest]
-    batch_report(rows, summary, settings.results / "report.html")
+    batch_report(rows, summary, settings.results / REPORT)
 
 
 def _now() -> str:

@@ -258,3 +258,12 @@ def test_one_batch_at_a_time(batch: Batch, tmp_path: Path, out: Path) -> None:
     with atomic.lock_folder(out), pytest.raises(UsageError, match="already"):
         batch(write_items(tmp_path / "in", "well"), results=tmp_path / "log")
     assert counts(batch(write_items(tmp_path / "in", "well"))) == (1, 0, 0, 0)
+
+
+@pytest.mark.parametrize("name", ["summary.json", "report.html"])
+def test_folder_in_the_place_of_a_result_is_told_before_any_work(tmp_path: Path, name: str) -> None:
+    (tmp_path / "out" / name).mkdir(parents=True)
+    with pytest.raises(UsageError, match=f"{name} is not a file"):
+        run(
+            lambda: pytest.fail("work began"), [], Settings(str(tmp_path / "out"), tmp_path / "out"), lambda *rest: None
+        )
