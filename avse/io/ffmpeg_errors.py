@@ -67,6 +67,8 @@ def explain(words: str, failure: str, hint: str, returncode: int) -> AvseError:
         return MissingError(f"{failure}: {reason}", SPACE_HINT)
     if lacks_memory(words) or returncode == -9:
         return InputError(f"{failure}: it needs more memory than is allowed for one recording", MEMORY_HINT)
+    if returncode < 0 and not words.strip():
+        words = f"ffmpeg crashed ({signal.Signals(-returncode).name})"
     return InputError(f"{failure}: {error_line(words)}", hint or REPAIR_HINT)
 
 
