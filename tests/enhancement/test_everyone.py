@@ -166,7 +166,7 @@ def test_it_reports_who_was_removed_and_when(left: avse.Result, everyone: avse.R
     assert warning.text.endswith("; removed. To keep everyone, use --speaker everyone.")
     assert left.removed == [other["number"]]
     assert left.note.endswith(warning.text)
-    assert {"code": "speaker_removed", "text": warning.text} in left.as_dict()["warnings"]
+    assert {"code": "speaker_removed", "text": warning.text, "is_loss": False} in left.as_dict()["warnings"]
     assert [each for each in everyone.warnings if each.code == "speaker_removed"] == []
 
 

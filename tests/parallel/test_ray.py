@@ -93,10 +93,10 @@ class TestCluster:
         run = threading.Thread(target=lambda: ended.extend(parallel_ray.run_many(job, items, 2, nothing)))
         run.start()
         pids = tmp_path / "in" / "00.pids"
-        worker, child = map(int, wait_for(lambda: pids.exists() and pids.read_text()).split())
+        worker, *children = map(int, wait_for(lambda: pids.exists() and pids.read_text()).split())
         Path(items[0].source).write_text("well")
-        for pid in (worker, child):
-            with contextlib.suppress(ProcessLookupError):  # Ray ends the child too, sometimes sooner
+        for pid in (worker, *children):
+            with contextlib.suppress(ProcessLookupError):  # Ray ends the children too, sometimes sooner
                 os.kill(pid, signal.SIGKILL)
         run.join(120)
         outcomes = by_name(ended)

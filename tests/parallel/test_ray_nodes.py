@@ -39,13 +39,14 @@ def test_node_killed_in_the_middle_loses_nothing_and_repeats_nothing(tmp_path: P
         )
         run.start()
         pids = tmp_path / "in" / "00.pids"
-        worker, child = map(int, wait_for(lambda: pids.exists() and pids.read_text()).split())
+        worker, *children = map(int, wait_for(lambda: pids.exists() and pids.read_text()).split())
         Path(items[0].source).write_text("well")
         (busy,) = (node for node in nodes if raylet_of(node) == parent_of(worker))
         cluster.remove_node(busy, allow_graceful=False)
         wait_for(lambda: not is_alive(worker))
-        with contextlib.suppress(ProcessLookupError):  # Ray ends it too, sometimes sooner
-            os.kill(child, signal.SIGKILL)
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):  # Ray ends it too, sometimes sooner
+                os.kill(child, signal.SIGKILL)
         run.join(120)
     finally:
         ray.shutdown()
