@@ -98,8 +98,8 @@ def run(
     attempts, elapsed_seconds, finished, and the result of `enhance`. Rows of work done go to results.jsonl at once.
 
     Raises:
-        UsageError: another process holds the results folder. MissingError: it cannot be written to, no space is left,
-        or no worker can start. The summary is written all the same, with the reason.
+        UsageError: another process holds the results folder, or it cannot be written to. MissingError: no space is
+        left, or no worker can start. The summary is written all the same, with the reason.
     """
     with _locked(settings):
         for name in (SUMMARY, REPORT):

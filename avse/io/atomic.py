@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from avse.errors import UsageError
-from avse.io.disk import FORBIDDEN, FORBIDDEN_HINT, FULL, UnwritableError, creation_error, writing_into
+from avse.io.disk import FORBIDDEN_HINT, UNWRITABLE, creation_error, writing_into
 from avse.io.folders import LOCK, check_folder, lock_folder
 from avse.io.urls import check_local
 
@@ -35,9 +35,9 @@ _log = logging.getLogger(__name__)
 def check_output(path: Path, force: bool, inputs: Iterable[Path] = ()) -> None:
     """Check that a file can and may be written, and remove partial files of a killed run.
 
-    Raises UsageError for a URL, a folder, a pipe or device, a name in a folder that is missing, a file that exists
-    (unless ``force``), a symbolic link (nothing is written through it, and it is not replaced), or one of ``inputs``;
-    MissingError for a name in a folder that cannot be written to.
+    Raises UsageError for a URL, a folder, a pipe or device, a name in a folder that is missing or cannot be written to,
+    a file that exists (unless ``force``), a symbolic link (nothing is written through it, and it is not replaced), or
+    one of ``inputs``.
     """
     if path.is_dir():
         raise UsageError(f"{path} is a folder.", "Use a file name, such as clean.wav.")
@@ -48,7 +48,7 @@ def check_output(path: Path, force: bool, inputs: Iterable[Path] = ()) -> None:
     if not path.parent.is_dir():
         raise UsageError(f"The folder {path.parent} does not exist.", f"Create it first: mkdir -p '{path.parent}'")
     if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise UnwritableError(f"The folder {path.parent} cannot be written to.", FORBIDDEN_HINT)
+        raise UsageError(f"The folder {path.parent} cannot be written to.", FORBIDDEN_HINT)
     if path.exists() and not force:
         raise UsageError(f"{path} already exists.", "Use --force to replace it, or choose another name.")
     if path.exists() and any(read.exists() and path.samefile(read) for read in inputs):
@@ -80,8 +80,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a new file beside ``path``, with its suffix; it becomes ``path`` at the end, and is removed on any failure.
 
     While it is being written it is locked, so that `sweep` tells it from one that a killed process left behind. Raises
-    UsageError at the end where `never_replacing` protects a file that is there, MissingError where the disk is full or
-    the folder cannot be written to.
+    UsageError where the folder cannot be written to, and at the end where `never_replacing` protects a file that is
+    there; MissingError where the disk is full.
     """
     partial = path.with_name(f".{path.stem[:MAX_STEM]}.{secrets.token_hex(4)}.part{path.suffix}")
     try:
@@ -99,11 +99,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def _created(path: Path, mode: int = 0o666) -> BinaryIO:
-    """Create a file that is not there. MissingError where nothing can be created in its folder."""
+    """Create a file that is not there. MissingError or UsageError where nothing can be created in its folder."""
     try:
         return open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, mode), "wb")
     except OSError as error:
-        if error.errno in (*FULL, *FORBIDDEN):
+        if error.errno in UNWRITABLE:
             raise creation_error(path.parent, error) from error
         raise
 

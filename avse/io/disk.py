@@ -10,8 +10,9 @@ from pathlib import Path
 
 from avse.errors import AvseError, InputError, MissingError, UsageError
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FORBIDDEN = (errno.EACCES, errno.EPERM)
+UNWRITABLE = (*FULL, *FORBIDDEN, errno.EROFS)
 SPACE_HINT = "Free space on that disk, or choose another folder."
 TEMPORARY_HINT = "Free some disk space, or set TMPDIR to a folder with free space."
 GO_ON_HINT = "Free some disk space or choose another folder, then run the same command again to resume."
@@ -19,7 +20,7 @@ FORBIDDEN_HINT = "Change its permissions, or choose another folder."
 
 
 class UnwritableError(MissingError):
-    """Report a folder in which nothing can be written."""
+    """Report a folder in which nothing more can be written."""
 
 
 def unwritable(folder: object, why: object, hint: str = SPACE_HINT) -> UnwritableError:
@@ -28,10 +29,11 @@ def unwritable(folder: object, why: object, hint: str = SPACE_HINT) -> Unwritabl
 
 
 def creation_error(folder: Path, error: OSError) -> AvseError:
-    """Return the error for a folder in which a file could not be created: UsageError where something is in its way."""
-    if error.errno in (*FULL, *FORBIDDEN):
-        return unwritable(folder, error.strerror, SPACE_HINT if error.errno in FULL else FORBIDDEN_HINT)
-    return UsageError(f"The folder {folder} cannot be written to: {error.strerror}.", "Choose another folder.")
+    """Return the error for a folder in which a file could not be created: MissingError for a full disk only."""
+    if error.errno in FULL:
+        return unwritable(folder, error.strerror)
+    hint = FORBIDDEN_HINT if error.errno in FORBIDDEN else "Choose another folder."
+    return UsageError(f"The folder {folder} cannot be written to: {error.strerror}.", hint)
 
 
 def make_folder(folder: Path) -> None:
@@ -82,7 +84,7 @@ def write_failure(error: BaseException) -> str | None:
 
 def _reason(error: BaseException) -> str | None:
     for cause in _causes(error):
-        for code in FULL:
+        for code in (*FULL, errno.EROFS):
             if getattr(cause, "errno", None) == code or os.strerror(code) in str(cause):
                 return os.strerror(code)
     return None

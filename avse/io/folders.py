@@ -23,8 +23,8 @@ LOCK = ".avse.lock"
 def lock_folder(folder: Path) -> Iterator[None]:
     """Make a folder and hold it alone. The lock ends with the process, however that ends; its file stays.
 
-    Raises UsageError for a URL, or if another process holds it; MissingError where it cannot be written to, or where
-    there are no locks.
+    Raises UsageError for a URL, or if another process holds it, or if it cannot be written to; MissingError on a full
+    disk, and where there are no locks.
     """
     check_local(folder)
     check_folder(folder)

@@ -79,8 +79,8 @@ def test_what_libsndfile_cannot_write_names_the_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("code", "kind"),
     [
-        (errno.EACCES, MissingError), (errno.EROFS, MissingError), (errno.ENOSPC, MissingError),
-        (errno.ENOTDIR, UsageError), (errno.EEXIST, UsageError),
+        (errno.ENOSPC, MissingError), (errno.EDQUOT, MissingError),
+        (errno.EACCES, UsageError), (errno.EROFS, UsageError), (errno.ENOTDIR, UsageError), (errno.EEXIST, UsageError),
     ],
 )  # fmt: skip
 def test_folder_in_which_nothing_can_be_made(
