@@ -12,7 +12,9 @@ from avse.errors import AvseError, InputError, MissingError, UsageError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FORBIDDEN = (errno.EACCES, errno.EPERM)
-UNWRITABLE = (*FULL, *FORBIDDEN, errno.EROFS)
+FATAL = (*FULL, errno.EROFS)
+"""What ends all writing in the middle of the work; before it, a read-only disk is a wrong choice of the user."""
+UNWRITABLE = (*FATAL, *FORBIDDEN)
 SPACE_HINT = "Free space on that disk, or choose another folder."
 TEMPORARY_HINT = "Free some disk space, or set TMPDIR to a folder with free space."
 GO_ON_HINT = "Free some disk space or choose another folder, then run the same command again to resume."
@@ -84,7 +86,7 @@ def write_failure(error: BaseException) -> str | None:
 
 def _reason(error: BaseException) -> str | None:
     for cause in _causes(error):
-        for code in (*FULL, errno.EROFS):
+        for code in FATAL:
             if getattr(cause, "errno", None) == code or os.strerror(code) in str(cause):
                 return os.strerror(code)
     return None

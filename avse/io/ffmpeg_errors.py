@@ -8,7 +8,7 @@ import re
 import signal
 
 from avse.errors import AvseError, InputError, MissingError
-from avse.io.disk import FULL, SPACE_HINT
+from avse.io.disk import FATAL, SPACE_HINT
 from avse.io.ffmpeg_binary import find_ffmpeg
 
 REPAIR_HINT = "Check that the file plays; a broken file can often be repaired with: ffmpeg -i FILE -c copy REPAIRED.mkv"
@@ -20,7 +20,7 @@ MEMORY_HINT = "Its index or frame size is damaged or wrong. Export the recording
 
 NOT_STARTED = (126, 127, -4)
 """Exit codes for a program that cannot be run, or a processor without the required instructions."""
-_NO_SPACE = tuple(map(os.strerror, FULL))
+_NO_SPACE = tuple(map(os.strerror, FATAL))
 _CONSEQUENCES = re.compile(r"Task finished with error|Terminating thread with")
 _LOADER_WORDS = (
     "error while loading shared libraries",
