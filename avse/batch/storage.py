@@ -17,7 +17,7 @@ from typing import Any
 from avse.errors import AvseError, InputError, MissingError, UsageError, one_line
 from avse.installation import install_hint
 from avse.io import atomic
-from avse.io.disk import FORBIDDEN_HINT
+from avse.io.disk import check_writable
 from avse.io.listing import Listing, list_recordings, problem_of_name
 from avse.io.urls import hint_for
 
@@ -121,8 +121,7 @@ def writable(place: str, may_replace: bool = True) -> Iterator[Path]:
 def make_parent(output: Path) -> None:
     """Make the folder of an output. UsageError, which costs this item alone, if nothing may be written into it."""
     output.parent.mkdir(parents=True, exist_ok=True)
-    if not os.access(output.parent, os.W_OK | os.X_OK):
-        raise UsageError(f"The folder {output.parent} cannot be written to.", FORBIDDEN_HINT)
+    check_writable(output.parent)
 
 
 def _check_free(system: Any, path: str, place: str) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from avse.errors import UsageError
-from avse.io.disk import FORBIDDEN_HINT, UNWRITABLE, creation_error, writing_into
+from avse.io.disk import UNWRITABLE, check_writable, creation_error, writing_into
 from avse.io.folders import LOCK, check_folder, lock_folder
 from avse.io.urls import check_local
 
@@ -47,8 +47,7 @@ def check_output(path: Path, force: bool, inputs: Iterable[Path] = ()) -> None:
     check_folder(path.parent)
     if not path.parent.is_dir():
         raise UsageError(f"The folder {path.parent} does not exist.", f"Create it first: mkdir -p '{path.parent}'")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise UsageError(f"The folder {path.parent} cannot be written to.", FORBIDDEN_HINT)
+    check_writable(path.parent)
     if path.exists() and not force:
         raise UsageError(f"{path} already exists.", "Use --force to replace it, or choose another name.")
     if path.exists() and any(read.exists() and path.samefile(read) for read in inputs):

@@ -46,6 +46,12 @@ def make_folder(folder: Path) -> None:
         raise creation_error(folder, error) from error
 
 
+def check_writable(folder: Path) -> None:
+    """Raise UsageError for a folder in which nothing may be created."""
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"The folder {folder} cannot be written to.", FORBIDDEN_HINT)
+
+
 @contextmanager
 def writing_into(folder: object, hint: str = SPACE_HINT) -> Iterator[None]:
     """Convert a full disk, however the error is wrapped, to a MissingError that names the folder."""

@@ -230,10 +230,8 @@ def _decode_video(
     ]  # fmt: skip
     if crop:
         left, top, width, height = crop
-        chain += [
-            f"crop={width}:{height}:{left}:{top}:exact=1",
-            "scale",
-        ]  # otherwise the whole frame is converted to grey first
+        # without "scale" the whole frame is converted to grey first
+        chain += [f"crop={width}:{height}:{left}:{top}:exact=1", "scale"]
     if max_side and max_side < max(width, height):
         chain.append(f"scale={shrunk(width, height, max_side)}:flags=area")
     if small_side:
