@@ -159,7 +159,7 @@ def _dispositions(stream: StreamInfo) -> list[str]:
 
 
 def _filters(track: OutputTrack, number: int, preroll: tuple[float, float] | None) -> list[str]:
-    """Bitstream filters for what an edit list hides at the beginning, which .mkv cannot say.
+    """Return bitstream filters that drop what an edit list hides at the beginning; .mkv has no edit lists.
 
     Video packets are needed to decode what follows: their times are squeezed together. Audio packets are dropped.
     """
@@ -213,7 +213,7 @@ def _fits(media: Recording, suffix: str, track: StreamInfo, codec: str) -> bool:
 
 
 def _notice_losses(media: Recording, output: Path, rejected: list[StreamInfo], tracks: list[OutputTrack]) -> None:
-    """Say what the recording carried and the output, as it was written, does not."""
+    """Add notices of what the recording carries and the written output lacks."""
     _, words = run(input_arguments(output, media.limits), media.limits, f"ffmpeg cannot read {output}")
     after = parse_info(words)
     lost = [describe(stream) for stream in rejected]

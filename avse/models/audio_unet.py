@@ -1,4 +1,4 @@
-"""The audio stream: a skip-connected convolutional autoencoder that strides in frequency and keeps time.
+"""The audio stream: a convolutional autoencoder with skip connections that strides in frequency and keeps time.
 
 Legend: `B` batch, `C` channels, `F` frequency bins, `T` STFT frames.
 """
@@ -20,7 +20,7 @@ class AudioUNet(nn.Module):
     Args:
         num_bins: F of the input, divisible by 2 ** len(channels).
         channels: of the encoder's stages.
-        is_complex: whether the mask has a phase too.
+        is_complex: whether the mask has a phase, too.
         attention_heads: of the bottleneck's attention over time; 0: none.
         rounds: number of context blocks in the bottleneck.
     """
@@ -53,7 +53,7 @@ class AudioUNet(nn.Module):
     def decode(self, x: Tensor, skips: Sequence[Tensor]) -> Tensor:
         """Apply the decoder stages, deepest first; ``skips`` are the outputs of the encoder stages, after fusion.
 
-        Returns the mask (B, F, T) in (0, 1); if complex, with a phase, which is 0 everywhere in a net not trained yet.
+        Returns the mask (B, F, T) in (0, 1); if complex, with a phase, which is 0 before training.
         """
         x = x + skips[-1]
         for index in reversed(range(len(self.decoder))):
@@ -67,7 +67,7 @@ class AudioUNet(nn.Module):
 
 
 class ContextBlock(nn.Module):
-    """Add context in time, a second by convolutions, then all of it by attention: (B, C, T) -> (B, C, T)."""
+    """Add temporal context: a second by convolutions, then the whole window by attention: (B, C, T) -> (B, C, T)."""
 
     def __init__(self, channels: int, attention_heads: int) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class ContextBlock(nn.Module):
         self.recall = TimeAttention(channels, attention_heads) if attention_heads else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Apply the round."""
+        """Apply the block."""
         answer: Tensor = self.recall(self.context(x))
         return answer
 
@@ -88,7 +88,7 @@ class ContextBlock(nn.Module):
 
 
 class Bottleneck(ContextBlock):
-    """Map each frame to one vector, add context in one round or more, and map it back; shape unchanged."""
+    """Map each frame to one vector, apply one or more context blocks, and map it back: shape unchanged."""
 
     def __init__(self, channels: int, num_bins: int, attention_heads: int = 0, rounds: int = 1) -> None:
         super().__init__(2 * channels, attention_heads)
@@ -100,10 +100,10 @@ class Bottleneck(ContextBlock):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, F, T) -> (B, C, F, T)."""
-        seen = super().forward(self.gather(x.flatten(1, 2)))
+        context = super().forward(self.gather(x.flatten(1, 2)))
         for block in self.further:
-            seen = block(seen)
-        answer: Tensor = self.spread(seen)
+            context = block(context)
+        answer: Tensor = self.spread(context)
         return x + answer.unflatten(1, x.shape[1:3])
 
 

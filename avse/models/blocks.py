@@ -1,4 +1,4 @@
-"""Residual blocks in time that both streams use.
+"""Temporal residual blocks of both streams.
 
 Legend: `B` batch, `C` channels, `L` time steps.
 """
@@ -33,7 +33,7 @@ class TemporalContext(nn.Module):
 class TimeAttention(nn.Module):
     """Apply residual self-attention over all time steps; it starts at zero: shape unchanged.
 
-    What convolutions cannot reach: how the same voice sounded a second ago, or will (ours).
+    It reaches further than the convolutions: the same voice a second earlier or later (ours).
     """
 
     def __init__(self, channels: int, num_heads: int) -> None:

@@ -1,7 +1,7 @@
-"""SMIL's two networks besides the main one (Ma et al., AAAI 2021; arXiv:2103.05677): they stand in for a modality.
+"""SMIL's two networks besides the main one (Ma et al., AAAI 2021; arXiv:2103.05677): they replace a missing modality.
 
-`Imputer` fills features of a missing modality from priors and from what the other modality, the cue, tells;
-`FeatureRegulariser` stirs the features that come after. Neither knows what the modalities are.
+`Imputer` fills features of a missing modality from priors with weights predicted from the other modality, the
+cue; `FeatureRegulariser` adds noise to the features that come after. Neither knows what the modalities are.
 
 Legend: `B` batch, `C` channels, `L` time steps, `K` priors.
 """
@@ -24,23 +24,22 @@ Kind = Literal["add", "multiply"]
 
 
 class Imputer(nn.Module):
-    """Features of a modality where it is missing, mixed from K priors with weights that the cue decides.
+    """Estimate the features of a missing modality: K priors, mixed with weights predicted from the cue.
 
         "paper"      x^ = <omega, M> / K,  omega ~ N(1, sigma),  sigma = softplus(f(cue));  in use omega is its mean, 1
         "reference"  x^ = <omega, M>,  omega = softplus(f(cue)), divided by their sum;  nothing is drawn
 
         "blended"    as "reference", with one more prior: the features of the input, here of a black frame
 
-    The mean "I" of the paper's omega is fixed by no text. Ours is 1 with a division by K: what is filled in is then,
-    in the mean, the mean of the priors, at the level of true features. f is a few convolutions in time (ours), or one
-    linear layer, as in the released code.
-    "blended" is ours: a net that has learned what a missing modality means starts from that, nearly undisturbed.
+    The paper does not define the mean "I" of omega. Ours is 1 with a division by K: the estimate is then, on average,
+    the mean of the priors, at the level of true features. f is a few temporal convolutions (ours), or one linear layer,
+    as in the released code. "blended" is ours: a network that was trained with missing video starts almost unchanged.
 
     Args:
         cue_channels: C of the cue.
         num_priors: K.
         feature_shape: of one time step's features, channels first: (C',) or (C', H, W).
-        form: the paper's, that of its released code, or ours.
+        form: "paper", "reference" (the released code) or "blended".
         hidden: channels inside f; 0 for one linear layer.
 
     Raises:
@@ -49,7 +48,7 @@ class Imputer(nn.Module):
 
     priors: Tensor
     draws_in_use = False
-    """Whether weights are drawn outside training too (`drawing`)."""
+    """Whether weights are also drawn outside training (`drawing`)."""
 
     def __init__(
         self,
@@ -76,12 +75,12 @@ class Imputer(nn.Module):
                 self.spread.bias[-1] = 20 * num_priors / 64  # type: ignore[index]
 
     def forward(self, cue: Tensor, features: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
-        """Fill features (B, C', L, ...) where seen (B, L) is 0; what is seen passes bit by bit.
+        """Fill features (B, C', L, ...) where ``seen`` (B, L) is 0; the others pass unchanged, to the bit.
 
         Args:
-            cue: (B, C, L), the modality that is always there.
+            cue: (B, C, L), the modality that is always present.
             features: of the modality that may be missing.
-            seen: whether it is there.
+            seen: 1 where it is present, 0 where it is missing.
 
         Returns:
             The features, and the divergence of the weights' distribution from its prior N(1, 1) (a scalar).
@@ -111,10 +110,10 @@ class Imputer(nn.Module):
 
 
 class FeatureRegulariser(nn.Module):
-    """h := h + softplus(r) or h softplus(r), r ~ N(mu, sigma), (mu, sigma) from the layer before; in use r is mu.
+    """Add noise: h + softplus(r) or h softplus(r), r ~ N(mu, sigma), (mu, sigma) from the layer before; in use r = mu.
 
-    One r for each channel and time step; it starts neutral (softplus(r) near 0, or near 1), so that a trained net
-    starts undisturbed (ours).
+    One r for each channel and time step; it starts neutral (softplus(r) near 0, or near 1), so that a trained
+    network starts almost unchanged (ours).
 
     Args:
         channels: C' of the features.
@@ -127,7 +126,7 @@ class FeatureRegulariser(nn.Module):
     """
 
     draws_in_use = False
-    """Whether r is drawn outside training too (`drawing`)."""
+    """Whether r is also drawn outside training (`drawing`)."""
 
     def __init__(
         self, channels: int, context_channels: int, kind: Kind = "multiply", deviation: float | None = None
@@ -156,7 +155,7 @@ class FeatureRegulariser(nn.Module):
         return answer, gaussian_divergence(mean, deviation)
 
     def _distribution(self, predicted: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mu and sigma (B, C', L) of what the context says of them."""
+        """Return mu and sigma (B, C', L), predicted from the context."""
         if self.deviation is not None:
             return predicted, torch.full_like(predicted, self.deviation)
         mean, raw = predicted.chunk(2, dim=1)
@@ -165,7 +164,7 @@ class FeatureRegulariser(nn.Module):
 
 @contextmanager
 def drawing(net: nn.Module) -> Iterator[None]:
-    """Let the imputers and regularisers of a net in use draw as they do in training, for as long as this lasts."""
+    """Let the imputers and regularisers draw as in training, until the end of the block."""
     parts = [part for part in net.modules() if isinstance(part, (Imputer, FeatureRegulariser))]
     for part in parts:
         part.draws_in_use = True
@@ -181,7 +180,7 @@ def average_samples(net: nn.Module, predict: Callable[[], Tensor], num_samples: 
 
     Args:
         net: holds the imputers and regularisers; in evaluation mode.
-        predict: calls the net and returns what is to be averaged, such as probabilities or a mask.
+        predict: calls the network and returns the values to average, such as probabilities or a mask.
         num_samples: L; 0 for one prediction from the means of omega and r, nothing drawn.
 
     Raises:

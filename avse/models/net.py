@@ -23,9 +23,9 @@ from avse.progress import Stage, span
 
 
 class Output(NamedTuple):
-    """What the net answers: the enhanced spectrum (complex, B, F, T), its mask, and what the lips say of the sound.
+    """Hold the network's output: the enhanced spectrum (complex, B, F, T), its mask, and predictions from the lips.
 
-    ``energies`` (B, bands, V) are the target's band energies as the lips tell them; None without a lip stream.
+    ``energies`` (B, bands, V) are the target's band energies, predicted from the lips; None without a lip stream.
     ``divergence`` is SMIL's KL term (a scalar); None without its parts.
     """
 
@@ -36,7 +36,7 @@ class Output(NamedTuple):
 
 
 class LipStream(nn.Module):
-    """ResNet-18, context in time, and a head that tells the band energies of the sound that goes with the lips."""
+    """ResNet-18, temporal context, and a head that predicts the band energies of the speech from the lips."""
 
     def __init__(self, width: int, stem_frames: int) -> None:
         super().__init__()
@@ -59,10 +59,10 @@ class LipStream(nn.Module):
 
 
 class SpeechNet(nn.Module):
-    """Inputs -> Output. The two streams meet after each of the last four encoder stages and before the bottleneck.
+    """Inputs -> Output. The two streams are fused after each of the last four encoder stages and before the bottleneck.
 
-    Where the mouth is not seen, an imputer, if the config asks for one, fills in what the lip stream's stem would have
-    said; all that follows works as if it had been seen.
+    Where no mouth is visible, an imputer, if the config has one, estimates the features of the lip stream's stem; the
+    layers after it need not know.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -152,7 +152,7 @@ class SpeechNet(nn.Module):
         return Imputer(SAMPLES_PER_FRAME // 2, config.num_priors, shape, cast(Form, config.imputer))
 
     def _regulariser(self, place: int) -> FeatureRegulariser | None:
-        """Build what regularises the sound after the last fusion (place 1) or after the bottleneck (2), if wanted."""
+        """Build the regulariser of the audio features after the last fusion (place 1) or the bottleneck (2), if any."""
         channels = self.config.audio_channels[-1]
         kind = self.config.regulariser
         if kind == "none" or place > self.config.regulariser_places:

@@ -38,7 +38,7 @@ SMIL_MODEL = {"imputer": "reference", "regulariser": "multiply"}
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """All settings of a run. The same settings and clips give the same weights on the same machine."""
+    """Hold all settings of a run. The same settings and clips give the same weights on the same machine."""
 
     stage: str = "speech"
     """"lips": train the lip stream alone to predict the target's band energies; "speech": the whole network; "smil":

@@ -19,7 +19,7 @@ AUDIO_ONLY_SEED = 2_000_003
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Prepared clips: talking faces, and optionally audio-only speech and noises; speakers kept for validation.
+    """Hold prepared clips: talking faces, and optionally audio-only speech and noises; and the validation speakers.
 
     ``rooms`` holds measured impulse responses, ROOM/NAME.flac.
     ``audio_only`` are SMIL's audio-only targets; ``voices`` talk over others.
@@ -39,7 +39,7 @@ class TrainingData:
 
     def audio_only_mixer(self, config: TrainConfig) -> Mixer:
         """Return what makes SMIL's mixtures without video: of audio-only speech or, without any, of talking faces."""
-        # Without lips nothing tells which talker is meant, so targets are not swapped.
+        # Without lips the target cannot be identified, so targets are not swapped.
         hidden = replace(config.mix, missing_video_probability=1.0, swap_target=False)
         voices, noises = self._interference(False)
         if self.audio_only is None:

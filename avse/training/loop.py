@@ -22,7 +22,7 @@ OnStep = Callable[[int, dict[str, float]], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a session of a run came to: its best checkpoint so far, and whether all steps are done."""
+    """Hold the outcome of a session: the best checkpoint so far, and whether all steps are done."""
 
     best: Path
     is_finished: bool

@@ -188,12 +188,12 @@ def _lips(channels: _Channels, net: LipStream) -> list[Tensor]:
 def _fusions(channels: _Channels, audio: Sequence[Tensor], lips: Sequence[Tensor]) -> None:
     """Register MMTM, at the depths that have one."""
     pairs = [*zip(audio[-4:], lips, strict=True), (audio[-1], lips[-1])]
-    for depth, (sound, picture) in enumerate(pairs):
+    for depth, (for_audio, for_lips) in enumerate(pairs):
         name = f"fusions.{depth}"
         if not channels.has(f"{name}.squeeze.weight"):
             continue
         joined = channels.group(f"{name}.squeeze.weight")
-        channels.layer(f"{name}.squeeze.weight", joined, torch.cat([sound, picture]))
-        channels.layer(f"{name}.excite.0.weight", sound, joined)
+        channels.layer(f"{name}.squeeze.weight", joined, torch.cat([for_audio, for_lips]))
+        channels.layer(f"{name}.excite.0.weight", for_audio, joined)
         if channels.has(f"{name}.excite.1.weight"):
-            channels.layer(f"{name}.excite.1.weight", picture, joined)
+            channels.layer(f"{name}.excite.1.weight", for_lips, joined)

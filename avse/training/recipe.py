@@ -33,7 +33,7 @@ from avse.weights.checkpoint import load_checkpoint, save_checkpoint
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage: settings, or shares of earlier stages whose weights are averaged; and the stages it starts from."""
+    """Describe a stage: settings, or shares of earlier stages to average; and the stages it starts from."""
 
     name: str
     config: TrainConfig | None

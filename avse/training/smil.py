@@ -30,7 +30,7 @@ OUTER_LOSSES = ("full", "missing", "both")
 
 @dataclass(frozen=True)
 class SmilConfig:
-    """Settings of the meta step."""
+    """Hold the settings of the meta step."""
 
     inner_rate: float = 0.01
     """alpha, the rate of the inner steps, which are plain gradient descent."""

@@ -20,7 +20,7 @@ NUM_EXAMPLES = 3
 
 
 class TensorBoardLog:
-    """Writes into a run's folder, from ``step`` on."""
+    """Write curves and examples into a run's folder, from ``step`` on."""
 
     def __init__(self, run: Path, step: int) -> None:
         self._writer = SummaryWriter(str(run), purge_step=step + 1)

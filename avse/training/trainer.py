@@ -42,7 +42,7 @@ OnLine = Callable[[str], None]
 
 
 class Trainer:
-    """The state of a run: net, averaged net, optimiser, step, best score."""
+    """Hold the state of a run: net, averaged net, optimiser, step, best score."""
 
     def __init__(
         self,

@@ -65,7 +65,7 @@ def pixel_shift(x: Tensor) -> Tensor:
 
 
 class PrivateBatchNorm(nn.ModuleList):
-    """One BatchNorm2d per modality, affine and running statistics of its own, beside shared convolutions."""
+    """Normalise each modality by its own BatchNorm2d, beside shared convolutions."""
 
     def __init__(self, channels: int, num_modalities: int = 2) -> None:
         super().__init__(nn.BatchNorm2d(channels) for _ in range(num_modalities))
@@ -78,7 +78,7 @@ class PrivateBatchNorm(nn.ModuleList):
 
 
 class PrivateShortcut(nn.Module):
-    """The way around a block: a shared 1x1 convolution and private norms where shapes change, nothing elsewhere."""
+    """Apply the shortcut of a block: a shared 1x1 convolution and private norms if shapes change, else nothing."""
 
     def __init__(self, in_channels: int, channels: int, stride: int, num_modalities: int) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ class PrivateShortcut(nn.Module):
 
 
 class AsymFusionBlock(nn.Module):
-    """The residual bottleneck of AsymFusion, for maps of equal shape.
+    """Apply the residual bottleneck of AsymFusion to maps of equal shape.
 
         h_m = ReLU(BN_m(conv1 x_m));  s_m = shift(h_m);  h = shuffle(h)
         h_m = ReLU(BN_m(conv2 h_m));  h_0 += s_1, h_1 += s_0;  h = shuffle(h)
@@ -183,13 +183,13 @@ def check_maps(features: Sequence[Tensor], num_modalities: int) -> None:
 
 
 class AsymSpeechFusion(nn.Module):
-    """AsymFusion between audio and lips, which the paper does not have: the lips become a map like the audio's (ours).
+    """Apply AsymFusion to audio and lips, which the paper does not: lips become a map like the audio's (ours).
 
     The video, averaged over its pixels, is projected to the audio's channels, brought to the audio's frames and spread
     over frequency by a learned profile per channel (a few knots, interpolated to any number of bins). The block joins
     both maps; what comes of the lips' map is averaged over frequency, brought back to the video's frames, projected to
     the video's channels and added to the video at every pixel. That projection starts at zero, so that a lip stream
-    with weights of its own starts undisturbed.
+    with its own weights starts unchanged.
     """
 
     def __init__(self, audio_channels: int, video_channels: int) -> None:

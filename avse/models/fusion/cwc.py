@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 class NoFusion(nn.Module):
-    """Audio only ("AO baseline"): both streams pass untouched."""
+    """Pass both streams unchanged (the paper's "AO baseline", audio only)."""
 
     def forward(self, audio: Tensor, video: Tensor) -> tuple[Tensor, Tensor]:
         """Return audio and video as they are."""
@@ -19,7 +19,7 @@ class NoFusion(nn.Module):
 
 
 class CWC(nn.Module):
-    """Channel-wise concatenation, the paper's "AV baseline" (its text fixes no more than the name; the rest is ours).
+    """Concatenate channels, the paper's "AV baseline" (the paper gives only the name; the rest is ours).
 
     The video, averaged over its pixels and brought to the audio's frames by linear interpolation, is joined to the
     audio's channels at every frequency, and a 1x1 convolution (`mix`) brings both back to the audio's channels.

@@ -1,7 +1,7 @@
 """MMTM, the Multimodal Transfer Module (Vaezi Joze, Shaban, Iuzzolino, Koishida; CVPR 2020; arXiv:1911.08670).
 
-Every modality is squeezed to a vector of its channels, all squeezes are joined, and from what they say together each
-modality gets a gate for each of its channels. Nothing changes shape, so it fits between any layers of any branches.
+Every modality is squeezed to a vector of its channels, all squeezes are joined, and from them a gate is computed
+for each channel of each modality. Shapes do not change, so it fits between any layers of any branches.
 
 Legend: `B` batch, `C` channels, `L` time steps; the rest of each modality's dimensions is its own.
 """
@@ -27,7 +27,7 @@ class MMTM(nn.Module):
         X~_m = gate_scale * sigmoid(E_m) (.) X_m            (eq. 5), per channel
 
     `squeeze="time"` (ours, after AV(SE)^2, ICASSP 2020) keeps the time axis in the mean, so that there is one gate per
-    channel *and step*. Different lengths meet at the longest: shorter squeezes are interpolated linearly up to it, and
+    channel *and step*. Shorter squeezes are interpolated linearly to the longest length, and
     each E_m is interpolated back to its own modality's length. A stream without time is constant over time, and is
     gated by the mean of its E_m over the steps.
 

@@ -1,7 +1,7 @@
 """MSAF, Multimodal Split Attention Fusion (Su, Hu, Li, Cao; 2020; arXiv:2012.07175).
 
-The channels of every modality are split into blocks of one width. What all blocks say together decides, by a softmax
-over the blocks, which of them to stress, channel by channel. Nothing changes shape.
+The channels of every modality are split into blocks of one width. A softmax over the blocks, computed from
+all of them together, weights every channel of every block. Shapes do not change.
 
 Legend: `B` batch, `C` channels of a block, `C'` reduced width, `C_m` channels of modality m, `n_m` its blocks.
 """
@@ -18,7 +18,7 @@ from avse.models.fusion.axes import TimeAxes, check_features, check_time_axes, f
 
 
 class MSAF(nn.Module):
-    """Stress blocks of channels of two or more modalities by what all of them say (section 3 of the paper).
+    """Weight blocks of channels of two or more modalities by split attention (section 3 of the paper).
 
         split      X_m -> blocks B_m^i of C channels, i = 1..n_m = ceil(C_m / C)
         join       S_m = sum_i B_m^i;  D_m = mean of S_m over its own dimensions;  G = sum_m D_m
@@ -27,8 +27,8 @@ class MSAF(nn.Module):
                    A = lambda + (1 - lambda) softmax;  B~_m^i = A_m^i (.) B_m^i, joined again to the shape of X_m
 
     With several `segments` the time axis of every modality is cut into that many pieces of equal length (the last one
-    takes the remainder), and each piece has a split attention of its own, so that streams of different lengths meet
-    piece by piece. Channels that do not divide are padded with zeros, and the padding is dropped again (ours).
+    takes the remainder), and each piece has its own split attention, so that streams of different lengths are
+    fused piece by piece. Channels that do not divide are padded with zeros, and the padding is dropped again (ours).
     A training batch of one, which has no variance, is normalised by the running statistics (ours).
 
     Args:
