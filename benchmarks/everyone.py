@@ -34,7 +34,8 @@ from avse.dsp.levels import compute_audio_stats, gain_to_db, rms, scale_to
 from avse.dsp.windowing import OVERLAP_FRAMES, model_windows
 from avse.enhancement import streaming
 from avse.enhancement.masking import apply_mask, merge_masks
-from avse.enhancement.pipeline import Options, Pipeline, open_recording
+from avse.enhancement.options import Options
+from avse.enhancement.pipeline import Pipeline, open_recording
 from avse.evaluation.dnsmos import overall
 from avse.evaluation.metrics import si_sdr
 from avse.io import reader

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from avse.active_speaker.speaker_choice import SPEAKER_WORDS
 from avse.io.ffmpeg import DEFAULT_LIMITS, Limits
 from avse.io.formats import OUTPUTS
 
 from .batch_progress import bars
 from .listing import report_incomplete, report_passed_over
 from .options import (
-    SPEAKERS,
     AudioTrack,
     Bitrate,
     Device,
@@ -68,8 +68,8 @@ Number = Annotated[str, typer.Option("--jobs", "-j", metavar="NUMBER|auto", help
 Speaker = Annotated[
     str,
     typer.Option(
-        metavar="|".join((*SPEAKERS, "all", "NUMBER")),
-        autocompletion=complete(*SPEAKERS, "all"),
+        metavar="|".join((*SPEAKER_WORDS, "all", "NUMBER")),
+        autocompletion=complete(*SPEAKER_WORDS, "all"),
         help="Target speaker; everyone: all people together; all: a folder with one file per person.",
     ),
 ]

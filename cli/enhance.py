@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from avse.active_speaker.speaker_choice import SPEAKER_WORDS
 from avse.io.ffmpeg import DEFAULT_LIMITS, Limits
 
 from .all_speakers import enhance_each_person, split_speaker
 from .listing import report_losses
 from .options import (
-    SPEAKERS,
     AudioTrack,
     Bitrate,
     Device,
@@ -56,8 +56,8 @@ Suffix = Annotated[str | None, typer.Option(metavar="EXT", help="File type of ou
 Speaker = Annotated[
     str,
     typer.Option(
-        metavar="|".join((*SPEAKERS, "all", "NUMBER[,NUMBER]")),
-        autocompletion=complete(*SPEAKERS, "all"),
+        metavar="|".join((*SPEAKER_WORDS, "all", "NUMBER[,NUMBER]")),
+        autocompletion=complete(*SPEAKER_WORDS, "all"),
         help="Target speaker; number: as in avse faces; everyone: all people in one file; all: one file per "
         "person, in the folder -o.",
     ),
@@ -108,7 +108,7 @@ def enhance(
     avse enhance interview.mp4 --speaker everyone -o clean.mp4
     avse enhance interview.mp4 --speaker all -o people
     """
-    from avse.active_speaker import selection
+    from avse.active_speaker.speaker_choice import parse_speaker
     from avse.io.encoding import OutputSettings
 
     settings: dict[str, Any] = {
@@ -117,7 +117,7 @@ def enhance(
         "settings": OutputSettings(bitrate, keep_tracks),
     }  # fmt: skip
     speaker, output = split_speaker(speaker, output)
-    selection.parse_speaker(speaker, "all")
+    parse_speaker(speaker, "all")
     kind = output_suffix(suffix)
     if kind and output and speaker != "all" and len(recordings) == 1:
         raise typer.BadParameter("The file type follows from -o; omit --suffix.", param_hint="--suffix")

@@ -9,7 +9,6 @@ import typer
 
 from avse.errors import UsageError
 
-SPEAKERS = ("active", "largest", "left", "right", "everyone")
 DEVICES = ("auto", "cpu", "cuda")
 
 

@@ -11,10 +11,11 @@ import torch
 from avse.active_speaker.av_sync import compensate_av_offset
 from avse.active_speaker.detection import SpeakerActivity, detect_activity
 from avse.active_speaker.scene import Scene, track_centre
+from avse.active_speaker.speaker_choice import SpeakerChoice
 from avse.active_speaker.target import TargetSpeaker
 from avse.config import VIDEO_FPS
 from avse.dsp.levels import AudioStats
-from avse.errors import UsageError, short_repr
+from avse.errors import UsageError
 from avse.faces import detection, face_tracker, mouth_roi
 from avse.faces.mouth_cropper import crop_known
 from avse.faces.mouth_crops import MouthCrops
@@ -26,13 +27,10 @@ from avse.progress import Report, Stage, span
 MIN_CORRELATION = 0.03
 """Over 20 s the correlation of a speaker's own lips is above this, and that of most others is below
 (docs/experiments/recordings.md)."""
-SPEAKER_WORDS = ("active", "largest", "left", "right", "everyone")
 MIN_OTHER_SECONDS = 1.0
 SEVERAL = ("everyone", "all")
 MAX_FACES = 12
 MIN_SCORE = 0.03
-
-SpeakerChoice = str | int
 
 
 @dataclass(frozen=True)
@@ -83,18 +81,18 @@ class Selection:
 
 
 def select_targets(
-    recording: reader.Recording, stats: AudioStats, net: SpeechNet, speaker: str | int, report: Report,
+    recording: reader.Recording, stats: AudioStats, net: SpeechNet, speaker: SpeakerChoice, report: Report,
     tracks: Sequence[Track] | None = None, measure_all: bool = False,
 ) -> Selection:  # fmt: skip
     """Find the faces, measure their activity, and select the target speakers; none for an audio-only network.
 
     Args:
-        speaker: target speaker, as in `avse.enhancement.pipeline.enhance`, or "all".
+        speaker: target speaker, as `avse.active_speaker.speaker_choice.parse_speaker` returns it.
         tracks: the face tracks where they are known; None detects them.
         measure_all: measure the activity of a single face, too.
 
     Raises:
-        UsageError: there is no such face, or the speaker is neither a known word nor a number.
+        UsageError: there is no such face.
     """
     if net.lips is None:
         return Selection()
@@ -103,14 +101,14 @@ def select_targets(
 
 
 def choose_targets(
-    scene: Scene, recording: reader.Recording, stats: AudioStats, net: SpeechNet, speaker: str | int, report: Report
+    scene: Scene, recording: reader.Recording, stats: AudioStats, net: SpeechNet, speaker: SpeakerChoice, report: Report
 ) -> Selection:
-    """Select the target speakers among faces that are known; as `select_targets`, without looking at the video again.
+    """Select the target speakers among faces that are known, as `select_targets` does. The video is not decoded again.
 
     Raises:
-        UsageError: there is no such face, or the speaker is neither a known word nor a number.
+        UsageError: there is no such face.
     """
-    indices = _select_indices(scene, parse_speaker(speaker, "all"))
+    indices = _select_indices(scene, speaker)
     if scene.crops is None:
         return Selection(scene, indices)
     on_frame = _frame_progress(report, "analysing mouths", stats.num_frames)
@@ -127,9 +125,9 @@ def _select_indices(scene: Scene, choice: SpeakerChoice) -> tuple[int, ...]:
     return tuple(index for number in numbers for index in _one(select_face(scene, number)))
 
 
-def check_speaker(net: SpeechNet, speaker: str | int, *others: str) -> None:
-    """Raise UsageError for a speaker that `parse_speaker` does not know, or that an audio-only network cannot find."""
-    if parse_speaker(speaker, *others) != "active" and net.lips is None:
+def check_speaker(net: SpeechNet, speaker: SpeakerChoice) -> None:
+    """Raise UsageError for a speaker that an audio-only network cannot find."""
+    if speaker != "active" and net.lips is None:
         raise UsageError("An audio-only model cannot select a speaker.", "Omit --speaker.")
 
 
@@ -172,24 +170,6 @@ def find_faces(
         detector = detection.Detector(torch.get_num_threads())
     with span(Stage.TRACK):
         return face_tracker.track_faces(recording, detector, on_frame, num_frames, crops), crops
-
-
-def parse_speaker(speaker: str | int, *others: str) -> SpeakerChoice:
-    """Return a word of ``SPEAKER_WORDS`` or ``others``, the number of a face, or several as "1,3".
-
-    UsageError for anything else.
-    """
-    text = str(speaker).strip().lower() if isinstance(speaker, str | int | np.integer) else ""
-    if text in (*SPEAKER_WORDS, *others):
-        return text
-    numbers = [part.strip() for part in text.split(",")]
-    if all(number.isdecimal() and len(number) < 10 and int(number) > 0 for number in numbers):
-        several = sorted(set(map(int, numbers)))
-        return several[0] if len(several) == 1 else ",".join(map(str, several))
-    known = ", ".join((*SPEAKER_WORDS, *others))
-    raise UsageError(
-        f"--speaker {short_repr(speaker)} is unknown.", f"Use the number of a face (see: avse faces), or: {known}."
-    )
 
 
 def relevant_tracks(tracks: Sequence[Track], num_frames: int) -> list[Track]:

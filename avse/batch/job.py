@@ -27,8 +27,8 @@ Job = tasks.Job[Item, Facts]
 class EnhanceJob:
     """Enhance items; picklable, and called once in each worker.
 
-    Unusable options raise a UsageError once, and not for every recording: at once where no torch is needed to
-    tell, else as a worker starts.
+    Unusable options raise a UsageError once, not for every recording: at once if torch is not needed for the check,
+    else when a worker starts.
 
     Attributes:
         options: passed on to `avse.enhancement.pipeline.enhance`, or, where an item has a suffix, to `enhance_all`.
@@ -42,19 +42,22 @@ class EnhanceJob:
     reference_dir: str | None = None
 
     def __post_init__(self) -> None:
+        from avse.active_speaker.speaker_choice import parse_speaker
         from avse.enhancement.loudness import check_loudness
+        from avse.enhancement.validation import check_strength
 
+        parse_speaker(self.options.get("speaker", "active"), "all")
+        check_strength(self.options.get("strength", 1.0))
         check_loudness(self.options.get("loudness_lufs"))
 
     def __call__(self) -> Work:
         """Load the model; return the function that enhances one item and returns the row of its result."""
         from avse.active_speaker.selection import check_speaker
-        from avse.enhancement.validation import check_strength
+        from avse.active_speaker.speaker_choice import parse_speaker
         from avse.weights.pretrained import load_model
 
-        check_strength(self.options.get("strength", 1.0))
         checkpoint = load_model(self.model, self.device)
-        check_speaker(checkpoint.net, self.options.get("speaker", "active"), "all")
+        check_speaker(checkpoint.net, parse_speaker(self.options.get("speaker", "active"), "all"))
         return functools.partial(self._enhance, checkpoint)
 
     def _enhance(self, checkpoint: Any, item: Item, report: Report) -> Facts:

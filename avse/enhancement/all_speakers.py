@@ -12,7 +12,8 @@ from typing import Any
 
 from avse.active_speaker.selection import MAX_FACES
 from avse.enhancement.arguments import as_audio_track, as_background, check_flags, check_helpers
-from avse.enhancement.pipeline import Options, Pipeline, Written, open_recording
+from avse.enhancement.options import Options
+from avse.enhancement.pipeline import Pipeline, Written, open_recording
 from avse.enhancement.result import audio_warnings
 from avse.enhancement.validation import check_background, check_recording
 from avse.errors import InputError, UsageError, short_repr
@@ -50,12 +51,12 @@ def enhance_all(
     """Write ``face-1.wav``, ``face-1.png`` and so on, one for every face, and ``faces.json``, into ``folder``.
 
     The audio keeps rate, channels and length of the recording. A face whose mouth never moves, such as one on a
-    photograph, gets a thumbnail and an entry in ``faces.json``, but no audio.
+    photograph, gets a thumbnail and an entry in ``faces.json``, but no audio. The arguments that are not listed are
+    those of `avse.enhancement.pipeline.enhance`.
 
     Args:
         suffix: file type of the outputs: audio, or .mp4, .mkv or .mov for one video per person.
         background: a file for the remaining audio; all voices and this file add up to the recording.
-        The others are those of `avse.enhancement.pipeline.enhance`.
 
     Returns:
         What ``faces.json`` holds: facts about the recording, and for every face its number, position, when it is
@@ -74,7 +75,6 @@ def enhance_all(
         speaker="all", strength=strength, loudness_lufs=loudness_lufs, with_background=removed is not None,
         measure_all=True, settings=settings,
     )  # fmt: skip
-    options.check()
     check_suffix(suffix)
     check_recording(source)
     check_output_folder(folder, force)

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from avse.active_speaker.selection import parse_speaker
-from avse.enhancement.pipeline import Options, Pipeline
+from avse.active_speaker.speaker_choice import parse_speaker
+from avse.enhancement.options import Options
+from avse.enhancement.pipeline import Pipeline
 from avse.errors import UsageError
 from avse.io.arrays import AudioArray, Channels, as_recording, read_audio_array
 from avse.io.frames import Colour
@@ -58,7 +59,6 @@ class Enhancer(Checkpoint):
             UsageError: a shape, type, rate or option cannot be used. InputError: the audio is empty.
         """
         options = Options(speaker=parse_speaker(speaker), strength=strength)
-        options.check()
         audio = read_audio_array(waveform, channels)
         videos = _frames_of_items(audio, frames)
         results = []
@@ -83,7 +83,6 @@ class Enhancer(Checkpoint):
         Takes what `enhance` takes, but no batch. Where no face is found, the list is empty.
         """
         options = Options(speaker="all", strength=strength, measure_all=True)
-        options.check()
         audio = read_audio_array(waveform, channels)
         if audio.has_batch:
             raise UsageError("The faces of a batch cannot be enhanced together.", "Pass one item at a time.")

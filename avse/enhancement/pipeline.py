@@ -10,14 +10,15 @@ import contextlib
 import copy
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
 from avse.active_speaker.scene import Scene
-from avse.active_speaker.selection import Selection, check_speaker, choose_targets, parse_speaker, select_targets
+from avse.active_speaker.selection import Selection, check_speaker, choose_targets, select_targets
+from avse.active_speaker.speaker_choice import parse_speaker
 from avse.enhancement.arguments import (
     as_audio_track,
     as_background,
@@ -29,11 +30,12 @@ from avse.enhancement.arguments import (
 )
 from avse.enhancement.audio_measurement import measure_audio
 from avse.enhancement.background import with_background
-from avse.enhancement.loudness import Levels, check_loudness, normalised
+from avse.enhancement.loudness import Levels, normalised
+from avse.enhancement.options import Options
 from avse.enhancement.result import Result, build_result
 from avse.enhancement.spooling import spooled
 from avse.enhancement.streaming import enhance_streams
-from avse.enhancement.validation import check_background, check_paths, check_strength, check_tracks
+from avse.enhancement.validation import check_background, check_paths, check_tracks
 from avse.enhancement.visual_reliability import VisualReliability
 from avse.faces.thumbnail import face_thumbnails
 from avse.faces.tracking import Track
@@ -47,29 +49,6 @@ from avse.weights.checkpoint import Checkpoint
 from avse.weights.pretrained import for_audio_only, load_model
 
 Output = Path | BinaryIO | None
-
-
-@dataclass(frozen=True)
-class Options:
-    """Hold the options for a recording; the fields are explained at `enhance`.
-
-    ``with_background`` asks for what is removed as one more output; ``measure_all`` measures the activity of a single
-    face, too. The speaker "all" asks for an output of each face.
-    """
-
-    use_video: bool = True
-    speaker: str | int = "active"
-    strength: float = 1.0
-    loudness_lufs: float | None = None
-    with_background: bool = False
-    measure_all: bool = False
-    settings: OutputSettings = DEFAULT_SETTINGS
-
-    def check(self) -> None:
-        """Raise UsageError for a value that is out of range."""
-        parse_speaker(self.speaker, "all")
-        check_strength(self.strength)
-        check_loudness(self.loudness_lufs)
 
 
 class Pipeline:
@@ -97,7 +76,7 @@ class Pipeline:
             InputError: the audio is missing, empty or cancels out.
         """
         checkpoint.check_process()
-        check_speaker(checkpoint.net, options.speaker, "all")
+        check_speaker(checkpoint.net, options.speaker)
         self.recording, self.options, self._report, self._given = recording, options, report, checkpoint
         self.stats = measure_audio(recording, report)
         self.uses_video = options.use_video and checkpoint.net.lips is not None
@@ -111,14 +90,15 @@ class Pipeline:
     def with_speaker(self, speaker: str | int, report: Report = silent) -> Pipeline:
         """Return a pipeline for other speakers of the same recording, not analysed again. UsageError if unknown."""
         net, scene = self._given.net, self.selection.scene
-        check_speaker(net, speaker, "all")
+        options = replace(self.options, speaker=speaker, measure_all=False)
+        check_speaker(net, options.speaker)
         if len(scene.tracks) == 1:  # as if the activity of a single face had not been measured
             scene = Scene(scene.tracks, crops=scene.crops)
         other = copy.copy(self)
-        other.options, other._report = replace(self.options, speaker=speaker, measure_all=False), report
+        other.options, other._report = options, report
         selection = Selection()
         if self.uses_video:
-            selection = choose_targets(scene, self.recording, self.stats, net, speaker, report)
+            selection = choose_targets(scene, self.recording, self.stats, net, options.speaker, report)
         other._follow(selection)
         return other
 
@@ -263,7 +243,6 @@ def enhance(
     check_flags(use_video=use_video, force=force, with_thumbnail=with_thumbnail)
     with_background = background is True or removed is not None
     options = Options(use_video, parse_speaker(speaker), strength, loudness_lufs, with_background, settings=settings)
-    options.check()
     with local_file(given, limits) as source, atomic.never_replacing([target, removed], force):
         check_paths(source, target, force)
         check_background(source, target, removed, force)

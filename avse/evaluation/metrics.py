@@ -53,7 +53,8 @@ class Metric:
         """Compute this metric alone, for one pair of signals or a batch.
 
         Args:
-            reference, estimate: arrays or tensors (N,) or (..., N), of the same shape.
+            reference: array or tensor (N,) or (..., N).
+            estimate: of the same shape.
             sample_rate: of both, in Hz.
 
         Returns:

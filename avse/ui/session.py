@@ -15,7 +15,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from avse.enhancement.pipeline import Options, Pipeline, open_recording
+from avse.enhancement.options import Options
+from avse.enhancement.pipeline import Pipeline, open_recording
 from avse.enhancement.result import Result
 from avse.enhancement.spooling import Spool
 from avse.enhancement.validation import check_recording

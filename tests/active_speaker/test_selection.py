@@ -62,19 +62,6 @@ def test_nobody_is_nobody() -> None:
         selection.select_face(Scene(), 1)
 
 
-@pytest.mark.parametrize(("text", "wish"), [("Left", "left"), ("2", 2), (3, 3), ("active", "active")])
-def test_wishes(text: str | int, wish: str | int) -> None:
-    assert selection.parse_speaker(text) == wish
-
-
-@pytest.mark.parametrize("text", ["0", "-1", "the tall one", "", "all"])
-def test_invalid_wish_is_refused_with_the_words_that_are_known(text: str) -> None:
-    with pytest.raises(UsageError) as caught:
-        selection.parse_speaker(text)
-    assert "left" in caught.value.hint
-    assert "all" not in caught.value.hint
-
-
 @pytest.mark.parametrize(
     ("arguments", "code", "word"),
     [

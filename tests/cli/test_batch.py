@@ -211,6 +211,7 @@ def test_folders_behind_urls(run: Run, sounds: Path) -> None:
         (["@nowhere.txt", "-o", "out"], "nowhere.txt"),
         (["in", "-o", "out", "--loudness", "5"], "--loudness 5"),
         (["in", "-o", "out", "--loudness", "5", "--dry-run"], "--loudness 5"),
+        (["in", "-o", "out", "--speaker", "nobody"], "--speaker 'nobody'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

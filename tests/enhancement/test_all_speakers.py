@@ -11,7 +11,8 @@ import pytest
 import soundfile
 
 from avse.enhancement.all_speakers import check_output_folder, enhance_all
-from avse.enhancement.pipeline import Options, Pipeline
+from avse.enhancement.options import Options
+from avse.enhancement.pipeline import Pipeline
 from avse.io.arrays import as_recording
 from avse.weights.checkpoint import load_checkpoint
 
