@@ -77,7 +77,7 @@ def test_windows_of_many_small_blocks_are_copied_but_once(monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize(("asked", "used"), [("", "passive"), ("active", "active")])
 def test_threads_that_wait_leave_the_cores_to_ffmpeg(monkeypatch: pytest.MonkeyPatch, asked: str, used: str) -> None:
-    """The command line says so before torch is loaded, unless the user has."""
+    """The command line sets this before torch is loaded, unless the user has."""
     monkeypatch.setenv("OMP_WAIT_POLICY", asked)
     if not asked:
         monkeypatch.delenv("OMP_WAIT_POLICY")

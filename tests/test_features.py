@@ -1,4 +1,4 @@
-"""One way in for training and for use: the net is given the same for the same sound and mouths."""
+"""Training and use share the feature extraction: the same audio and mouths give the same inputs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from avse.training.steps import prepare_batch, rms
 
 
 def blank_crops(num_clips: int, num_frames: int) -> tuple[Tensor, Tensor]:
-    """Crops (B, V, 88, 88) and flags (B, V) of a picture that is not there."""
+    """Return crops (B, V, 88, 88) and flags (B, V) of missing video."""
     return torch.zeros(num_clips, num_frames, 88, 88, dtype=torch.uint8), torch.zeros(num_clips, num_frames)
 
 
@@ -67,7 +67,7 @@ def test_training_and_use_feed_the_net_the_same(batch: Batch, settings: dict[str
             torch.testing.assert_close(of_use[0], of_training[index], atol=1e-6, rtol=1e-6)
 
 
-def test_whole_pixels_and_augmented_ones_pass_the_same_door(batch: Batch) -> None:
+def test_integer_and_augmented_pixels_are_prepared_alike(batch: Batch) -> None:
     net = SpeechNet(tiny())
     as_float = Batch(batch.mixture, batch.target, batch.crops.float(), batch.seen)
     assert torch.equal(prepare_batch(net, as_float).lips, prepare_batch(net, batch).lips)

@@ -136,7 +136,7 @@ def blocked(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
         ("onnxscript", "export", lambda: export.export_onnx(None, Path("a.onnx"))),  # type: ignore[arg-type]
     ],
 )
-def test_what_lacks_a_package_says_how_to_get_it(
+def test_what_lacks_a_package_names_how_to_install_it(
     monkeypatch: pytest.MonkeyPatch, package: str, extra: str, work: Any
 ) -> None:
     blocked(monkeypatch, package)
@@ -145,7 +145,7 @@ def test_what_lacks_a_package_says_how_to_get_it(
     assert caught.value.hint == install_hint(extra)
 
 
-def test_dnsmos_and_training_say_how_to_get_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dnsmos_and_training_name_how_to_install_them(monkeypatch: pytest.MonkeyPatch) -> None:
     blocked(monkeypatch, "avse.training.distributed")
     result = CliRunner().invoke(app, ["train", "--print-config"])
     assert (result.exit_code, install_hint("train") in result.stderr) == (3, True)
@@ -155,7 +155,7 @@ def test_dnsmos_and_training_say_how_to_get_them(monkeypatch: pytest.MonkeyPatch
     assert caught.value.hint == install_hint("dnsmos")
 
 
-def test_damaged_model_says_how_to_restore_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damaged_model_names_how_to_restore_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pretrained, "sha256", lambda path: "other")
     with pytest.raises(InputError) as caught:
         pretrained.verify("avse")

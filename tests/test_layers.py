@@ -114,7 +114,7 @@ def test_project_has_no_import_cycle():
     TopologicalSorter(build_graph(ROOT)).prepare()
 
 
-def test_table_is_in_order_and_knows_only_packages_that_exist():
+def test_table_is_in_order_and_lists_only_packages_that_exist():
     rows = list(MAY_USE)
     assert all(rows.index(used) < rows.index(row) for row, uses in MAY_USE.items() for used in uses)
     assert set(rows) == {package(module) for module in find_modules(ROOT) if module.startswith("avse.")}

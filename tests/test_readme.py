@@ -1,4 +1,4 @@
-"""The README does what it says: its commands run, they print what it shows, and its Python works.
+"""The README is true: its commands run, they print what it shows, and its Python works.
 
 Commands run in a folder that holds ``samples/`` and ``checkpoints/`` of the repository and, under the names that the
 page gives them, copies of a sample (``input.mp4``, ``panel.mp4``...). In ``console`` blocks the lines below a command

@@ -1,4 +1,4 @@
-"""A picture that comes late or early under the only face's voice: noticed and put right, and the picture read once."""
+"""AV offset of a single face: estimated and compensated, with the video decoded once."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def readable_lips(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def moved(source: Path, path: Path, late_frames: int) -> Path:
-    """A copy whose picture comes later than its sound by so many frames, or earlier."""
+    """Return a copy whose video is later than its audio by so many frames; negative: earlier."""
     offsets = max(late_frames, 0) / 25, max(-late_frames, 0) / 25
     inputs = ("-itsoffset", f"{offsets[0]:.2f}", "-i", source, "-itsoffset", f"{offsets[1]:.2f}", "-i", source)
     ffmpeg(*inputs, "-map", "0:v", "-map", "1:a", "-c", "copy", path)
@@ -115,7 +115,7 @@ def test_model_on_arrays_puts_it_right_too(
 def test_lips_that_do_not_match_the_audio_are_reported(
     talker: Path, net: Enhancer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A mouth that opens with the sound, and one that closes whenever there is any."""
+    """Return a mouth that opens with the audio, and one that closes with it."""
     monkeypatch.setattr(
         av_sync, "MAX_OFFSET_FRAMES", 0
     )  # made-up syllables come so evenly that half of one later all fits

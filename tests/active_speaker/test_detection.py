@@ -1,4 +1,4 @@
-"""Who speaks: mouths that go with the sound, mouths that rest, a picture that comes late; and a sound of every face."""
+"""Active speaker detection: matching mouths, mouths at rest, late video; one voice for each face."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_late_video_is_detected_and_compensated(late: int) -> None:
     assert activity.mean_correlation[0] > 0.25
 
 
-def test_without_a_sound_that_fits_no_lag_is_made_up() -> None:
+def test_av_offset_is_0_where_no_audio_matches() -> None:
     predicted, _, _, seen = made_facts()
     for seed in range(20):
         energies = np.random.default_rng((seed, 9)).standard_normal((NUM_FRAMES, 20))
@@ -82,7 +82,7 @@ def made_watched(motion: list[float], match: list[float], seen: tuple[bool, bool
         ([0.30, 0.3], [0.0, 0.2], (True, True), 0),  # it moves its own mouth
         ([0.08, 0.3], [0.0, 0.2], (True, True), 0),  # perhaps it does
         ([0.02, 0.02], [0.0, 0.2], (True, True), 0),  # the other rests too
-        ([0.02, 0.3], [0.0, 0.05], (True, True), 0),  # the other moves, but not with the sound
+        ([0.02, 0.3], [0.0, 0.05], (True, True), 0),  # the other moves, but not with the audio
         ([0.02, 0.3], [0.3, 0.2], (True, True), 0),  # its own goes better
         ([0.02, 0.3], [0.0, 0.2], (False, True), 0),  # not seen: nothing is known of it
         ([0.02, 0.3], [0.0, 0.2], (True, False), 0),
@@ -164,7 +164,7 @@ def test_visible_but_silent_face_comes_out_near_silent(
 
 
 def _readable_lips(observe):  # type: ignore[no-untyped-def]
-    """Lips whose opening tells the energies, in place of a trained lip stream."""
+    """Return lips whose opening gives the energies, in place of a trained lip stream."""
 
     def predicted(net: torch.nn.Module, mono: np.ndarray, mouths: np.ndarray) -> np.ndarray:
         facts = observe(net, mono, mouths)
@@ -197,7 +197,7 @@ def test_all_faces_in_one_pass_are_what_each_alone_is(
         enhance_all(path, tmp_path / "out", model=str(tiny_model))
 
 
-def test_recording_without_a_face_has_no_sounds_of_faces(tiny_model: Path, tmp_path: Path) -> None:
+def test_recording_without_a_face_has_no_voices_of_faces(tiny_model: Path, tmp_path: Path) -> None:
     grey = (np.full((96, 128, 3), 128, np.uint8) for _ in range(25))
     write_video(tmp_path / "grey.mp4", grey, np.zeros(16000, np.float32), 16000)
     with pytest.raises(InputError, match="no moving face"):

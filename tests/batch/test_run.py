@@ -261,7 +261,7 @@ def test_one_batch_at_a_time(batch: Batch, tmp_path: Path, out: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["summary.json", "report.html"])
-def test_folder_in_the_place_of_a_result_is_told_before_any_work(tmp_path: Path, name: str) -> None:
+def test_folder_in_the_place_of_a_result_is_an_error_before_any_work(tmp_path: Path, name: str) -> None:
     (tmp_path / "out" / name).mkdir(parents=True)
     with pytest.raises(UsageError, match=f"{name} is not a file"):
         run(

@@ -65,7 +65,7 @@ def test_what_a_storage_raises_stops_the_batch(memory: Any, method: str, monkeyp
     assert memory.find("/") == []
 
 
-def test_a_folder_that_cannot_be_listed_is_told(memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_listed_is_an_error(memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: object, **options: object) -> None:
         raise ConnectionError("no route")
 

@@ -56,7 +56,7 @@ def test_frames_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     np.testing.assert_allclose(again.edges[1], split_views(frames[1][1])[0], atol=0.5 / 255 + 1e-6)
 
 
-def test_directions_meet_only_with_the_exchange() -> None:
+def test_directions_are_joined_only_with_the_exchange() -> None:
     own = views()
     other = Views(own.edges, own.luminance[::-1].copy(), own.colours, own.people)
     for name, build in METHODS.items():

@@ -96,11 +96,11 @@ def test_mirrored_faces_move_the_other_way() -> None:
 
 
 @pytest.mark.parametrize("fusion", FUSIONS)
-def test_inputs_meet_in_every_fusion_but_late(fusion: str) -> None:
+def test_inputs_are_joined_in_every_fusion_but_late(fusion: str) -> None:
     torch.manual_seed(0)
     net = WordNet(fusion, with_audio=True).eval()
     with torch.no_grad():
-        for join in net.joins:  # MMTM's and MSAF's answers to what they are told: strong enough to be seen
+        for join in net.joins:  # the weights of MMTM's and MSAF's gates: large enough to be visible
             for value in join.parameters():
                 value.mul_(3)
     lips, flow, audio = (x[:, :, ::4] if x.ndim == 5 else x[..., ::4] for x in make_inputs(sentences(2)))

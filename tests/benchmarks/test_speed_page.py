@@ -1,4 +1,4 @@
-"""The generated pages on speed: what they say follows from what was measured, whatever part of it there is."""
+"""The generated pages on speed follow from the measurements, whichever of them exist."""
 
 from __future__ import annotations
 

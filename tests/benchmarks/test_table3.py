@@ -49,7 +49,7 @@ def nets(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 def taught(folder: Path, fusion: str, seed: int) -> Path:
-    """A net whose file tells of a training."""
+    """Return a network whose file has metadata of its training."""
     training = {
         "model": {"fusion": fusion},
         "seed": seed,
@@ -111,7 +111,7 @@ def test_the_paper_stands_beside_its_own_list_alone(made: Path) -> None:
     assert tables(page, "The table in the paper")[0][-1] == ["MMTM", "2.73", "0.941"]
 
 
-def test_recipes_are_what_the_files_say(made: Path) -> None:
+def test_recipes_are_those_in_the_files(made: Path) -> None:
     heads, *recipes = tables((made / "table.md").read_text(), "Training of the networks")[0]
     told = dict(zip(heads, recipes[3], strict=True))
     assert (told["net"], told["fusion"], told["seed"], told["steps planned"]) == ("MMTM time", "mmtm", "3", "900")

@@ -1,4 +1,4 @@
-"""The reports in a real browser: nothing is asked of any machine, no error, sounds play, tables sort, it fits a phone.
+"""The reports in a real browser: no requests, no errors, audio plays, tables sort, the page fits a phone.
 
 Needs chromium and playwright: ``make test-browser``.
 """
@@ -25,7 +25,7 @@ DESK = {"width": 1280, "height": 900}
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One of each report: 60 items of which one failed, names with markup, sounds of which one is broken."""
+    """Write each report once: 60 items of which one failed, names with markup, audio files of which one is broken."""
     folder = tmp_path_factory.mktemp("reports")
     rows = made_rows(folder, 2)
     Path(rows[1]["estimate"]).write_text("This is no sound.")
@@ -45,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def visit(browser: Any, folder: Path) -> Iterator[Any]:
-    """Open a report; at the end, nothing may have been said on the console and nothing asked of the network."""
+    """Open a report; at the end, there must be no message on the console and no request."""
     said: list[str] = []
     asked: list[str] = []
     contexts = []

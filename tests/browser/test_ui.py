@@ -55,7 +55,7 @@ def running(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture
 def visit(browser: Any, running: Running) -> Iterator[Any]:
-    """Open the page; at the end nothing may have been asked of another machine, and no error said."""
+    """Open the page; at the end there must be no request to another machine and no error."""
     asked: list[str] = []
     said: list[str] = []
     contexts = []
@@ -275,7 +275,7 @@ def test_hostile_name_is_text(visit: Any, tmp_path: Path, clip: Path) -> None:
     assert page.locator("img[src=x]").count() == 0
 
 
-def test_sound_alone_works_and_says_so(visit: Any, tmp_path: Path) -> None:
+def test_audio_without_video_works_and_is_reported(visit: Any, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     soundfile.write(tmp_path / "voice.wav", 0.1 * rng.standard_normal(32000), 16000)
     page = visit()
@@ -317,7 +317,7 @@ def test_recording_of_the_command_is_shown_at_once(browser: Any, tiny_model: Pat
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
-def test_looks(visit: Any, panel: Path, size: dict[str, int], scheme: str, tmp_path: Path) -> None:
+def test_appearance(visit: Any, panel: Path, size: dict[str, int], scheme: str, tmp_path: Path) -> None:
     """Wide as the screen, in both schemes, reachable by keyboard, without a serious violation in axe-core."""
     page = visit(size, scheme)
     pictures = Path(os.environ.get("UI_PICTURES", tmp_path))

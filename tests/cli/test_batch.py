@@ -104,7 +104,7 @@ def worker_of(parent: int) -> int:
     raise AssertionError(f"process {parent} has no worker")
 
 
-# What works, and what is said ---------------------------------------------------------------------------------------
+# Results and messages -----------------------------------------------------------------------------------------------
 
 
 def test_folder_becomes_a_folder_like_it(run: Run, sounds: Path, clip: Path) -> None:

@@ -144,7 +144,7 @@ def test_model_that_is_none_is_1(run: Run, sound: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out.wav").exists()
 
 
-# What works, and what is said ---------------------------------------------------------------------------------------
+# Results and messages -----------------------------------------------------------------------------------------------
 
 
 def test_talking_head(run: Run, clip: Path, tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_force_replaces_the_output(run: Run, sound: Path, tmp_path: Path) -> Non
     assert json.loads((tmp_path / "report.json").read_text())["num_channels"] == 1
 
 
-def test_quiet_says_what_is_left_out_and_nothing_else(run: Run, sound: Path, tmp_path: Path) -> None:
+def test_quiet_prints_only_what_is_left_out(run: Run, sound: Path, tmp_path: Path) -> None:
     whole = tmp_path / "whole.wav"
     soundfile.write(whole, np.tile(soundfile.read(sound)[0], 20), 16000)
     (tmp_path / "part.wav").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
@@ -214,7 +214,7 @@ def test_quiet_says_what_is_left_out_and_nothing_else(run: Run, sound: Path, tmp
     assert "no video" not in quiet.stderr
 
 
-def test_tracks_that_are_kept_are_not_told_as_left_out(run: Run, tmp_path: Path) -> None:
+def test_tracks_that_are_kept_are_not_reported_as_left_out(run: Run, tmp_path: Path) -> None:
     video = write_recording(tmp_path / "one.mkv", coloured_noise(16000), GREY, "-c:a", "flac")
     tracks = ("-map", "0:v", "-map", "0:a", "-map", "0:a", "-c", "copy")
     ffmpeg("-i", video, *tracks, tmp_path / "two.mkv")
@@ -245,7 +245,7 @@ def test_video_can_be_left_out(run: Run, clip: Path) -> None:
 
 @pytest.fixture(scope="module")
 def mixture(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A voice in noise, whose sound begins 0.2 s after its picture, and the voice alone."""
+    """Return a voice in noise, whose audio begins 0.2 s after the video, and the voice alone."""
     folder = tmp_path_factory.mktemp("mixture")
     clean = speak(2.0).waveform
     soundfile.write(folder / "clean.wav", clean, 16000)

@@ -1,4 +1,4 @@
-"""``avse models``: what is here, what it says of itself, whether it is whole, and a run made into a model."""
+"""``avse models``: list, show, verify, and convert a run to a model."""
 
 from __future__ import annotations
 

@@ -153,7 +153,7 @@ def test_what_makes_no_sense_is_two_lines(world: World, options: list[str], code
 
 
 @pytest.mark.parametrize("target", ["loop", "absent", "file"])
-def test_a_folder_that_is_not_there_is_told_before_torch_is_imported(tmp_path: Path, target: str) -> None:
+def test_a_missing_folder_is_an_error_before_torch_is_imported(tmp_path: Path, target: str) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "loop").symlink_to(target)
     at_exit = "import atexit, sys; atexit.register(lambda: print('torch' in sys.modules))"

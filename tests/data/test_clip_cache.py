@@ -12,7 +12,7 @@ from avse.data import clip_cache
 from avse.data.clip_cache import ClipCache
 from avse.data.prepared_clips import load_clip
 
-CLIP_BYTES = 4 * (4 * 640 + 88 * 88) + 4  # 4 frames: float32 sound, uint8 crops, visibility
+CLIP_BYTES = 4 * (4 * 640 + 88 * 88) + 4  # 4 frames: float32 audio, uint8 crops, visibility
 
 
 def test_the_last_clips_are_kept_within_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -181,7 +181,7 @@ def test_mismatched_lips_where_audio_identifies_the_target(make: Make, settings:
     assert num_strays > 15 if strays else num_strays == 0
 
 
-def test_faint_talkers_are_as_faint_as_they_should_be_and_never_the_target(make: Make) -> None:
+def test_quiet_interferers_have_the_right_level_and_are_never_the_target(make: Make) -> None:
     settings = {"num_talkers": (0.0, 1.0), "noise_probability": 0.0, "talker_db": (0.0, 5.0), "swap_target": True}
     levels = [
         rms_db(example.mixture - example.target) - rms_db(example.target)
@@ -191,7 +191,7 @@ def test_faint_talkers_are_as_faint_as_they_should_be_and_never_the_target(make:
     ]
     faint = np.array([level for level in levels if level < -10])
     assert ((faint > -20.1) & (faint < -12.9)).all()
-    assert len(faint) / 200 == pytest.approx((0.5 + 0.5 * 0.5) / 2, abs=0.1)  # after a faint one, a new one is drawn
+    assert len(faint) / 200 == pytest.approx((0.5 + 0.5 * 0.5) / 2, abs=0.1)  # after a quiet one, a new one is drawn
     assert np.abs([level for level in levels if level > -10]).max() < 5.1
     with pytest.raises(UsageError, match="quiet_interferers_db"):
         make(quiet_interferers_db=(-13.0, -20.0))
@@ -260,7 +260,7 @@ def test_speakers_come_as_often_as_they_have_clips_up_to_a_limit(world: Path) ->
         np.testing.assert_allclose(mixer._weights, [share, 1 - share])
 
 
-def test_a_speaker_never_seen_can_be_a_target_by_sound_alone(tmp_path: Path) -> None:
+def test_a_speaker_without_video_can_be_an_audio_only_target(tmp_path: Path) -> None:
     write_clip(tmp_path, "heard", "clip", with_lips=False)
     example = Mixer(find_clips(tmp_path), {}, {}, MixConfig(num_frames=10, num_talkers=(1.0,))).example(0, 0)
     assert not example.lips.any()
@@ -488,7 +488,7 @@ def test_talkers_of_the_same_collection(tmp_path: Path, monkeypatch: pytest.Monk
         mixer.example(0, index)
         target, other = drawn
         assert target != other
-        assert target[:2] == other[:2] or target == "cc1"  # who is alone in a collection meets anyone
+        assert target[:2] == other[:2] or target == "cc1"  # whoever is alone in a collection is mixed with anyone
 
 
 @pytest.mark.parametrize("nothing", ["missing", "frozen", "unrelated"])

@@ -1,4 +1,4 @@
-"""Recordings made ready for training: what is kept, what is left out and said, and what a second run does."""
+"""Preparation for training: what is stored, what is left out and reported, and what a second run does."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Loaded(torch.utils.data.Dataset[Any]):
 
 
 class World:
-    """A tree like VoxCeleb2's: two people with two clips each, a sound alone, a broken file, one too short, a text."""
+    """Make a tree like VoxCeleb2's: two people with two clips each, audio without video, broken, too short, a text."""
 
     def __init__(self, folder: Path) -> None:
         self.tree, self.cache = folder / "tree", folder / "cache"
@@ -95,7 +95,7 @@ def test_bad_ones_are_listed_with_their_reason(world: World) -> None:
     assert "shorter than a video frame" in world.bad()["click.wav"]
 
 
-def test_sound_and_lips_have_one_length(world: World) -> None:
+def test_audio_and_lips_have_one_length(world: World) -> None:
     for paths in find_clips(world.cache).values():
         for path in paths:
             clip = load_clip(path)
@@ -108,7 +108,7 @@ def test_sound_and_lips_have_one_length(world: World) -> None:
                 assert clip.lips[clip.seen].std() > 5
 
 
-def test_sound_alone_is_kept_as_it_was(world: World) -> None:
+def test_audio_without_video_is_kept_unchanged(world: World) -> None:
     clip = load_clip(world.cache / "id3" / "chapter-line.npz")
     assert not clip.seen.any()
     np.testing.assert_allclose(clip.sound, world.speech[: 37 * 640], atol=1e-4)

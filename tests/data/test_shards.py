@@ -63,7 +63,7 @@ def test_clips_of_a_shard_are_read_one_by_one_and_beside_new_files(tmp_path: Pat
     assert shards.names_in(tmp_path / "a.tar") == {f"{name}.npz" for name in "abcd"}
 
 
-def test_damaged_shard_is_told(tmp_path: Path) -> None:
+def test_damaged_shard_is_an_error(tmp_path: Path) -> None:
     write_clip(tmp_path, "a", "x", num_frames=3)
     shards.pack(tmp_path / "a")
     (path,) = find_clips(tmp_path)["a"]

@@ -1,4 +1,4 @@
-"""Windows over a stream: every frame is put out once, in time, and with as much past as the plan says."""
+"""Windows over a stream: every frame is returned once, in time, and with as much past as planned."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def test_frame_is_centred_on_its_own_hop(window_size: int, hop: int) -> None:
         impulse[frame * hop + hop // 2] = 1.0
         energy = stft(impulse, window_size, hop).abs().square().mean(0)
         assert int(energy.argmax()) == frame
-        if 0 < frame < 8:  # the neighbours hear it equally, but for the half sample of an odd hop
+        if 0 < frame < 8:  # equal in both neighbours, except for the half sample of an odd hop
             assert abs(energy[frame - 1] - energy[frame + 1]) < 0.01 * energy[frame]
 
 

@@ -1,4 +1,4 @@
-"""Where the video tells nothing, the shipped network does no worse than the audio alone, and says so.
+"""If the video carries no information, the shipped network does no worse than audio alone, and reports it.
 
 The recordings are made up: a talking head whose mouth is hidden, frozen, turned aside, far away or somebody else's.
 """
@@ -91,7 +91,7 @@ CASES: list[Callable[[Frames], Frames]] = [mask, hand, frozen_tile, profile, thi
 
 
 @pytest.mark.parametrize("spoil", CASES, ids=lambda case: case.__name__)
-def test_a_video_that_tells_nothing_does_no_harm(
+def test_a_video_without_information_does_no_harm(
     scene: Scene, spoil: Callable[[Frames], Frames], tmp_path: Path
 ) -> None:
     clip = tmp_path / "clip.mkv"

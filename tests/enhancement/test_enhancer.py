@@ -1,4 +1,4 @@
-"""Arrays as callers have them: every form gives the same voice, and what cannot be used is said before any work."""
+"""Arrays in every supported form give the same voice; unusable ones are an error before any work."""
 
 from __future__ import annotations
 

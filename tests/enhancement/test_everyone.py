@@ -59,7 +59,7 @@ def level_db(waveform: np.ndarray) -> float:
 
 
 def test_largest_mask_counts_and_nothing_adds_up() -> None:
-    """Nobody is below their own mask, what all masks leave of a noise stays as faint, and one mask keeps its phase."""
+    """Nobody is below their own mask, residual noise does not add up, and a single mask keeps its phase."""
     masks = [torch.rand(2, 9, 4), -torch.rand(2, 9, 4), torch.full((2, 9, 4), 0.1)]
     merged = merge_masks(masks)
     assert all((merged >= mask.abs()).all() for mask in masks)

@@ -1,4 +1,4 @@
-"""A file, arrays, all faces and the benchmark give the same samples, also of a picture that is late."""
+"""A file, arrays, all faces and the benchmark give the same samples, also for late video."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def model(tiny_model: Path) -> Enhancer:
 
 @pytest.fixture
 def late(clip: Path, tmp_path: Path) -> Path:
-    """The talking head, whose picture shows at any time what was to be seen 0.2 s before."""
+    """Return the talking head with its video 0.2 s late."""
     source = reader.probe(clip)
     sound = reader.load_audio(source)[LATE_FRAMES * 640 :, 0]
     frames = np.stack(list(reader.read_frames(source)))
@@ -38,7 +38,7 @@ def written(path: Path) -> np.ndarray:
 
 
 def find_offset(monkeypatch: pytest.MonkeyPatch, frames: int) -> None:
-    """An untrained net cannot tell an offset."""
+    """An untrained network cannot estimate an offset."""
     for module in (av_sync, detection):
         monkeypatch.setattr(module, "estimate_av_offset", lambda *given: frames)
 

@@ -25,7 +25,7 @@ GREY = np.full((25, 96, 128), 128, np.uint8)
 
 
 def written(path: Path) -> np.ndarray:
-    """All samples (N, C) of a sound file."""
+    """Return all samples (N, C) of an audio file."""
     return np.asarray(soundfile.read(path, dtype="float64", always_2d=True)[0])
 
 
@@ -52,7 +52,7 @@ def test_net_that_keeps_all_gives_back_every_sample(
     assert (result.sample_rate, result.num_channels) == (sample_rate, num_channels)
     for channel in range(num_channels):
         assert lag(output[:, channel], sound[:, channel]) == 0
-        inside = slice(200, -200), channel  # a sound that is cut off cannot be resampled to its very ends
+        inside = slice(200, -200), channel  # audio that is cut off cannot be resampled exactly at its ends
         assert si_sdr(sound[inside], output[inside]) > 60
         assert np.abs(output - sound)[:, channel].max() < (1e-4 if sample_rate != 11025 else 0.05)
 
@@ -88,8 +88,8 @@ def test_mask_above_8_khz_is_the_gain_of_its_last_quarter() -> None:
 
 
 @pytest.mark.parametrize("per_frame", [640, 882, 1764])
-def test_both_grids_lie_on_the_same_sound_and_count_half(per_frame: int) -> None:
-    """What the mask of either keeps is half of the sound, to the sample; the last half hop has one grid alone."""
+def test_both_grids_cover_the_same_audio_with_equal_weight(per_frame: int) -> None:
+    """The mask of each grid contributes half of the audio, to the sample; the last half hop has one grid only."""
     stage, end = coloured_noise(25 * per_frame, 2), -(per_frame // 4)
     punctual = torch.zeros(2, 321, 50)
     punctual[0] = 1.0
@@ -141,7 +141,7 @@ def test_face_is_followed_and_reported_as_visible(clip: Path, tiny_model: Path, 
     assert "was ignored" in unseen.note
     assert (unseen.num_faces, unseen.seen_share) == (0, 0)
     difference = written(tmp_path / "seen.wav") - written(tmp_path / "unseen.wav")
-    assert np.abs(difference).max() > 4e-4  # the picture reaches the net
+    assert np.abs(difference).max() > 4e-4  # the video reaches the network
 
 
 def test_loaded_model_does_the_same_as_its_path(clip: Path, tiny_model: Path, tmp_path: Path) -> None:
@@ -151,9 +151,7 @@ def test_loaded_model_does_the_same_as_its_path(clip: Path, tiny_model: Path, tm
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])
-def test_video_keeps_its_video_and_gets_the_new_sound(
-    clip: Path, see_through: Path, tmp_path: Path, suffix: str
-) -> None:
+def test_video_is_copied_and_gets_the_new_audio(clip: Path, see_through: Path, tmp_path: Path, suffix: str) -> None:
     output = tmp_path / f"out{suffix}"
     avse.enhance(clip, output, model=str(see_through))
     assert picture_packets(output) == picture_packets(clip)
@@ -199,8 +197,8 @@ def test_shortest_recordings(tiny_model: Path, tmp_path: Path, num_samples: int,
     assert result.duration_seconds == num_samples / sample_rate
 
 
-def test_video_longer_than_the_sound_is_left_alone(clip: Path, tiny_model: Path, tmp_path: Path) -> None:
-    """A face that only comes when the sound is over is no face."""
+def test_video_longer_than_the_audio_is_unchanged(clip: Path, tiny_model: Path, tmp_path: Path) -> None:
+    """A face that appears only after the end of the audio does not count."""
     frames = np.concatenate([np.full((25, 240, 320), 128), *_frames(clip)])
     source = write_recording(tmp_path / "in.mkv", coloured_noise(8000), frames)
     result = avse.enhance(source, tmp_path / "out.wav", model=str(tiny_model))
@@ -209,7 +207,7 @@ def test_video_longer_than_the_sound_is_left_alone(clip: Path, tiny_model: Path,
     assert len(written(tmp_path / "out.wav")) == 8000
 
 
-def test_sound_longer_than_the_video_is_kept(clip: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_audio_longer_than_the_video_is_kept(clip: Path, tiny_model: Path, tmp_path: Path) -> None:
     source = write_recording(tmp_path / "in.mkv", coloured_noise(48000), np.concatenate(_frames(clip)))
     result = avse.enhance(source, tmp_path / "out.wav", model=str(tiny_model))
     assert len(written(tmp_path / "out.wav")) == 48000
@@ -281,7 +279,7 @@ def test_recording_is_never_replaced(tiny_model: Path, tmp_path: Path) -> None:
     assert source.read_bytes() == stored
 
 
-def test_video_of_a_sound_makes_no_sense(tiny_model: Path, tmp_path: Path) -> None:
+def test_audio_recording_cannot_become_a_video(tiny_model: Path, tmp_path: Path) -> None:
     source = write_recording(tmp_path / "in.wav", coloured_noise(1600))
     with pytest.raises(UsageError, match="no video"):
         avse.enhance(source, tmp_path / "out.mp4", model=str(tiny_model))

@@ -31,7 +31,7 @@ GREY = np.full((25, 96, 128), 128, np.uint8)
 
 @pytest.fixture(scope="module")
 def arrays(clip: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Sound (N, 1) and grey frames (V, H, W) of the talking head."""
+    """Return audio (N, 1) and grey frames (V, H, W) of the talking head."""
     recording = reader.probe(clip)
     return reader.load_audio(recording), np.stack(list(reader.read_frames(recording)))
 
@@ -46,7 +46,7 @@ def test_arrays_give_what_the_file_gives(clip: Path, arrays: tuple[np.ndarray, n
     assert result.waveform is not None
     waveform, frames = arrays
     np.testing.assert_array_equal(model.enhance(waveform, 16000, frames, 25), result.waveform)
-    assert np.abs(model.enhance(waveform, 16000) - result.waveform).max() > 4e-4  # the picture matters
+    assert np.abs(model.enhance(waveform, 16000) - result.waveform).max() > 4e-4  # the video matters
 
 
 def test_kind_and_shape_come_back(arrays: tuple[np.ndarray, np.ndarray], tiny_model: Path) -> None:

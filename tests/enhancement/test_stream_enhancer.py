@@ -1,4 +1,4 @@
-"""A stream gives what the same windows give at once, whatever the blocks, and holds back no more than it says."""
+"""A stream gives what the same windows give offline, whatever the blocks, within the stated latency."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def push_all(stream: Any, audio: np.ndarray, video: np.ndarray, size: int) -> np
 @pytest.mark.parametrize("num_samples", [300, 14 * 640, 20 * 640 + 100])
 @pytest.mark.parametrize("size", [441, 9000])
 def test_stream_equals_the_same_windows_at_once(model: Enhancer, num_samples: int, size: int) -> None:
-    """Level, mask and picture of each window follow from all that came before its end."""
+    """Level, mask and video of each window depend only on what came before its end."""
     plan, audio, num_frames = RollingPlan(10, 5, 2, 1), noise(num_samples, 2), -(-num_samples // 640)
     crops = crops_of(num_frames)
     expected = at_once(model, plan, audio, lambda place: crops[place.start : place.stop])
@@ -146,7 +146,7 @@ def test_stream_with_the_windows_of_files_equals_the_offline_result(
 
 @pytest.mark.parametrize("rate", [8000, 16000, 44100, 48000, 11111])
 @pytest.mark.parametrize("size", [160, 3000])
-def test_no_more_is_held_back_than_said(transparent: Enhancer, rate: int, size: int) -> None:
+def test_no_more_than_the_stated_latency_is_held_back(transparent: Enhancer, rate: int, size: int) -> None:
     stream, audio, out = StreamEnhancer(rate, model=transparent, window_seconds=1), noise(2 * rate)[:, 0], []
     for start in range(0, len(audio), size):
         out.append(stream.push(audio[start : start + size]))
@@ -215,13 +215,13 @@ def test_stream_of_nothing_is_empty(transparent: Enhancer) -> None:
         ({"level": "loud"}, "level"),
     ],
 )
-def test_wrong_option_is_told_at_once(transparent: Enhancer, options: dict[str, Any], said: str) -> None:
+def test_wrong_option_is_an_error_at_once(transparent: Enhancer, options: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said) as caught:
         StreamEnhancer(**({"sample_rate": RATE, "model": transparent} | options))
     assert caught.value.hint
 
 
-def test_wrong_block_is_told(transparent: Enhancer) -> None:
+def test_wrong_block_is_an_error(transparent: Enhancer) -> None:
     stream = StreamEnhancer(RATE, 25, model=transparent)
     stream.push(noise(100), np.zeros((1, 8, 8), np.uint8))
     with pytest.raises(UsageError, match="2 channels"):
@@ -253,9 +253,7 @@ def test_stream_that_chooses_loses_nothing(
     assert max(held) <= stream.latency_samples
 
 
-def test_active_speaker_and_av_offset_are_told_from_the_beginning(
-    model: Enhancer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_active_speaker_and_av_offset_come_from_the_beginning(model: Enhancer, monkeypatch: pytest.MonkeyPatch) -> None:
     make_lips_readable(monkeypatch)
     rng = np.random.default_rng(0)
     loudness = np.repeat(rng.uniform(0, 1, (2, 100)), 2, axis=1)

@@ -28,7 +28,7 @@ def recording(tmp_path: Path) -> Path:
     ("answer", "words"),
     [(float("nan"), "NaN or infinite"), (float("inf"), "NaN or infinite"), (40.0, "exceeds full scale")],
 )
-def test_masks_that_make_no_sound_leave_no_file(
+def test_masks_without_finite_audio_leave_no_file(
     answer: float, words: str, suffix: str, recording: Path, see_through: Path, clip: Path, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -42,7 +42,7 @@ def test_masks_that_make_no_sound_leave_no_file(
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_weights_that_overflow_are_no_sound(recording: Path, see_through: Path) -> None:
+def test_weights_that_overflow_give_no_audio(recording: Path, see_through: Path) -> None:
     checkpoint = load_checkpoint(see_through)
     checkpoint.net.state_dict()["audio.encoder.0.0.weight"].fill_(3e38)
     checkpoint.net.state_dict()["audio.mask.weight"].fill_(-3e38)

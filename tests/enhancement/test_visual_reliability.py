@@ -1,4 +1,4 @@
-"""A video that would remove the wrong voice is not followed, and a warning says so."""
+"""Video that would remove the wrong voice is not used, and a warning reports it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_what_is_too_short_to_judge_is_followed() -> None:
     assert video_weight(*spectrum_and_mask(-2.0), short) == 1.0
 
 
-def test_only_what_is_heard_while_the_mouth_moves_counts() -> None:
+def test_only_audio_while_the_mouth_moves_counts() -> None:
     spectrum, mask = spectrum_and_mask(-40.0)
     mask[:, :41] = 1.0
     first = motion(moving=slice(20))
@@ -137,13 +137,15 @@ def test_beside_other_mouths_only_the_frames_without_them_are_doubted(net: Speec
     assert len(noted.weights) == 1
 
 
-def test_the_note_says_for_how_long() -> None:
+def test_the_note_states_for_how_long() -> None:
     assert VisualReliability([1.0, 0.9]).warnings == []
     assert "for 25% of the time" in VisualReliability([1.0, 0.9, 0.8, 0.1]).warnings[0]
     assert "throughout" in VisualReliability([0.1]).warnings[0]
 
 
-def test_a_recording_is_guarded_and_says_so(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreliable_video_of_a_recording_is_reported(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clip = tmp_path / "clip.mp4"
     make_clip(clip, seconds=3.0)
     model: Enhancer = load_model(str(tiny_model), "cpu")

@@ -1,4 +1,4 @@
-"""``avse evaluate`` as it is typed: what it says and writes, going on where it stopped, what a death costs."""
+"""``avse evaluate`` as it is typed: output, resuming, and a killed worker."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def talking(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A list of one talking head, apart from its mixture; the target is what the video says."""
+    """Make a list of one talking head, apart from its mixture; the target is the voice in the video."""
     folder = tmp_path_factory.mktemp("talking") / "data"
     clean = audio_files.read_audio_file(clip)
     for kind, sound in (("mix", clean + 0.5 * street_noise(1.28)[: len(clean)]), ("s1", clean)):
@@ -68,7 +68,7 @@ def test_video_is_used_unless_ignored(talking: Path, see_through: Path, tmp_path
 
 
 def test_video_apart_from_the_mixture_is_joined(clip: Path, see_through: Path, tmp_path: Path, talking: Path) -> None:
-    """The video's own sound, which is the target, must not be what is enhanced."""
+    """The video's own audio, which is the target, must not be enhanced."""
     item = Item("x", "", talking / "mix" / "x.wav", talking / "s1" / "x.wav", clip)
     mixed, seen = rows(tmp_path, item, f"seen={see_through}")
     assert seen["status"] == "ok", seen["reason"]
@@ -110,7 +110,7 @@ def test_missing_files(pairs: Path, tmp_path: Path) -> None:
     assert_failed(row, "nowhere.wav")
 
 
-def test_file_that_is_no_sound(pairs: Path, tmp_path: Path) -> None:
+def test_file_that_is_not_audio(pairs: Path, tmp_path: Path) -> None:
     for name in ("text.wav", "text.mp4"):
         (tmp_path / name).write_text("no sound at all" * 100)
         (row,) = rows(tmp_path, Item("x", "", tmp_path / name, pairs / "clean" / "a.wav"))

@@ -80,7 +80,7 @@ def test_before_a_late_video_no_face_is_visible(detector: Detector, clip: Path, 
 
 
 def test_frozen_video_shows_no_face(detector: Detector, clip: Path, tmp_path: Path) -> None:
-    """Coded anew, as a recorded call is: after the first looks hardly a grey level changes."""
+    """Encoded again, like a recorded call: after the first detections hardly a grey level changes."""
     hung, still = tmp_path / "hung.mp4", tmp_path / "still.mp4"
     ffmpeg("-i", clip, "-vf", "loop=loop=50:size=1:start=12,setpts=N/25/TB", "-an", "-crf", "30", hung)
     ffmpeg("-i", clip, "-vf", "trim=end_frame=1,loop=loop=59:size=1,setpts=N/25/TB", "-an", "-crf", "30", still)

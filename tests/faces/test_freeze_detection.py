@@ -1,4 +1,4 @@
-"""Frozen video is told from a face at rest."""
+"""Frozen video is distinguished from a face at rest."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_a_face_at_rest_is_frozen_only_where_the_whole_frame_is() -> None:
     face = Face(np.array([20.0, 36.0, 44.0, 60.0]), np.zeros((5, 2)), 0.9)
     frame = np.full((100, 200), 7, np.uint8)
     elsewhere, mouth = frame.copy(), frame.copy()
-    elsewhere[80:84, 150:160] += 9  # 0.2 % of the picture
-    mouth[50:56, 30:36] += 9  # less of the picture, but more of the face
+    elsewhere[80:84, 150:160] += 9  # 0.2 % of the frame
+    mouth[50:56, 30:36] += 9  # less of the frame, but more of the face
     assert not is_frozen(face, changed_pixels(frame, elsewhere))
     assert not is_frozen(face, changed_pixels(frame, mouth))

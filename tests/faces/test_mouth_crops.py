@@ -42,7 +42,7 @@ def face(x: float, index: int) -> Face:
 def followed(
     people: Sequence[Seen], cuts: Sequence[int] = (), side: int = 88, first: int = 0
 ) -> tuple[list[Track], MouthCrops, int]:
-    """Track made-up faces, crop them on the way, and tell how many frames waited at most."""
+    """Track synthetic faces, crop them on the way, and return how many frames waited at most."""
     tracker, crops, waiting = FaceTracker(), MouthCrops(side), 0
     cropper = MouthCropper(tracker, crops)
     for index, frame in enumerate(frames()):
@@ -136,7 +136,7 @@ def test_many_crops_go_to_a_file_without_a_name(monkeypatch: pytest.MonkeyPatch,
         np.testing.assert_array_equal(one, other)
 
 
-def test_full_disk_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_is_reported_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
     crops = MouthCrops(44)
 
     def refuse(data: bytes) -> int:

@@ -22,7 +22,7 @@ LANDMARKS = np.array([[-0.5, -1.0], [0.5, -1.0], [0.0, -0.5], [-0.3, 0.0], [0.3,
 
 
 def pattern(u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """A smooth picture without any symmetry, in units of the crop's side."""
+    """Return a smooth image without symmetry, in units of the crop's side."""
     return 128 + 60 * np.sin(7 * u + 2 * v) * np.cos(5 * v) + 50 * u - 20 * v
 
 
@@ -102,10 +102,10 @@ def test_mouth_is_seen_near_its_detections_only() -> None:
 @pytest.mark.parametrize(
     ("still", "unseen"),
     [
-        (range(3, 8), range(11, 36)),  # five looks at which nothing had moved since frame 10
+        (range(3, 8), range(11, 36)),  # five detections in which nothing had moved since frame 10
         (range(3, 7), ()),  # four: a mouth may rest for so long
-        (range(4, 21), range(16, 105)),  # until the end, and beyond the last look
-        (range(1, 21), range(105)),  # a picture that never moves
+        (range(4, 21), range(16, 105)),  # until the end, and beyond the last detection
+        (range(1, 21), range(105)),  # a video that never moves
     ],
 )
 def test_a_frozen_face_is_not_visible(still: Sequence[int], unseen: Sequence[int]) -> None:

@@ -17,7 +17,7 @@ def made_face(left: float, top: float = 0.0, size: float = 40.0, score: float = 
 
 
 def look(person: int, likeness: float = 1.0, seed: int = 0) -> np.ndarray:
-    """Somebody's look; two of likeness s correlate with s squared."""
+    """Return a face descriptor; two of likeness s correlate with s squared."""
     own = np.random.default_rng(person).standard_normal(4096)
     other = np.random.default_rng((person, seed, 1)).standard_normal(4096)
     mixed = likeness * own + np.sqrt(1 - likeness**2) * other

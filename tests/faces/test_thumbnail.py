@@ -1,4 +1,4 @@
-"""The picture of a face: the right frame, the right place, upright."""
+"""The thumbnail of a face: the right frame, the right place, upright."""
 
 from __future__ import annotations
 

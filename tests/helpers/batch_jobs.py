@@ -1,4 +1,4 @@
-"""A job for tests of engines: it does to each item what the item's recording, a text file, says."""
+"""A job for tests of engines: each item's recording is a text file with instructions."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Scripted:
 
 
 def obey(item: Item, report: Any) -> dict[str, Any]:
-    """Do as the recording says; the output is a file with a copy of its words."""
+    """Follow the instructions of the recording; the output is a copy of them."""
     words = Path(item.source).read_text().split()
     report("obeying", 1.0, 2.0)
     marker = Path(item.source).with_suffix(".begun")

@@ -90,7 +90,7 @@ def complaint(command: Command) -> str:
 
 
 def _avse_complaint(words: list[str]) -> str:
-    """Let the command's own parser look at the words."""
+    """Parse the words by the command's own parser."""
     if "..." in words or any(word in ("--version", "--install-completion", "--help") for word in words):
         return ""
     command, used = get_command(app), ["avse"]

@@ -18,7 +18,7 @@ json_values = st.recursive(
 
 
 def is_fine_or_two_lines(call: Callable[[], object]) -> bool:
-    """Tell whether a call returns, or raises an error of two lines; any other exception passes."""
+    """Return whether a call returns, or raises an error of two lines; any other exception passes."""
     try:
         call()
     except AvseError as error:

@@ -31,7 +31,7 @@ def write_recording(
     sound_delay: float = 0.0,
     picture_delay: float = 0.0,
 ) -> Path:
-    """Write sound (N,) or (N, C) and grey frames (V, H, W), each of which may begin later on the file's clock."""
+    """Write audio (N,) or (N, C) and grey frames (V, H, W), each of which may begin later on the file's clock."""
     with tempfile.TemporaryDirectory() as scratch:
         inputs: list[str] = []
         if frames is not None:
@@ -62,7 +62,7 @@ def turned(source: Path, path: Path, degrees: int) -> Path:
 
 
 def flash_and_click(path: Path, *, start: float = 0.4, seconds: float = 1.0, **settings: float) -> Path:
-    """A dark picture, lit for one frame, and a click in silence; both ``start`` seconds after 0 on the file's clock."""
+    """Write dark video, lit for one frame, and a click in silence, both ``start`` seconds into the file's clock."""
     fps = int(settings.get("fps", 25))
     sound = np.zeros(round(seconds * 16000), np.float32)
     sound[round((start - settings.get("sound_delay", 0.0)) * 16000)] = 0.9
@@ -83,7 +83,7 @@ def click_sample(path: Path) -> int:
 
 
 def picture_packets(path: Path) -> list[tuple[str, ...]]:
-    """Size and checksum of every packet of the picture, as stored."""
+    """Return size and checksum of every video packet, as stored."""
     lines = ffmpeg("-i", f"file:{path}", "-map", "0:V:0", "-c", "copy", "-f", "framecrc", "-").splitlines()
     return [tuple(line.replace(" ", "").split(",")[4:6]) for line in lines if not line.startswith("#")]
 

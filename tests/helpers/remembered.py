@@ -1,4 +1,4 @@
-"""A face detector that remembers: many tests look for the faces of the same frames, and each search takes long."""
+"""A face detector with a cache: many tests detect faces in the same frames, and each detection takes long."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small world for reports: sounds of half a second, rows as the commands make them, and a reader of pages."""
+"""Data for tests of reports: half a second of audio, rows as the commands write them, and a reader of pages."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def write_sound(path: Path, seconds: float = 0.5, sample_rate: int = 16000) -> P
 def made_rows(
     folder: Path, num_items: int = 2, subsets: tuple[str, ...] = ("noise", "talkers")
 ) -> list[dict[str, Any]]:
-    """Rows of ``avse evaluate``, with sounds; the gain of avse grows from item to item."""
+    """Return rows of ``avse evaluate``, with audio files; the gain of avse grows from item to item."""
     rows = []
     for subset in subsets:
         for index in range(num_items):

@@ -48,7 +48,7 @@ class Running:
         return self.log.read_text().split()
 
     def errors(self) -> str:
-        """What was said on standard error."""
+        """Return what was printed on standard error."""
         return self.words.read_text()
 
 

@@ -33,7 +33,7 @@ def small_files() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-def test_a_sound_that_cannot_be_read_is_no_full_disk(tmp_path: Path) -> None:
+def test_audio_that_cannot_be_read_is_no_full_disk(tmp_path: Path) -> None:
     broken = tmp_path / "broken.wav"
     broken.write_bytes(b"no sound" * 99)
     with pytest.raises(InputError), stop_when_full(tmp_path):

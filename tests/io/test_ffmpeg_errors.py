@@ -1,4 +1,4 @@
-"""ffmpeg's messages become errors that say whether the recording or the machine is at fault."""
+"""ffmpeg's messages become errors that name the recording or the machine as the cause."""
 
 from __future__ import annotations
 

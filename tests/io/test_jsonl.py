@@ -1,4 +1,4 @@
-"""JSON files and JSON lines: what is written is read back; torn ends and damaged lines are told apart."""
+"""JSON files and JSON lines: what is written is read back; torn ends differ from damaged lines."""
 
 from __future__ import annotations
 

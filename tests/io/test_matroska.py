@@ -1,4 +1,4 @@
-"""Sound that drops out and goes on by the file's own clock: silence in between, nothing else changed."""
+"""Audio with gaps on the file's clock: they are filled with silence, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CLICKS = (0.5, 1.5, 3.5, 4.5)
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Clicks in a low noise and a dark picture, 5 s."""
+    """Write clicks in low noise and dark video, 5 s."""
     sound = 0.02 * coloured_noise(5 * RATE)
     for seconds in CLICKS:
         sound[round(seconds * RATE) : round(seconds * RATE) + 24] = 0.9
@@ -28,7 +28,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def with_times(source: Path, path: Path, chain: str, *codec: str) -> Path:
-    """A copy whose sound went through that chain of filters, which changes its times."""
+    """Write a copy whose audio went through these bitstream filters, which change its timestamps."""
     ffmpeg("-i", source, "-c:v", "copy", "-af", chain, *(codec or ("-c:a", "pcm_s16le")), path)
     return path
 
@@ -43,7 +43,7 @@ def click_seconds(sound: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("suffix", "codec"), [("mkv", "pcm_s16le"), ("mkv", "libopus"), ("ts", "aac"), ("flv", "aac")])
-def test_lost_sound_is_silence_and_what_follows_keeps_its_place(
+def test_lost_audio_is_silence_and_what_follows_keeps_its_place(
     whole: Path, tmp_path: Path, suffix: str, codec: str
 ) -> None:
     options = ("-c:a", codec, *(("-ar", "44100") if suffix == "flv" else ()))
@@ -76,7 +76,7 @@ def test_very_long_loss_is_reported_block_by_block(whole: Path, tmp_path: Path) 
     assert sum(lengths) == pytest.approx(1205 * RATE, abs=RATE / 1000)
 
 
-def test_enhanced_sound_has_the_loss_too(whole: Path, see_through: Path, tmp_path: Path) -> None:
+def test_enhanced_audio_has_the_same_gap(whole: Path, see_through: Path, tmp_path: Path) -> None:
     lossy = with_times(whole, tmp_path / "lossy.mkv", "aselect='not(between(t,2,3))'")
     avse.enhance(lossy, tmp_path / "out.mkv", model=str(see_through))
     np.testing.assert_allclose(click_seconds(sound_of(tmp_path / "out.mkv")), CLICKS, atol=1e-3)

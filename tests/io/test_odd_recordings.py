@@ -93,7 +93,7 @@ def test_what_would_not_fit_under_the_video_is_reported_first(
 
 
 def test_a_video_that_breaks_off_is_reported(see_through: Path, tmp_path: Path) -> None:
-    """A part of a file that says at its beginning how long it is."""
+    """Return a chunk of a file, which begins with its length."""
     whole = write_recording(tmp_path / "whole.mkv", coloured_noise(6 * 16000), np.full((150, 64, 64), 128, np.uint8))
     (tmp_path / "part.mkv").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     assert "may be incomplete" not in avse.enhance(whole, model=see_through).note
@@ -103,7 +103,7 @@ def test_a_video_that_breaks_off_is_reported(see_through: Path, tmp_path: Path) 
     assert re.search(r"The header gives 6.0 s, but the audio ends at [23]\.\d s; the file may be incomplete\.", note)
 
 
-def test_sound_beyond_full_scale_is_reported(see_through: Path, tmp_path: Path) -> None:
+def test_audio_beyond_full_scale_is_reported(see_through: Path, tmp_path: Path) -> None:
     sound = coloured_noise(16000)
     soundfile.write(tmp_path / "hot.wav", sound * 4 / np.abs(sound).max(), 16000, "FLOAT")
     soundfile.write(tmp_path / "full.wav", sound / np.abs(sound).max(), 16000, "FLOAT")
@@ -177,7 +177,7 @@ def test_scores_are_of_the_track_that_was_enhanced(tmp_path: Path) -> None:
         read_reference(tmp_path / "voice.wav", tmp_path / "both.mkv", 2, Limits(max_seconds=1.0))
 
 
-def test_sounds_of_faces_that_are_there_already(tmp_path: Path) -> None:
+def test_voices_of_faces_that_are_there_already(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
     check_output_folder(tmp_path, force=False)
     (tmp_path / "face-1.wav").touch()
@@ -259,7 +259,7 @@ def test_pixels_of_an_impossible_shape_are_square(tmp_path: Path, width: int, he
 @pytest.mark.parametrize(
     ("num_frames", "words"), [(25, ["The video ends at 1.0 s, the recording at 4.0 s."]), (90, [])]
 )
-def test_video_that_ends_early_is_told(tmp_path: Path, num_frames: int, words: list[str]) -> None:
+def test_video_that_ends_early_is_reported(tmp_path: Path, num_frames: int, words: list[str]) -> None:
     frames = np.zeros((num_frames, 48, 64), np.uint8)
     recording = reader.probe(write_recording(tmp_path / "a.mkv", coloured_noise(64000), frames))
     list(reader.read_frames(recording))
@@ -283,7 +283,7 @@ def test_frame_rate_that_no_video_has_explains_why_no_face_is_seen(tmp_path: Pat
     assert "(its header gives 1e+09 frames per second)" in avse.enhance(fast, model=str(see_through)).note
 
 
-def test_audio_that_is_damaged_in_the_middle_is_told(tmp_path: Path) -> None:
+def test_audio_that_is_damaged_in_the_middle_is_reported(tmp_path: Path) -> None:
     path = write_recording(tmp_path / "a.mp3", coloured_noise(32000))
     data = bytearray(path.read_bytes())
     middle = len(data) // 2

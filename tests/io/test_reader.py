@@ -1,4 +1,4 @@
-"""Recordings in and out: facts, lengths to the sample, and picture and sound that stay together."""
+"""Recordings in and out: facts, lengths to the sample, and audio and video in sync."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ DELAYS = pytest.mark.parametrize(
 
 
 def first_click(delays: dict[str, float]) -> int:
-    """Sample of a click at 0.4 s on the file's clock, counted from where the sound starts."""
+    """Return the sample of a click at 0.4 s on the file's clock, counted from the start of the audio."""
     return round((0.4 - delays.get("sound_delay", 0.0)) * 16000)
 
 
 def starts(path: Path) -> tuple[float, float]:
-    """When sound and picture start on the file's clock."""
+    """Return when audio and video start on the file's clock."""
     recording = reader.probe(path)
     assert recording.audio is not None
     assert recording.video is not None
@@ -49,7 +49,7 @@ def click_seconds(path: Path) -> float:
     return starts(path)[0] + click_sample(path) / 16000
 
 
-def test_facts_of_sound_and_video(tmp_path: Path) -> None:
+def test_facts_of_audio_and_video(tmp_path: Path) -> None:
     stereo = coloured_noise(22050, num_channels=2)
     path = write_recording(tmp_path / "a.mp4", stereo, np.tile(GREY, (5, 1, 1))[:25], sample_rate=44100, fps=50)
     recording = reader.probe(path)
@@ -67,7 +67,7 @@ def test_audio_alone_and_video_alone(tmp_path: Path) -> None:
     assert len(list(reader.read_frames(picture))) == 10
 
 
-def test_tracks_that_begin_later_say_when(tmp_path: Path) -> None:
+def test_tracks_that_begin_later_have_a_start(tmp_path: Path) -> None:
     recording = reader.probe(write_recording(tmp_path / "a.mkv", HUM, GREY, sound_delay=0.25, picture_delay=0.08))
     assert recording.audio is not None
     assert recording.video is not None
@@ -116,7 +116,7 @@ def test_part_of_the_frame_and_smaller_frame(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "sample_rate"), [("a.mkv", 44100), ("a.wav", 48000), ("a.flac", 11025)])
-def test_sound_has_its_length_to_the_sample(tmp_path: Path, name: str, sample_rate: int) -> None:
+def test_audio_has_its_length_to_the_sample(tmp_path: Path, name: str, sample_rate: int) -> None:
     sound = coloured_noise(12345, num_channels=2)
     recording = reader.probe(write_recording(tmp_path / name, sound, sample_rate=sample_rate))
     decoded = reader.load_audio(recording, sample_rate, 2)
@@ -128,7 +128,7 @@ def test_sound_has_its_length_to_the_sample(tmp_path: Path, name: str, sample_ra
     np.testing.assert_array_equal(np.concatenate(blocks), decoded)
 
 
-def test_resampled_and_mixed_down_sound_is_not_shifted(tmp_path: Path) -> None:
+def test_resampled_and_mixed_down_audio_is_not_shifted(tmp_path: Path) -> None:
     times = np.arange(24000) / 48000
     left = 0.3 * np.sin(2 * np.pi * 440 * times)
     recording = reader.probe(write_recording(tmp_path / "a.wav", np.stack([left, 0.5 * left], 1), sample_rate=48000))
@@ -139,7 +139,7 @@ def test_resampled_and_mixed_down_sound_is_not_shifted(tmp_path: Path) -> None:
 
 @DELAYS
 @pytest.mark.parametrize("fps", [25, 30, 50])
-def test_video_and_sound_come_out_together(tmp_path: Path, delays: dict[str, float], fps: int) -> None:
+def test_video_and_audio_come_out_in_sync(tmp_path: Path, delays: dict[str, float], fps: int) -> None:
     delays = {name: round(seconds * 5) / 5 for name, seconds in delays.items()}  # whole frames at any of the rates
     path = flash_and_click(tmp_path / "a.mkv", **delays, fps=fps)  # type: ignore[arg-type]
     assert click_sample(path) == first_click(delays)
@@ -151,7 +151,7 @@ def test_video_and_sound_come_out_together(tmp_path: Path, delays: dict[str, flo
 
 @DELAYS
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])
-def test_replaced_sound_is_where_it_was_and_the_video_untouched(
+def test_replaced_audio_keeps_its_start_and_the_video_is_unchanged(
     tmp_path: Path, delays: dict[str, float], suffix: str
 ) -> None:
     source = flash_and_click(tmp_path / "a.mkv", **delays)
@@ -164,7 +164,7 @@ def test_replaced_sound_is_where_it_was_and_the_video_untouched(
     assert click_seconds(output) - click_seconds(source) == pytest.approx(-min(starts(source)), abs=1e-3)
 
 
-def test_new_sound_in_mkv_is_kept_to_the_bit(tmp_path: Path) -> None:
+def test_new_audio_in_mkv_is_kept_to_the_bit(tmp_path: Path) -> None:
     source = write_recording(tmp_path / "a.mkv", HUM, GREY)
     sound = tmp_path / "new.wav"
     soundfile.write(sound, coloured_noise(6400, 2), 16000)

@@ -65,7 +65,7 @@ def enhanced(path: Path, model: Enhancer, **options: int) -> np.ndarray:
 
 
 def small_frames(path: Path) -> np.ndarray:
-    """The picture at 25 fps as it would be shown, from where the sound starts; its middle, 4 x 3, shrunk."""
+    """Return the video at 25 fps as displayed, from the start of the audio; its middle, 4 x 3, shrunk."""
     shown = []
     for frame in reader.read_frames(reader.probe(path)):
         height, width = frame.shape
@@ -76,7 +76,7 @@ def small_frames(path: Path) -> np.ndarray:
     return np.stack(shown)
 
 
-# Pictures -----------------------------------------------------------------------------------------------------------
+# Video --------------------------------------------------------------------------------------------------------------
 
 PICTURES = {
     "15 fps": ("mkv", "-vf", "fps=15", *FAST),
@@ -100,7 +100,7 @@ PICTURES = {
 
 
 def check_picture(path: Path, plain: Plain, net: Enhancer) -> None:
-    """Picture in time with the sound, and a result that is nearer to the plain one than that without a picture is."""
+    """The video is in sync, and the result is nearer to the plain one than that without video."""
     frames = small_frames(path)
     inside = slice(3, NUM_FRAMES - 5)
     assert abs(len(frames) - NUM_FRAMES) <= 1
@@ -139,7 +139,7 @@ def test_video_with_a_rotation_flag(turn: str, degrees: int, plain: Plain, net: 
     check_picture(turned(tmp_path / "lying.mov", tmp_path / "upright.mov", degrees), plain, net)
 
 
-# Containers and sound -----------------------------------------------------------------------------------------------
+# Containers and codecs ----------------------------------------------------------------------------------------------
 
 MPEG4, VP8 = (
     ("-c:v", "mpeg4", "-q:v", "4"),
@@ -181,7 +181,7 @@ LATE_SECONDS = {"avi mp3": 1105 / 44100}
 
 
 def decoded_apart(path: Path, recording: reader.Recording, track: int = 0) -> np.ndarray:
-    """The sound as ffmpeg alone decodes it, (N, C)."""
+    """Return the audio as ffmpeg alone decodes it, (N, C)."""
     assert recording.audio is not None
     raw = path.with_suffix(".raw")
     ffmpeg("-i", path, "-map", f"0:a:{track}", "-f", "f32le", "-c:a", "pcm_f32le", raw)
@@ -189,7 +189,7 @@ def decoded_apart(path: Path, recording: reader.Recording, track: int = 0) -> np
 
 
 def drift_seconds(output: np.ndarray, recording: reader.Recording, plain: Plain) -> float:
-    """By how much the sound comes later under its picture than in the plain sample."""
+    """Return by how much the audio is later against the video than in the plain sample."""
     assert recording.audio is not None
     mono = soxr.resample(output.mean(1), recording.audio.sample_rate, 48000)
     offset = recording.audio.start_seconds - recording.video.start_seconds if recording.video else 0.0
@@ -197,7 +197,7 @@ def drift_seconds(output: np.ndarray, recording: reader.Recording, plain: Plain)
 
 
 @pytest.mark.parametrize("name", SOUNDS)
-def test_any_container_and_sound(name: str, plain: Plain, keeper: Enhancer, tmp_path: Path) -> None:
+def test_any_container_and_audio_codec(name: str, plain: Plain, keeper: Enhancer, tmp_path: Path) -> None:
     suffix, *options = SOUNDS[name]
     path = tmp_path / f"variant.{suffix}"
     ffmpeg("-i", plain.path, *options, path)
@@ -205,7 +205,7 @@ def test_any_container_and_sound(name: str, plain: Plain, keeper: Enhancer, tmp_
     expected = decoded_apart(path, recording)
     assert recording.audio is not None
     assert output.shape == expected.shape
-    inside = slice(300, -300)  # a sound that is cut off cannot be resampled to its very ends
+    inside = slice(300, -300)  # audio that is cut off cannot be resampled exactly at its ends
     assert np.abs(output - expected)[inside].max() < 2e-3
     assert all(lag(output[:, channel], expected[:, channel]) == 0 for channel in range(output.shape[1]))
     assert drift_seconds(output, recording, plain) == pytest.approx(LATE_SECONDS.get(name, 0.0), abs=1e-3)
@@ -215,7 +215,7 @@ def test_any_container_and_sound(name: str, plain: Plain, keeper: Enhancer, tmp_
     ("name", "suffix"),
     [("ts aac", "mkv"), ("mpg mp2", "mkv"), ("flv aac", "mp4"), ("mkv opus", "mp4"), ("avi pcm", "mov")],
 )
-def test_new_sound_is_where_the_old_one_was(
+def test_new_audio_starts_where_the_old_one_did(
     name: str, suffix: str, plain: Plain, keeper: Enhancer, tmp_path: Path
 ) -> None:
     source, *options = SOUNDS[name]
@@ -262,7 +262,7 @@ def test_track_that_starts_later(
     assert drift_seconds(output, recording, plain) == pytest.approx(sound - picture, abs=1e-3)
     if suffix == "mkv":
         assert output.shape == plain.enhanced.shape
-    ahead = round(25 * (sound - picture))  # frames that are over when the sound begins, or wanting when it does
+    ahead = round(25 * (sound - picture))  # frames that end before the audio begins, or are missing when it does
     frames = small_frames(path)
     assert abs(len(frames) - (NUM_FRAMES - ahead)) <= 1
     expected = plain.frames[max(ahead, 0) + 2 :][:30]

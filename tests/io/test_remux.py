@@ -1,4 +1,4 @@
-"""What a recording carries besides its audio survives in an enhanced copy, or a notice says that it does not."""
+"""What a recording carries besides its audio is kept in an enhanced copy, or a notice names what is lost."""
 
 from __future__ import annotations
 
@@ -235,7 +235,7 @@ def titles(stream: StreamInfo) -> set[str]:
 
 
 def said(info: FileInfo) -> dict[str, tuple[str, set[str], frozenset[str]]]:
-    """Language, title and flags of every track, as this ffmpeg tells them."""
+    """Return language, title and flags of every track, as ffmpeg prints them."""
     found = {}
     for kind in ("Video", AUDIO, SUBTITLE):
         for number, stream in enumerate(info.of_kind(kind)):
@@ -263,7 +263,7 @@ def test_every_copied_track_keeps_its_language_title_and_flags(
         assert {"comment", "visual impaired", "hearing impaired", "forced"} <= kept
 
 
-def test_what_several_tracks_lose_is_said_once(plain: Path, copy: Copy, tmp_path: Path) -> None:
+def test_what_several_tracks_lose_is_reported_once(plain: Path, copy: Copy, tmp_path: Path) -> None:
     language = [word for track in ("a:0", "a:1", "v:0") for word in (f"-metadata:s:{track}", "language=tlh-Latn")]
     source = tmp_path / "in.mkv"
     ffmpeg("-i", plain, "-map", "0:v", "-map", "0:a", "-map", "0:a", "-c:v", "copy", "-c:a", "aac", *language, source)

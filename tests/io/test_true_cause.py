@@ -1,4 +1,4 @@
-"""What cannot be used is told from what is not there; clocks that wrap, frames that change size, absurd claims."""
+"""Unusable tracks differ from missing ones; clocks that wrap, frames that change size, absurd headers."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def joined(folder: Path, second: np.ndarray, degrees: int = 0) -> Path:
 
 @pytest.mark.parametrize("degrees", [0, 90, 180])
 def test_frames_that_change_their_size_keep_their_shape_and_time(tmp_path: Path, degrees: int) -> None:
-    """A tall picture in a wide one has borders, and is not squeezed; whichever way the whole is turned."""
+    """Tall video in a wide frame has borders and is not squeezed, whichever way it is rotated."""
     second = np.full((25, 96, 48), 200, np.uint8)
     second[10] = 90
     ffmpeg("-i", joined(tmp_path, second), "-c", "copy", tmp_path / "both.mp4")
@@ -207,7 +207,7 @@ def test_a_limit_on_the_size_of_files_is_no_fault_of_the_recording() -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (2, 48), (64, 2), (8, 8), (9, 200)])
-def test_picture_of_hardly_any_pixels_costs_no_sound(width: int, height: int, tmp_path: Path) -> None:
+def test_video_of_very_few_pixels_loses_no_audio(width: int, height: int, tmp_path: Path) -> None:
     frames = np.full((5, height, width), 99, np.uint8)
     path = write_recording(tmp_path / "a.mkv", HUM[:3200], frames, "-c:v", "png", "-c:a", "flac")
     recording = reader.probe(path)

@@ -31,7 +31,7 @@ URL = "https://example.org/a film.mp4"
         ("take 2:/a.mp4", "", ""),
     ],
 )
-def test_url_is_told_from_a_path(given: str, url: str, advice: str) -> None:
+def test_url_is_distinguished_from_a_path(given: str, url: str, advice: str) -> None:
     assert urls.find_url(Path(given)) == url
     assert advice in urls.hint_for(url)
 

@@ -151,7 +151,7 @@ def test_the_blended_form_starts_with_what_came_in(num_priors: int) -> None:
     assert weights[:, -1].min() > 0.9
 
 
-def test_in_use_the_sound_decides_but_in_the_papers_form() -> None:
+def test_in_use_the_audio_sets_the_weights_except_in_the_papers_form() -> None:
     cue, features = parts()
     for form in FORMS:
         imputer = built(form).eval()
@@ -254,7 +254,7 @@ def test_a_whole_file_without_video(lip_side: int) -> None:
 
 
 def test_a_lost_second_is_felt_around_it_alone() -> None:
-    """Further away than the net looks back and ahead, nothing knows of the gap."""
+    """Beyond the temporal reach of the network, the gap has no effect."""
     net = imputing()
     inputs = made_inputs(net.config, batch=1, num_frames=150)
     with torch.no_grad():

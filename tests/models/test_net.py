@@ -1,4 +1,4 @@
-"""The speech net with each fusion: shapes, gradients, what the picture does, time."""
+"""The network with each fusion: shapes, gradients, influence of the video, time."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_where_the_fusions_sit() -> None:
 
 
 @pytest.mark.parametrize("depth", range(5))
-def test_the_fusion_at_each_depth_changes_the_sound(depth: int) -> None:
+def test_the_fusion_at_each_depth_changes_the_output(depth: int) -> None:
     net = stirred(tiny("mmtm")).eval()
     inputs = made_inputs(net.config)
     before = net(inputs).mask
@@ -174,7 +174,7 @@ def test_attention_over_time_adds_nothing_at_first() -> None:
     assert torch.equal(net(inputs).mask, plain(inputs).mask)
 
 
-def test_further_rounds_say_little_at_first_and_can_learn() -> None:
+def test_further_context_blocks_start_near_identity_and_can_learn() -> None:
     net, plain = (
         SpeechNet(tiny("mmtm", attention_heads=2, bottleneck_rounds=3)).eval(),
         SpeechNet(tiny("mmtm", attention_heads=2)).eval(),

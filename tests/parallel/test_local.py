@@ -27,7 +27,7 @@ from avse.progress import Report
 
 
 def nothing(worker: int, item: Item, stage: str, done: float, total: float) -> None:
-    """Progress that nobody watches."""
+    """Ignore the progress."""
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ def job(tmp_path: Path) -> Scripted:
 
 
 def nothing(worker: int, item: Item, stage: str, done: float, total: float) -> None:
-    """Progress that nobody watches."""
+    """Ignore the progress."""
 
 
 def test_without_ray_it_reports_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:

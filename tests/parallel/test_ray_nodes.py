@@ -92,5 +92,5 @@ def test_any_error_of_ray_is_two_lines(monkeypatch: pytest.MonkeyPatch) -> None:
         ("RuntimeError: another version of Python", "same avse"),
     ],
 )
-def test_worker_that_finds_another_avse_says_what_may_hide_it(reason: str, hint: str) -> None:
+def test_worker_that_finds_another_avse_names_what_may_hide_it(reason: str, hint: str) -> None:
     assert hint in parallel_ray.worker_error(reason).hint

@@ -42,7 +42,7 @@ def names(found: dict[str, Any]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def found(clip: Path, tiny_model: Path) -> dict[str, Any]:
-    """All that the real command says of a talking head, with everything run in processes of its own."""
+    """Return the output of the real command for a talking head, with its own processes."""
     done = invoke(clip, "--model", tiny_model, "--repeat", 1, "--json")
     assert done.exit_code == 0, done.output
     values: dict[str, Any] = json.loads(done.stdout)
@@ -132,7 +132,7 @@ def test_only_the_beginning_of_a_long_recording_is_used(clip: Path, tiny_model: 
 # What is missing ----------------------------------------------------------------------------------------------------
 
 
-def test_a_recording_without_sound_is_an_error(tmp_path: Path) -> None:
+def test_a_recording_without_audio_is_an_error(tmp_path: Path) -> None:
     silent = write_recording(tmp_path / "mute.mp4", None, np.zeros((5, 48, 64)))
     done = invoke(silent)
     assert (done.exit_code, done.stdout) == (1, "")

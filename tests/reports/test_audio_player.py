@@ -28,7 +28,7 @@ def decoded(address: str) -> tuple[np.ndarray, int]:
 
 
 @pytest.mark.parametrize("kind", ["MP3", "FLAC"])
-def test_sound_in_the_page_is_the_sound(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_audio_in_the_page_is_that_of_the_file(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if kind == "FLAC":
         monkeypatch.setattr(soundfile, "available_formats", lambda: {"FLAC": "FLAC"})
     sound = tone(440, 1.0)
@@ -73,7 +73,7 @@ def test_what_cannot_be_read_has_a_reason_and_spoils_nothing(tmp_path: Path) -> 
     assert tracks[5].audio
 
 
-def test_a_long_sound_is_not_kept(tmp_path: Path) -> None:
+def test_long_audio_is_not_kept(tmp_path: Path) -> None:
     short, long = (write_sound(tmp_path / f"{seconds}.wav", seconds) for seconds in (20.0, 200.0))
     peaks = []
     for path in (short, long):

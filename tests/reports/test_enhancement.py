@@ -1,4 +1,4 @@
-"""``avse enhance --report page.html``: a page with both sounds and the face; refused where there is nothing to play."""
+"""``avse enhance --report page.html``: a page with audio before and after and the face; an error without audio."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def run(*arguments: str | Path) -> Any:
     return CliRunner().invoke(app, ["enhance", *map(str, arguments)])
 
 
-def test_page_shows_both_sounds_and_the_face(clip: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_page_shows_before_after_and_the_face(clip: Path, tiny_model: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.HTML"
     done = run(clip, "-o", tmp_path / "out.mp4", "--model", tiny_model, "--report", page)
     assert done.exit_code == 0, done.stderr

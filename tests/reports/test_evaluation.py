@@ -33,7 +33,7 @@ def test_means_and_gains_are_those_of_the_rows(tmp_path: Path) -> None:
     assert "versions, torch" in text
 
 
-def test_best_and_worst_come_with_sounds(tmp_path: Path) -> None:
+def test_best_and_worst_have_players(tmp_path: Path) -> None:
     page = Page(evaluation_report(made_rows(tmp_path, 4, ("noise",)), SUMMARY, tmp_path / "report.html"))
     names = [name for name in page.texts["span"] if re.fullmatch(r"item-\d\d", name)]
     assert names[:2] == [f"item-{index:02d}" for index in (3, 2)]
@@ -61,7 +61,7 @@ def test_failures_are_listed_with_their_reason(tmp_path: Path) -> None:
     assert "1 failed" in page.text
 
 
-def test_sounds_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+def test_audio_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     rows = made_rows(tmp_path, 2, ("noise",))
     Path(rows[1]["estimate"]).write_text("This is no sound.")
     Path(rows[0]["reference"]).unlink()
@@ -73,7 +73,7 @@ def test_sounds_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     assert len(page.all("audio")) == 8 - 3
 
 
-def test_without_any_sound_the_item_is_still_there(tmp_path: Path) -> None:
+def test_without_any_audio_the_item_is_still_there(tmp_path: Path) -> None:
     rows = [row | {"mixture": None, "reference": None, "estimate": None} for row in made_rows(tmp_path, 2)]
     page = Page(evaluation_report(rows, SUMMARY, tmp_path / "report.html"))
     assert page.text.count("No audio of this item was kept.") == 4

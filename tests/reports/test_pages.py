@@ -146,7 +146,7 @@ def test_hostile_names_in_a_batch_stay_text(tmp_path: Path) -> None:
 # Enhancement --------------------------------------------------------------------------------------------------------
 
 
-def test_enhancement_shows_both_sounds_the_face_and_when_it_was_seen(tmp_path: Path) -> None:
+def test_enhancement_shows_before_after_the_face_and_when_it_is_visible(tmp_path: Path) -> None:
     page = Page(write_enhancement(tmp_path))
     assert len(page.all("audio")) == 2
     assert sum("wave" in values.get("class", "") for values in page.all("svg")) == 2
@@ -174,7 +174,7 @@ def test_only_the_first_minute_of_a_long_recording_is_held(tmp_path: Path) -> No
     assert page.text.count("The player contains the first 1 min 00 s of 1 min 10 s.") == 2
 
 
-def test_enhancement_without_facts_or_sounds_gives_a_page(tmp_path: Path) -> None:
+def test_enhancement_without_facts_or_audio_gives_a_page(tmp_path: Path) -> None:
     page = Page(enhancement_report({}, tmp_path / "a.wav", tmp_path / "b.wav", tmp_path / "report.html"))
     assert page.text.count("There is no file") == 2
     assert page.all("audio") == []

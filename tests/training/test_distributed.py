@@ -131,7 +131,7 @@ def test_more_devices_than_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
         distributed.make_fabric(2, "32-true")
 
 
-def test_on_the_command_line_one_process_speaks(faces: Path, tmp_path: Path) -> None:
+def test_on_the_command_line_one_process_prints(faces: Path, tmp_path: Path) -> None:
     """All stages of a recipe, in two processes: every line is there once."""
     recipe = tmp_path / "tiny.yaml"
     recipe.write_text(

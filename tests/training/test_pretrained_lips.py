@@ -43,7 +43,7 @@ def test_a_new_run_starts_its_lips_from_the_file_of_its_config(
     trainer.close()
     own, stored = trainer.net.module.lips.resnet.state_dict(), torch.load(weights, weights_only=True)
     assert all(torch.equal(value, stored[name]) for name, value in own.items() if name != "conv1.weight")
-    assert torch.allclose(own["conv1.weight"].sum(1), stored["conv1.weight"].sum(1), atol=1e-5)  # a still grey picture
+    assert torch.allclose(own["conv1.weight"].sum(1), stored["conv1.weight"].sum(1), atol=1e-5)  # a constant grey video
 
 
 def test_the_rest_of_the_net_stays(weights: Path) -> None:

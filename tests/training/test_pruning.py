@@ -23,7 +23,7 @@ NARROW = (4, 4, 6, 8)
 
 
 def silence_half(net: SpeechNet) -> None:
-    """Let every other channel of each layer say nothing."""
+    """Set every other channel of each layer to zero."""
     with torch.no_grad():
         for name, part in net.named_modules():
             if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d) and name != "audio.norm":

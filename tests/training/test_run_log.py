@@ -1,4 +1,4 @@
-"""What a run says of itself: a header, its speed, its losses; as text, CSV, and to those who look on."""
+"""The log of a run: header, speed and losses; as text, as CSV and to callbacks."""
 
 from __future__ import annotations
 

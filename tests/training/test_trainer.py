@@ -1,4 +1,4 @@
-"""Training: it learns, it goes on exactly where it stopped, and it keeps what strangers' speech says is best."""
+"""Training: the loss falls, resuming is exact, and the best checkpoint on validation speakers is kept."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_mixed_precision_computes_in_half_and_keeps_the_weights_whole(prepared: 
 
 
 def test_losses_teach_what_they_are_named_for(prepared: TrainingData) -> None:
-    """A net that answered with the clean sound would have no spectral loss, and the best SI-SDR that is counted."""
+    """A network that returns the clean audio has no spectral loss, and the highest SI-SDR that counts."""
     batch = Batches(prepared.mixer(settings(), False), seed=1, batch_size=2, first=0, last=1)[0]
 
     class Knowing(SpeechNet):
@@ -404,7 +404,7 @@ def test_the_learning_rate_rises_and_falls(prepared: TrainingData, tmp_path: Pat
     assert course[-1] < 1e-3
 
 
-def test_curves_and_sounds_are_written(prepared: TrainingData, tmp_path: Path) -> None:
+def test_curves_and_audio_are_written(prepared: TrainingData, tmp_path: Path) -> None:
     """At each validation what the net makes of the same two mixtures; mixture and target need to be there once."""
     train(
         settings(num_steps=20, validate_every=10, model=tiny("none"), mix=MixConfig(num_frames=2)), prepared, tmp_path
@@ -421,7 +421,7 @@ def test_curves_and_sounds_are_written(prepared: TrainingData, tmp_path: Path) -
         assert (len(sound), sample_rate) == (2 * 640, 16000)
 
 
-def test_sounds_are_mixture_estimate_and_target_as_loud_as_they_are_to_each_other(prepared: TrainingData) -> None:
+def test_examples_are_mixture_estimate_and_target_at_their_relative_levels(prepared: TrainingData) -> None:
     net = SpeechNet(tiny()).eval()
     torch.nn.init.zeros_(net.audio.mask.weight)
     torch.nn.init.constant_(net.audio.mask.bias, 30.0)

@@ -1,4 +1,4 @@
-"""The mean of nets: of all weights, of nets of one shape, in a file that says what it is made of."""
+"""The mean of networks: all weights, only equal shapes, and a file that names its sources."""
 
 from __future__ import annotations
 

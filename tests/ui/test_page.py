@@ -83,7 +83,7 @@ def test_file_is_made_with_its_progress_and_then_linked(page: Any, session: Sess
     assert "cannot be written as" in last
 
 
-def test_formats_say_what_they_are() -> None:
+def test_formats_are_described() -> None:
     from avse.ui.page import formats
 
     with_video, audio = dict(formats(True)), dict(formats(False))

@@ -1,4 +1,4 @@
-"""The server: what it listens to, what it hands out, what it refuses; nothing is asked of another machine."""
+"""The server: its address, what it serves and refuses; no requests to other machines."""
 
 from __future__ import annotations
 

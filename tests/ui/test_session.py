@@ -161,7 +161,7 @@ def test_limits_are_those_of_the_command(studio: Studio, clip: Path) -> None:
         Session(Studio(studio.checkpoint, studio.folder, Limits(max_megabytes=0.001))).open(clip, silent)
 
 
-def test_enhancement_looks_at_the_video_no_second_time(session: Session, clip: Path) -> None:
+def test_enhancement_does_not_decode_the_video_again(session: Session, clip: Path) -> None:
     """Of two hours of video that would take as long as the analysis."""
     session.open(clip, silent)
     stages: list[str] = []

@@ -1,4 +1,4 @@
-"""Nets in processes that fork makes of one that has used them: they work, or say at once why not; they never hang."""
+"""Networks in processes forked from one that has used them: they work or raise an error at once; they never hang."""
 
 from __future__ import annotations
 

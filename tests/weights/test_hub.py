@@ -108,7 +108,7 @@ def test_wrong_name_is_two_lines(hub: LocalHub, name: str, said: str) -> None:
     assert str(caught.value).count("\n") == 1
 
 
-def test_without_the_package_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_package_the_error_names_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(MissingError, match="huggingface_hub") as caught:
         hub_module.fetch("hf://me/mine")

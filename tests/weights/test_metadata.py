@@ -1,4 +1,4 @@
-"""Checkpoint files by any form of their path; what else is told of their metadata is in test_checkpoint.py."""
+"""Checkpoint files by any form of their path; other tests of their metadata are in test_checkpoint.py."""
 
 from __future__ import annotations
 
@@ -26,6 +26,6 @@ def test_files_are_read_and_written_by_any_form_of_their_path(tmp_path: Path, fo
 
 @pytest.mark.parametrize("value", [None, 3, "a\0b"])
 @pytest.mark.parametrize("load", [load_checkpoint, read_metadata])
-def test_what_is_no_path_is_told_apart_from_a_damaged_file(load: Callable[[Any], Any], value: Any) -> None:
+def test_what_is_no_path_is_distinguished_from_a_damaged_file(load: Callable[[Any], Any], value: Any) -> None:
     with pytest.raises(UsageError, match="path is "):
         load(value)

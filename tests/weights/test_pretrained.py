@@ -38,7 +38,7 @@ def test_load_by_name_by_path_and_by_default(shipped: Path) -> None:
     assert not by_path.net.training
 
 
-def test_the_default_leaves_sound_alone_to_the_net_that_only_listens(shipped: Path) -> None:
+def test_the_default_uses_the_audio_only_network_without_video(shipped: Path) -> None:
     default, small = pretrained.load_model("avse", "cpu"), pretrained.load_model("small", "cpu")
     save_checkpoint(shipped / "avse-audio.safetensors", stirred(tiny("none")), {"name": "avse-audio"})
     assert pretrained.for_audio_only(default) is default, "it is not the one that was shipped"

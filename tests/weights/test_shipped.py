@@ -1,4 +1,4 @@
-"""Several nets that ship side by side, one of which only listens: names, lists, cards, hashes, doctor, and use."""
+"""Several shipped networks, one of them audio-only: names, lists, cards, hashes, doctor, and use."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def no_detector(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever looks for a face fails."""
+    """Fail if faces are detected."""
 
     def refuse(*arguments: Any, **options: Any) -> None:
         raise AssertionError("somebody looked for faces")
@@ -152,5 +152,5 @@ def test_what_really_ships_is_small_and_whole() -> None:
 
 
 @pytest.mark.parametrize("name", pretrained.names())
-def test_model_says_what_it_gains(name: str) -> None:
+def test_card_states_the_gain(name: str) -> None:
     assert "dB" in pretrained.scores(name)

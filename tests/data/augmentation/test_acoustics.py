@@ -1,4 +1,4 @@
-"""Rooms, microphones and lines: what reverberation, a colour and a narrow band do to sounds that are known."""
+"""Rooms, microphones and telephone lines: effect of reverberation, equaliser and band limit on known signals."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def changed(crops: Tensor, settings: LipAugment, seed: int = 3) -> Tensor:
 
 
 def pictures(clips: int = 6, frames: int = 3) -> Tensor:
-    """Smooth pictures that no mirror and no turn leaves alike, each clip another, each frame a little brighter."""
+    """Return smooth images without symmetry, different in each clip, each frame a little brighter."""
     rows, columns = torch.meshgrid(torch.linspace(0, 1, 88), torch.linspace(0, 1, 88), indexing="ij")
     base = 40 + 90 * rows + 60 * columns**2
     return (base + torch.arange(clips)[:, None, None, None] * 4 + torch.arange(frames)[:, None, None]).to(torch.uint8)
@@ -169,7 +169,7 @@ def test_a_far_face_has_few_pixels_in_all_frames_alike_and_keeps_its_brightness(
     is_far = (far - crops.float()).abs().amax((1, 2, 3)) > 1
     assert 4 <= is_far.sum() <= 12
     squares = crops[is_far].float().unflatten(2, (11, 8)).unflatten(4, (11, 8)).mean((3, 5))
-    # Between the middles of two squares a stretched picture is a straight line; next to a middle it is all but there.
+    # Between the centres of two pixels an enlarged image is a straight line; next to a centre nearly so.
     near = far[is_far].unflatten(2, (11, 8)).unflatten(4, (11, 8))[:, :, :, 3:5, :, 3:5].mean((3, 5))
     inner = (slice(None), slice(None), slice(1, -1), slice(1, -1))
     assert torch.corrcoef(torch.stack([near[inner].flatten(), squares[inner].flatten()]))[0, 1] > 0.99

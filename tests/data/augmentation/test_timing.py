@@ -35,7 +35,7 @@ def test_clips_of_one_speaker_are_joined_to_the_length_asked_for(world: Path, nu
     assert any(clip.sound.tobytes().find(made.sound[:640].tobytes()) >= 0 for clip in whole)
 
 
-def test_sound_and_lips_are_cut_at_the_same_place(world: Path) -> None:
+def test_audio_and_lips_are_cut_at_the_same_place(world: Path) -> None:
     clip = load_clip(find_clips(world / "faces")["speaker0"][0])
     for seed in range(10):
         made = random_segment(find_clips(world / "faces")["speaker0"][:1], 7, np.random.default_rng(seed))
@@ -72,8 +72,8 @@ def test_a_clip_without_video_among_others_is_black_there(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(("length", "num_frames"), [(60, 50), (40, 50), (50, 50), (1, 4)])
-def test_played_faster_or_slower_sound_and_video_stay_together(length: int, num_frames: int) -> None:
-    """A tone's pitch moves as it should, and so does a picture that grows brighter."""
+def test_audio_and_video_stay_in_sync_at_another_speed(length: int, num_frames: int) -> None:
+    """The pitch of a tone changes as it should, and so does a video that grows brighter."""
     times = np.arange(640 * length) / 16000
     sound = np.sin(2 * np.pi * 400 * times).astype(np.float32)
     lips = np.broadcast_to(np.linspace(10, 200, length)[:, None, None], (length, 88, 88)).astype(np.uint8)

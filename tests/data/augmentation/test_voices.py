@@ -56,7 +56,7 @@ def test_without_a_voice_there_is_no_other_one(sound: np.ndarray) -> None:
     assert voices.vary_voice(sound, np.random.default_rng(1)) is None
 
 
-def test_missing_package_is_said_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_package_is_an_error_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "parselmouth", None)
     with pytest.raises(MissingError, match="praat-parselmouth") as caught:
         voices.check_available()

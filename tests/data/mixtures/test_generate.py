@@ -174,7 +174,7 @@ def test_more_of_the_same_keeps_what_is_there(tree: Path, tmp_path: Path) -> Non
     assert {name: second[name] for name in first if name.endswith((".wav", ".mkv"))}.items() <= first.items()
 
 
-def test_lips_and_sound_stay_together(tmp_path: Path) -> None:
+def test_lips_and_audio_stay_in_sync(tmp_path: Path) -> None:
     """A flash and a click at once, in a video whose audio begins later."""
     for delay in (0.0, 0.2):
         clip = flash_and_click(tmp_path / f"clip{delay}.mp4", sound_delay=delay, start=0.6, seconds=1.2)
@@ -316,7 +316,7 @@ def test_force_removes_no_input(tmp_path: Path) -> None:
     assert kept(tmp_path / "m") == before
 
 
-def test_sounds_whose_names_are_no_text_are_mixed(tmp_path: Path) -> None:
+def test_audio_files_whose_names_are_not_text_are_mixed(tmp_path: Path) -> None:
     clips = say(tmp_path / "clips", "fils", os.fsdecode(b"p\xe8re"))
     assert mix(clips, tmp_path / "m", "-n", "2").exit_code == 0
     files = {os.fsencode(row["file"]) for rows in rows_of(tmp_path / "m").values() for row in rows}

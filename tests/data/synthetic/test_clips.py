@@ -1,4 +1,4 @@
-"""Made-up recordings: the same again for the same seed, lips that go with the sound, a face that is found."""
+"""Synthetic recordings: the same for the same seed; lips match the audio; the face is detected."""
 
 from __future__ import annotations
 

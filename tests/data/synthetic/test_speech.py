@@ -14,7 +14,7 @@ def frame_levels(waveform: np.ndarray) -> np.ndarray:
 
 
 def autocorrelation_pitch(part: np.ndarray) -> tuple[float, float]:
-    """Pitch in Hz between 70 and 320 Hz, and how periodic the sound is (1 is a pure tone)."""
+    """Return the pitch in Hz, between 70 and 320, and the periodicity (1 is a pure tone)."""
     products = np.correlate(part, part, "full")[len(part) - 1 :] / np.arange(len(part), 0, -1)
     best = 50 + int(np.argmax(products[50:229]))
     return 16000 / best, float(products[best] / products[0])

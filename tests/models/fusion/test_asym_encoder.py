@@ -116,7 +116,7 @@ def reached(exchange: list[list[bool]]) -> list[bool]:
     return [not torch.equal(x[0], y[0]) for x, y in zip(encoder(a, b), encoder(a, b + 1), strict=True)]
 
 
-def test_modalities_meet_only_where_exchange_is_on() -> None:
+def test_modalities_are_joined_only_where_exchange_is_on() -> None:
     off = [[False], [False, False], [False], [False, False]]
     assert reached(off) == [False] * 4
     assert reached([[True], *off[1:]]) == [True] * 4

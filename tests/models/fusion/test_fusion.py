@@ -95,7 +95,7 @@ def test_none_passes_both_untouched() -> None:
 
 
 def test_cwc_is_a_matrix_on_concatenated_channels() -> None:
-    """With as many STFT frames as video frames nothing is interpolated, and numpy can say the rest in two lines."""
+    """With as many STFT frames as video frames nothing is interpolated, and two lines of numpy give the same."""
     fusion, audio, video = CWC(4, 3).double(), torch.randn(2, 4, 6, 5).double(), torch.randn(2, 3, 5, 2, 2).double()
     seen = np.broadcast_to(video.numpy().mean((3, 4))[:, :, None], (2, 3, 6, 5))
     weight, bias = (p.detach().numpy() for p in (fusion.mix.weight[..., 0, 0], fusion.mix.bias))
@@ -174,7 +174,7 @@ def test_example_of_video_and_skeleton() -> None:
 
 
 def test_example_of_three_sequences() -> None:
-    """The second half of the words cannot change the first half of the sound, but does change the second."""
+    """The second half of the words cannot change the first half of the audio, but changes the second."""
     names = run_example("nn.GRU")
     join, (sound, face, words) = names["join"].eval(), names["sequences"]
     changed = words.clone()

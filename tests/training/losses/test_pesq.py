@@ -21,7 +21,7 @@ def speech() -> Tensor:
 
 
 def damaged(speech: Tensor) -> list[Tensor]:
-    """What may be wrong with it, from hardly to badly: another voice, hiss, faint parts taken away, a dull sound."""
+    """Return degradations from slight to severe: another voice, hiss, quiet parts removed, a low-pass filter."""
     hiss = torch.randn(speech.shape, generator=torch.Generator().manual_seed(0)) * speech.std()
     dull = torch.nn.functional.avg_pool1d(speech, 5, stride=1, padding=2)
     found = [torch.lerp(speech, dull, 0.5), dull]

@@ -53,7 +53,7 @@ def test_spectral_losses_are_zero_at_equality_alone(loss: Loss, power: float) ->
     assert loss(spectrum * 1.1, spectrum, power) > 1e-4
 
 
-def test_only_the_complex_loss_knows_of_phase() -> None:
+def test_only_the_complex_loss_depends_on_phase() -> None:
     spectrum = torch.randn(2, 5, 7, dtype=torch.complex64)
     assert magnitude_loss(-spectrum, spectrum, 0.3) < 1e-12
     assert complex_loss(-spectrum, spectrum, 0.3) > 1
@@ -80,7 +80,7 @@ def test_silence_has_a_finite_gradient(loss: Loss) -> None:
     assert estimate.grad.isfinite().all()
 
 
-def test_energy_targets_say_how_far_above_the_mean_of_their_clip() -> None:
+def test_energy_targets_are_relative_to_the_mean_of_their_clip() -> None:
     energies = torch.randn(3, 4, 9) * 20 - 50
     targets = energy_targets(energies)
     assert torch.allclose(targets.mean((1, 2)), torch.zeros(3), atol=1e-5)
@@ -100,7 +100,7 @@ def test_correlation_over_time() -> None:
 
 
 def test_correlation_does_not_reward_knowing_which_band_is_louder() -> None:
-    """Each band is taken about its own mean, so that levels that never change tell nothing."""
+    """Each band is relative to its own mean, so that constant levels carry no information."""
     levels = torch.tensor([0.0, 20.0, 40.0])[:, None]
     truth, guess = torch.randn(1, 3, 400) + levels, torch.randn(1, 3, 400) + levels
     assert abs(float(correlation(guess, truth))) < 0.1
