@@ -33,7 +33,7 @@ from avse.training.steps import prepare_batch, rms
 from avse.weights.pretrained import load_model
 
 BATCH_SIZE = 16
-METRICS = {"pesq": 1, "stoi": 100, "si_sdr": 1}
+SCALES = {"pesq": 1, "stoi": 100, "si_sdr": 1}
 one, two = (0.0, 1.0), (0.0, 0.0, 1.0)
 same_corpus, audio_only = ({"audio_only_interferer_probability": value} for value in (0.0, 1.0))
 mismatched = {"mismatched_video_probability": 1.0}
@@ -66,8 +66,8 @@ def enhanced(net: SpeechNet, batch: Batch) -> torch.Tensor:
 
 def gains(target: np.ndarray, mixture: np.ndarray, estimate: np.ndarray) -> list[float]:
     """Compute the gain of each metric."""
-    before, after = (score(target, audio, SAMPLE_RATE, METRICS).values for audio in (mixture, estimate))
-    return [(after[name] - before[name]) * unit for name, unit in METRICS.items()]
+    before, after = (score(target, audio, SAMPLE_RATE, SCALES).values for audio in (mixture, estimate))
+    return [(after[name] - before[name]) * unit for name, unit in SCALES.items()]
 
 
 def attenuation_db(target: np.ndarray, mixture: np.ndarray, estimate: np.ndarray) -> float:

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
+from avse.evaluation.metrics import METRICS
 from avse.evaluation.statistics import mean_of
 
-METRICS = {"pesq": ("PESQ-wb", 2), "stoi": ("STOI", 3), "si_sdr": ("SI-SDR dB", 2)}
+DIGITS = {"pesq": 2, "stoi": 3, "si_sdr": 2}
 CHAIN = ("AO", "CWC", "MMTM global", "MMTM time")
 """The paper's order from the lowest score to the highest; the last one, with the time squeeze, is ours."""
 Items = dict[str, float]
@@ -33,8 +34,8 @@ def read_scores(path: Path) -> dict[tuple[str, str], dict[str, Items]]:
             if row["status"] != "ok":
                 continue
             name = row["method"].partition(" seed ")[0]
-            metrics = found.setdefault((row["subset"], name), {metric: {} for metric in METRICS})
-            for metric in METRICS:
+            metrics = found.setdefault((row["subset"], name), {metric: {} for metric in DIGITS})
+            for metric in DIGITS:
                 metrics[metric].setdefault(row["item"], []).append(float(row[metric]))
     return {
         key: {metric: {item: float(np.mean(each)) for item, each in items.items()} for metric, items in metrics.items()}
@@ -59,12 +60,12 @@ def verdict(low: float, high: float) -> str:
 
 def order_table(scores: Scores, chain: Sequence[str] = CHAIN, seed: int = 0) -> str:
     """Return a table with one row per list and step of the chain: paired differences, intervals, and verdicts."""
-    heads = ["list", "step", *(heading for heading, _ in METRICS.values()), "order"]
+    heads = ["list", "step", *(METRICS[metric].heading for metric in DIGITS), "order"]
     lines = [heads, ["---"] * len(heads)]
     for subset in sorted({subset for subset, _ in scores}):
         for lower, upper in itertools.pairwise(chain):
             cells, verdicts = [], []
-            for metric, (_, digits) in METRICS.items():
+            for metric, digits in DIGITS.items():
                 above, below = scores[subset, upper][metric], scores[subset, lower][metric]
                 mean = mean_of(np.array([above[item] - below[item] for item in sorted(above) if item in below]), seed)
                 cells.append(f"{mean.value:+.{digits}f} ({mean.low:+.{digits}f} to {mean.high:+.{digits}f})")

@@ -16,12 +16,15 @@ from avse.evaluation.systems import System
 from avse.parallel.local import num_cores
 from avse.version import __version__
 
+MADE_WORSE = "Items made worse have an SI-SDR more than 0.5 dB below that of their mixture. "
+"""A sentence of the protocol, for tables that count them."""
+
 PROTOCOL = (
     "All audio is mono at 16 kHz. PESQ is wide-band (ITU-T P.862.2). PESQ, STOI and ESTOI are computed in windows "
     "of at most 30 s, SI-SDR from the zero-mean signals. Scores are means over items; an improvement is the score "
-    "of the estimate minus that of the unprocessed mixture, item by item. Items made worse have an SI-SDR more than "
-    "0.5 dB below that of their mixture. Intervals are 95 % percentiles of a bootstrap over items. Without a "
-    "reference, DNSMOS P.835 (overall) is computed."
+    "of the estimate minus that of the unprocessed mixture, item by item. "
+    f"{MADE_WORSE}Intervals are 95 % percentiles of a bootstrap over items. Without a reference, DNSMOS P.835 "
+    "(overall) is computed."
 )
 PACKAGES = ("torch", "numpy", "scipy", "pesq", "pystoi", "speechmos", "soxr", "soundfile", "onnxruntime")
 
