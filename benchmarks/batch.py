@@ -38,7 +38,7 @@ class Measured:
     cpu_seconds: float | None
 
 
-def make_folder(folder: Path, count: int, seconds: float) -> None:
+def write_recordings(folder: Path, count: int, seconds: float) -> None:
     """Make different talking heads of 320 x 240 pixels."""
     folder.mkdir()
     for number in range(count):
@@ -140,7 +140,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("docs/batch-throughput.md"), help="Markdown page")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        make_folder(Path(scratch, "in"), asked.count, asked.seconds)
+        write_recordings(Path(scratch, "in"), asked.count, asked.seconds)
         found = measure_all(Path(scratch, "in"), Path(scratch), not asked.no_ray)
     text = page(found, asked.count, asked.seconds)
     asked.output.write_text(text)

@@ -55,7 +55,9 @@ Output = Annotated[str, typer.Option("--output", "-o", help="Output folder or UR
 Suffix = Annotated[
     str,
     typer.Option(
-        metavar="|".join(SUFFIXES), autocompletion=complete(*SUFFIXES), help="File type; keep: that of the recording."
+        metavar="|".join(SUFFIXES),
+        autocompletion=complete(*SUFFIXES),
+        help="Type of the outputs; keep: that of each recording.",
     ),
 ]
 Pattern = Annotated[str | None, typer.Option("--glob", help="Only names or paths that match, e.g. '*.mp4'.")]
@@ -68,9 +70,10 @@ Number = Annotated[str, typer.Option("--jobs", "-j", metavar="NUMBER|auto", help
 Speaker = Annotated[
     str,
     typer.Option(
-        metavar="|".join((*SPEAKER_WORDS, "all", "NUMBER")),
+        metavar="|".join((*SPEAKER_WORDS, "all", "NUMBER[,NUMBER]")),
         autocompletion=complete(*SPEAKER_WORDS, "all"),
-        help="Target speaker; everyone: all people together; all: a folder with one file per person.",
+        help="Target speaker; number: as in avse faces; everyone: all people in one file; all: a folder with one "
+        "file per person.",
     ),
 ]
 References = Annotated[
@@ -85,9 +88,12 @@ Results = Annotated[
     typer.Option(help="Folder for results and report; default: the output folder."),
 ]
 Where = Annotated[Engines, typer.Option(help="local: processes on this machine; ray: a cluster.")]
-Address = Annotated[str, typer.Option(metavar="auto|HOST:PORT|local", help="Address of the Ray cluster.")]
+Address = Annotated[
+    str,
+    typer.Option(metavar="auto|HOST:PORT|local", help="Ray cluster; auto: the one on this machine; local: start one."),
+]
 Share = Annotated[
-    float | None, typer.Option(min=0, help="Share of a GPU for each job on a cluster; default: 0.25 if it has any.")
+    float | None, typer.Option(min=0, help="Share of a GPU for each job on a cluster; default: 0.25 if it has GPUs.")
 ]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Redo finished recordings.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Show what would be done without doing it.")]

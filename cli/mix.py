@@ -47,7 +47,7 @@ def mix(
 
     Example: avse mix voxceleb2/ mixtures/ --speakers 3 --level-db -18 -6 --count 200
     """
-    from avse.data.mixtures.generate import make_folder
+    from avse.data.mixtures.generate import make_mixtures
     from avse.data.mixtures.recipes import MixtureConfig
     from avse.data.mixtures.request import MixtureRequest, survey
 
@@ -57,7 +57,7 @@ def mix(
     report_passed_over(source, survey(request))
     done = bad = passed = 0
     with progress(quiet) as show:
-        for outcome in make_folder(request, jobs, force):
+        for outcome in make_mixtures(request, jobs, force):
             done += 1
             bad += bool(outcome.problem)
             passed += len(outcome.passed_over)

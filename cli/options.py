@@ -30,7 +30,11 @@ def complete_model(incomplete: str) -> list[str]:
 
 Model = Annotated[
     str,
-    typer.Option(metavar="NAME|PATH", autocompletion=complete_model, help="Model name or .safetensors checkpoint."),
+    typer.Option(
+        metavar="NAME|PATH",
+        autocompletion=complete_model,
+        help="Model name, .safetensors checkpoint, or hf://OWNER/NAME.",
+    ),
 ]
 Device = Annotated[
     str, typer.Option(metavar="|".join(DEVICES), autocompletion=complete(*DEVICES), help="Device for the network.")

@@ -52,10 +52,10 @@ def missing(before: FileInfo, after: FileInfo, pairs: Sequence[tuple[StreamInfo,
 
 def missing_tags(tags: Mapping[str, str], after: FileInfo, num_chapters: int) -> list[str]:
     """Return names of the tags, and the chapters, that a copy lacks, each once; many are counted."""
-    kept = {_short(key) for key in (*after.tags, *(key for stream in after.streams for key in stream.tags))}
+    kept = {_without_language(key) for key in (*after.tags, *(key for stream in after.streams for key in stream.tags))}
     kept |= {"language"} if any(stream.language for stream in after.streams) else set()
     kept |= {"creation_time"} if "date" in kept else set()
-    found = dict.fromkeys(_name(key) for key in content_tags(tags) if _short(key) not in kept)
+    found = dict.fromkeys(_name(key) for key in content_tags(tags) if _without_language(key) not in kept)
     named = list(found)[:_MOST_NAMED] + ([f"{len(found) - _MOST_NAMED} more"] if len(found) > _MOST_NAMED else [])
     return named + (["chapters"] if after.num_chapters < num_chapters else [])
 
@@ -72,8 +72,8 @@ def _missing_of_track(old: StreamInfo, new: StreamInfo, after: FileInfo) -> list
         names.append("language")
     if old.title and old.title != new.title and old.title != new.tags.get("handler_name"):
         names.append("title")
-    kept = {_short(key) for key in (*new.tags, *after.tags)} | {"title"}
-    names += dict.fromkeys(_name(key) for key in content_tags(old.tags) if _short(key) not in kept)
+    kept = {_without_language(key) for key in (*new.tags, *after.tags)} | {"title"}
+    names += dict.fromkeys(_name(key) for key in content_tags(old.tags) if _without_language(key) not in kept)
     flags = [flag for flag in sorted(old.flags - new.flags) if _SAME_FLAG.get(flag) not in new.flags]
     return names + ([f"flag{'s' * (len(flags) > 1)} {', '.join(flags)}"] if flags else [])
 
@@ -94,7 +94,7 @@ def _is_housekeeping(key: str) -> bool:
     return key in HOUSEKEEPING or key.startswith(("_statistics", "bps-", "duration-", "number_of_"))
 
 
-def _short(key: str) -> str:
+def _without_language(key: str) -> str:
     """Return a tag without its language: ``location-eng`` is ``location``."""
     return "location" if key.startswith("location") else key
 

@@ -17,7 +17,8 @@ WIDTH = 360
 def tag(name: str, *children: Markup | str, **attributes: object) -> Markup:
     """Return one element; ``class_`` is the class, an underscore stands for a hyphen, all text is escaped."""
     words = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{escape(_short(value))}"' for key, value in attributes.items()
+        f' {key.rstrip("_").replace("_", "-")}="{escape(_format_attribute(value))}"'
+        for key, value in attributes.items()
     )
     inside = "".join(escape(child) for child in children)
     return Markup(f"<{name}{words}>{inside}</{name}>")
@@ -84,7 +85,7 @@ def vertical_axis(scale: Scale, left: float, right: float, title: str) -> Markup
 def chart(height: float, label: str, *parts: Markup) -> Markup:
     """Return the whole drawing, 360 units wide; ``label`` is for screen readers."""
     return tag(
-        "svg", *parts, viewBox=f"0 0 {WIDTH} {_short(height)}", role="img", aria_label=label, class_="chart",
+        "svg", *parts, viewBox=f"0 0 {WIDTH} {_format_attribute(height)}", role="img", aria_label=label, class_="chart",
         preserveAspectRatio="xMidYMin meet",
     )  # fmt: skip
 
@@ -101,6 +102,6 @@ def _value(scale: Scale, value: float) -> str:
     return number(value + 0.0, max(0, -math.floor(math.log10(tick_step(scale.low, scale.high)) + 1e-9)))
 
 
-def _short(value: object) -> str:
+def _format_attribute(value: object) -> str:
     """Format numbers with at most one decimal."""
     return f"{value:.1f}".removesuffix(".0") if isinstance(value, float) else str(value)

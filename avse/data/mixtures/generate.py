@@ -34,7 +34,7 @@ class Outcome:
     passed_over: tuple[tuple[str, str], ...] = ()
 
 
-def make_folder(request: MixtureRequest, num_jobs: int | None = None, force: bool = False) -> Iterator[Outcome]:
+def make_mixtures(request: MixtureRequest, num_jobs: int | None = None, force: bool = False) -> Iterator[Outcome]:
     """Make all mixtures that are not there yet, and yield the outcome of every mixture.
 
     Raises UsageError if the request is invalid, another process writes to the folder, or its contents are of

@@ -19,7 +19,7 @@ LAYOUTS = ("avse", "muse")
 
 @dataclass(frozen=True)
 class MixtureRequest:
-    """Hold the request to `make_folder`."""
+    """Hold the request to `make_mixtures`."""
 
     source: Path
     output: Path
