@@ -153,7 +153,7 @@ def make_scene(net: SpeechNet, clips: dict[str, Sequence[Path]], num_faces: int,
         random_segment(clips[str(name)], frames.shape[1], rng) for name in rng.permutation(list(clips))[:num_faces]
     ]
     turns = np.repeat(frames, SAMPLES_PER_FRAME, axis=1)
-    voices = np.stack([scale_to(person.sound, LEVEL_DB) for person in people]) * turns
+    voices = np.stack([scale_to(person.audio, LEVEL_DB) for person in people]) * turns
     noise = scale_to(rng.standard_normal(turns.shape[1]), LEVEL_DB + NOISE_DB) if noisy else np.float32(0)
     audio = np.asarray(voices.sum(0) + noise, np.float32)
     mouths = [iter([person.lips.astype(np.float32)]) for person in people if person.lips is not None]

@@ -78,7 +78,7 @@ def make_sentence(speaker: str, path: Path, words: tuple[int, int, int]) -> Sent
     )
     level = lips.astype(np.float32)
     level = (level - level.mean()) / max(float(level.std()), 1e-3)
-    return Sentence(speaker, path.stem, level, optical_flow(level), log_mel(clip.sound), find_speech(clip.sound), words)
+    return Sentence(speaker, path.stem, level, optical_flow(level), log_mel(clip.audio), find_speech(clip.audio), words)
 
 
 def optical_flow(lips: np.ndarray) -> np.ndarray:

@@ -56,7 +56,7 @@ def scenes(net: SpeechNet, talkers: SpeakerClips, num_frames: int, num_items: in
         speaker = names[index % len(names)]
         others = rng.permutation([name for name in names if name != speaker])[:2]
         own, other, third = (random_segment(talkers[name], num_frames, rng) for name in (speaker, *others))
-        voice, second = scale_to(own.sound, -20.0), scale_to(other.sound, -20.0)
+        voice, second = scale_to(own.audio, -20.0), scale_to(other.audio, -20.0)
         noise = scale_to(rng.standard_normal(len(voice)).astype(np.float32), -20.0)
         mixtures = (voice, voice + second, voice + noise, second)
         measured = {name: energies(audio) for name, audio in zip(MIXTURES, mixtures, strict=True)}

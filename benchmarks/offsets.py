@@ -46,7 +46,7 @@ def scene_gains(model: Checkpoint, clips: dict[str, Sequence[Path]], seconds: in
     first, second = (
         random_segment(clips[str(name)], seconds * VIDEO_FPS, rng) for name in rng.permutation(list(clips))[:2]
     )
-    voice, other = (scale_to(clip.sound, LEVEL_DB) for clip in (first, second))
+    voice, other = (scale_to(clip.audio, LEVEL_DB) for clip in (first, second))
     assert first.lips is not None
     before = si_sdr(voice, voice + other, SAMPLE_RATE)
     mouths = first.lips.astype(np.float32)

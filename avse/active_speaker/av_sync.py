@@ -129,7 +129,7 @@ def _offset_and_correlation(
     net: SpeechNet, recording: reader.Recording, head: list[np.ndarray]
 ) -> tuple[int, float | None]:
     """Return the AV offset of the first mouths, and their correlation with the audio if visible for 20 s or more."""
-    audio = recording.sound
+    audio = recording.audio_stream
     blocks = reader.read_audio(recording, BLOCK_SECONDS, audio.sample_rate, audio.num_channels)
     at_16_khz = resampling.regroup(
         resampling.to_model_rate(blocks, audio.sample_rate), WINDOW_FRAMES * SAMPLES_PER_FRAME

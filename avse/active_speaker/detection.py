@@ -109,7 +109,7 @@ def detect_activity(
     Args:
         av_offset_frames: the AV offset where it is known; None estimates it from all faces over the whole recording.
     """
-    audio = recording.sound
+    audio = recording.audio_stream
     blocks = reader.read_audio(recording, BLOCK_SECONDS, audio.sample_rate, audio.num_channels)
     mono = model_windows(resampling.to_model_rate(blocks, audio.sample_rate), stats.num_frames, SAMPLES_PER_FRAME)
     mouths = model_windows(crops.stream(tracks, stats.num_frames), stats.num_frames, 1)

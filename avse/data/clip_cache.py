@@ -36,4 +36,4 @@ class ClipCache:
 
 
 def _size(clip: Clip) -> int:
-    return sum(part.nbytes for part in (clip.sound, clip.seen, clip.lips, clip.varied) if part is not None)
+    return sum(part.nbytes for part in (clip.audio, clip.seen, clip.lips, clip.varied) if part is not None)

@@ -104,7 +104,7 @@ class Mixer:
             0.0,
             *(rng.uniform(*(config.quiet_interferers_db if are_quiet else config.talker_db)) for _ in clips[1:]),
         ]
-        voices = [scale_to(clip.sound, level) for clip, level in zip(clips, levels, strict=True)]
+        voices = [scale_to(clip.audio, level) for clip, level in zip(clips, levels, strict=True)]
         return MixedTalkers(speaker, clips, voices, are_quiet)
 
     def _mix(self, talking: MixedTalkers, index: int, rng: np.random.Generator) -> Example:
@@ -157,7 +157,7 @@ class Mixer:
         if config.frozen_video_probability and rng.random() < config.frozen_video_probability:
             still = clip.lips[int(rng.integers(len(clip.lips)))]
             return Clip(
-                clip.sound, np.repeat(still[None], len(clip.lips), 0), np.repeat(still.any(), len(clip.lips))
+                clip.audio, np.repeat(still[None], len(clip.lips), 0), np.repeat(still.any(), len(clip.lips))
             ), False
         return clip, True
 
@@ -179,7 +179,7 @@ class Mixer:
 
     def _add_acoustics(self, clip: Clip, rng: np.random.Generator) -> Clip:
         """Add reverberation and equalisation to a clip's voice."""
-        voice = clip.sound
+        voice = clip.audio
         if rng.random() < self.config.reverb_probability:
             measured = self.rooms and rng.random() < self.config.measured_room_probability
             voice = convolve_room(voice, self._draw_response(rng)) if measured else reverberate(voice, rng)
@@ -222,7 +222,7 @@ class Mixer:
     def _draw_noise(self, but: str, num_samples: int, rng: np.random.Generator) -> np.ndarray:
         """Draw babble or recorded noise; without any, and one time in four, coloured noise."""
         if rng.random() < self.config.babble_probability and self._has_others:
-            babble = [self._draw_interferer(but, rng).sound for _ in range(rng.integers(4, 7))]
+            babble = [self._draw_interferer(but, rng).audio for _ in range(rng.integers(4, 7))]
             return np.stack([scale_to(voice, rng.uniform(-6.0, 0.0)) for voice in babble]).sum(0, dtype=np.float32)
         if not self.noises or rng.random() < 0.25:
             return coloured_noise(num_samples, rng)
@@ -235,7 +235,7 @@ class Mixer:
         kinds, num_frames = list(self.noises), self.config.num_frames
         clips = self.noises[kinds[rng.integers(len(kinds))]]
         segment = random_segment(clips, max(1, round(num_frames * speed)), rng, with_lips=False)
-        return change_speed(segment, num_frames).sound
+        return change_speed(segment, num_frames).audio
 
     def _draw_varied_noise(self, rng: np.random.Generator) -> np.ndarray:
         """Draw a recorded noise at another speed and equalised, often in bursts or mixed with another noise."""

@@ -35,12 +35,12 @@ MIN_SEEN_SHARE = 0.5
 
 @dataclass(frozen=True)
 class Clip:
-    """Hold one prepared clip: audio float32 (N,) as ``sound``, lips uint8 (V, 88, 88) or None, seen bool (V,).
+    """Hold one prepared clip: ``audio`` float32 (N,), lips uint8 (V, 88, 88) or None, seen bool (V,).
 
     ``varied`` is the audio with another voice, float32 (N,), if there is one.
     """
 
-    sound: np.ndarray
+    audio: np.ndarray
     lips: np.ndarray | None
     seen: np.ndarray
     varied: np.ndarray | None = None

@@ -135,7 +135,7 @@ def _summary(
     pipeline: Pipeline, source: Path, output: Path, faces: Sequence[dict[str, Any]], background: Path | None
 ) -> dict[str, Any]:
     """Return what ``faces.json`` holds, without the time taken."""
-    audio, stats = pipeline.recording.sound, pipeline.stats
+    audio, stats = pipeline.recording.audio_stream, pipeline.stats
     is_clipped = pipeline.options.loudness_lufs is None and clips(audio, output)
     warnings = [
         *audio_warnings(pipeline.recording, stats, is_clipped),

@@ -15,7 +15,7 @@ from avse.progress import Report, Stage, span
 
 def measure_audio(recording: reader.Recording, report: Report) -> AudioStats:
     """Measure length and level in one pass over the audio. InputError if it is empty, or its channels cancel out."""
-    rate, num_channels = recording.sound.sample_rate, recording.sound.num_channels
+    rate, num_channels = recording.audio_stream.sample_rate, recording.audio_stream.num_channels
 
     def counted() -> Iterator[np.ndarray]:
         seconds = 0.0

@@ -21,7 +21,7 @@ def with_background(
     ``stored_as`` is the subtype in which the voices will be stored: their rounding goes into the background, so that
     the files of any number of voices add up to the recording.
     """
-    audio = recording.sound
+    audio = recording.audio_stream
     original = reader.read_audio(recording, BLOCK_SECONDS, audio.sample_rate, audio.num_channels)
     held: np.ndarray = np.zeros((0, audio.num_channels), np.float32)
     for blocks in voices:

@@ -132,7 +132,7 @@ class Pipeline:
             partials = [stack.enter_context(_partial(output)) for output in outputs]
             streams: list[Iterator[np.ndarray]] = [(block for (block,) in self.stream())]
             if len(outputs) > 1:
-                audio = self.recording.sound
+                audio = self.recording.audio_stream
                 form = len(outputs), audio.sample_rate, audio.num_channels
                 steps = self.stream(output_subtype(audio, outputs[0]))
                 streams = [spool.blocks() for spool in stack.enter_context(spooled(steps, *form, folder))]
@@ -142,7 +142,7 @@ class Pipeline:
             ]
 
     def _write_one(self, output: Output, blocks: Iterator[np.ndarray], folder: Path | None, is_voice: bool) -> Written:
-        audio = self.recording.sound
+        audio = self.recording.audio_stream
         target_lufs = self.options.loudness_lufs if is_voice else None
         with normalised(blocks, audio.sample_rate, audio.num_channels, target_lufs, folder) as (loud, levels):
             if isinstance(output, Path):
@@ -251,7 +251,7 @@ def enhance(
         pipeline = Pipeline(checkpoint, opened, options, on_progress, tracks)
         voice, *rest = pipeline.write([target, removed] if with_background else [target])
         thumbnails = pipeline.thumbnails() if with_thumbnail else {}
-    is_clipped = target is not None and voice.levels is None and clips(opened.sound, target)
+    is_clipped = target is not None and voice.levels is None and clips(opened.audio_stream, target)
     result = pipeline.result(voice.levels, is_clipped)
     return result.replace(
         input=source if isinstance(given, Path) else Path("-"),

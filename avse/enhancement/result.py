@@ -129,9 +129,9 @@ def build_result(
         input=recording.path,
         output=None,
         model=model,
-        duration_seconds=stats.num_samples / recording.sound.sample_rate,
-        sample_rate=recording.sound.sample_rate,
-        num_channels=recording.sound.num_channels,
+        duration_seconds=stats.num_samples / recording.audio_stream.sample_rate,
+        sample_rate=recording.audio_stream.sample_rate,
+        num_channels=recording.audio_stream.num_channels,
         num_faces=len(scene.tracks),
         seen_share=share,
         elapsed_seconds=0.0,
@@ -152,7 +152,7 @@ def audio_warnings(recording: reader.Recording, stats: AudioStats, is_clipped: b
     """Return warnings about the audio: it ends long before the file claims, or is clipped when written."""
     claimed = recording.duration_seconds
     found: list[Message] = []
-    end = max(recording.sound.start_seconds, 0.0) + stats.num_samples / recording.sound.sample_rate
+    end = max(recording.audio_stream.start_seconds, 0.0) + stats.num_samples / recording.audio_stream.sample_rate
     share = 0.1 if recording.info.video_tracks else 0.02  # video may last longer than audio
     if not recording.info.duration_is_estimated and claimed - end > max(1.0, share * claimed):
         found.append(

@@ -17,7 +17,7 @@ from avse.dsp.resampling import Resampler, downmix
 from avse.dsp.rolling import RollingPlan, RowBuffer, Window
 from avse.enhancement.masking import apply_mask, compute_mask, half_hop_ensemble, processing_rate
 from avse.enhancement.validation import check_samples
-from avse.enhancement.visual_reliability import VisualReliability, guard_mask
+from avse.enhancement.visual_reliability import VisualReliability, weight_by_reliability
 from avse.faces.mouth_roi import CROP_SIZE
 from avse.models.net import SpeechNet
 
@@ -153,7 +153,7 @@ class RollingEnhancer:
         grids = half_hop_ensemble(mono[:, 0], self._net.config.hop)
         mask = compute_mask(self._net, grids, crops, level)
         if self._net.lips is not None:
-            mask = guard_mask(self._net, grids, crops, level, mask, VisualReliability())
+            mask = weight_by_reliability(self._net, grids, crops, level, mask, VisualReliability())
         enhanced = apply_mask(full, 1 + self._strength * (mask - 1), self._per_frame, self._net.config.hop)
         return enhanced[(place.keep - start) * self._per_frame : (place.keep_stop - start) * self._per_frame]
 

@@ -26,7 +26,7 @@ from avse.enhancement.masking import (
     processing_rate,
 )
 from avse.enhancement.validation import check_samples
-from avse.enhancement.visual_reliability import VisualReliability, guard_mask
+from avse.enhancement.visual_reliability import VisualReliability, weight_by_reliability
 from avse.faces import mouth_roi
 from avse.faces.mouth_crops import MouthCrops
 from avse.io import reader
@@ -55,14 +55,14 @@ def enhance_streams(
     block with the voices of all targets. The video counts as far as it is reliable, which
     ``reliability`` records.
     """
-    rate, num_frames = recording.sound.sample_rate, stats.num_frames
+    rate, num_frames = recording.audio_stream.sample_rate, stats.num_frames
     noted = VisualReliability() if reliability is None else reliability
     mouths = mouth_streams(crops, targets, num_frames) if crops and targets else [mouth_roi.blank_crops(num_frames)]
     gains, alone = ([getattr(target, name) for target in targets] or [None] for name in ("gain", "alone"))
     masked = list(zip(mouths, gains, alone, strict=True))
     outputs = [masked] if together else [[one] for one in masked]
     blocks = itertools.tee(
-        reader.read_audio(recording, BLOCK_SECONDS, rate, recording.sound.num_channels), len(outputs)
+        reader.read_audio(recording, BLOCK_SECONDS, rate, recording.audio_stream.num_channels), len(outputs)
     )
     voices = (
         enhance_blocks(net, audio, rate, stats, crops, strength, levels, noted, judged)
@@ -126,7 +126,7 @@ def enhance_blocks(
     for_net, for_mask = itertools.tee(blocks)
     mono_windows = model_windows(resampling.to_model_rate(for_net, sample_rate), num_frames, SAMPLES_PER_FRAME)
     full_windows = model_windows(resampling.resample(for_mask, sample_rate, rate), num_frames, per_frame)
-    guard = reliability if net.lips is not None else None
+    weights = reliability if net.lips is not None else None
     streams = zip(mouths, gains, alone or [None] * len(gains), strict=True)
     faces = zip(*(face_windows(*stream, num_frames) for stream in streams), strict=True)
 
@@ -134,8 +134,8 @@ def enhance_blocks(
         both_grids, masks = half_hop_ensemble(mono[:, 0], hop), []
         for crops, level, judged in shown:
             found = compute_mask(net, both_grids, crops, stats.rms)
-            if guard is not None:
-                found = guard_mask(net, both_grids, crops, stats.rms, found, guard, judged)
+            if weights is not None:
+                found = weight_by_reliability(net, both_grids, crops, stats.rms, found, weights, judged)
             masks.append(found if level is None else found * interpolate_gain(level, found.shape[-1]))
         return 1 + strength * (merge_masks(masks) - 1)
 

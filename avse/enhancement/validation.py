@@ -78,7 +78,7 @@ def check_tracks(
     recording: reader.Recording, target: Path | BinaryIO | None, settings: OutputSettings = DEFAULT_SETTINGS
 ) -> None:
     """Raise InputError for audio that does not fit the output, UsageError for a video output without video."""
-    audio = recording.sound
+    audio = recording.audio_stream
     if not isinstance(target, Path):
         return
     suffix = target.suffix.lower()

@@ -63,7 +63,7 @@ class MouthMotion(NamedTuple):
     visible: np.ndarray
 
 
-def guard_mask(
+def weight_by_reliability(
     net: SpeechNet, waveforms: np.ndarray, crops: np.ndarray, rms: float, mask: Tensor, reliability: VisualReliability,
     alone: np.ndarray | None = None,
 ) -> Tensor:  # fmt: skip

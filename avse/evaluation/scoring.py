@@ -89,7 +89,7 @@ class Evaluator:
     def _estimate(self, method: System, case: Case, scratch: Path, stopwatch: _Stopwatch) -> tuple[Path, np.ndarray]:
         """Run a system; return the file it wrote and its audio (N,)."""
         if method.label == UNPROCESSED:
-            return case.mixture, case.sound
+            return case.mixture, case.audio
         folder = self._setup.output if self._setup.keep_estimates else scratch
         path = folder / "estimates" / safe(method.label) / safe(case.item.subset) / f"{safe(case.item.name)}.wav"
         check_inside(path, folder)
@@ -164,7 +164,7 @@ def _reference(case: Case) -> np.ndarray | None:
     if case.item.reference is None:
         return None
     reference = audio_files.read_audio_file(case.item.reference)
-    return reference[: len(case.sound)] if case.item.cut else reference
+    return reference[: len(case.audio)] if case.item.cut else reference
 
 
 def _same_length(reference: np.ndarray, estimate: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

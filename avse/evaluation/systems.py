@@ -110,20 +110,20 @@ class Case:
         return self._made_mixture
 
     @cached_property
-    def sound(self) -> np.ndarray:
+    def audio(self) -> np.ndarray:
         """Return the mixture (N,) at 16 kHz."""
         return audio_files.read_audio_file(self.mixture)
 
     @property
     def seconds(self) -> float:
         """Return the length of the mixture."""
-        return len(self.sound) / SAMPLE_RATE
+        return len(self.audio) / SAMPLE_RATE
 
     @cached_property
     def wav(self) -> Path:
         """Return the mixture as mono WAV at 16 kHz."""
         path = self._scratch / "mixture.wav"
-        audio_files.write_audio_file(path, self.sound)
+        audio_files.write_audio_file(path, self.audio)
         return path
 
     @cached_property
@@ -145,7 +145,7 @@ class Case:
 
         from avse.faces import detection, face_tracker
 
-        num_frames = -(-len(self.sound) // SAMPLES_PER_FRAME)
+        num_frames = -(-len(self.audio) // SAMPLES_PER_FRAME)
         return face_tracker.track_faces(
             reader.probe(self.recording), detection.Detector(torch.get_num_threads()), num_frames=num_frames
         )

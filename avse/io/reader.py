@@ -48,7 +48,7 @@ def read_audio(media: Recording, block_seconds: float, sample_rate: int, num_cha
     Raises:
         InputError: there is no audio, it cannot be decoded, or more than ``max_seconds`` of it come out.
     """
-    audio = media.sound
+    audio = media.audio_stream
     decoded = (
         _blocks_in_memory(media, block_seconds)
         if isinstance(media, InMemoryRecording)
@@ -171,7 +171,7 @@ def _decode_audio_once(media: Recording, block_seconds: float) -> Iterator[np.nd
     """Yield the audio in blocks, and keep it where it is short: it is read several times, and ffmpeg starts slowly."""
     kept, num_bytes = media.kept_audio, 0
     if kept:
-        yield from resampling.regroup(kept, round(block_seconds * media.sound.sample_rate))
+        yield from resampling.regroup(kept, round(block_seconds * media.audio_stream.sample_rate))
         return
     blocks = []
     for block in _decode_audio(media, block_seconds):

@@ -70,7 +70,7 @@ class Recording:
     kept_audio: list[np.ndarray] = field(default_factory=list, repr=False, compare=False)
 
     @property
-    def sound(self) -> AudioStream:
+    def audio_stream(self) -> AudioStream:
         """Return the audio track of a recording that must have one; InputError where it cannot be used."""
         if self.audio is not None:
             return self.audio

@@ -50,7 +50,7 @@ def stem_features(net: SpeechNet, path: Path, count: int, rng: np.random.Generat
     if clip.lips is None or not clip.seen.all():
         return net.imputer.priors[:0].cpu() if net.imputer is not None else torch.zeros(0)
     device = next(net.parameters()).device
-    sound, crops, seen = (torch.from_numpy(x)[None].to(device) for x in (clip.sound, clip.lips, clip.seen))
-    pixels = prepare(sound, crops, seen, torch.ones(1, device=device), net.config).lips
+    audio, crops, seen = (torch.from_numpy(x)[None].to(device) for x in (clip.audio, clip.lips, clip.seen))
+    pixels = prepare(audio, crops, seen, torch.ones(1, device=device), net.config).lips
     frames = rng.permutation(len(clip.seen))[:count]
     return net.lips.resnet.stem(pixels)[0].movedim(1, 0)[torch.from_numpy(frames)].cpu()

@@ -55,7 +55,7 @@ def export(
         return _write_report(enhanced, folder, strength, loudness_lufs, report)
     target = folder / f"{recording.path.stem}.enhanced{suffix}"
     check_tracks(recording, target)
-    audio = recording.sound
+    audio = recording.audio_stream
     blocks = _counter(enhanced, report, "writing").count(mixed(enhanced, strength))
     with normalised(blocks, audio.sample_rate, audio.num_channels, loudness_lufs, folder) as (loud, _):
         write_output(target, recording, enhanced.pipeline.stats.num_samples, loud)
@@ -71,7 +71,7 @@ def mixed(enhanced: Enhanced, strength: float) -> Iterator[np.ndarray]:
 def pairs(enhanced: Enhanced) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield blocks (N, C) of the recording and of the voice at the same time."""
     recording = enhanced.pipeline.recording
-    audio = recording.sound
+    audio = recording.audio_stream
     with soundfile.SoundFile(os.fsencode(enhanced.voice)) as file:
         for block in reader.read_audio(recording, BLOCK_SECONDS, audio.sample_rate, audio.num_channels):
             voice = file.read(len(block), dtype="float32", always_2d=True)
@@ -90,7 +90,7 @@ def write_pair(enhanced: Enhanced, path: Path, report: Report = silent) -> None:
     By mixing the two channels, a player can play any strength immediately, and both stay in sync.
     """
     both = (np.stack([original.mean(1), voice.mean(1)], axis=1) for original, voice in pairs(enhanced))
-    rate = enhanced.pipeline.recording.sound.sample_rate
+    rate = enhanced.pipeline.recording.audio_stream.sample_rate
     with soundfile.SoundFile(os.fsencode(path), "w", rate, 2, "PCM_16", format="WAV") as file:
         for block in _counter(enhanced, report, "preparing the player").count(both):
             file.write(np.clip(block, -1.0, 1.0))

@@ -61,8 +61,9 @@ def player(enhanced: Enhanced, after: Path, pair_url: str, video_url: str, repor
     return render(
         "player.html.j2", name=recording.path.name, note=in_words_of_the_page(result.note), tracks=tracks,
         video=video_url, audio=pair_url,
-        delay=round(recording.sound.start_seconds - min(starts), 6), ticks=time_ticks(result.duration_seconds, 8),
-        has_channels=recording.sound.num_channels > 1,
+        delay=round(recording.audio_stream.start_seconds - min(starts), 6),
+        ticks=time_ticks(result.duration_seconds, 8),
+        has_channels=recording.audio_stream.num_channels > 1,
     )  # fmt: skip
 
 

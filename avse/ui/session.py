@@ -177,7 +177,7 @@ class Session:
 
 def spool(pipeline: Pipeline, path: Path) -> None:
     """Write the only voice (N, C) of a pipeline as 32-bit floats; the file appears when it is whole."""
-    audio = pipeline.recording.sound
+    audio = pipeline.recording.audio_stream
     with (
         atomic.atomic_path(path) as partial,
         reraise_write_errors(path.parent),

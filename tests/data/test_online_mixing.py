@@ -126,7 +126,7 @@ def test_the_same_person_among_the_voices_is_left_out_too(world: Path) -> None:
     faces = {"speaker0": find_clips(world / "faces")["speaker0"]}
     voices = {"speaker0": faces["speaker0"], **find_clips(world / "voices")}
     mixer = Mixer(faces, voices, {}, MixConfig(num_frames=10, num_talkers=(0.0, 1.0), noise_probability=0.0))
-    reader = load_clip(voices["reader"][0]).sound
+    reader = load_clip(voices["reader"][0]).audio
     for example in examples(mixer, 20):
         rest = (example.mixture - example.target).astype(np.float64)
         match = np.correlate(reader.astype(np.float64), rest, "valid") / np.linalg.norm(rest)
@@ -142,8 +142,8 @@ def test_how_often_another_talker_is_audio_only(
     original = mixer._draw_interferer
     monkeypatch.setattr(mixer, "_draw_interferer", lambda but, rng: drawn.append(original(but, rng)) or drawn[-1])
     examples(mixer, 200)
-    reader = load_clip(mixer.voices["reader"][0]).sound.tobytes()
-    strange = np.mean([voice.sound[:640].tobytes() in reader for voice in drawn])
+    reader = load_clip(mixer.voices["reader"][0]).audio.tobytes()
+    strange = np.mean([voice.audio[:640].tobytes() in reader for voice in drawn])
     assert strange == pytest.approx(probability, abs=0.0 if probability in (0, 1) else 0.08)
 
 

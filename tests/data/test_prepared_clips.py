@@ -45,7 +45,7 @@ class Loaded(torch.utils.data.Dataset[Any]):
         return len(self.paths)
 
     def __getitem__(self, index: int) -> Any:
-        return load_clip(self.paths[index]).sound
+        return load_clip(self.paths[index]).audio
 
 
 class World:
@@ -99,7 +99,7 @@ def test_audio_and_lips_have_one_length(world: World) -> None:
     for paths in find_clips(world.cache).values():
         for path in paths:
             clip = load_clip(path)
-            assert len(clip.sound) == SAMPLES_PER_FRAME * len(clip.seen)
+            assert len(clip.audio) == SAMPLES_PER_FRAME * len(clip.seen)
             assert (clip.lips is None) == (path.parent.name == "id3")
             if clip.lips is not None:
                 assert (clip.lips.shape, clip.lips.dtype) == ((len(clip.seen), 88, 88), np.uint8)
@@ -111,7 +111,7 @@ def test_audio_and_lips_have_one_length(world: World) -> None:
 def test_audio_without_video_is_kept_unchanged(world: World) -> None:
     clip = load_clip(world.cache / "id3" / "chapter-line.npz")
     assert not clip.seen.any()
-    np.testing.assert_allclose(clip.sound, world.speech[: 37 * 640], atol=1e-4)
+    np.testing.assert_allclose(clip.audio, world.speech[: 37 * 640], atol=1e-4)
 
 
 def test_clips_load_without_ffmpeg(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,9 +132,9 @@ def test_clips_can_be_kept_with_another_voice(tmp_path: Path) -> None:
         assert [outcome.problem for outcome in prepared_clips.prepare(tmp_path / "tree", cache, 1, False, True)] == [""]
     first, second = (load_clip(tmp_path / cache / "id1" / "line.npz") for cache in ("first", "second"))
     assert first.varied is not None
-    assert first.varied.shape == first.sound.shape
+    assert first.varied.shape == first.audio.shape
     np.testing.assert_array_equal(first.varied, second.varied)
-    assert not np.allclose(first.varied, first.sound, atol=0.01)
+    assert not np.allclose(first.varied, first.audio, atol=0.01)
 
 
 @pytest.mark.usefixtures("worker_processes")
@@ -296,4 +296,4 @@ def test_any_clip_is_whole_or_refused_in_two_lines(stored: dict[str, np.ndarray]
     np.savez(tmp_path / "a.npz", **stored)  # type: ignore[arg-type]
     clips: list[prepared_clips.Clip] = []
     assert is_fine_or_two_lines(lambda: clips.append(load_clip(tmp_path / "a.npz")))
-    assert all(len(clip.sound) // SAMPLES_PER_FRAME == len(clip.seen) > 0 for clip in clips)
+    assert all(len(clip.audio) // SAMPLES_PER_FRAME == len(clip.seen) > 0 for clip in clips)

@@ -23,7 +23,7 @@ from avse.enhancement.enhancer import Enhancer, load_model
 from avse.enhancement.masking import apply_mask, compute_mask, half_hop_ensemble
 from avse.enhancement.rolling import RollingEnhancer, blank
 from avse.enhancement.stream_enhancer import StreamEnhancer
-from avse.enhancement.visual_reliability import VisualReliability, guard_mask
+from avse.enhancement.visual_reliability import VisualReliability, weight_by_reliability
 from avse.errors import UsageError
 from avse.faces.live_mouth import LiveMouth
 from avse.io import reader
@@ -119,7 +119,7 @@ def at_once(model: Enhancer, plan: RollingPlan, audio: np.ndarray, shown: Callab
         window, rms = slice(place.start * 640, place.stop * 640), math.sqrt(np.square(mono[: place.stop * 640]).mean())
         grids, seen = half_hop_ensemble(mono[window], model.net.config.hop), shown(place)
         mask = compute_mask(model.net, grids, seen, rms)
-        mask = guard_mask(model.net, grids, seen, rms, mask, VisualReliability())
+        mask = weight_by_reliability(model.net, grids, seen, rms, mask, VisualReliability())
         enhanced = apply_mask(padded[window], mask, 640, model.net.config.hop)
         pieces.append(enhanced[(place.keep - place.start) * 640 : (place.keep_stop - place.start) * 640])
         number += 1

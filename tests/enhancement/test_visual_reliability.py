@@ -14,7 +14,7 @@ from avse.data.synthetic.clips import make_clip
 from avse.enhancement import visual_reliability
 from avse.enhancement.enhancer import Enhancer, load_model
 from avse.enhancement.masking import compute_mask
-from avse.enhancement.visual_reliability import MouthMotion, VisualReliability, guard_mask, video_weight
+from avse.enhancement.visual_reliability import MouthMotion, VisualReliability, video_weight, weight_by_reliability
 from avse.models.inputs import Inputs
 from avse.models.net import Output, SpeechNet
 
@@ -114,7 +114,7 @@ def test_what_the_net_is_asked(net: SpeechNet, case: str, is_followed: bool | No
     if case == "unseen":
         mouths = mouths * 0
     noted = VisualReliability()
-    mask: Tensor = guard_mask(net, mixture(), mouths, 0.1, compute_mask(net, mixture(), mouths, 0.1), noted)
+    mask: Tensor = weight_by_reliability(net, mixture(), mouths, 0.1, compute_mask(net, mixture(), mouths, 0.1), noted)
     if is_followed is None:
         assert noted.weights == []
         assert noted.warnings == []
@@ -128,11 +128,11 @@ def test_what_the_net_is_asked(net: SpeechNet, case: str, is_followed: bool | No
 def test_beside_other_mouths_only_the_frames_without_them_are_doubted(net: SpeechNet) -> None:
     mouths, alone, noted = moving_mouth(), np.arange(50) < 25, VisualReliability()
     before = compute_mask(net, mixture(), mouths, 0.1)
-    mask = guard_mask(net, mixture(), mouths, 0.1, before, noted, alone)
+    mask = weight_by_reliability(net, mixture(), mouths, 0.1, before, noted, alone)
     assert float(mask[..., :40].mean()) == pytest.approx(0.5, abs=0.01)
     assert torch.equal(mask[..., 60:], before[..., 60:])
     assert len(noted.weights) == 1
-    never = guard_mask(net, mixture(), mouths, 0.1, before, noted, alone & False)
+    never = weight_by_reliability(net, mixture(), mouths, 0.1, before, noted, alone & False)
     assert torch.equal(never, before)
     assert len(noted.weights) == 1
 

@@ -247,7 +247,7 @@ def test_short_audio_is_decoded_once_and_is_the_same_again(
     recording, starts = reader.probe(clip), []
     start = reader.stream_output
     monkeypatch.setattr(reader, "stream_output", lambda *given, **more: starts.append(given) or start(*given, **more))
-    rate, num_channels = recording.sound.sample_rate, recording.sound.num_channels
+    rate, num_channels = recording.audio_stream.sample_rate, recording.audio_stream.num_channels
     next(reader.read_audio(recording, 0.5, rate, num_channels))  # what is not read to its end is not kept
     first, again, other = (
         list(reader.read_audio(recording, seconds, rate, num_channels)) for seconds in (0.5, 0.5, 0.3)

@@ -41,14 +41,14 @@ def random_segment(
         audio = voice[part.start * SAMPLES_PER_FRAME : part.stop * SAMPLES_PER_FRAME]
         parts.append(Clip(audio, clip.lips[part] if clip.lips is not None and with_lips else None, clip.seen[part]))
         missing -= len(parts[-1].seen)
-    audio, seen = (np.concatenate([getattr(part, name) for part in parts]) for name in ("sound", "seen"))
+    audio, seen = (np.concatenate([getattr(part, name) for part in parts]) for name in ("audio", "seen"))
     return Clip(audio, _join_lips(parts), seen)
 
 
 def _draw_voice(clip: Clip, varied_probability: float, rng: np.random.Generator) -> np.ndarray:
     """Return the voice of a clip, or its other one."""
     if clip.varied is None or varied_probability == 0 or rng.random() >= varied_probability:
-        return clip.sound
+        return clip.audio
     return clip.varied
 
 
@@ -57,7 +57,7 @@ def change_speed(clip: Clip, num_frames: int) -> Clip:
     length = len(clip.seen)
     if length == num_frames:
         return clip
-    audio = soxr.resample(clip.sound, length, num_frames, "HQ")
+    audio = soxr.resample(clip.audio, length, num_frames, "HQ")
     before, after, share = _neighbours(length, num_frames)
     lips = None if clip.lips is None else _blended(clip.lips, before, after, share)
     return Clip(audio, lips, clip.seen[before] & clip.seen[after])
@@ -79,9 +79,9 @@ def with_pause(clip: Clip, first: int, last: int, rng: np.random.Generator, list
     switched = np.pad(np.repeat(~pause, SAMPLES_PER_FRAME), 80, "edge")
     gain = np.convolve(switched, np.ones(161) / 161, "valid").astype(np.float32)
     if clip.lips is None:
-        return Clip(clip.sound * gain, None, clip.seen)
+        return Clip(clip.audio * gain, None, clip.seen)
     silent_lips = _listening if listening and rng.random() < listening else _at_rest
-    return Clip(clip.sound * gain, silent_lips(clip, pause, rng), clip.seen)
+    return Clip(clip.audio * gain, silent_lips(clip, pause, rng), clip.seen)
 
 
 def draw_offset(limits: tuple[int, int], rng: np.random.Generator) -> int:
@@ -118,7 +118,7 @@ def _listening(clip: Clip, pause: np.ndarray, rng: np.random.Generator) -> np.nd
 def _at_rest(clip: Clip, pause: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return lips (V, 88, 88) at rest in a pause (V,): the clip's quietest frame, swaying slightly."""
     assert clip.lips is not None
-    loudness = np.where(clip.seen, np.square(clip.sound.reshape(len(pause), -1)).mean(1), np.inf)
+    loudness = np.where(clip.seen, np.square(clip.audio.reshape(len(pause), -1)).mean(1), np.inf)
     rest = clip.lips[int(np.argmin(loudness))].astype(np.int16)
     sway = np.clip(np.rint(np.cumsum(rng.normal(0.0, 0.25, (len(pause), 2)), axis=0)), -3, 3).astype(int)
     lips = clip.lips.copy()

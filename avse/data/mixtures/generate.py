@@ -110,7 +110,7 @@ def write_item(folder: Path, name: str, mixture: Mixture) -> None:
     for role, audio in mixture.roles.items():
         audio_files.write_audio_file(folder / FOLDERS[role] / f"{name}.wav", audio)
     mixed = folder / "mix" / f"{name}.wav"
-    audio_files.write_audio_file(mixed, mixture.sound)
+    audio_files.write_audio_file(mixed, mixture.audio)
     video = mixture.parts[0].file
     if formats.is_video(video):
         remux.mux_audio_under_video(video, mixed, folder / "video" / f"{name}.mkv")

@@ -78,7 +78,7 @@ class Mixture:
     passed_over: Mapping[Path, str] = field(default_factory=dict)
 
     @property
-    def sound(self) -> np.ndarray:
+    def audio(self) -> np.ndarray:
         """Return the sum (N,)."""
         return np.stack(list(self.roles.values())).sum(0, dtype=np.float32)
 

@@ -30,9 +30,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_clips_of_one_speaker_are_joined_to_the_length_asked_for(world: Path, num_frames: int) -> None:
     clips = find_clips(world / "faces")["speaker0"]
     made = random_segment(clips, num_frames, np.random.default_rng(1))
-    assert (len(made.sound), len(made.lips), len(made.seen)) == (640 * num_frames, num_frames, num_frames)
+    assert (len(made.audio), len(made.lips), len(made.seen)) == (640 * num_frames, num_frames, num_frames)
     whole = [load_clip(path) for path in clips]
-    assert any(clip.sound.tobytes().find(made.sound[:640].tobytes()) >= 0 for clip in whole)
+    assert any(clip.audio.tobytes().find(made.audio[:640].tobytes()) >= 0 for clip in whole)
 
 
 def test_audio_and_lips_are_cut_at_the_same_place(world: Path) -> None:
@@ -40,7 +40,7 @@ def test_audio_and_lips_are_cut_at_the_same_place(world: Path) -> None:
     for seed in range(10):
         made = random_segment(find_clips(world / "faces")["speaker0"][:1], 7, np.random.default_rng(seed))
         (first,) = [i for i in range(14) if np.array_equal(clip.lips[i : i + 7], made.lips)]
-        np.testing.assert_array_equal(made.sound, clip.sound[first * 640 : (first + 7) * 640])
+        np.testing.assert_array_equal(made.audio, clip.audio[first * 640 : (first + 7) * 640])
 
 
 def test_another_voice_is_taken_as_often_as_asked_for(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_another_voice_is_taken_as_often_as_asked_for(tmp_path: Path) -> None:
     def loudness(probability: float) -> list[int]:
         draws = (np.random.default_rng(seed) for seed in range(50))
         made = (random_segment([path], 10, rng, varied_probability=probability) for rng in draws)
-        return [round(float(clip.sound[0]) * 32768) for clip in made]
+        return [round(float(clip.audio[0]) * 32768) for clip in made]
 
     assert set(loudness(0.0)) == {100}
     assert set(loudness(1.0)) == {200}
@@ -78,10 +78,10 @@ def test_audio_and_video_stay_in_sync_at_another_speed(length: int, num_frames: 
     sound = np.sin(2 * np.pi * 400 * times).astype(np.float32)
     lips = np.broadcast_to(np.linspace(10, 200, length)[:, None, None], (length, 88, 88)).astype(np.uint8)
     made = change_speed(Clip(sound, lips, np.ones(length, bool)), num_frames)
-    assert (made.sound.shape, made.sound.dtype) == ((640 * num_frames,), np.float32)
+    assert (made.audio.shape, made.audio.dtype) == ((640 * num_frames,), np.float32)
     assert (made.lips.shape, made.lips.dtype) == ((num_frames, 88, 88), np.uint8)
     assert made.seen.all()
-    peak_hz = np.argmax(np.abs(np.fft.rfft(made.sound))) * 16000 / len(made.sound)
+    peak_hz = np.argmax(np.abs(np.fft.rfft(made.audio))) * 16000 / len(made.audio)
     assert peak_hz == pytest.approx(400 * length / num_frames, rel=0.03)
     middles = (np.arange(num_frames) + 0.5) / num_frames
     expected = np.interp(middles, (np.arange(length) + 0.5) / length, np.linspace(10, 200, length))
@@ -100,25 +100,25 @@ def test_the_pause_takes_the_mouth_of_the_quietest_frame(world: Path) -> None:
     clip = load_clip(find_clips(world / "faces")["speaker0"][0])
     made = with_pause(clip, 5, 12, np.random.default_rng(0))
     changed = (made.lips != clip.lips).any((1, 2))
-    quietest = int(np.argmin(np.square(clip.sound.reshape(20, -1)).mean(1)))
+    quietest = int(np.argmin(np.square(clip.audio.reshape(20, -1)).mean(1)))
     assert set(range(5, 12)) - {quietest} <= set(np.flatnonzero(changed)) <= set(range(5, 12))
     for index in np.flatnonzero(changed):
         shifts = [
             np.roll(clip.lips[quietest], (down, right), (0, 1)) for down in range(-3, 4) for right in range(-3, 4)
         ]
         assert min(np.abs(made.lips[index].astype(int) - shifted).max() for shifted in shifts) <= 2
-    silent = np.square(made.sound.reshape(20, -1)).mean(1)
+    silent = np.square(made.audio.reshape(20, -1)).mean(1)
     middle = np.flatnonzero(changed)[1:-1]
     assert silent[middle].max() == 0
     untouched = ~np.convolve(changed, [1, 1, 1], "same").astype(bool)
-    kept = made.sound.reshape(20, -1)[untouched]
-    np.testing.assert_allclose(kept, clip.sound.reshape(20, -1)[untouched], rtol=1e-4)
+    kept = made.audio.reshape(20, -1)[untouched]
+    np.testing.assert_allclose(kept, clip.audio.reshape(20, -1)[untouched], rtol=1e-4)
     np.testing.assert_array_equal(made.seen, clip.seen)
 
 
 def test_the_mouth_of_a_listener_moves_slowly_through_its_own_frames(world: Path) -> None:
     clip = load_clip(find_clips(world / "faces")["speaker0"][0])
-    clip = Clip(clip.sound, np.repeat(np.arange(1, 21, dtype=np.uint8) * 12, 88 * 88).reshape(20, 88, 88), clip.seen)
+    clip = Clip(clip.audio, np.repeat(np.arange(1, 21, dtype=np.uint8) * 12, 88 * 88).reshape(20, 88, 88), clip.seen)
     speeds = []
     for seed in range(20):
         made = with_pause(clip, 5, 17, np.random.default_rng(seed), listening=1.0)
@@ -128,14 +128,14 @@ def test_the_mouth_of_a_listener_moves_slowly_through_its_own_frames(world: Path
         assert steps.min() >= 0
         assert steps.max() <= 0.5 * 12
         speeds.append((grey[16] - grey[5]) / (11 * 12))
-        assert np.abs(made.sound.reshape(20, -1)[6:16]).max() == 0
+        assert np.abs(made.audio.reshape(20, -1)[6:16]).max() == 0
     assert 0.05 < min(speeds) < max(speeds) < 0.45
 
 
 def test_a_listener_who_is_not_seen_throughout_rests(world: Path) -> None:
     clip = load_clip(find_clips(world / "faces")["speaker0"][0])
     seen = np.arange(20) % 2 == 0
-    clip = Clip(clip.sound, clip.lips * seen[:, None, None], seen)
+    clip = Clip(clip.audio, clip.lips * seen[:, None, None], seen)
     still, listening = (with_pause(clip, 5, 17, np.random.default_rng(0), share) for share in (0.0, 1.0))
     assert listening.seen.tolist() == seen.tolist()
     assert not listening.lips[~seen].any()
@@ -147,7 +147,7 @@ def test_turns_of_voices_that_nobody_sees(world: Path) -> None:
     for seed in range(20):
         clips = take_turns([voice, voice], np.random.default_rng(seed))
         assert [clip.lips for clip in clips] == [None, None]
-        heard = [np.abs(clip.sound.reshape(20, -1)).mean(1) for clip in clips]
+        heard = [np.abs(clip.audio.reshape(20, -1)).mean(1) for clip in clips]
         assert (np.maximum(*heard) > 0.4).all()
         assert sorted([heard[0][0] > 0.5, heard[1][0] > 0.5]) != [False, False]
 
@@ -157,7 +157,7 @@ def test_a_pause_that_lies_outside(world: Path, first: int, last: int) -> None:
     clip = load_clip(find_clips(world / "faces")["speaker0"][0])
     made = with_pause(clip, first, last, np.random.default_rng(0))
     np.testing.assert_array_equal(made.lips, clip.lips)
-    np.testing.assert_allclose(made.sound, clip.sound, rtol=1e-5)
+    np.testing.assert_allclose(made.audio, clip.audio, rtol=1e-5)
 
 
 def test_small_offsets_are_drawn_most_and_none_is_zero() -> None:
