@@ -51,7 +51,9 @@ Engines = Enum("Engines", {"local": "local", "ray": "ray"}, type=str)
 Recordings = Annotated[
     str, typer.Argument(metavar="DIR|URL|@LIST", help="Folder, fsspec URL, or @FILE with one recording per line.")
 ]
-Output = Annotated[str, typer.Option("--output", "-o", help="Output folder or URL; mirrors the input folder.")]
+Output = Annotated[
+    str, typer.Option("--output", "-o", metavar="DIR|URL", help="Output folder or URL; mirrors the input folder.")
+]
 Suffix = Annotated[
     str,
     typer.Option(
@@ -60,7 +62,9 @@ Suffix = Annotated[
         help="Type of the outputs; keep: that of each recording.",
     ),
 ]
-Pattern = Annotated[str | None, typer.Option("--glob", help="Only names or paths that match, e.g. '*.mp4'.")]
+Pattern = Annotated[
+    str | None, typer.Option("--glob", metavar="PATTERN", help="Only names or paths that match, e.g. '*.mp4'.")
+]
 Recursive = Annotated[bool, typer.Option("--recursive/--flat", help="Include subfolders, or leave them out.")]
 Listed = Annotated[
     Path | None,

@@ -129,7 +129,9 @@ def convert(
 def prune(
     trained: Annotated[Path, typer.Argument(help="Checkpoint of a run, or a model file.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write (.safetensors).")],
-    audio_channels: Annotated[str, typer.Option(help="Channels of the audio stages, such as 8,16,24,32,48,64.")],
+    audio_channels: Annotated[
+        str, typer.Option(metavar="NUMBER,...", help="Channels of the audio stages, such as 8,16,24,32,48,64.")
+    ],
     lip_width: Annotated[int, typer.Option(help="Channels of the lip stream's first stage.", min=1)],
     force: Annotated[bool, typer.Option("--force", "-f", help="Overwrite the output.")] = False,
     quiet: Quiet = False,
@@ -163,7 +165,9 @@ def prune(
 def average(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Model names or checkpoints.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write (.safetensors).")],
-    shares: Annotated[str | None, typer.Option(help="Weight of each, e.g. 0.4,0.6; default: equal.")] = None,
+    shares: Annotated[
+        str | None, typer.Option(metavar="NUMBER,...", help="Weight of each, e.g. 0.4,0.6; default: equal.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Overwrite the output.")] = False,
     quiet: Quiet = False,
 ) -> None:

@@ -13,8 +13,8 @@ FUSIONS = ("none", "cwc", "mmtm", "mmtm-global", "mmtm-audio", "msaf", "asym")
 STAGES = ("lips", "speech", "smil")
 
 
-def _data(text: str) -> Any:
-    return typer.Option(help=text, rich_help_panel="Data")
+def _data(text: str, **settings: Any) -> Any:
+    return typer.Option(help=text, rich_help_panel="Data", **settings)
 
 
 def _run(text: str, **settings: Any) -> Any:
@@ -34,7 +34,7 @@ Voices = Annotated[Path | None, _data("Prepared audio-only speech, for interferi
 Noises = Annotated[Path | None, _data("Prepared noise.")]
 Rooms = Annotated[Path | None, _data("Measured room impulse responses: ROOM/NAME.flac.")]
 AudioOnlyData = Annotated[Path | None, _data("With SMIL: prepared audio-only speech as targets.")]
-ValSpeakers = Annotated[str, _data("Validation speakers, separated by commas; none: validate on training speakers.")]
+ValSpeakers = Annotated[str, _data("Validation speakers; none: validate on training speakers.", metavar="NAME,...")]
 
 Run = Annotated[Path | None, _run("Run directory. An existing run is resumed.")]
 StartFrom = Annotated[
@@ -44,8 +44,10 @@ StartFrom = Annotated[
 Devices = Annotated[int | None, _run("Number of GPUs, or of CPU processes without a GPU.", min=1)]
 MaxHours = Annotated[float | None, _run("Stop cleanly after this time, all stages together.", min=0.0)]
 
-Recipe = Annotated[str | None, _setting("All stages of a model: avse, or a YAML file.")]
-Config = Annotated[str | None, _setting("Settings of one stage: a YAML file, or a name such as long.")]
+Recipe = Annotated[str | None, _setting("All stages of a model: avse, or a YAML file.", metavar="NAME|PATH")]
+Config = Annotated[
+    str | None, _setting("Settings of one stage: a YAML file, or a name such as long.", metavar="NAME|PATH")
+]
 Changes = Annotated[
     list[str] | None,
     _setting(

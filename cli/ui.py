@@ -16,7 +16,10 @@ def ui(
     recording: Annotated[Path | None, typer.Argument(help="Video or audio file to open.")] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the page.")] = 7860,
     host: Annotated[
-        str, typer.Option(help="Address to listen on; any other than 127.0.0.1 lets other machines connect.")
+        str,
+        typer.Option(
+            metavar="ADDRESS", help="Address to listen on; any other than 127.0.0.1 lets other machines connect."
+        ),
     ] = "127.0.0.1",
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open the browser.")] = False,
     model: Model = "avse",
