@@ -1,4 +1,4 @@
-"""MkDocs hook: where a page says ``<!-- help of every command -->``, the help texts themselves, as they are today."""
+"""MkDocs hook: replace ``<!-- help of every command -->`` on a page by the current help texts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ MARK = "<!-- help of every command -->"
 
 
 def on_page_markdown(markdown: str, **context: Any) -> str:
-    """Put the help texts into the page that asks for them."""
+    """Return the page with the help texts in place of the mark."""
     return markdown.replace(MARK, "\n".join(_sections())) if MARK in markdown else markdown
 
 
@@ -22,7 +22,7 @@ def _sections() -> list[str]:
 
 
 def _helps(command: Any, words: list[str]) -> list[tuple[list[str], str]]:
-    """Words to type and help text of a command and of all below it, in the order of the help."""
+    """Return words to type and help text of a command and of its subcommands, in the order of the help."""
     from typer.testing import CliRunner
 
     from avse_cli.main import app

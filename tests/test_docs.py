@@ -59,7 +59,7 @@ def test_the_site_shows_the_help_and_the_docstrings(site: Path) -> None:
     helps = (site / "commands.html").read_text(encoding="utf-8")
     assert "avse models convert" in helps
     assert "help of every command" not in helps.split("<footer")[0].split("Usage:")[1]
-    assert "Enhance a recording into" in (site / "python.html").read_text(encoding="utf-8")
+    assert "Enhance the voice of one person" in (site / "python.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -250,19 +250,21 @@ def test_one_of_several_audio_tracks(plain: Plain, keeper: Enhancer, tmp_path: P
 
 
 @pytest.mark.parametrize("suffix", ["mkv", "mp4", "ts"])
-@pytest.mark.parametrize(("sound", "picture"), [(0.4, 0.0), (0.0, 0.4)])
+@pytest.mark.parametrize(("audio_start", "video_start"), [(0.4, 0.0), (0.0, 0.4)])
 def test_track_that_starts_later(
-    suffix: str, sound: float, picture: float, plain: Plain, net: Enhancer, tmp_path: Path
+    suffix: str, audio_start: float, video_start: float, plain: Plain, net: Enhancer, tmp_path: Path
 ) -> None:
     path = tmp_path / f"variant.{suffix}"
-    late = ("-itsoffset", str(sound), "-i", plain.path, "-itsoffset", str(picture), "-i", plain.path)
+    late = ("-itsoffset", str(audio_start), "-i", plain.path, "-itsoffset", str(video_start), "-i", plain.path)
     codec = LOSSLESS if suffix == "mkv" else ("-c:a", "aac", "-ar", "48000")
     ffmpeg(*late, "-map", "0:a", "-map", "1:v", *FAST, *codec, path)
     output, recording = enhanced(path, net), reader.probe(path)
-    assert drift_seconds(output, recording, plain) == pytest.approx(sound - picture, abs=1e-3)
+    assert drift_seconds(output, recording, plain) == pytest.approx(audio_start - video_start, abs=1e-3)
     if suffix == "mkv":
         assert output.shape == plain.enhanced.shape
-    ahead = round(25 * (sound - picture))  # frames that end before the audio begins, or are missing when it does
+    ahead = round(
+        25 * (audio_start - video_start)
+    )  # frames that end before the audio begins, or are missing when it does
     frames = small_frames(path)
     assert abs(len(frames) - (NUM_FRAMES - ahead)) <= 1
     expected = plain.frames[max(ahead, 0) + 2 :][:30]
@@ -271,13 +273,13 @@ def test_track_that_starts_later(
     assert min(misfit) < 0.6
 
 
-@pytest.mark.parametrize(("sound", "picture"), [("1.92", "1.0"), ("1.0", "1.92")])
-def test_track_that_ends_earlier(sound: str, picture: str, plain: Plain, net: Enhancer, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("audio_end", "video_end"), [("1.92", "1.0"), ("1.0", "1.92")])
+def test_track_that_ends_earlier(audio_end: str, video_end: str, plain: Plain, net: Enhancer, tmp_path: Path) -> None:
     path = tmp_path / "variant.mkv"
-    ends = ("-t", sound, "-i", plain.path, "-t", picture, "-i", plain.path)
+    ends = ("-t", audio_end, "-i", plain.path, "-t", video_end, "-i", plain.path)
     ffmpeg(*ends, "-map", "0:a", "-map", "1:v", *FAST, *LOSSLESS, path)
     output = enhanced(path, net)
-    assert output.shape == (round(float(sound) * 16000), 1)
+    assert output.shape == (round(float(audio_end) * 16000), 1)
     both = slice(0, 8000)
     assert si_sdr(plain.enhanced[both, 0], output[both, 0]) > 25
 
