@@ -118,9 +118,9 @@ class Up(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Apply the stage."""
         pairs = self.conv(x).unflatten(1, (2, -1))  # (B, 2, C', F, T)
-        return torch.relu(self.norm(pairs.permute(0, 2, 3, 1, 4).flatten(2, 3)))
+        return torch.relu_(self.norm(pairs.permute(0, 2, 3, 1, 4).flatten(2, 3)))
 
 
 def _down(in_channels: int, out_channels: int, height: int) -> nn.Sequential:
     conv = nn.Conv2d(in_channels, out_channels, (height, 3), stride=(2, 1), padding=(height // 2, 1), bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(out_channels), nn.ReLU())
+    return nn.Sequential(conv, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True))

@@ -17,7 +17,7 @@ class TemporalContext(nn.Module):
             nn.Sequential(
                 nn.Conv1d(channels, channels, 3, padding=dilation, dilation=dilation, bias=False),
                 nn.BatchNorm1d(channels),
-                nn.ReLU(),
+                nn.ReLU(inplace=True),
                 nn.Dropout(dropout),
             )
             for dilation in dilations

@@ -30,7 +30,7 @@ class BasicBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Apply the block."""
         carried = x if self.downsample is None else self.downsample(x)
-        return F.relu(self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x))))) + carried)
+        return torch.relu_(self.bn2(self.conv2(torch.relu_(self.bn1(self.conv1(x))))) + carried)
 
 
 class LipResNet(nn.Module):
@@ -54,7 +54,7 @@ class LipResNet(nn.Module):
         padded = torch.cat([lips[:, :1].expand(-1, reach, -1, -1), lips, lips[:, -1:].expand(-1, reach, -1, -1)], dim=1)
         stacks = padded.unfold(1, self.stem_frames, 1).movedim(-1, 2).flatten(0, 1)  # (B * V, stem_frames, H, W)
         stacks = stacks.contiguous(memory_format=torch.channels_last)
-        x = F.max_pool2d(F.relu(self.bn1(self.conv1(stacks))), 3, stride=2, padding=1)
+        x = F.max_pool2d(torch.relu_(self.bn1(self.conv1(stacks))), 3, stride=2, padding=1)
         return _unstack(x, clips, num_frames)
 
     def stage(self, index: int, x: Tensor) -> Tensor:

@@ -99,11 +99,16 @@ def shipped_sums() -> dict[str, str]:
 
 
 def load_model(name: str | Path = DEFAULT, device: str = "auto") -> Checkpoint:
-    """Load a model by name or path, ready for use on ``device``: auto, cpu or cuda."""
+    """Load a model by name or path, ready for use on ``device``: auto, cpu or cuda.
+
+    Its batch norms are folded into its convolutions; `avse.weights.checkpoint.load_checkpoint` leaves them as they are.
+    """
+    from avse.models.folding import fold_batch_norms
     from avse.weights.checkpoint import load_checkpoint
 
     target = pick_device(device)
     checkpoint = load_checkpoint(find(name))
+    fold_batch_norms(checkpoint.net)
     checkpoint.net.to(target)
     _log.info("model %s on %s, sha256 %s", find(name), target, checkpoint.sha256[:12])
     return checkpoint
