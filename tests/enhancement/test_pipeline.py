@@ -19,7 +19,7 @@ from avse.enhancement.masking import apply_mask, half_hop_ensemble, processing_r
 from avse.enhancement.result import Result
 from avse.errors import AvseError, InputError, UsageError
 from avse.io import reader
-from avse.weights.checkpoint import load_checkpoint
+from avse.weights.pretrained import load_model
 
 GREY = np.full((25, 96, 128), 128, np.uint8)
 
@@ -146,7 +146,7 @@ def test_face_is_followed_and_reported_as_visible(clip: Path, tiny_model: Path, 
 
 def test_loaded_model_does_the_same_as_its_path(clip: Path, tiny_model: Path, tmp_path: Path) -> None:
     avse.enhance(clip, tmp_path / "a.flac", model=str(tiny_model))
-    avse.enhance(clip, tmp_path / "b.flac", model=load_checkpoint(tiny_model))
+    avse.enhance(clip, tmp_path / "b.flac", model=load_model(tiny_model))
     np.testing.assert_array_equal(written(tmp_path / "a.flac"), written(tmp_path / "b.flac"))
 
 
