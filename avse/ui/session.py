@@ -106,7 +106,7 @@ class Session:
             check_recording(path)
             sees = self.studio.checkpoint.net.lips is not None
             options = Options(speaker="all" if sees else "active", measure_all=True)
-            recording = open_recording(path, 1, self.studio.limits)
+            recording = open_recording(path, None, self.studio.limits)
             self.analysis = Pipeline(self.studio.checkpoint, recording, options, checked)
         return self.analysis
 

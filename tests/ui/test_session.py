@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 from batch_jobs import wait_for
+from recordings import ffmpeg
 from report_world import HOSTILE, Page
 
 import avse
@@ -81,6 +82,20 @@ def test_strength_mixes_what_is_there_as_the_command_computes_it(
     assert np.abs(difference).max() <= 1.01 / 32768
     full = export.export(ready.enhanced, tmp_path, ".wav")
     assert np.abs(samples(full) - samples(tmp_path / "expected.wav")).max() > 100 / 32768
+
+
+def test_default_audio_track_is_used_as_by_the_command(
+    session: Session, clip: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    two, expected = tmp_path / "two.mkv", tmp_path / "expected.wav"
+    ffmpeg(
+        "-i", clip, "-filter_complex", "[0:a]volume=0.25[quiet]", "-map", "0:v", "-map", "0:a", "-map", "[quiet]",
+        "-c:v", "copy", "-c:a", "pcm_s16le", "-disposition:a:0", "0", "-disposition:a:1", "default", two,
+    )  # fmt: skip
+    avse.enhance(two, expected, model=str(tiny_model), speaker=1)
+    session.open(two, silent)
+    made = export.export(session.enhance(1, silent), tmp_path, ".wav")
+    np.testing.assert_array_equal(samples(made), samples(expected))
 
 
 def test_player_has_before_left_and_after_right(ready: Session, clip: Path, tmp_path: Path) -> None:
