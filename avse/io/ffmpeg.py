@@ -233,13 +233,17 @@ def _limit_memory(pid: int, megabytes: float) -> None:
 
 
 def _wait(process: subprocess.Popen[bytes], limits: Limits, failure: str) -> int:
+    """Wait for ffmpeg in a thread: `Popen.wait` with a time limit looks only every 50 ms."""
     began = time.monotonic()
+    waiting = threading.Thread(target=process.wait, daemon=True)
     try:
-        return process.wait(limits.patience_seconds)
-    except subprocess.TimeoutExpired as error:
-        raise _stalled(failure, limits.patience_seconds) from error
+        waiting.start()
+        waiting.join(limits.patience_seconds)
     finally:
         _count_time(limits, time.monotonic() - began, failure)
+    if process.returncode is None:
+        raise _stalled(failure, limits.patience_seconds)
+    return process.returncode
 
 
 def _count_time(limits: Limits, seconds: float, failure: str) -> None:
