@@ -9,7 +9,7 @@ import typer
 
 from avse.io.ffmpeg import DEFAULT_LIMITS, Limits
 
-from .options import Device, MaxMegabytes, MaxSeconds, Model, Quiet
+from .options import AudioTrack, Device, MaxMegabytes, MaxSeconds, Model, Quiet
 
 
 def ui(
@@ -24,6 +24,7 @@ def ui(
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open the browser.")] = False,
     model: Model = "avse",
     device: Device = "auto",
+    audio_track: AudioTrack = None,
     max_seconds: MaxSeconds = DEFAULT_LIMITS.max_seconds,
     max_megabytes: MaxMegabytes = DEFAULT_LIMITS.max_megabytes,
     quiet: Quiet = False,
@@ -43,6 +44,6 @@ def ui(
             typer.echo(f"{url}  (Ctrl-C to stop)")
 
     serve(
-        recording, model=model, device=device, host=host, port=port, limits=Limits(max_seconds, max_megabytes),
-        open_browser=not no_browser, on_ready=say,
+        recording, model=model, device=device, audio_track=audio_track, host=host, port=port,
+        limits=Limits(max_seconds, max_megabytes), open_browser=not no_browser, on_ready=say,
     )  # fmt: skip

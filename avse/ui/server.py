@@ -27,6 +27,7 @@ def serve(
     *,
     model: str = "avse",
     device: str = "auto",
+    audio_track: int | None = None,
     host: str = LOCAL,
     port: int = PORT,
     limits: Limits = DEFAULT_LIMITS,
@@ -37,6 +38,7 @@ def serve(
 
     Args:
         recording: opened at the start; None asks for an upload.
+        audio_track: as in `avse.enhance`, for every recording that is opened.
         host: the address to listen on; any other than 127.0.0.1 lets other machines connect.
         on_ready: called with the address of the page.
 
@@ -54,7 +56,7 @@ def serve(
             from avse.ui.page import Page
         except ImportError as error:
             raise MissingError(f"The page needs Gradio: {error}", install_hint("ui")) from error
-        page = Page(Studio(load_model(model, device), folder, limits), given)
+        page = Page(Studio(load_model(model, device), folder, limits, audio_track), given)
         served = [str(path) for path in (folder / "served", given) if path]
         url = _launch(page.blocks, host, port, limits, served, open_browser)
         on_ready(url)

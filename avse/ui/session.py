@@ -36,11 +36,13 @@ class CancelledError(Exception):
 
 @dataclass(frozen=True)
 class Studio:
-    """Hold what all visitors share: model, limits on recordings, folder for temporary files, and waiting line."""
+    """Hold what all visitors share: model, folder for temporary files, limits on recordings, audio track to use (None:
+    the default one) and waiting line."""
 
     checkpoint: Checkpoint
     folder: Path
     limits: Limits = DEFAULT_LIMITS
+    audio_track: int | None = None
     line: WaitingLine = field(default_factory=WaitingLine)
 
     @property
@@ -106,7 +108,7 @@ class Session:
             check_recording(path)
             sees = self.studio.checkpoint.net.lips is not None
             options = Options(speaker="all" if sees else "active", measure_all=True)
-            recording = open_recording(path, None, self.studio.limits)
+            recording = open_recording(path, self.studio.audio_track, self.studio.limits)
             self.analysis = Pipeline(self.studio.checkpoint, recording, options, checked)
         return self.analysis
 

@@ -12,7 +12,7 @@ import pytest
 
 from avse.progress import silent
 from avse.ui.session import Session, Studio
-from avse.weights.checkpoint import load_checkpoint
+from avse.weights.pretrained import load_model
 
 pytestmark = pytest.mark.skipif(find_spec("gradio") is None, reason="gradio is not installed")
 
@@ -26,7 +26,7 @@ def page(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> A
     async def make() -> Any:
         from avse.ui.page import Page
 
-        return Page(Studio(load_checkpoint(tiny_model), tmp_path))
+        return Page(Studio(load_model(tiny_model), tmp_path))
 
     return asyncio.run(make())
 

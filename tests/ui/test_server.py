@@ -81,12 +81,14 @@ def test_command_passes_its_options_on(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(server, "serve", serve)
     port = free_port()
-    done = CliRunner().invoke(app, ["ui", "video.mp4", "--port", str(port), "--max-seconds", "5", "--no-browser"])
+    done = CliRunner().invoke(
+        app, ["ui", "video.mp4", "--port", str(port), "--max-seconds", "5", "--no-browser", "--audio-track", "2"]
+    )
     assert done.exit_code == 0
     assert done.stdout == "http://there/  (Ctrl-C to stop)\n"
     assert (called["recording"], called["port"], called["host"]) == (Path("video.mp4"), port, "127.0.0.1")
     assert called["limits"].max_seconds == 5
-    assert called["open_browser"] is False
+    assert (called["open_browser"], called["audio_track"]) == (False, 2)
     assert done.stderr == ""
 
 

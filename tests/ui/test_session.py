@@ -23,14 +23,14 @@ from avse.ui import export, faces, render
 from avse.ui.progress import Progress, Work
 from avse.ui.session import CancelledError, Session, Studio
 from avse.ui.waiting_line import WaitingLine
-from avse.weights.checkpoint import load_checkpoint
+from avse.weights.pretrained import load_model
 
 
 @pytest.fixture
 def studio(tiny_model: Path, tmp_path: Path) -> Studio:
     folder = tmp_path / "workspace"
     folder.mkdir()
-    return Studio(load_checkpoint(tiny_model), folder)
+    return Studio(load_model(tiny_model), folder)
 
 
 @pytest.fixture
@@ -84,15 +84,17 @@ def test_strength_mixes_what_is_there_as_the_command_computes_it(
     assert np.abs(samples(full) - samples(tmp_path / "expected.wav")).max() > 100 / 32768
 
 
-def test_default_audio_track_is_used_as_by_the_command(
-    session: Session, clip: Path, tiny_model: Path, tmp_path: Path
+@pytest.mark.parametrize("audio_track", [None, 1, 2])
+def test_audio_track_is_chosen_as_by_the_command(
+    tiny_model: Path, clip: Path, tmp_path: Path, audio_track: int | None
 ) -> None:
     two, expected = tmp_path / "two.mkv", tmp_path / "expected.wav"
     ffmpeg(
         "-i", clip, "-filter_complex", "[0:a]volume=0.25[quiet]", "-map", "0:v", "-map", "0:a", "-map", "[quiet]",
         "-c:v", "copy", "-c:a", "pcm_s16le", "-disposition:a:0", "0", "-disposition:a:1", "default", two,
     )  # fmt: skip
-    avse.enhance(two, expected, model=str(tiny_model), speaker=1)
+    avse.enhance(two, expected, model=str(tiny_model), speaker=1, audio_track=audio_track)
+    session = Session(Studio(load_model(tiny_model), tmp_path, audio_track=audio_track))
     session.open(two, silent)
     made = export.export(session.enhance(1, silent), tmp_path, ".wav")
     np.testing.assert_array_equal(samples(made), samples(expected))
