@@ -40,6 +40,11 @@ class LipAugment:
     """Probability of a low resolution, as of a face far from the camera."""
     low_resolution_pixels: tuple[int, int] = (10, 40)
     """Range of the side in pixels to which the crop is then reduced."""
+    appearance_mix_probability: float = 0.0
+    """Probability that the mean image of a clip is mixed with that of another: the motion stays, and the person
+    changes."""
+    appearance_mix: float = 0.6
+    """Largest share of the other clip's mean image."""
     av_jitter_frames: int = 0
     """Largest AV offset, early or late, in video frames."""
 
@@ -63,6 +68,8 @@ def augment(crops: Tensor, settings: LipAugment, generator: torch.Generator) -> 
         return torch.nonzero(torch.rand(num_clips, generator=generator) < probability)[:, 0]
 
     moved = _move(crops.float(), draw, settings)
+    if settings.appearance_mix_probability:
+        moved = _mix_appearance(moved, chosen(settings.appearance_mix_probability), settings.appearance_mix, generator)
     gamma = torch.exp(draw(settings.gamma))[:, None, None, None]
     bright = 255 * (moved / 255).clamp(0, 1) ** gamma
     blurred = chosen(settings.blur_probability)
@@ -73,6 +80,15 @@ def augment(crops: Tensor, settings: LipAugment, generator: torch.Generator) -> 
     for clip in chosen(settings.low_resolution_probability):
         bright[clip] = _lower_resolution(bright[clip], settings.low_resolution_pixels, generator)
     return bright
+
+
+def _mix_appearance(crops: Tensor, clips: Tensor, limit: float, generator: torch.Generator) -> Tensor:
+    """Mix the mean image over time of the chosen clips with that of other clips of the batch (B, V, H, W)."""
+    means = crops.mean(1, keepdim=True)
+    others = means[torch.randperm(len(crops), generator=generator)]
+    share = torch.zeros(len(crops), 1, 1, 1)
+    share[clips] = torch.rand(len(clips), 1, 1, 1, generator=generator) * limit
+    return crops + share * (others - means)
 
 
 def jitter_av_offset(crops: Tensor, seen: Tensor, limit: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -181,3 +181,15 @@ def test_distance_leaves_the_other_changes_as_they_were() -> None:
     crops = pictures()
     as_near = LipAugment(low_resolution_probability=1.0, low_resolution_pixels=(88, 88))
     assert torch.allclose(changed(crops, LipAugment()), changed(crops, as_near), atol=0.01)
+
+
+def test_mixed_appearance_keeps_the_motion_and_changes_the_mean_image() -> None:
+    generator = torch.Generator().manual_seed(0)
+    still = torch.randint(100, 150, (8, 1, 88, 88), generator=generator).float()
+    motion = torch.linspace(-20, 20, 5)[:, None, None]  # its mean is 0
+    mixed = changed(still + motion, only(appearance_mix_probability=1.0))
+    apart = torch.linalg.vector_norm(mixed.mean(1) - still[:, 0], dim=(-2, -1))
+    assert (apart > 50).sum() >= 4
+    assert apart.max() < 0.61 * torch.cdist(still.flatten(1), still.flatten(1)).max()
+    change = mixed - mixed.mean(1, keepdim=True)
+    torch.testing.assert_close(change, motion.expand_as(change), atol=0.01, rtol=0.0)
