@@ -238,10 +238,15 @@ def everyone(session: Session) -> list[int]:
 
 
 def _player(session: Session, speaker: str | int, report: Report) -> str:
-    enhanced = session.enhance(speaker, report)
-    checked = session.cancellable(report)
-    checked("preparing the player", 0.0, 0.0)
-    pair = Path(tempfile.mkdtemp(prefix="player-", dir=session.served)) / "before-after.wav"
-    export.write_pair(enhanced, pair, checked)
-    video = session.serve_video()
-    return render.player(enhanced, enhanced.voice, render.file_url(pair), render.file_url(video), checked)
+    """Enhance, and return the player; if that is cancelled or fails at any stage, nothing of it is kept."""
+    try:
+        enhanced = session.enhance(speaker, report)
+        checked = session.cancellable(report)
+        checked("preparing the player", 0.0, 0.0)
+        pair = Path(tempfile.mkdtemp(prefix="player-", dir=session.served)) / "before-after.wav"
+        export.write_pair(enhanced, pair, checked)
+        video = session.serve_video()
+        return render.player(enhanced, enhanced.voice, render.file_url(pair), render.file_url(video), checked)
+    except BaseException:
+        session.discard()
+        raise

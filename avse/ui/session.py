@@ -29,6 +29,8 @@ from avse.progress import Report
 from avse.ui.waiting_line import WaitingLine
 from avse.weights.checkpoint import Checkpoint
 
+VOICE = "voice.w64"
+
 
 class CancelledError(Exception):
     """Cancel work: raised by a progress report after the visitor has cancelled or left."""
@@ -123,7 +125,7 @@ class Session:
         with self._working(report) as checked:
             self.enhanced = None
             pipeline = self.analysis.with_speaker(speaker, checked)
-            voice = self.folder / "voice.w64"
+            voice = self.folder / VOICE
             spool(pipeline, voice)
             result = pipeline.result(is_clipped=True).replace(
                 thumbnails=pipeline.thumbnails(),
@@ -131,6 +133,16 @@ class Session:
             )
             self.enhanced = Enhanced(pipeline, result, voice)
         return self.enhanced
+
+    def discard(self) -> None:
+        """Remove the enhanced voice, and all files that the page has of it."""
+        self.enhanced = None
+        (self.folder / VOICE).unlink(missing_ok=True)
+        for path in self.served.glob("*"):  # none once the session is closed
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
     def prepare(self) -> None:
         """Clear an earlier `cancel`, before new work is queued."""

@@ -63,6 +63,23 @@ def test_failure_is_the_last_update_and_the_work_can_be_repeated(page: Any, sess
     assert "Cancelled; nothing was kept." in last[page.status]
 
 
+@pytest.mark.parametrize("part", ["export.write_pair", "render.player"])
+def test_cancelled_after_the_enhancement_leaves_nothing(
+    page: Any, session: Session, clip: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    session.open(clip, silent)
+
+    def cancelled(*arguments: Any) -> None:
+        session.cancel()
+        arguments[-1]("preparing the player", 0.5, 1.0)
+
+    monkeypatch.setattr(f"avse.ui.{part}", cancelled)
+    *_, last = page.enhance(session, [1])
+    assert "Cancelled; nothing was kept." in last[page.status]
+    assert session.enhanced is None
+    assert [*session.folder.iterdir(), *session.served.iterdir()] == []
+
+
 def test_broken_recording_shows_no_faces(page: Any, session: Session, tmp_path: Path) -> None:
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"no video")
