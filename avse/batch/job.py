@@ -7,7 +7,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from avse.batch import storage
 from avse.batch.discovery import FACES_JSON, Item
@@ -18,6 +18,9 @@ from avse.io.disk import stop_when_full
 from avse.io.formats import AUDIO_FILES
 from avse.parallel import tasks
 from avse.progress import Report
+
+if TYPE_CHECKING:
+    from avse.enhancement.options import Options
 
 Work = tasks.Work[Item, Facts]
 Job = tasks.Job[Item, Facts]
@@ -42,23 +45,23 @@ class EnhanceJob:
     reference_dir: str | None = None
 
     def __post_init__(self) -> None:
-        from avse.active_speaker.speaker_choice import parse_speaker
-        from avse.enhancement.loudness import check_loudness
-        from avse.enhancement.validation import check_strength
-
-        parse_speaker(self.options.get("speaker", "active"), "all")
-        check_strength(self.options.get("strength", 1.0))
-        check_loudness(self.options.get("loudness_lufs"))
+        self._checked_options()
 
     def __call__(self) -> Work:
         """Load the model; return the function that enhances one item and returns the row of its result."""
         from avse.active_speaker.selection import check_speaker
-        from avse.active_speaker.speaker_choice import parse_speaker
         from avse.weights.pretrained import load_model
 
         checkpoint = load_model(self.model, self.device)
-        check_speaker(checkpoint.net, parse_speaker(self.options.get("speaker", "active"), "all"))
+        check_speaker(checkpoint.net, self._checked_options().speaker)
         return functools.partial(self._enhance, checkpoint)
+
+    def _checked_options(self) -> Options:
+        """Return those of the options that can be checked without a recording. UsageError for a wrong one."""
+        from avse.enhancement.options import Options
+
+        checked = ("speaker", "strength", "loudness_lufs")
+        return Options(**{name: self.options[name] for name in checked if name in self.options})
 
     def _enhance(self, checkpoint: Any, item: Item, report: Report) -> Facts:
         if item.suffix:
