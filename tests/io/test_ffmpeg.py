@@ -73,15 +73,15 @@ def test_time_is_counted_over_all_runs_of_one_recording() -> None:
     limits = Limits(patience_seconds=1.0).for_recording()
     assert limits.budget is not None
     run(shell("sleep 0.1"), limits, "It failed")
-    assert 0.1 <= limits.budget.spent < PATIENCE_FACTOR
-    limits.budget.spend(PATIENCE_FACTOR - limits.budget.spent - 0.05)
+    assert 0 < limits.budget.spent < PATIENCE_FACTOR
+    limits.budget.spend(PATIENCE_FACTOR - limits.budget.spent)
     with pytest.raises(InputError, match="in total"):
         run(shell("sleep 0.1"), limits, "It failed")
     assert limits.budget.spent > PATIENCE_FACTOR
 
 
 def test_trickle_is_stopped_unless_it_is_worth_its_time() -> None:
-    trickle = shell("for i in 1 2 3 4 5 6 7 8 9 10; do printf 12345678; sleep 0.05; done")
+    trickle = shell("for i in 1 2 3 4 5 6 7 8 9 10; do printf 12345678; sleep 0.1; done")
     enough = Limits(patience_seconds=0.02).for_recording()
     with stream_output(trickle, with_patience(enough), "It failed", bytes_per_second=800) as pipe:
         assert len(pipe.read()) == 80
