@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from avse.dsp.filters import gaussian_smooth
-from avse.faces.alignment import aligned_crop
+from avse.faces.alignment import aligned_crop, window_reach
 from avse.faces.tracking import DETECT_EVERY, MAX_GAP_FRAMES, Face, Track
 from avse.io import reader
 from avse.progress import Stage, span, timed_items
@@ -150,7 +150,7 @@ def mouth_windows(pose: MouthPose, size: np.ndarray) -> np.ndarray:
 
     Left, top, right, bottom of each: int (V, 4), with a margin for interpolation, at least two pixels a side.
     """
-    reach = pose.side / 2 * (np.abs(np.cos(pose.angle)) + np.abs(np.sin(pose.angle))) + 2
+    reach = window_reach(pose.side, pose.angle, CROP_SIZE)
     low = np.clip(np.floor(pose.centre - reach[:, None]), 0, size - 2)
     high = np.clip(np.ceil(pose.centre + reach[:, None]), low + 2, size)
     return np.concatenate([low, high], axis=1).astype(int)

@@ -30,7 +30,8 @@ class ShotDetector:
 
     def __call__(self, frame: np.ndarray) -> bool:
         """Return whether the grey frame (H, W) is the first of a new shot; the first frame of all is not."""
-        thumbnail = np.asarray(Image.fromarray(frame).resize(THUMBNAIL, Image.Resampling.BOX)).astype(np.float32)
+        image = Image.fromarray(frame).resize(THUMBNAIL, Image.Resampling.BOX, reducing_gap=1.0)
+        thumbnail = np.asarray(image).astype(np.float32)
         contrast, before = float(thumbnail.std()), self._before
         self._before = frame, thumbnail, contrast
         if before is None:
