@@ -117,8 +117,9 @@ class Up(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the stage."""
-        pairs = self.conv(x).unflatten(1, (2, -1))  # (B, 2, C', F, T)
-        return torch.relu_(self.norm(pairs.permute(0, 2, 3, 1, 4).flatten(2, 3)))
+        pairs = self.conv(x).permute(0, 2, 3, 1).unflatten(3, (2, -1))  # (B, F, T, 2, C')
+        interleaved = pairs.transpose(2, 3).flatten(1, 2).permute(0, 3, 1, 2)  # channels stay last in memory
+        return torch.relu_(self.norm(interleaved))
 
 
 def _down(in_channels: int, out_channels: int, height: int) -> nn.Sequential:
