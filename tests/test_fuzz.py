@@ -110,7 +110,7 @@ def mutate(whole: dict[str, bytes], seed: int, suffix: str = "") -> tuple[str, b
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch, detector: Detector) -> None:
     """One detector for all, and a decoder that may be silent for some seconds only."""
-    monkeypatch.setattr("avse.faces.detection.Detector", lambda num_threads=0: detector)
+    monkeypatch.setattr("avse.faces.detection.Detector", lambda num_threads=1: detector)
     monkeypatch.setattr("avse_cli.enhance.Limits", lambda *limits: Limits(60.0, patience_seconds=PATIENCE_SECONDS / 2))
 
 

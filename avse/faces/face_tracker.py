@@ -1,6 +1,6 @@
 """Detect faces in every few frames of a recording and link them into tracks.
 
-Faces are detected in a thread, some frames ahead of the linking and cropping.
+Faces are detected in threads, some frames ahead of the linking and cropping.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from avse.io import reader
 from avse.io.luma import Luma
 from avse.progress import Stage, span, timed_items
 
-AHEAD_FRAMES = DETECT_EVERY
+MAX_THREADS = 4
+"""Frames that are searched at the same time at most: frames in between wait in memory."""
 
 
 @dataclass(frozen=True)
@@ -79,13 +80,14 @@ def _detected(
     """Yield the frames in order, each when the next ones are decoded and their faces are being detected."""
     is_cut, first = ShotDetector(), reader.first_video_frame(recording)
     waiting: deque[_Step] = deque()
-    with ThreadPoolExecutor(1) as detector:
+    num_threads = min(detect.num_threads, MAX_THREADS)
+    with ThreadPoolExecutor(num_threads) as detector:
         for index, (whole, small) in enumerate(islice(_frames(recording, with_whole), num_frames)):
             begins = is_cut(small)
             is_searched = begins or index == first or (index > first and index % DETECT_EVERY == 0)
             faces = detector.submit(detect, small) if is_searched else None
             waiting.append(_Step(index, whole, small, begins, faces))
-            if len(waiting) > AHEAD_FRAMES:
+            if len(waiting) > num_threads * DETECT_EVERY:
                 yield waiting.popleft()
         yield from waiting
 

@@ -23,14 +23,28 @@ def test_every_fifth_frame_is_searched_and_reported(detector: Detector, clip: Pa
     assert reported == track.frames == list(range(0, 32, DETECT_EVERY))
 
 
-def test_detector_that_fails_ends_the_tracking(clip: Path) -> None:
-    """Though it runs in a thread of its own."""
+@pytest.mark.parametrize("num_threads", [1, 3, 100])
+def test_detector_that_fails_ends_the_tracking(clip: Path, num_threads: int) -> None:
+    """Though it runs in threads of its own."""
 
-    def fail(frame: np.ndarray) -> list[Face]:
-        raise MemoryError("no room for the detector")
+    class Failing:
+        def __init__(self) -> None:
+            self.num_threads = num_threads
+
+        def __call__(self, frame: np.ndarray) -> list[Face]:
+            raise MemoryError("no room for the detector")
 
     with pytest.raises(MemoryError, match="no room"):
-        track_faces(reader.probe(clip), cast(Detector, fail))
+        track_faces(reader.probe(clip), cast(Detector, Failing()))
+
+
+def test_any_number_of_threads_finds_the_same(detector: Detector, clip: Path) -> None:
+    (one,) = track_faces(reader.probe(clip), detector)
+    for num_threads in (2, 100):
+        (other,) = track_faces(reader.probe(clip), Detector(num_threads))
+        assert other.frames == one.frames
+        for face, same in zip(one.faces, other.faces, strict=True):
+            np.testing.assert_array_equal(same.landmarks, face.landmarks)
 
 
 def test_no_video_has_no_faces(detector: Detector, tmp_path: Path) -> None:
