@@ -137,7 +137,7 @@ def test_a_dry_run_of_prepare_counts_and_writes_nothing(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def sound(tmp_path: Path) -> Path:
+def recording(tmp_path: Path) -> Path:
     return write_recording(tmp_path / "in.wav", coloured_noise(8000))
 
 
@@ -149,8 +149,19 @@ def usual_logging() -> Iterator[None]:
     logger.handlers[:], logger.level = before
 
 
-def test_results_on_stdout_logs_on_stderr(sound: Path, tmp_path: Path, tiny_model: Path, usual_logging: None) -> None:
-    command = ["enhance", str(sound), "-o", str(tmp_path / "out.wav"), "--model", str(tiny_model), "--json", "--force"]
+def test_results_on_stdout_logs_on_stderr(
+    recording: Path, tmp_path: Path, tiny_model: Path, usual_logging: None
+) -> None:
+    command = [
+        "enhance",
+        str(recording),
+        "-o",
+        str(tmp_path / "out.wav"),
+        "--model",
+        str(tiny_model),
+        "--json",
+        "--force",
+    ]
     silent, verbose = (CliRunner().invoke(app, [*command, *more]) for more in ([], ["-v"]))
     assert (silent.exit_code, verbose.exit_code) == (0, 0)
     assert silent.stderr == ""

@@ -75,7 +75,7 @@ def test_a_folder_that_cannot_be_listed_is_an_error(memory: Any, monkeypatch: py
 
 
 def test_reading_fetches_the_file_under_its_name(memory: Any) -> None:
-    memory.pipe_file("/bucket/talks/a.wav", b"sound")
+    memory.pipe_file("/bucket/talks/a.wav", b"audio")
     with storage.readable(PLACE) as local:
-        assert (local.name, local.read_bytes()) == ("a.wav", b"sound")
+        assert (local.name, local.read_bytes()) == ("a.wav", b"audio")
     assert not Path(local).exists()

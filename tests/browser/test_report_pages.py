@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from report_world import HOSTILE, batch_rows, made_rows, write_sound
+from report_world import HOSTILE, batch_rows, made_rows, write_audio
 
 from avse.reports.batch import batch_report
 from avse.reports.enhancement import enhancement_report
@@ -28,15 +28,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write each report once: 60 items of which one failed, names with markup, audio files of which one is broken."""
     folder = tmp_path_factory.mktemp("reports")
     rows = made_rows(folder, 2)
-    Path(rows[1]["estimate"]).write_text("This is no sound.")
-    without_sounds = {"mixture": None, "reference": None, "estimate": None}
+    Path(rows[1]["estimate"]).write_text("This is no audio.")
+    without_audio = {"mixture": None, "reference": None, "estimate": None}
     more = [
-        row | without_sounds | {"item": f"{row['item']}-{index} {HOSTILE}", "scores": {"si_sdr": -5.0 + index / 100}}
+        row | without_audio | {"item": f"{row['item']}-{index} {HOSTILE}", "scores": {"si_sdr": -5.0 + index / 100}}
         for row in rows for index in range(5)
     ]  # fmt: skip
     more[-1] |= {"status": "failed", "reason": HOSTILE, "scores": None}
     evaluation_report([*rows, *more], {"versions": {"avse": "1"}}, folder / "evaluation.html")
-    before, after = write_sound(folder / "in.wav", 20.0), write_sound(folder / "out.wav", 20.0)
+    before, after = write_audio(folder / "in.wav", 20.0), write_audio(folder / "out.wav", 20.0)
     facts = {"duration_seconds": 20.0, "sample_rate": 48000, "num_faces": 1, "seen_share": 0.5, "elapsed_seconds": 1.0}
     enhancement_report(facts, before, after, folder / "enhancement.html", {}, [(0.0, 1.5)])
     batch_report(batch_rows(), {"elapsed_seconds": 25.0}, folder / "batch.html")

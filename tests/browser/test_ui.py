@@ -172,14 +172,14 @@ def test_players_switch_at_the_same_moment_and_strength_applies_at_once(visit: A
     page = visit()
     enhance(page, panel, 1)
     assert gain(page) == {"before": 0, "after": 1}
-    sound, video = page.locator(".avse-player audio"), page.locator(".avse-player video")
+    audio, video = page.locator(".avse-player audio"), page.locator(".avse-player video")
     assert video.evaluate("one => one.videoWidth") == 640
-    sound.evaluate("async one => { one.currentTime = 1; await one.play(); }")
+    audio.evaluate("async one => { one.currentTime = 1; await one.play(); }")
     page.wait_for_function("() => document.querySelector('.avse-player audio').currentTime > 1.3")
-    before = sound.evaluate("one => one.currentTime")
+    before = audio.evaluate("one => one.currentTime")
     page.get_by_role("radio", name="Before").check()
     assert gain(page) == {"before": 1, "after": 0}
-    after, paused = sound.evaluate("one => [one.currentTime, one.paused]")
+    after, paused = audio.evaluate("one => [one.currentTime, one.paused]")
     assert before <= after < before + 1.5
     assert not paused
     page.wait_for_function("""() => { const root = document.querySelector(".avse-player");
@@ -193,7 +193,7 @@ def test_players_switch_at_the_same_moment_and_strength_applies_at_once(visit: A
         slider.press("ArrowLeft")
     assert gain(page) == {"before": 0.25, "after": 0.75}
     assert [url for url in asked if "queue/join" in url] == []
-    sound.evaluate("one => one.pause()")
+    audio.evaluate("one => one.pause()")
 
 
 def test_what_is_played_is_the_mixture_of_both_channels(visit: Any, panel: Path) -> None:
@@ -320,11 +320,11 @@ def test_recording_of_the_command_is_shown_at_once(browser: Any, tiny_model: Pat
 def test_appearance(visit: Any, panel: Path, size: dict[str, int], scheme: str, tmp_path: Path) -> None:
     """Wide as the screen, in both schemes, reachable by keyboard, without a serious violation in axe-core."""
     page = visit(size, scheme)
-    pictures = Path(os.environ.get("UI_PICTURES", tmp_path))
+    screenshots = Path(os.environ.get("UI_PICTURES", tmp_path))
     name = f"{scheme}-{size['width']}"
     enhance(page, panel, 1)
     page.locator(".avse-player video").evaluate("one => { one.currentTime = 1; }")
-    page.screenshot(path=pictures / f"{name}.png", full_page=True)
+    page.screenshot(path=screenshots / f"{name}.png", full_page=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
     paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, paper.strip("rgb()").split(",")[:3])) > 384) == (scheme == "light")

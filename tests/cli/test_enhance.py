@@ -249,7 +249,7 @@ def mixture(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("mixture")
     clean = speak(2.0).waveform
     soundfile.write(folder / "clean.wav", clean, 16000)
-    write_recording(folder / "mixture.mkv", clean + 2 * street_noise(2.0), np.tile(GREY, (2, 1, 1)), sound_delay=0.2)
+    write_recording(folder / "mixture.mkv", clean + 2 * street_noise(2.0), np.tile(GREY, (2, 1, 1)), audio_delay=0.2)
     return folder / "mixture.mkv", folder / "clean.wav"
 
 

@@ -210,7 +210,7 @@ def test_two_recordings_that_would_become_one_clip(tmp_path: Path) -> None:
 def test_a_name_that_is_no_text_is_listed_byte_for_byte(tmp_path: Path) -> None:
     odd = tmp_path / "tree" / "id1" / os.fsdecode(b"bad\xff.wav")
     odd.parent.mkdir(parents=True)
-    odd.write_bytes(b"no sound")
+    odd.write_bytes(b"no audio")
     (outcome,) = prepared_clips.prepare(tmp_path / "tree", tmp_path / "cache", 1)
     assert (outcome.source, bool(outcome.problem)) == (odd, True)
     assert os.fsencode(odd) in (tmp_path / "cache" / "bad.csv").read_bytes()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from recordings import coloured_noise, flash_and_click, lag, picture_packets, si_sdr, write_recording
+from recordings import coloured_noise, flash_and_click, lag, si_sdr, video_packets, write_recording
 
 import avse
 from avse.dsp import windowing
@@ -154,7 +154,7 @@ def test_loaded_model_does_the_same_as_its_path(clip: Path, tiny_model: Path, tm
 def test_video_is_copied_and_gets_the_new_audio(clip: Path, see_through: Path, tmp_path: Path, suffix: str) -> None:
     output = tmp_path / f"out{suffix}"
     avse.enhance(clip, output, model=str(see_through))
-    assert picture_packets(output) == picture_packets(clip)
+    assert video_packets(output) == video_packets(clip)
     before, after = (reader.load_audio(reader.probe(path))[:, 0] for path in (clip, output))
     assert 0 <= len(after) - len(before) < 1024
     assert lag(after, before) == 0
@@ -163,7 +163,7 @@ def test_video_is_copied_and_gets_the_new_audio(clip: Path, see_through: Path, t
 
 
 def test_delayed_audio_keeps_its_offset_to_the_video(see_through: Path, tmp_path: Path) -> None:
-    source = flash_and_click(tmp_path / "in.mkv", sound_delay=0.2)
+    source = flash_and_click(tmp_path / "in.mkv", audio_delay=0.2)
     avse.enhance(source, tmp_path / "out.mkv", model=str(see_through))
     before, after = reader.probe(source), reader.probe(tmp_path / "out.mkv")
     assert before.audio is not None

@@ -112,7 +112,7 @@ def test_missing_files(pairs: Path, tmp_path: Path) -> None:
 
 def test_file_that_is_not_audio(pairs: Path, tmp_path: Path) -> None:
     for name in ("text.wav", "text.mp4"):
-        (tmp_path / name).write_text("no sound at all" * 100)
+        (tmp_path / name).write_text("no audio at all" * 100)
         (row,) = rows(tmp_path, Item("x", "", tmp_path / name, pairs / "clean" / "a.wav"))
         assert_failed(row, name)
 

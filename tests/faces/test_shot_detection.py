@@ -19,7 +19,7 @@ def test_movement_and_noise_are_no_cut(clip: Path) -> None:
 
 
 def test_fade_is_no_cut_and_a_cut_in_the_dark_is_one() -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (12, 16)).repeat(20, 0).repeat(20, 1).astype(np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (12, 16)).repeat(20, 0).repeat(20, 1).astype(np.uint8)
     is_cut = ShotDetector()
-    assert not any(is_cut((picture * level).astype(np.uint8)) for level in np.linspace(1, 0.2, 25))
-    assert is_cut((picture[::-1, ::-1] * 0.2).astype(np.uint8))
+    assert not any(is_cut((image * level).astype(np.uint8)) for level in np.linspace(1, 0.2, 25))
+    assert is_cut((image[::-1, ::-1] * 0.2).astype(np.uint8))

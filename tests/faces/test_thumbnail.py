@@ -31,9 +31,9 @@ def face_thumbnail(shown: reader.Recording, track: Track) -> bytes | None:
 
 
 def brightest(png: bytes) -> tuple[int, int]:
-    picture = np.asarray(Image.open(io.BytesIO(png)).convert("L"))
-    assert picture.shape == (SIDE, SIDE)
-    rows, columns = np.nonzero(picture > 150)
+    thumbnail = np.asarray(Image.open(io.BytesIO(png)).convert("L"))
+    assert thumbnail.shape == (SIDE, SIDE)
+    rows, columns = np.nonzero(thumbnail > 150)
     return round(columns.mean()), round(rows.mean())
 
 
@@ -77,4 +77,4 @@ def test_views_of_several_faces_come_from_one_decoding(tmp_path: Path, monkeypat
     monkeypatch.setattr(reader, "read_colour_frames", lambda *args: calls.append(args) or decode(*args))
     assert face_thumbnails(shown, tracks) == alone
     assert len(calls) == 1
-    assert [picture is None for picture in alone] == [False, False, False, True]
+    assert [thumbnail is None for thumbnail in alone] == [False, False, False, True]

@@ -26,9 +26,9 @@ def write_pair(folder: Path, name: str, seed: int = 0, seconds: float = 1.0) -> 
     clean = speak(seconds, seed=seed).waveform
     noisy = clean + 0.5 * street_noise(seconds, seed + 1)
     paths = folder / "noisy" / f"{name}.wav", folder / "clean" / f"{name}.wav"
-    for path, sound in zip(paths, (noisy, clean), strict=True):
+    for path, waveform in zip(paths, (noisy, clean), strict=True):
         path.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(path, sound, RATE)
+        soundfile.write(path, waveform, RATE)
     return paths
 
 

@@ -16,16 +16,16 @@ from avse.data.synthetic.speech import speak
 
 def write_panel(path: Path, left_speaks: np.ndarray, right_speaks: np.ndarray) -> np.ndarray:
     """Write two talking heads; each speaks in the video frames (V,) that its flag names. Returns both voices (2, N)."""
-    pictures, voices = [], []
+    heads, voices = [], []
     for k, (speaks, pitch_hz) in enumerate(((left_speaks, 205.0), (right_speaks, 112.0))):
         count = int(speaks.sum())
         speech = speak(max(count / 25, 0.2), 16000, k, pitch_hz=pitch_hz)
         opening, voice = np.zeros(len(speaks), np.float32), np.zeros(len(speaks) * 640, np.float32)
         opening[speaks] = speech.opening[:count]
         voice[np.repeat(speaks, 640)] = speech.waveform[: count * 640]
-        pictures.append(talking_head(opening, (240, 240), seed=k))
+        heads.append(talking_head(opening, (240, 240), seed=k))
         voices.append(voice)
-    both = (np.hstack([left, right]) for left, right in zip(*pictures, strict=True))
+    both = (np.hstack([left, right]) for left, right in zip(*heads, strict=True))
     write_video(path, both, voices[0] + voices[1], 16000)
     return np.stack(voices)
 

@@ -23,13 +23,13 @@ def ffmpeg(*arguments: str | Path) -> str:
 
 def write_recording(
     path: Path,
-    sound: np.ndarray | None = None,
+    waveform: np.ndarray | None = None,
     frames: np.ndarray | None = None,
     *options: str,
     sample_rate: int = 16000,
     fps: int = 25,
-    sound_delay: float = 0.0,
-    picture_delay: float = 0.0,
+    audio_delay: float = 0.0,
+    video_delay: float = 0.0,
 ) -> Path:
     """Write audio (N,) or (N, C) and grey frames (V, H, W), each of which may begin later on the file's clock."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -38,14 +38,14 @@ def write_recording(
             raw = Path(scratch, "frames.raw")
             raw.write_bytes(frames.astype(np.uint8).tobytes())
             size = f"{frames.shape[2]}x{frames.shape[1]}"
-            inputs += ["-itsoffset", str(picture_delay), "-f", "rawvideo", "-pix_fmt", "gray", "-s", size]
+            inputs += ["-itsoffset", str(video_delay), "-f", "rawvideo", "-pix_fmt", "gray", "-s", size]
             inputs += ["-framerate", str(fps), "-i", str(raw)]
             if "-c:v" not in options:
                 options = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", *options)
-        if sound is not None:
-            wave = Path(scratch, "sound.wav")
-            soundfile.write(wave, sound, sample_rate, subtype="FLOAT")
-            inputs += ["-itsoffset", str(sound_delay), "-i", str(wave)]
+        if waveform is not None:
+            wave = Path(scratch, "audio.wav")
+            soundfile.write(wave, waveform, sample_rate, subtype="FLOAT")
+            inputs += ["-itsoffset", str(audio_delay), "-i", str(wave)]
             if path.suffix == ".mkv" and "-c:a" not in options:
                 options = ("-c:a", "pcm_s16le", *options)
         ffmpeg(*inputs, *options, f"file:{path}")
@@ -64,11 +64,11 @@ def turned(source: Path, path: Path, degrees: int) -> Path:
 def flash_and_click(path: Path, *, start: float = 0.4, seconds: float = 1.0, **settings: float) -> Path:
     """Write dark video, lit for one frame, and a click in silence, both ``start`` seconds into the file's clock."""
     fps = int(settings.get("fps", 25))
-    sound = np.zeros(round(seconds * 16000), np.float32)
-    sound[round((start - settings.get("sound_delay", 0.0)) * 16000)] = 0.9
+    waveform = np.zeros(round(seconds * 16000), np.float32)
+    waveform[round((start - settings.get("audio_delay", 0.0)) * 16000)] = 0.9
     frames = np.zeros((round(seconds * fps), 48, 64), np.uint8)
-    frames[round((start - settings.get("picture_delay", 0.0)) * fps)] = 255
-    return write_recording(path, sound, frames, **settings)  # type: ignore[arg-type]
+    frames[round((start - settings.get("video_delay", 0.0)) * fps)] = 255
+    return write_recording(path, waveform, frames, **settings)  # type: ignore[arg-type]
 
 
 def flash_frame(path: Path) -> int:
@@ -82,7 +82,7 @@ def click_sample(path: Path) -> int:
     return int(np.argmax(np.abs(reader.load_audio(reader.probe(path))[:, 0])))
 
 
-def picture_packets(path: Path) -> list[tuple[str, ...]]:
+def video_packets(path: Path) -> list[tuple[str, ...]]:
     """Return size and checksum of every video packet, as stored."""
     lines = ffmpeg("-i", f"file:{path}", "-map", "0:V:0", "-c", "copy", "-f", "framecrc", "-").splitlines()
     return [tuple(line.replace(" ", "").split(",")[4:6]) for line in lines if not line.startswith("#")]

@@ -14,15 +14,15 @@ METHODS = ("mixed", "avse", "avse-ao")
 LOADING = ("src", "href", "poster", "srcset", "data", "action", "formaction", "background", "xlink:href")
 
 
-def write_sound(path: Path, seconds: float = 0.5, sample_rate: int = 16000) -> Path:
+def write_audio(path: Path, seconds: float = 0.5, sample_rate: int = 16000) -> Path:
     """A tone that swells, in a little noise."""
     rng = np.random.default_rng(len(path.name))
     time = np.arange(round(seconds * sample_rate)) / sample_rate
-    sound = 0.4 * np.sin(2 * np.pi * 440 * time) * np.sin(np.pi * time / seconds) + 0.01 * rng.standard_normal(
+    waveform = 0.4 * np.sin(2 * np.pi * 440 * time) * np.sin(np.pi * time / seconds) + 0.01 * rng.standard_normal(
         len(time)
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, sound, sample_rate)
+    soundfile.write(path, waveform, sample_rate)
     return path
 
 
@@ -34,8 +34,8 @@ def made_rows(
     for subset in subsets:
         for index in range(num_items):
             item = f"item-{index:02d}"
-            mixture = write_sound(folder / subset / f"{item}.mixture.wav")
-            reference = write_sound(folder / subset / f"{item}.reference.wav")
+            mixture = write_audio(folder / subset / f"{item}.mixture.wav")
+            reference = write_audio(folder / subset / f"{item}.reference.wav")
             for number, method in enumerate(METHODS):
                 gain = 0.0 if method == "mixed" else index - 1.0 + number
                 rows.append({
@@ -46,7 +46,7 @@ def made_rows(
                     },
                     "mixture": str(mixture), "reference": str(reference), "video": None,
                     "estimate": None if method == "mixed" else str(
-                        write_sound(folder / method / subset / f"{item}.wav")
+                        write_audio(folder / method / subset / f"{item}.wav")
                     ),
                 })  # fmt: skip
     return rows
@@ -59,7 +59,7 @@ def batch_rows() -> list[dict[str, Any]]:
         "num_faces": 1, "seen_share": 0.9, "scores": None,
     }  # fmt: skip
     failed = {
-        "item": "c/broken.mp4", "status": "failed", "error": "no sound", "hint": "Give another.", "output": None,
+        "item": "c/broken.mp4", "status": "failed", "error": "no audio", "hint": "Give another.", "output": None,
         "elapsed_seconds": None, "duration_seconds": None, "num_faces": None, "seen_share": None, "scores": None,
     }  # fmt: skip
     return [

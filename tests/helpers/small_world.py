@@ -48,8 +48,8 @@ def write_clip(cache: Path, speaker: str, name: str, num_frames: int = 40, with_
     opening = np.abs(np.sin(np.arange(num_frames) * rng.uniform(0.3, 0.9) + rng.uniform(0, 3)))
     pitch_hz = 120 + 17 * (sum(speaker.encode()) % 20)
     phase = 2 * np.pi * pitch_hz * np.arange(num_frames * 640) / 16000
-    sound = np.repeat(opening, 640) * (np.sin(phase) + 0.4 * np.sin(3 * phase)) * 8000
-    stored = {"sound": sound.astype(np.int16)}
+    waveform = np.repeat(opening, 640) * (np.sin(phase) + 0.4 * np.sin(3 * phase)) * 8000
+    stored = {"sound": waveform.astype(np.int16)}
     if with_lips:
         rows = np.abs(np.arange(88) - 43.5)[:, None] * np.ones(88)
         open_mouth = rows < 5 + 25 * opening[:, None, None]

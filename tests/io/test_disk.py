@@ -35,7 +35,7 @@ def small_files() -> Iterator[None]:
 
 def test_audio_that_cannot_be_read_is_no_full_disk(tmp_path: Path) -> None:
     broken = tmp_path / "broken.wav"
-    broken.write_bytes(b"no sound" * 99)
+    broken.write_bytes(b"no audio" * 99)
     with pytest.raises(InputError), stop_when_full(tmp_path):
         audio_files.read_audio_file(broken)
     with pytest.raises(MissingError, match="the disk is full"), stop_when_full(tmp_path):

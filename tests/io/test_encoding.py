@@ -46,8 +46,8 @@ def tags_of(path: Path) -> dict[str, str]:
 @pytest.mark.parametrize("suffix", LOSSY)
 @pytest.mark.parametrize(("rate", "channels"), [(16000, 1), (44100, 2), (48000, 1)])
 def test_lossy_types_keep_length_place_and_voice(tmp_path: Path, suffix: str, rate: int, channels: int) -> None:
-    sound = coloured_noise(rate, channels, top=0.4)
-    write(write_recording(tmp_path / "in.wav", sound, sample_rate=rate), tmp_path / f"out{suffix}")
+    waveform = coloured_noise(rate, channels, top=0.4)
+    write(write_recording(tmp_path / "in.wav", waveform, sample_rate=rate), tmp_path / f"out{suffix}")
     written = reader.probe(tmp_path / f"out{suffix}")
     assert written.audio is not None
     assert written.audio.num_channels == channels
@@ -55,8 +55,8 @@ def test_lossy_types_keep_length_place_and_voice(tmp_path: Path, suffix: str, ra
     samples = reader.load_audio(written, rate, channels)
     assert abs(len(samples) - rate) <= 2
     size = min(len(samples), rate)
-    assert lag(samples[:size, 0], sound[:size, 0]) == 0
-    assert si_sdr(sound[:size, 0], samples[:size, 0]) > 5
+    assert lag(samples[:size, 0], waveform[:size, 0]) == 0
+    assert si_sdr(waveform[:size, 0], samples[:size, 0]) > 5
     assert [path.name for path in tmp_path.iterdir() if "out" in path.name] == [f"out{suffix}"]
 
 
@@ -75,18 +75,18 @@ def test_bit_rate_is_the_one_asked_for(tmp_path: Path, suffix: str) -> None:
 def test_bit_depth_is_kept(tmp_path: Path, subtype: str, flac: str, source: str) -> None:
     if subtype == "FLOAT" and source == "in.flac":
         pytest.skip("FLAC holds no floats.")
-    sound = coloured_noise(4000)
-    soundfile.write(tmp_path / "plain.wav", sound, 16000, subtype=subtype)
+    waveform = coloured_noise(4000)
+    soundfile.write(tmp_path / "plain.wav", waveform, 16000, subtype=subtype)
     codec = {"PCM_16": "pcm_s16le", "PCM_24": "pcm_s24le", "FLOAT": "pcm_f32le"}[subtype]
     if source != "in.flac":
         ffmpeg("-i", tmp_path / "plain.wav", "-c:a", codec, tmp_path / source)
     else:
-        soundfile.write(tmp_path / source, sound, 16000, subtype=subtype)
+        soundfile.write(tmp_path / source, waveform, 16000, subtype=subtype)
     for suffix, expected in ((".wav", subtype), (".flac", flac)):
         write(tmp_path / source, tmp_path / f"out{suffix}")
         assert soundfile.info(tmp_path / f"out{suffix}").subtype == expected
         step = {"PCM_16": 2**-14, "PCM_24": 2**-22, "FLOAT": 1e-7}[expected]
-        np.testing.assert_allclose(soundfile.read(tmp_path / f"out{suffix}")[0], sound[:, 0], atol=step)
+        np.testing.assert_allclose(soundfile.read(tmp_path / f"out{suffix}")[0], waveform[:, 0], atol=step)
 
 
 def test_float_beyond_full_scale_is_kept_in_wav_alone(tmp_path: Path, see_through: Path) -> None:

@@ -14,17 +14,17 @@ from avse.io import audio_files, reader
 
 RATE = 48000
 CLICKS = (0.5, 1.5, 3.5, 4.5)
-"""When they come, in seconds; the sound is away from 2 to 3."""
+"""When they come, in seconds; the audio is away from 2 to 3."""
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write clicks in low noise and dark video, 5 s."""
-    sound = 0.02 * coloured_noise(5 * RATE)
+    waveform = 0.02 * coloured_noise(5 * RATE)
     for seconds in CLICKS:
-        sound[round(seconds * RATE) : round(seconds * RATE) + 24] = 0.9
+        waveform[round(seconds * RATE) : round(seconds * RATE) + 24] = 0.9
     frames = np.zeros((125, 48, 64), np.uint8)
-    return write_recording(tmp_path_factory.mktemp("whole") / "whole.mkv", sound, frames, sample_rate=RATE)
+    return write_recording(tmp_path_factory.mktemp("whole") / "whole.mkv", waveform, frames, sample_rate=RATE)
 
 
 def with_times(source: Path, path: Path, chain: str, *codec: str) -> Path:
@@ -33,12 +33,12 @@ def with_times(source: Path, path: Path, chain: str, *codec: str) -> Path:
     return path
 
 
-def sound_of(path: Path) -> np.ndarray:
+def waveform_of(path: Path) -> np.ndarray:
     return reader.load_audio(reader.probe(path), RATE)[:, 0]
 
 
-def click_seconds(sound: np.ndarray) -> np.ndarray:
-    loud = np.flatnonzero(np.abs(sound) > 0.4)
+def click_seconds(waveform: np.ndarray) -> np.ndarray:
+    loud = np.flatnonzero(np.abs(waveform) > 0.4)
     return loud[np.diff(loud, prepend=-RATE) > RATE / 10] / RATE
 
 
@@ -50,23 +50,23 @@ def test_lost_audio_is_silence_and_what_follows_keeps_its_place(
     complete, lossy = tmp_path / f"complete.{suffix}", tmp_path / f"lossy.{suffix}"
     with_times(whole, complete, "anull", *options)
     with_times(whole, lossy, "aselect='not(between(t,2,3))'", *options)
-    expected, sound = sound_of(complete), sound_of(lossy)
-    assert len(sound) == pytest.approx(len(expected), abs=1100)  # the last frame of a codec
-    np.testing.assert_allclose(click_seconds(sound), click_seconds(expected), atol=1e-3)
-    assert not sound[round(2.2 * RATE) : round(2.8 * RATE)].any()
+    expected, waveform = waveform_of(complete), waveform_of(lossy)
+    assert len(waveform) == pytest.approx(len(expected), abs=1100)  # the last frame of a codec
+    np.testing.assert_allclose(click_seconds(waveform), click_seconds(expected), atol=1e-3)
+    assert not waveform[round(2.2 * RATE) : round(2.8 * RATE)].any()
 
 
 def test_many_small_losses_count_together(whole: Path, tmp_path: Path) -> None:
     lossy = with_times(whole, tmp_path / "lossy.mkv", "asetnsamples=960,aselect='not(eq(mod(n,10),9))'")
-    sound = sound_of(lossy)
-    assert len(sound) == pytest.approx(5 * RATE, abs=0.13 * RATE)
-    found = click_seconds(sound)
+    waveform = waveform_of(lossy)
+    assert len(waveform) == pytest.approx(5 * RATE, abs=0.13 * RATE)
+    found = click_seconds(waveform)
     assert np.abs(found[:, None] - CLICKS).min(1).max() < 0.13
 
 
 @pytest.mark.parametrize("chain", ["asetpts='PTS+0.04/TB*mod(N,2)'", "asetpts='PTS-0.5/TB*gt(T,2)'"])
 def test_times_that_tremble_or_go_back_change_no_sample(whole: Path, tmp_path: Path, chain: str) -> None:
-    np.testing.assert_array_equal(sound_of(with_times(whole, tmp_path / "a.mkv", chain)), sound_of(whole))
+    np.testing.assert_array_equal(waveform_of(with_times(whole, tmp_path / "a.mkv", chain)), waveform_of(whole))
 
 
 def test_very_long_loss_is_reported_block_by_block(whole: Path, tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_very_long_loss_is_reported_block_by_block(whole: Path, tmp_path: Path) 
 def test_enhanced_audio_has_the_same_gap(whole: Path, see_through: Path, tmp_path: Path) -> None:
     lossy = with_times(whole, tmp_path / "lossy.mkv", "aselect='not(between(t,2,3))'")
     avse.enhance(lossy, tmp_path / "out.mkv", model=str(see_through))
-    np.testing.assert_allclose(click_seconds(sound_of(tmp_path / "out.mkv")), CLICKS, atol=1e-3)
+    np.testing.assert_allclose(click_seconds(waveform_of(tmp_path / "out.mkv")), CLICKS, atol=1e-3)
 
 
 @pytest.mark.parametrize("sample_rate", [16000, 44100])

@@ -26,13 +26,13 @@ from avse_cli.main import app
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_a_sample_that_is_no_number_is_silence(see_through: Path, tmp_path: Path, value: float) -> None:
-    sound = coloured_noise(16000)
-    sound[5000] = value
-    soundfile.write(tmp_path / "in.wav", sound, 16000, "FLOAT")
+    waveform = coloured_noise(16000)
+    waveform[5000] = value
+    soundfile.write(tmp_path / "in.wav", waveform, 16000, "FLOAT")
     result = avse.enhance(tmp_path / "in.wav", model=see_through)
     assert result.waveform is not None
-    sound[5000] = 0
-    np.testing.assert_allclose(result.waveform, sound, atol=1e-3)
+    waveform[5000] = 0
+    np.testing.assert_allclose(result.waveform, waveform, atol=1e-3)
 
 
 def test_more_channels_than_flac_holds(see_through: Path, tmp_path: Path) -> None:
@@ -49,23 +49,23 @@ def test_more_channels_than_flac_holds(see_through: Path, tmp_path: Path) -> Non
 )
 def test_channels_stay_apart_wherever_they_stood(tmp_path: Path, layout: str, num_channels: int) -> None:
     """Not mixed anew for the places that ffmpeg would give as many channels."""
-    sound = 0.1 * coloured_noise(16000, num_channels)
+    waveform = 0.1 * coloured_noise(16000, num_channels)
     form = f"channelmap=map={'|'.join(map(str, range(num_channels)))}:channel_layout={layout}"
-    soundfile.write(tmp_path / "plain.wav", sound, 16000)
+    soundfile.write(tmp_path / "plain.wav", waveform, 16000)
     ffmpeg("-i", tmp_path / "plain.wav", "-af", form, tmp_path / "in.wav")
     recording = reader.probe(tmp_path / "in.wav")
     assert recording.audio == reader.AudioStream(16000, num_channels, 0.0, layout)
-    np.testing.assert_allclose(reader.load_audio(recording, 16000, num_channels), sound, atol=1e-4)
+    np.testing.assert_allclose(reader.load_audio(recording, 16000, num_channels), waveform, atol=1e-4)
 
 
 @pytest.mark.parametrize("num_channels", [3, 4, 7])
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_channels_stay_apart_under_a_video(see_through: Path, tmp_path: Path, num_channels: int, suffix: str) -> None:
-    sound = 0.1 * coloured_noise(16000, num_channels)
-    recording = write_recording(tmp_path / "in.mkv", sound, np.full((25, 64, 64), 128, np.uint8))
+    waveform = 0.1 * coloured_noise(16000, num_channels)
+    recording = write_recording(tmp_path / "in.mkv", waveform, np.full((25, 64, 64), 128, np.uint8))
     avse.enhance(recording, tmp_path / f"out{suffix}", model=see_through)
-    written = reader.load_audio(reader.probe(tmp_path / f"out{suffix}"), 16000, num_channels)[: len(sound)]
-    kept = [np.corrcoef(written[:, k], sound[: len(written), k])[0, 1] for k in range(num_channels)]
+    written = reader.load_audio(reader.probe(tmp_path / f"out{suffix}"), 16000, num_channels)[: len(waveform)]
+    kept = [np.corrcoef(written[:, k], waveform[: len(written), k])[0, 1] for k in range(num_channels)]
     assert min(kept) > 0.9
 
 
@@ -80,9 +80,9 @@ def test_channels_stay_apart_under_a_video(see_through: Path, tmp_path: Path, nu
 def test_what_would_not_fit_under_the_video_is_reported_first(
     see_through: Path, tmp_path: Path, suffix: str, sample_rate: int, num_channels: int, said: str
 ) -> None:
-    picture = np.full((5, 64, 64), 128, np.uint8)
-    sound = coloured_noise(sample_rate // 5, num_channels)
-    recording = write_recording(tmp_path / "in.mkv", sound, picture, sample_rate=sample_rate)
+    frames = np.full((5, 64, 64), 128, np.uint8)
+    waveform = coloured_noise(sample_rate // 5, num_channels)
+    recording = write_recording(tmp_path / "in.mkv", waveform, frames, sample_rate=sample_rate)
     reported: list[str] = []
     with pytest.raises(InputError, match=said):
         avse.enhance(
@@ -104,9 +104,9 @@ def test_a_video_that_breaks_off_is_reported(see_through: Path, tmp_path: Path) 
 
 
 def test_audio_beyond_full_scale_is_reported(see_through: Path, tmp_path: Path) -> None:
-    sound = coloured_noise(16000)
-    soundfile.write(tmp_path / "hot.wav", sound * 4 / np.abs(sound).max(), 16000, "FLOAT")
-    soundfile.write(tmp_path / "full.wav", sound / np.abs(sound).max(), 16000, "FLOAT")
+    waveform = coloured_noise(16000)
+    soundfile.write(tmp_path / "hot.wav", waveform * 4 / np.abs(waveform).max(), 16000, "FLOAT")
+    soundfile.write(tmp_path / "full.wav", waveform / np.abs(waveform).max(), 16000, "FLOAT")
     output = tmp_path / "out.flac"  # a .wav would keep the floats
     assert "exceeds full scale by 12 dB" in avse.enhance(tmp_path / "hot.wav", output, model=see_through).note
     unclipped = [
@@ -139,32 +139,32 @@ def test_hours_of_nothing_are_no_gap(see_through: Path, tmp_path: Path) -> None:
 
 
 def test_channels_that_cancel_each_other_out(see_through: Path, tmp_path: Path) -> None:
-    sound = coloured_noise(32000)
-    soundfile.write(tmp_path / "in.wav", np.concatenate([sound, -sound], axis=1), 32000)
+    waveform = coloured_noise(32000)
+    soundfile.write(tmp_path / "in.wav", np.concatenate([waveform, -waveform], axis=1), 32000)
     with pytest.raises(InputError, match="cancel each other out"):
         avse.enhance(tmp_path / "in.wav", model=see_through)
     ffmpeg("-i", tmp_path / "in.wav", "-af", "pan=stereo|c0=c0|c1=-1*c1", tmp_path / "turned.wav")
     avse.enhance(tmp_path / "turned.wav", model=see_through)
-    soundfile.write(tmp_path / "wide.wav", np.concatenate([sound, -0.9 * sound], axis=1), 32000)
+    soundfile.write(tmp_path / "wide.wav", np.concatenate([waveform, -0.9 * waveform], axis=1), 32000)
     avse.enhance(tmp_path / "wide.wav", model=see_through)
 
 
 def test_wav_of_more_than_4_gb_reports_how_long_it_is(tmp_path: Path) -> None:
-    sound = reader.AudioStream(48000, 2, 0.0)
+    stream = reader.AudioStream(48000, 2, 0.0)
     for num_samples, kind in ((1 << 20, b"RIFF"), (1 << 30, b"RF64")):
-        with open_audio_file(tmp_path / "out.wav", sound, num_samples) as file:
+        with open_audio_file(tmp_path / "out.wav", stream, num_samples) as file:
             file.write(np.zeros((100, 2)))
         assert (tmp_path / "out.wav").read_bytes()[:4] == kind
         assert soundfile.info(tmp_path / "out.wav").frames == 100
         assert len(reader.load_audio(reader.probe(tmp_path / "out.wav"), 48000)) == 100
-    with open_audio_file(tmp_path / "out.flac", sound, 1 << 30) as file:
+    with open_audio_file(tmp_path / "out.flac", stream, 1 << 30) as file:
         file.write(np.zeros((100, 2)))
 
 
 def test_scores_are_of_the_track_that_was_enhanced(tmp_path: Path) -> None:
     noise, voice = coloured_noise(32000), coloured_noise(32000)[::-1]
-    for name, sound in (("noise", noise), ("voice", voice)):
-        soundfile.write(tmp_path / f"{name}.wav", sound, 16000)
+    for name, waveform in (("noise", noise), ("voice", voice)):
+        soundfile.write(tmp_path / f"{name}.wav", waveform, 16000)
     maps = ("-map", "0", "-map", "1", "-c:a", "pcm_s16le")
     ffmpeg("-i", tmp_path / "noise.wav", "-i", tmp_path / "voice.wav", *maps, tmp_path / "both.mkv")
     clean = read_reference(tmp_path / "voice.wav", tmp_path / "both.mkv", 2)
@@ -222,10 +222,10 @@ def test_what_is_no_file_is_reported(tmp_path: Path, see_through: Path) -> None:
 
 
 def test_rate_that_is_a_whole_number_of_another_type(see_through: Path) -> None:
-    sound = coloured_noise(16000)[:, 0]
+    waveform = coloured_noise(16000)[:, 0]
     model = avse.load_model(str(see_through))
     for rate in (16000.0, np.uint16(16000)):
-        np.testing.assert_allclose(model.enhance(sound, rate), sound, atol=1e-3)  # type: ignore[arg-type]
+        np.testing.assert_allclose(model.enhance(waveform, rate), waveform, atol=1e-3)  # type: ignore[arg-type]
 
 
 def test_of_very_many_words_the_first_are_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,9 +14,9 @@ from recordings import (
     ffmpeg,
     flash_and_click,
     flash_frame,
-    picture_packets,
     si_sdr,
     turned,
+    video_packets,
     write_recording,
 )
 
@@ -27,13 +27,13 @@ GREY = np.full((10, 48, 64), 128, np.uint8)
 HUM = coloured_noise(6400)[:, 0]
 
 DELAYS = pytest.mark.parametrize(
-    "delays", [{}, {"sound_delay": 0.2}, {"picture_delay": 0.2}, {"sound_delay": 0.08, "picture_delay": 0.28}]
+    "delays", [{}, {"audio_delay": 0.2}, {"video_delay": 0.2}, {"audio_delay": 0.08, "video_delay": 0.28}]
 )
 
 
 def first_click(delays: dict[str, float]) -> int:
     """Return the sample of a click at 0.4 s on the file's clock, counted from the start of the audio."""
-    return round((0.4 - delays.get("sound_delay", 0.0)) * 16000)
+    return round((0.4 - delays.get("audio_delay", 0.0)) * 16000)
 
 
 def starts(path: Path) -> tuple[float, float]:
@@ -60,15 +60,15 @@ def test_facts_of_audio_and_video(tmp_path: Path) -> None:
 
 
 def test_audio_alone_and_video_alone(tmp_path: Path) -> None:
-    sound = reader.probe(write_recording(tmp_path / "sound.wav", HUM))
-    picture = reader.probe(write_recording(tmp_path / "picture.mp4", None, GREY))
-    assert (sound.audio, sound.video) == (reader.AudioStream(16000, 1, 0.0, "mono"), None)
-    assert (picture.audio, picture.video) == (None, reader.VideoStream(64, 48, 0.0))
-    assert len(list(reader.read_frames(picture))) == 10
+    audio_only = reader.probe(write_recording(tmp_path / "audio.wav", HUM))
+    video_only = reader.probe(write_recording(tmp_path / "video.mp4", None, GREY))
+    assert (audio_only.audio, audio_only.video) == (reader.AudioStream(16000, 1, 0.0, "mono"), None)
+    assert (video_only.audio, video_only.video) == (None, reader.VideoStream(64, 48, 0.0))
+    assert len(list(reader.read_frames(video_only))) == 10
 
 
 def test_tracks_that_begin_later_have_a_start(tmp_path: Path) -> None:
-    recording = reader.probe(write_recording(tmp_path / "a.mkv", HUM, GREY, sound_delay=0.25, picture_delay=0.08))
+    recording = reader.probe(write_recording(tmp_path / "a.mkv", HUM, GREY, audio_delay=0.25, video_delay=0.08))
     assert recording.audio is not None
     assert recording.video is not None
     assert recording.audio.start_seconds == pytest.approx(0.25, abs=1e-3)
@@ -77,10 +77,10 @@ def test_tracks_that_begin_later_have_a_start(tmp_path: Path) -> None:
 
 def test_cover_art_is_no_video(tmp_path: Path) -> None:
     still = write_recording(tmp_path / "cover.png", None, GREY[:1], "-c:v", "png", "-update", "1")
-    sound = write_recording(tmp_path / "sound.wav", HUM)
+    audio_file = write_recording(tmp_path / "audio.wav", HUM)
     song = tmp_path / "song.m4a"
     tracks = ("-map", "0:a", "-map", "1:v", "-c:v", "copy", "-disposition:v", "attached_pic")
-    ffmpeg("-i", sound, "-i", still, *tracks, song)
+    ffmpeg("-i", audio_file, "-i", still, *tracks, song)
     recording = reader.probe(song)
     assert recording.video is None
     assert recording.audio is not None
@@ -117,12 +117,12 @@ def test_part_of_the_frame_and_smaller_frame(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "sample_rate"), [("a.mkv", 44100), ("a.wav", 48000), ("a.flac", 11025)])
 def test_audio_has_its_length_to_the_sample(tmp_path: Path, name: str, sample_rate: int) -> None:
-    sound = coloured_noise(12345, num_channels=2)
-    recording = reader.probe(write_recording(tmp_path / name, sound, sample_rate=sample_rate))
+    waveform = coloured_noise(12345, num_channels=2)
+    recording = reader.probe(write_recording(tmp_path / name, waveform, sample_rate=sample_rate))
     decoded = reader.load_audio(recording, sample_rate, 2)
-    assert decoded.shape == sound.shape
+    assert decoded.shape == waveform.shape
     assert decoded.dtype == np.float32
-    np.testing.assert_allclose(decoded, sound, atol=1 / 32768)
+    np.testing.assert_allclose(decoded, waveform, atol=1 / 32768)
     blocks = list(reader.read_audio(recording, 0.1, sample_rate, 2))
     assert {len(block) for block in blocks[:-1]} == {round(0.1 * sample_rate)}
     np.testing.assert_array_equal(np.concatenate(blocks), decoded)
@@ -145,8 +145,8 @@ def test_video_and_audio_come_out_in_sync(tmp_path: Path, delays: dict[str, floa
     assert click_sample(path) == first_click(delays)
     assert flash_frame(path) == first_click(delays) // 640
     frames = list(reader.read_frames(reader.probe(path)))
-    end_of_picture = 1.0 + delays.get("picture_delay", 0.0) - delays.get("sound_delay", 0.0)
-    assert len(frames) == round(25 * end_of_picture)
+    end_of_video = 1.0 + delays.get("video_delay", 0.0) - delays.get("audio_delay", 0.0)
+    assert len(frames) == round(25 * end_of_video)
 
 
 @DELAYS
@@ -156,28 +156,28 @@ def test_replaced_audio_keeps_its_start_and_the_video_is_unchanged(
 ) -> None:
     source = flash_and_click(tmp_path / "a.mkv", **delays)
     recording = reader.probe(source)
-    sound, output = tmp_path / "new.wav", tmp_path / f"out{suffix}"
-    soundfile.write(sound, reader.load_audio(recording), 16000)
-    remux.replace_audio(recording, sound, output)
-    assert picture_packets(output) == picture_packets(source)
+    audio_file, output = tmp_path / "new.wav", tmp_path / f"out{suffix}"
+    soundfile.write(audio_file, reader.load_audio(recording), 16000)
+    remux.replace_audio(recording, audio_file, output)
+    assert video_packets(output) == video_packets(source)
     assert starts(output)[1] - starts(source)[1] == pytest.approx(-min(starts(source)), abs=1e-3)
     assert click_seconds(output) - click_seconds(source) == pytest.approx(-min(starts(source)), abs=1e-3)
 
 
 def test_new_audio_in_mkv_is_kept_to_the_bit(tmp_path: Path) -> None:
     source = write_recording(tmp_path / "a.mkv", HUM, GREY)
-    sound = tmp_path / "new.wav"
-    soundfile.write(sound, coloured_noise(6400, 2), 16000)
-    remux.replace_audio(reader.probe(source), sound, tmp_path / "out.mkv")
+    audio_file = tmp_path / "new.wav"
+    soundfile.write(audio_file, coloured_noise(6400, 2), 16000)
+    remux.replace_audio(reader.probe(source), audio_file, tmp_path / "out.mkv")
     written = reader.load_audio(reader.probe(tmp_path / "out.mkv"), 16000, 2)
-    np.testing.assert_array_equal(written, soundfile.read(sound, dtype="float32")[0])
+    np.testing.assert_array_equal(written, soundfile.read(audio_file, dtype="float32")[0])
 
 
 def test_video_that_the_new_file_cannot_hold_is_named_as_the_cause(tmp_path: Path) -> None:
     recording = reader.probe(write_recording(tmp_path / "a.mkv", HUM, GREY, "-c:v", "wmv2"))
-    sound = write_recording(tmp_path / "new.wav", HUM)
+    audio_file = write_recording(tmp_path / "new.wav", HUM)
     with pytest.raises(InputError, match=r"(?s)cannot be copied into a \.mp4 file: .*\n.*\.mkv"):
-        remux.replace_audio(recording, sound, tmp_path / "out.mp4")
+        remux.replace_audio(recording, audio_file, tmp_path / "out.mp4")
 
 
 @pytest.fixture(scope="module")
@@ -204,9 +204,9 @@ def test_any_file_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ordinary
     path = Path(f"{name}.mkv")
     shutil.copy(ordinary, tmp_path / path)
     recording = reader.probe(path)
-    sound = Path(f"{name}.wav")
-    soundfile.write(sound, reader.load_audio(recording), 16000)
-    remux.replace_audio(recording, sound, Path(f"{name}.out.mkv"))
+    audio_file = Path(f"{name}.wav")
+    soundfile.write(audio_file, reader.load_audio(recording), 16000)
+    remux.replace_audio(recording, audio_file, Path(f"{name}.out.mkv"))
     assert len(list(reader.read_frames(reader.probe(Path(f"{name}.out.mkv"))))) == 10
     assert len(list(tmp_path.iterdir())) == 3
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soxr
 from PIL import Image
-from recordings import ffmpeg, lag, picture_packets, si_sdr, turned
+from recordings import ffmpeg, lag, si_sdr, turned, video_packets
 
 import avse
 from avse.data.synthetic.clips import make_clip
@@ -27,7 +27,7 @@ class Plain(NamedTuple):
     """The sample: 320 x 240 at 25 fps, mono at 16 kHz, 1.92 s; its video frames, and the outputs of the networks."""
 
     path: Path
-    sound: np.ndarray
+    waveform: np.ndarray
     frames: np.ndarray
     enhanced: np.ndarray
     without_video: np.ndarray
@@ -49,9 +49,9 @@ def plain(tmp_path_factory: pytest.TempPathFactory, net: Enhancer) -> Plain:
     make_clip(folder / "clip.mp4", NUM_FRAMES / 25)
     path = folder / "plain.mkv"
     ffmpeg("-i", folder / "clip.mp4", "-c:v", "copy", *LOSSLESS, path)
-    sound = reader.load_audio(reader.probe(path))[:, 0]
+    waveform = reader.load_audio(reader.probe(path))[:, 0]
     unseen = avse.enhance(path, model=net, use_video=False)
-    return Plain(path, sound, small_frames(path), enhanced(path, net), waveform_of(unseen))
+    return Plain(path, waveform, small_frames(path), enhanced(path, net), waveform_of(unseen))
 
 
 def waveform_of(result: object) -> np.ndarray:
@@ -78,7 +78,7 @@ def small_frames(path: Path) -> np.ndarray:
 
 # Video --------------------------------------------------------------------------------------------------------------
 
-PICTURES = {
+VIDEO_FORMATS = {
     "15 fps": ("mkv", "-vf", "fps=15", *FAST),
     "24 fps": ("mkv", "-vf", "fps=24", *FAST),
     "29.97 fps": ("mkv", "-vf", "fps=30000/1001", *FAST),
@@ -99,7 +99,7 @@ PICTURES = {
 }  # fmt: skip
 
 
-def check_picture(path: Path, plain: Plain, net: Enhancer) -> None:
+def check_video(path: Path, plain: Plain, net: Enhancer) -> None:
     """The video is in sync, and the result is nearer to the plain one than that without video."""
     frames = small_frames(path)
     inside = slice(3, NUM_FRAMES - 5)
@@ -116,12 +116,12 @@ def check_picture(path: Path, plain: Plain, net: Enhancer) -> None:
     assert agreement > si_sdr(plain.enhanced[:, 0], plain.without_video[:, 0]) + 6
 
 
-@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("name", VIDEO_FORMATS)
 def test_any_video(name: str, plain: Plain, net: Enhancer, tmp_path: Path) -> None:
-    suffix, *options = PICTURES[name]
+    suffix, *options = VIDEO_FORMATS[name]
     path = tmp_path / f"variant.{suffix}"
     ffmpeg("-i", plain.path, *options, *LOSSLESS, path)
-    check_picture(path, plain, net)
+    check_video(path, plain, net)
 
 
 def test_video_in_4k(plain: Plain, net: Enhancer, tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_video_in_4k(plain: Plain, net: Enhancer, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("turn", "degrees"), [("transpose=1", 90), ("transpose=2", -90), ("hflip,vflip", 180)])
 def test_video_with_a_rotation_flag(turn: str, degrees: int, plain: Plain, net: Enhancer, tmp_path: Path) -> None:
     ffmpeg("-i", plain.path, "-vf", turn, *FAST, *LOSSLESS, tmp_path / "lying.mov")
-    check_picture(turned(tmp_path / "lying.mov", tmp_path / "upright.mov", degrees), plain, net)
+    check_video(turned(tmp_path / "lying.mov", tmp_path / "upright.mov", degrees), plain, net)
 
 
 # Containers and codecs ----------------------------------------------------------------------------------------------
@@ -145,7 +145,7 @@ MPEG4, VP8 = (
     ("-c:v", "mpeg4", "-q:v", "4"),
     ("-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-s", "160x120"),
 )
-SOUNDS = {
+AUDIO_FORMATS = {
     "mp4 aac": ("mp4", *FAST, "-c:a", "aac", "-ar", "48000", "-ac", "2"),
     "mp4 mp3": ("mp4", *FAST, "-c:a", "libmp3lame", "-ar", "44100"),
     "mp4 ac3 5.1": ("mp4", *FAST, "-c:a", "ac3", "-ar", "48000", "-ac", "6"),
@@ -193,12 +193,12 @@ def drift_seconds(output: np.ndarray, recording: reader.Recording, plain: Plain)
     assert recording.audio is not None
     mono = soxr.resample(output.mean(1), recording.audio.sample_rate, 48000)
     offset = recording.audio.start_seconds - recording.video.start_seconds if recording.video else 0.0
-    return lag(mono, soxr.resample(plain.sound, 16000, 48000)) / 48000 + offset
+    return lag(mono, soxr.resample(plain.waveform, 16000, 48000)) / 48000 + offset
 
 
-@pytest.mark.parametrize("name", SOUNDS)
+@pytest.mark.parametrize("name", AUDIO_FORMATS)
 def test_any_container_and_audio_codec(name: str, plain: Plain, keeper: Enhancer, tmp_path: Path) -> None:
-    suffix, *options = SOUNDS[name]
+    suffix, *options = AUDIO_FORMATS[name]
     path = tmp_path / f"variant.{suffix}"
     ffmpeg("-i", plain.path, *options, path)
     output, recording = enhanced(path, keeper), reader.probe(path)
@@ -218,7 +218,7 @@ def test_any_container_and_audio_codec(name: str, plain: Plain, keeper: Enhancer
 def test_new_audio_starts_where_the_old_one_did(
     name: str, suffix: str, plain: Plain, keeper: Enhancer, tmp_path: Path
 ) -> None:
-    source, *options = SOUNDS[name]
+    source, *options = AUDIO_FORMATS[name]
     path, output = tmp_path / f"variant.{source}", tmp_path / f"out.{suffix}"
     ffmpeg("-i", plain.path, *options, path)
     avse.enhance(path, output, model=keeper)
@@ -226,7 +226,7 @@ def test_new_audio_starts_where_the_old_one_did(
     assert recording.audio is not None
     decoded = reader.load_audio(recording, recording.audio.sample_rate, recording.audio.num_channels)
     assert drift_seconds(decoded, recording, plain) == pytest.approx(0.0, abs=1e-3)
-    packets = picture_packets(output), picture_packets(path)
+    packets = video_packets(output), video_packets(path)
     assert packets[0] == packets[1] or source == "ts"  # whose packets are wrapped in another way
     assert len(packets[0]) == len(packets[1])
 
@@ -242,7 +242,7 @@ def test_one_of_several_audio_tracks(plain: Plain, keeper: Enhancer, tmp_path: P
     )  # fmt: skip
     recording = reader.probe(path, audio_track=2)
     assert [description.split(", ")[1] for description in recording.audio_tracks] == ["44100 Hz", "16000 Hz"]
-    np.testing.assert_allclose(enhanced(path, keeper, audio_track=2)[:, 0], plain.sound, atol=1e-4)
+    np.testing.assert_allclose(enhanced(path, keeper, audio_track=2)[:, 0], plain.waveform, atol=1e-4)
     assert enhanced(path, keeper, audio_track=1).shape == (66150, 1)
     for number in (0, 3, -1):
         with pytest.raises(UsageError, match="no audio track"):

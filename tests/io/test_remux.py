@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from recordings import click_sample, coloured_noise, ffmpeg, flash_frame, picture_packets, turned, write_recording
+from recordings import click_sample, coloured_noise, ffmpeg, flash_frame, turned, video_packets, write_recording
 
 from avse.io import reader, remux
 from avse.io.encoding import OutputSettings
@@ -30,10 +30,10 @@ def copy(tmp_path: Path) -> Copy:
     def run_it(source: Path, suffix: str, **settings: object) -> tuple[FileInfo, reader.Recording]:
         recording = reader.probe(source)
         assert recording.audio is not None
-        sound, output = tmp_path / "new.wav", tmp_path / f"out{suffix}"
+        audio_file, output = tmp_path / "new.wav", tmp_path / f"out{suffix}"
         rate, channels = recording.audio.sample_rate, recording.audio.num_channels
-        soundfile.write(sound, 0.5 * reader.load_audio(recording, rate, channels), rate)
-        remux.replace_audio(recording, sound, output, OutputSettings(**settings))  # type: ignore[arg-type]
+        soundfile.write(audio_file, 0.5 * reader.load_audio(recording, rate, channels), rate)
+        remux.replace_audio(recording, audio_file, output, OutputSettings(**settings))  # type: ignore[arg-type]
         return look_into(output), recording
 
     return run_it
@@ -170,15 +170,15 @@ def test_other_audio_tracks_are_named_and_kept_on_demand(plain: Path, copy: Copy
 @pytest.mark.parametrize("suffix", VIDEOS)
 def test_what_was_trimmed_away_does_not_come_back(copy: Copy, tmp_path: Path, suffix: str) -> None:
     """An edit list hides what is before the cut; .mkv has none."""
-    frames, sound = np.zeros((50, 48, 64), np.uint8), np.zeros(32000, np.float32)
-    frames[35], sound[round(35 / 25 * 16000)] = 255, 0.9
-    whole = write_recording(tmp_path / "whole.mp4", sound, frames, "-g", "50", "-c:a", "aac")
+    frames, waveform = np.zeros((50, 48, 64), np.uint8), np.zeros(32000, np.float32)
+    frames[35], waveform[round(35 / 25 * 16000)] = 255, 0.9
+    whole = write_recording(tmp_path / "whole.mp4", waveform, frames, "-g", "50", "-c:a", "aac")
     source = tmp_path / "in.mp4"
     ffmpeg("-ss", "1.0", "-i", whole, "-c", "copy", source)
     assert flash_frame(source) == pytest.approx(10, abs=1)
     info, _ = copy(source, suffix)
     assert info.duration_seconds == pytest.approx(look_into(source).duration_seconds, abs=0.13)
-    assert picture_packets(tmp_path / f"out{suffix}") == picture_packets(source)
+    assert video_packets(tmp_path / f"out{suffix}") == video_packets(source)
     assert flash_frame(tmp_path / f"out{suffix}") == flash_frame(source)
     assert click_sample(tmp_path / f"out{suffix}") == pytest.approx(click_sample(source), abs=40)
 

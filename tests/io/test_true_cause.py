@@ -63,8 +63,8 @@ def test_audio_without_a_decoder_is_no_absent_audio(tmp_path: Path) -> None:
 
 
 def test_the_problem_is_that_of_the_track_in_use(tmp_path: Path) -> None:
-    path, sound = tmp_path / "two.mkv", write_recording(tmp_path / "a.wav", HUM)
-    ffmpeg("-i", sound, "-map", "0:a", "-map", "0:a", "-c:a:0", "flac", "-c:a:1", "pcm_s16le", path)
+    path, audio_file = tmp_path / "two.mkv", write_recording(tmp_path / "a.wav", HUM)
+    ffmpeg("-i", audio_file, "-map", "0:a", "-map", "0:a", "-c:a:0", "flac", "-c:a:1", "pcm_s16le", path)
     path.write_bytes(path.read_bytes().replace(b"A_PCM/INT/LIT", b"A_XYZ/INT/LIT"))
     recording = reader.probe(path, 2)
     with pytest.raises(InputError, match="no decoder for it: none") as caught:
@@ -98,9 +98,9 @@ def test_video_beyond_the_limit_is_no_absent_video(video_file: Path) -> None:
 
 
 def test_absent_tracks_have_no_problem(tmp_path: Path) -> None:
-    sound = reader.probe(write_recording(tmp_path / "a.wav", HUM))
+    audio_only = reader.probe(write_recording(tmp_path / "a.wav", HUM))
     silent = reader.probe(write_recording(tmp_path / "b.mp4", None, RAMP))
-    assert (sound.video, sound.video_problem) == (None, "")
+    assert (audio_only.video, audio_only.video_problem) == (None, "")
     assert (silent.audio, silent.audio_problem) == (None, "")
     with pytest.raises(InputError, match="has no audio track"):
         reader.load_audio(silent)

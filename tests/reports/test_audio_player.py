@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 from recordings import write_recording
-from report_world import write_sound
+from report_world import write_audio
 
 from avse.reports.audio_player import encode, make_player_tracks, time_ticks
 
@@ -31,18 +31,18 @@ def decoded(address: str) -> tuple[np.ndarray, int]:
 def test_audio_in_the_page_is_that_of_the_file(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if kind == "FLAC":
         monkeypatch.setattr(soundfile, "available_formats", lambda: {"FLAC": "FLAC"})
-    sound = tone(440, 1.0)
-    restored, rate = decoded(encode(sound, 16000))
+    waveform = tone(440, 1.0)
+    restored, rate = decoded(encode(waveform, 16000))
     assert (rate, len(restored)) == (16000, 16000)
-    assert np.corrcoef(sound, restored)[0, 1] > 0.999
+    assert np.corrcoef(waveform, restored)[0, 1] > 0.999
 
 
 def test_tracks_of_wav_and_video_alike(tmp_path: Path) -> None:
-    sound = write_sound(tmp_path / "a.wav", 1.5)
-    samples = soundfile.read(sound, dtype="float32")[0]
+    recording = write_audio(tmp_path / "a.wav", 1.5)
+    samples = soundfile.read(recording, dtype="float32")[0]
     video = write_recording(tmp_path / "b.mkv", samples, np.full((38, 48, 64), 99, np.uint8))
     first, second = make_player_tracks(
-        [("A", sound), ("B", video)], sample_rate=16000, played_seconds=1.0, num_columns=50
+        [("A", recording), ("B", video)], sample_rate=16000, played_seconds=1.0, num_columns=50
     )
     assert (first.seconds, first.played_seconds) == (1.5, 1.0)
     assert (second.seconds, second.played_seconds) == (1.5, 1.0)
@@ -60,8 +60,8 @@ def test_rate_and_channels_of_a_file_do_not_matter(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_read_has_a_reason_and_spoils_nothing(tmp_path: Path) -> None:
-    good, text, cut = write_sound(tmp_path / "good.wav"), tmp_path / "text.wav", tmp_path / "cut.flac"
-    text.write_text("This is no sound. " * 50)
+    good, text, cut = write_audio(tmp_path / "good.wav"), tmp_path / "text.wav", tmp_path / "cut.flac"
+    text.write_text("This is no audio. " * 50)
     soundfile.write(cut, np.random.default_rng(0).uniform(-1, 1, 160_000), 16000)
     cut.write_bytes(cut.read_bytes()[:100_000])
     empty = tmp_path / "empty.wav"
@@ -74,7 +74,7 @@ def test_what_cannot_be_read_has_a_reason_and_spoils_nothing(tmp_path: Path) -> 
 
 
 def test_long_audio_is_not_kept(tmp_path: Path) -> None:
-    short, long = (write_sound(tmp_path / f"{seconds}.wav", seconds) for seconds in (20.0, 200.0))
+    short, long = (write_audio(tmp_path / f"{seconds}.wav", seconds) for seconds in (20.0, 200.0))
     peaks = []
     for path in (short, long):
         tracemalloc.start()

@@ -16,7 +16,7 @@ def write_batch(folder: Path, name: str = "report.html") -> Path:
 def test_batch_lists_failures_first(tmp_path: Path) -> None:
     page = Page(write_batch(tmp_path))
     assert [cells[0] for cells in page.rows] == ["c/broken.mp4", "a.mp4", "d.mp4", "b.mp4"]
-    assert page.rows[0][1] == "failed: no sound"
+    assert page.rows[0][1] == "failed: no audio"
     assert "Give another." in page.text
     assert "1 of 4 failed" in page.texts["title"][0]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_world import Page, write_sound
+from report_world import Page, write_audio
 from typer.testing import CliRunner
 
 from avse.enhancement.pipeline import enhance
@@ -59,7 +59,7 @@ def test_without_a_face_there_is_no_thumbnail(clip: Path, tiny_model: Path, tmp_
 
 
 def test_page_has_a_section_on_who_was_removed(tmp_path: Path) -> None:
-    sound = write_sound(tmp_path / "a.wav", 8.0)
+    recording = write_audio(tmp_path / "a.wav", 8.0)
     faces = [
         {"number": 1, "position": "left", "speech_share": 0.5, "speech_intervals_seconds": [(0.0, 4.0)]},
         {
@@ -70,8 +70,8 @@ def test_page_has_a_section_on_who_was_removed(tmp_path: Path) -> None:
         },
     ]
     facts = {"duration_seconds": 8.0, "faces": faces, "speaker": 1, "speakers": [1], "removed": [2]}
-    pictures = {1: b"one", 2: b"two"}
-    shown = Page(enhancement_report(facts, sound, sound, tmp_path / "page.html", pictures))
+    thumbnails = {1: b"one", 2: b"two"}
+    shown = Page(enhancement_report(facts, recording, recording, tmp_path / "page.html", thumbnails))
     shown_as = {values["alt"]: values["src"] for values in shown.all("img")}
     assert shown_as["The target face"] == data_uri("image/png", b"one")
     assert shown_as["Face 2 (<b>right)"] == data_uri("image/png", b"two")
@@ -80,7 +80,7 @@ def test_page_has_a_section_on_who_was_removed(tmp_path: Path) -> None:
     assert "Face 1" not in shown.text
     assert [values["x"] for values in shown.all("rect")] == ["500.00", "875.00"]
     both = facts | {"removed": [], "speaker": 0, "speakers": [1, 2]}
-    kept = Page(enhancement_report(both, sound, sound, tmp_path / "kept.html", pictures, []))
+    kept = Page(enhancement_report(both, recording, recording, tmp_path / "kept.html", thumbnails, []))
     assert "Face 1 (left)" in kept.text
     assert [values["id"] for values in kept.all("section")] == ["sound", "kept", "facts"]
 

@@ -63,7 +63,7 @@ def test_failures_are_listed_with_their_reason(tmp_path: Path) -> None:
 
 def test_audio_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     rows = made_rows(tmp_path, 2, ("noise",))
-    Path(rows[1]["estimate"]).write_text("This is no sound.")
+    Path(rows[1]["estimate"]).write_text("This is no audio.")
     Path(rows[0]["reference"]).unlink()
     rows[2] |= {"estimate": None}
     page = Page(evaluation_report(rows, SUMMARY, tmp_path / "report.html"))

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from report_world import HOSTILE, Page, batch_rows, made_rows, write_sound
+from report_world import HOSTILE, Page, batch_rows, made_rows, write_audio
 
 from avse.reports.batch import batch_report
 from avse.reports.enhancement import enhancement_report
@@ -37,7 +37,7 @@ def write_evaluation(folder: Path, name: str = "report.html") -> Path:
 
 
 def write_enhancement(folder: Path, name: str = "report.html") -> Path:
-    before, after = write_sound(folder / "in.wav"), write_sound(folder / "out.wav")
+    before, after = write_audio(folder / "in.wav"), write_audio(folder / "out.wav")
     return enhancement_report(RESULT, before, after, folder / name, {1: png()}, [(0.0, 0.5), (0.75, 1.04), (2.0, 3.0)])
 
 
@@ -130,10 +130,10 @@ def test_hostile_names_in_an_evaluation_stay_text(tmp_path: Path) -> None:
 
 
 def test_hostile_names_in_an_enhancement_stay_text(tmp_path: Path) -> None:
-    sound = write_sound(tmp_path / "in.wav").rename(tmp_path / HOSTILE)
-    result = RESULT | {"input": sound, "output": HOSTILE, "model": HOSTILE, "note": HOSTILE}
+    recording = write_audio(tmp_path / "in.wav").rename(tmp_path / HOSTILE)
+    result = RESULT | {"input": recording, "output": HOSTILE, "model": HOSTILE, "note": HOSTILE}
     result |= {"scores": {"reasons": {HOSTILE: {HOSTILE: HOSTILE}}}}
-    assert_only_text(enhancement_report(result, sound, tmp_path / "no", tmp_path / "report.html"), 6)
+    assert_only_text(enhancement_report(result, recording, tmp_path / "no", tmp_path / "report.html"), 6)
 
 
 def test_hostile_names_in_a_batch_stay_text(tmp_path: Path) -> None:
@@ -159,18 +159,18 @@ def test_enhancement_shows_before_after_the_face_and_when_it_is_visible(tmp_path
 
 
 def test_scores_before_and_after(tmp_path: Path) -> None:
-    sound = write_sound(tmp_path / "in.wav")
+    recording = write_audio(tmp_path / "in.wav")
     scores: dict[str, Any] = {"before": {"pesq_wb": 1.25, "si_sdr": 0.5}, "after": {"pesq_wb": 2.0, "si_sdr": 7.0}}
     scores |= {"reasons": {"after": {"stoi": "too short"}}}
-    page = Page(enhancement_report(RESULT | {"scores": scores}, sound, sound, tmp_path / "report.html"))
+    page = Page(enhancement_report(RESULT | {"scores": scores}, recording, recording, tmp_path / "report.html"))
     assert [cell for cell in page.texts["td"] if cell.strip()][:2] == ["1.25", "2.00"]
     assert {"+0.75", "+6.5"} <= set(page.texts["b"])
     assert "stoi, after: too short" in page.text
 
 
 def test_only_the_first_minute_of_a_long_recording_is_held(tmp_path: Path) -> None:
-    sound = write_sound(tmp_path / "long.wav", 70.0)
-    page = Page(enhancement_report({}, sound, sound, tmp_path / "report.html"))
+    recording = write_audio(tmp_path / "long.wav", 70.0)
+    page = Page(enhancement_report({}, recording, recording, tmp_path / "report.html"))
     assert page.text.count("The player contains the first 1 min 00 s of 1 min 10 s.") == 2
 
 

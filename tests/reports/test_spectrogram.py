@@ -12,10 +12,10 @@ from PIL import Image
 from avse.reports.spectrogram import NUM_COLOURS, Spectrogram, SpectrogramBuilder, spectrogram_png, waveform_path
 
 
-def draw(sound: np.ndarray, block: int = 16000, num_columns: int = 50, sample_rate: int = 16000) -> Spectrogram:
+def draw(waveform: np.ndarray, block: int = 16000, num_columns: int = 50, sample_rate: int = 16000) -> Spectrogram:
     drawing = SpectrogramBuilder(sample_rate, num_columns)
-    for start in range(0, len(sound), block):
-        drawing.add(sound[start : start + block])
+    for start in range(0, len(waveform), block):
+        drawing.add(waveform[start : start + block])
     return drawing.finish()
 
 
@@ -33,8 +33,8 @@ def test_a_tone_lies_in_its_row_at_its_level(sample_rate: int) -> None:
 
 
 def test_blocks_make_no_difference() -> None:
-    sound = np.random.default_rng(0).standard_normal(53_217).astype(np.float32) / 5
-    whole, pieces = draw(sound, len(sound)), draw(sound, 777)
+    waveform = np.random.default_rng(0).standard_normal(53_217).astype(np.float32) / 5
+    whole, pieces = draw(waveform, len(waveform)), draw(waveform, 777)
     assert whole.power.shape == pieces.power.shape
     np.testing.assert_allclose(whole.power, pieces.power, rtol=1e-4)
     np.testing.assert_array_equal(whole.high, pieces.high)
@@ -42,9 +42,9 @@ def test_blocks_make_no_difference() -> None:
 
 @pytest.mark.parametrize("seconds", [0.001, 0.02, 0.5, 1.0, 7.3, 120.0])
 def test_any_length_fits_and_nothing_is_lost(seconds: float) -> None:
-    sound = tone(440, seconds)
-    sound[len(sound) // 3] = 0.9
-    outline = draw(sound)
+    waveform = tone(440, seconds)
+    waveform[len(waveform) // 3] = 0.9
+    outline = draw(waveform)
     num_columns = outline.power.shape[1]
     assert 1 <= num_columns < 100
     assert num_columns == len(outline.low) == len(outline.high)
@@ -66,9 +66,9 @@ def test_an_hour_is_kept_as_small_as_a_minute() -> None:
 
 def test_spectrogram_is_a_small_image_with_low_frequencies_below() -> None:
     outline = draw(tone(500, 1.0))
-    picture = Image.open(io.BytesIO(spectrogram_png(outline, outline.top_db)))
-    assert picture.size == (outline.power.shape[1], 128)
-    shades = np.asarray(picture)
+    image = Image.open(io.BytesIO(spectrogram_png(outline, outline.top_db)))
+    assert image.size == (outline.power.shape[1], 128)
+    shades = np.asarray(image)
     assert shades.max() == NUM_COLOURS - 1
     assert (shades.argmax(0)[2:-2] == 127 - 8).all()
     silent = np.asarray(Image.open(io.BytesIO(spectrogram_png(draw(np.zeros(16000, np.float32)), outline.top_db))))

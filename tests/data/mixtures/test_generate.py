@@ -15,7 +15,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from odd_values import is_fine_or_two_lines, texts
-from recordings import flash_and_click, flash_frame, picture_packets
+from recordings import flash_and_click, flash_frame, video_packets
 from typer.testing import CliRunner
 
 from avse.data.mixtures import generate, mixture_table, request
@@ -138,7 +138,7 @@ def test_video_shows_the_target_over_the_mixture(mixed: Path, tree: Path) -> Non
         assert np.array_equal(
             audio_files.read_audio_file(video), audio_files.read_audio_file(mixed / "mix" / f"{name}.wav")
         )
-        assert picture_packets(video) == picture_packets(tree / rows[0]["file"])[: len(picture_packets(video))]
+        assert video_packets(video) == video_packets(tree / rows[0]["file"])[: len(video_packets(video))]
 
 
 def test_same_seed_gives_the_same_bytes_and_another_seed_others(
@@ -177,7 +177,7 @@ def test_more_of_the_same_keeps_what_is_there(tree: Path, tmp_path: Path) -> Non
 def test_lips_and_audio_stay_in_sync(tmp_path: Path) -> None:
     """A flash and a click at once, in a video whose audio begins later."""
     for delay in (0.0, 0.2):
-        clip = flash_and_click(tmp_path / f"clip{delay}.mp4", sound_delay=delay, start=0.6, seconds=1.2)
+        clip = flash_and_click(tmp_path / f"clip{delay}.mp4", audio_delay=delay, start=0.6, seconds=1.2)
         sound = audio_files.read_audio_file(clip)
         audio_files.write_audio_file(tmp_path / "sound.wav", sound)
         remux.mux_audio_under_video(clip, tmp_path / "sound.wav", tmp_path / f"film{delay}.mkv")
