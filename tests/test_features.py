@@ -101,14 +101,14 @@ def test_every_frame_is_standardised_by_itself(side: int) -> None:
     crops = (torch.rand(2, 5, 88, 88) * torch.tensor([250.0, 120.0, 60.0, 200.0, 90.0])[:, None, None]).to(torch.uint8)
     seen = torch.ones(2, 5)
     seen[0, 3] = 0
-    sound = torch.randn(2, 5 * 640)
-    lips = features.prepare(sound, crops, seen, torch.ones(2), config).lips
+    mixture = torch.randn(2, 5 * 640)
+    lips = features.prepare(mixture, crops, seen, torch.ones(2), config).lips
     assert lips.shape == (2, 5, side, side)
     assert torch.allclose(lips.mean((-2, -1)), torch.zeros(2, 5), atol=1e-4)
     assert not lips[0, 3].any()
     deviation = lips.std((-2, -1))[seen.bool()]
     assert ((deviation > 0.85) & (deviation < 1)).all()
-    alone = features.prepare(sound[:, 640:1280], crops[:, 1:2], seen[:, 1:2], torch.ones(2), config).lips
+    alone = features.prepare(mixture[:, 640:1280], crops[:, 1:2], seen[:, 1:2], torch.ones(2), config).lips
     assert torch.allclose(alone[:, 0], lips[:, 1], atol=1e-6)
 
 

@@ -52,8 +52,8 @@ def names(
     recordings = [Path("input.mp4"), Path("other.mp4")]
     for path in recordings:
         shutil.copy(clip, path)
-    sound = np.tile(arrays["waveform"], 3)  # at 48 kHz: as long as the frames at 30 fps, nearly
-    source = [(sound[:30000], arrays["frames"][:16]), (sound[30000:], arrays["frames"][16:])]
+    waveform = np.tile(arrays["waveform"], 3)  # at 48 kHz: as long as the frames at 30 fps, nearly
+    source = [(waveform[:30000], arrays["frames"][:16]), (waveform[30000:], arrays["frames"][16:])]
     return {"__name__": "page", "recordings": recordings, **arrays, "source": source, "play": played.append}
 
 
@@ -86,9 +86,9 @@ def test_spectra_around_an_exported_network_are_those_of_the_pipeline(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
     save_checkpoint(Path("net.safetensors"), stirred(tiny("none")), {"name": "net"})
-    sound = speak(1.04).waveform + coloured_noise(16640)[:, 0]
-    soundfile.write("noisy-16k.wav", sound, 16000, subtype="FLOAT")
+    mixture = speak(1.04).waveform + coloured_noise(16640)[:, 0]
+    soundfile.write("noisy-16k.wav", mixture, 16000, subtype="FLOAT")
     (text,) = blocks(EXPORT, "python")
     exec(compile(text, str(EXPORT), "exec"), {"__name__": "page"})
-    expected, found = avse.load_model("net.safetensors", "cpu").enhance(sound, 16000), soundfile.read("clean.wav")[0]
-    assert si_sdr(expected, found) > si_sdr(expected, sound) + 8  # `avse enhance` averages masks of two places
+    expected, found = avse.load_model("net.safetensors", "cpu").enhance(mixture, 16000), soundfile.read("clean.wav")[0]
+    assert si_sdr(expected, found) > si_sdr(expected, mixture) + 8  # `avse enhance` averages masks of two places

@@ -102,12 +102,12 @@ def test_model_on_arrays_puts_it_right_too(
     talker: Path, net: Enhancer, readable_lips: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recording = reader.probe(talker)
-    sound = reader.load_audio(recording)[:, 0]
+    waveform = reader.load_audio(recording)[:, 0]
     frames = np.stack(list(reader.read_frames(recording)))
     late = np.concatenate([frames[:1].repeat(4, 0), frames])
-    expected, found = (net.enhance(sound, 16000, crops, 25)[INSIDE] for crops in (frames, late))
+    expected, found = (net.enhance(waveform, 16000, crops, 25)[INSIDE] for crops in (frames, late))
     monkeypatch.setattr(av_sync, "MAX_OFFSET_FRAMES", 0)
-    left_late = net.enhance(sound, 16000, late, 25)[INSIDE]
+    left_late = net.enhance(waveform, 16000, late, 25)[INSIDE]
     assert si_sdr(expected, found) > si_sdr(expected, left_late) + 6
 
 

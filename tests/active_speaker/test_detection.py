@@ -126,22 +126,22 @@ def panel(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray]:
     turn = 60
     said = [speak(4.8, 16000, seed, pitch_hz=pitch) for seed, pitch in ((0, 205.0), (1, 112.0))]
     speaks = (np.arange(240) // turn) % 2 == 0
-    pictures, sounds = [], []
+    heads, waveforms = [], []
     for k, speech in enumerate(said):
         mine = speaks == (k == 0)
-        opening, sound = np.zeros(240, np.float32), np.zeros(240 * 640, np.float32)
+        opening, waveform = np.zeros(240, np.float32), np.zeros(240 * 640, np.float32)
         opening[mine] = speech.opening[:120]
-        sound[np.repeat(mine, 640)] = speech.waveform[: 120 * 640]
-        pictures.append(talking_head(opening, (240, 240), seed=k))
-        sounds.append(sound)
+        waveform[np.repeat(mine, 640)] = speech.waveform[: 120 * 640]
+        heads.append(talking_head(opening, (240, 240), seed=k))
+        waveforms.append(waveform)
     path = tmp_path_factory.mktemp("panel") / "panel.mp4"
-    both = (np.hstack([left, right]) for left, right in zip(*pictures, strict=True))
-    write_video(path, both, sounds[0] + sounds[1], 16000)
+    both = (np.hstack([left, right]) for left, right in zip(*heads, strict=True))
+    write_video(path, both, waveforms[0] + waveforms[1], 16000)
     return path, np.repeat(speaks, 640)
 
 
-def level_db(sound: np.ndarray) -> float:
-    return float(10 * np.log10(np.mean(np.square(sound)) + 1e-12))
+def level_db(waveform: np.ndarray) -> float:
+    return float(10 * np.log10(np.mean(np.square(waveform)) + 1e-12))
 
 
 def test_visible_but_silent_face_comes_out_near_silent(
@@ -211,8 +211,8 @@ def test_face_that_enters_late_shifts_nothing(see_through: Path, tmp_path: Path)
     late = tmp_path / "late.mp4"
     heads = [np.repeat(frame[..., None], 3, 2) for frame in reader.read_frames(reader.probe(clip))]
     wall = [np.full_like(heads[0], 90)] * 125
-    sound = reader.load_audio(reader.probe(clip))[:, 0]
-    write_video(late, [*wall, *heads], np.concatenate([0.01 * np.tile(sound, 4)[:80000], sound]), 16000)
+    waveform = reader.load_audio(reader.probe(clip))[:, 0]
+    write_video(late, [*wall, *heads], np.concatenate([0.01 * np.tile(waveform, 4)[:80000], waveform]), 16000)
     result = avse.enhance(late, tmp_path / "out.wav", model=str(see_through))
     before, after = reader.load_audio(reader.probe(late))[:, 0], soundfile.read(tmp_path / "out.wav")[0]
     assert len(after) == len(before)

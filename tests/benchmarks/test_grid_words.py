@@ -58,9 +58,9 @@ def test_flow_of_what_moves_to_the_right() -> None:
 
 
 def test_speech_is_where_it_is_loud() -> None:
-    sound = np.random.default_rng(0).normal(0, 0.001, 40 * 640).astype(np.float32)
-    sound[10 * 640 : 30 * 640] *= 100
-    first, last = find_speech(sound)
+    waveform = np.random.default_rng(0).normal(0, 0.001, 40 * 640).astype(np.float32)
+    waveform[10 * 640 : 30 * 640] *= 100
+    first, last = find_speech(waveform)
     assert first == pytest.approx(10, abs=1)
     assert last == pytest.approx(30, abs=1)
 
@@ -70,8 +70,8 @@ def test_prepared_clips_of_grid_become_sentences(tmp_path: Path, monkeypatch: py
     for name in ("one/bbaf2n", "one/talk", "two/x-lwilzp"):
         path = tmp_path / f"{name}.npz"
         path.parent.mkdir(exist_ok=True)
-        sound = (speak(0.4, seed=0).waveform * 20000).astype(np.int16)[:6400]
-        np.savez(path, sound=sound, lips=np.random.default_rng(0).integers(0, 255, (10, 88, 88), np.uint8))
+        waveform = (speak(0.4, seed=0).waveform * 20000).astype(np.int16)[:6400]
+        np.savez(path, sound=waveform, lips=np.random.default_rng(0).integers(0, 255, (10, 88, 88), np.uint8))
     found = load_sentences([tmp_path])
     assert [(each.speaker, each.name) for each in found] == [("one", "bbaf2n"), ("two", "x-lwilzp")]
     assert {each.lips.shape + each.flow.shape + each.audio.shape for each in found} == {

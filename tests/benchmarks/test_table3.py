@@ -33,12 +33,12 @@ def lists(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number, name in enumerate(LISTS):
         for seed, item in enumerate(("a", "b")):
             noise = street_noise(1.28, 2 * number + seed)[: len(clean)]
-            audio_files.write_audio_file(folder / "sounds" / f"{item}.wav", clean + 0.3 * (seed + 1) * noise)
-            remux.mux_audio_under_video(clip, folder / "sounds" / f"{item}.wav", folder / name / "mix" / f"{item}.mkv")
+            audio_files.write_audio_file(folder / "audio" / f"{item}.wav", clean + 0.3 * (seed + 1) * noise)
+            remux.mux_audio_under_video(clip, folder / "audio" / f"{item}.wav", folder / name / "mix" / f"{item}.mkv")
             audio_files.write_audio_file(folder / name / "s1" / f"{item}.wav", clean)
-    for path in (folder / "sounds").iterdir():
+    for path in (folder / "audio").iterdir():
         path.unlink()
-    (folder / "sounds").rmdir()
+    (folder / "audio").rmdir()
     return folder
 
 

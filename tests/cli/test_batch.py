@@ -63,7 +63,7 @@ def words_of(batch: subprocess.Popen[str], tmp_path: Path) -> tuple[str, str]:
 
 
 @pytest.fixture
-def sounds(tmp_path: Path) -> Path:
+def recordings(tmp_path: Path) -> Path:
     """Four short recordings."""
     for name in ("a", "b", "sub/c", "sub/d"):
         (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -107,9 +107,9 @@ def worker_of(parent: int) -> int:
 # Results and messages -----------------------------------------------------------------------------------------------
 
 
-def test_folder_becomes_a_folder_like_it(run: Run, sounds: Path, clip: Path) -> None:
-    (sounds / "bad.mp4").write_text("no recording")
-    (sounds / "talk.mp4").write_bytes(clip.read_bytes())
+def test_folder_becomes_a_folder_like_it(run: Run, recordings: Path, clip: Path) -> None:
+    (recordings / "bad.mp4").write_text("no recording")
+    (recordings / "talk.mp4").write_bytes(clip.read_bytes())
     shown = run("in", "-o", "out", "--jobs", "2")
     assert shown.exit_code == 1
     assert shown.stdout.startswith("out: 5 done, 1 failed (")
@@ -133,9 +133,9 @@ def test_folder_becomes_a_folder_like_it(run: Run, sounds: Path, clip: Path) -> 
     assert Path("out/a.wav").stat().st_mtime_ns > before
 
 
-def test_scores_and_suffix_and_options(run: Run, sounds: Path) -> None:
-    write_recording(sounds / "v.mkv", coloured_noise(16000), np.full((25, 96, 128), 128, np.uint8))
-    (sounds.parent / "clean").mkdir()
+def test_scores_and_suffix_and_options(run: Run, recordings: Path) -> None:
+    write_recording(recordings / "v.mkv", coloured_noise(16000), np.full((25, 96, 128), 128, np.uint8))
+    (recordings.parent / "clean").mkdir()
     soundfile.write("clean/v.flac", coloured_noise(16000), 16000)
     shown = run(
         "in", "-o", "out", "--flat", "--suffix", "keep", "--reference-dir", "clean", "--no-video", "--strength", "0"
@@ -166,7 +166,7 @@ def test_what_outputs_lack_is_counted_and_listed(run: Run, tmp_path: Path) -> No
     assert "1 output lacks" in lost.stderr
 
 
-def test_list_and_dry_run(run: Run, sounds: Path) -> None:
+def test_list_and_dry_run(run: Run, recordings: Path) -> None:
     Path("list.txt").write_text("in/sub/c.wav\nin/missing.wav\n")
     planned = run("@list.txt", "-o", "out", "--dry-run")
     assert planned.exit_code == 0
@@ -188,8 +188,8 @@ def test_dry_run_shows_any_name_on_one_line(run: Run, tmp_path: Path) -> None:
     assert run("in", "-o", "out", "--dry-run").stdout == "todo  in/two\\nlines.wav -> out/two\\nlines.wav\n"
 
 
-def test_folders_behind_urls(run: Run, sounds: Path) -> None:
-    url = sounds.parent.as_uri()
+def test_folders_behind_urls(run: Run, recordings: Path) -> None:
+    url = recordings.parent.as_uri()
     assert run(f"{url}/in", "-o", f"{url}/out", "--results", "log").exit_code == 0
     assert soundfile.info("out/sub/c.wav").frames == 8000
     assert set(statuses(Path("log")).values()) == {"done"}
@@ -215,7 +215,7 @@ def test_folders_behind_urls(run: Run, sounds: Path) -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_wrong_usage_is_2(run: Run, sounds: Path, arguments: list[str], words: str) -> None:
+def test_wrong_usage_is_2(run: Run, recordings: Path, arguments: list[str], words: str) -> None:
     Path("file").touch()
     shown = run(*arguments)
     assert (shown.exit_code, shown.stdout, shown.stderr.count("\n")) == (2, "", 2), shown.output
@@ -223,7 +223,7 @@ def test_wrong_usage_is_2(run: Run, sounds: Path, arguments: list[str], words: s
     assert not Path("out").exists()
 
 
-def test_unknown_model_is_2_and_reports_it_once(run: Run, sounds: Path) -> None:
+def test_unknown_model_is_2_and_reports_it_once(run: Run, recordings: Path) -> None:
     shown = run("in", "-o", "out", model="unknown")
     assert (shown.exit_code, shown.stdout, shown.stderr.count("\n")) == (2, "", 2)
     assert "unknown" in shown.stderr
@@ -231,7 +231,7 @@ def test_unknown_model_is_2_and_reports_it_once(run: Run, sounds: Path) -> None:
 
 
 @pytest.mark.parametrize(("speaker", "words"), [("all", "audio-only"), ("left", "audio-only")])
-def test_invalid_speaker_is_2_and_reported_once(run: Run, sounds: Path, speaker: str, words: str) -> None:
+def test_invalid_speaker_is_2_and_reported_once(run: Run, recordings: Path, speaker: str, words: str) -> None:
     shown = run("in", "-o", "out", "--speaker", speaker, model="avse-audio")
     assert (shown.exit_code, shown.stdout, shown.stderr.count("\n")) == (2, "", 2), shown.output
     assert words in shown.stderr
@@ -246,12 +246,12 @@ def test_invalid_strength_is_reported_as_a_worker_starts(tiny_model: Path) -> No
 # Faults -------------------------------------------------------------------------------------------------------------
 
 
-def test_killed_worker_costs_its_item_a_second_try(typed: Run, sounds: Path, tmp_path: Path) -> None:
-    long = write_long(sounds / "a long one.wav")
+def test_killed_worker_costs_its_item_a_second_try(typed: Run, recordings: Path, tmp_path: Path) -> None:
+    long = write_long(recordings / "a long one.wav")
     with typed("in", "-o", "out", "-j", "1", "--glob", "a*", "--json") as batch:
         wait_for(lambda: half_written(tmp_path / "out"))
         os.kill(worker_of(batch.pid), signal.SIGKILL)
-        os.replace(sounds / "b.wav", long)  # long before another worker comes to it, after a.wav
+        os.replace(recordings / "b.wav", long)  # long before another worker comes to it, after a.wav
         shown, errors = words_of(batch, tmp_path)
     assert (batch.returncode, errors) == (0, "")
     assert json.loads(shown)["done"] == 2
@@ -260,8 +260,8 @@ def test_killed_worker_costs_its_item_a_second_try(typed: Run, sounds: Path, tmp
     assert not half_written(tmp_path / "out")
 
 
-def test_interruption_stops_soon_and_the_same_command_goes_on(typed: Run, sounds: Path, tmp_path: Path) -> None:
-    long = write_long(sounds / "long.wav")
+def test_interruption_stops_soon_and_the_same_command_goes_on(typed: Run, recordings: Path, tmp_path: Path) -> None:
+    long = write_long(recordings / "long.wav")
     with typed("in", "-o", "out", "-j", "2") as batch:
         wait_for(lambda: len(rows(tmp_path / "out")) >= 2 and half_written(tmp_path / "out"))
         os.killpg(batch.pid, signal.SIGINT)
@@ -284,8 +284,8 @@ def test_interruption_stops_soon_and_the_same_command_goes_on(typed: Run, sounds
     assert rows(tmp_path / "out")[: len(before)] == before
 
 
-def test_second_batch_on_a_folder_is_refused(typed: Run, run: Run, sounds: Path, tmp_path: Path) -> None:
-    write_long(sounds / "long.wav")
+def test_second_batch_on_a_folder_is_refused(typed: Run, run: Run, recordings: Path, tmp_path: Path) -> None:
+    write_long(recordings / "long.wav")
     with typed("in", "-o", "out", "-j", "1", "--glob", "long.wav") as batch:
         wait_for(lambda: half_written(tmp_path / "out"))
         refused = run("in", "-o", "out", "--glob", "a.wav")
@@ -322,9 +322,9 @@ def assert_disk_is_blamed(batch: subprocess.Popen[str], tmp_path: Path, folder: 
     assert not half_written(folder)
 
 
-def test_full_disk_stops_at_once(typed: Run, sounds: Path, tmpfs: Path, tmp_path: Path) -> None:
+def test_full_disk_stops_at_once(typed: Run, recordings: Path, tmpfs: Path, tmp_path: Path) -> None:
     for name in ("e", "f", "g", "h", "i"):
-        soundfile.write(sounds / f"{name}.wav", coloured_noise(60_000), 16000)
+        soundfile.write(recordings / f"{name}.wav", coloured_noise(60_000), 16000)
     with typed("in", "-o", tmpfs / "out", "-j", "1", "--flat") as batch:
         assert_disk_is_blamed(batch, tmp_path, tmpfs / "out", "No space left on device")
     done = statuses(tmpfs / "out")
@@ -336,19 +336,19 @@ def test_full_disk_stops_at_once(typed: Run, sounds: Path, tmpfs: Path, tmp_path
     assert (batch.returncode, shown.partition(" (")[0]) == (0, f"{tmpfs}/out: 3 done, 4 skipped")
 
 
-def test_disk_that_is_full_of_videos_stops_at_once(typed: Run, sounds: Path, tmpfs: Path, tmp_path: Path) -> None:
+def test_disk_that_is_full_of_videos_stops_at_once(typed: Run, recordings: Path, tmpfs: Path, tmp_path: Path) -> None:
     frames = np.random.default_rng(0).integers(0, 255, (25, 192, 256))
     for name in ("1", "2"):
-        write_recording(sounds / f"{name}.mkv", coloured_noise(16_000), frames)
-    assert (sounds / "1.mkv").stat().st_size > 300_000
+        write_recording(recordings / f"{name}.mkv", coloured_noise(16_000), frames)
+    assert (recordings / "1.mkv").stat().st_size > 300_000
     with typed("in", "-o", tmpfs / "out", "-j", "1", "--glob", "?.mkv", "--suffix", "keep") as batch:
         assert_disk_is_blamed(batch, tmp_path, tmpfs / "out", os.strerror(errno.ENOSPC))
     assert rows(tmpfs / "out") == []
 
 
-def test_limit_on_the_size_of_files_stops_at_once(typed: Run, sounds: Path, tmp_path: Path) -> None:
+def test_limit_on_the_size_of_files_stops_at_once(typed: Run, recordings: Path, tmp_path: Path) -> None:
     """As a quota would; every user can set it."""
-    soundfile.write(sounds / "a.wav", coloured_noise(150_000), 16000)
+    soundfile.write(recordings / "a.wav", coloured_noise(150_000), 16000)
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
@@ -358,7 +358,9 @@ def test_limit_on_the_size_of_files_stops_at_once(typed: Run, sounds: Path, tmp_
     assert rows(tmp_path / "out") == []
 
 
-def test_read_only_output_is_reported_before_any_work(typed: Run, sounds: Path, tmpfs: Path, tmp_path: Path) -> None:
+def test_read_only_output_is_reported_before_any_work(
+    typed: Run, recordings: Path, tmpfs: Path, tmp_path: Path
+) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(tmpfs)], check=True)
     with typed("in", "-o", tmpfs / "out") as batch:
         shown, errors = words_of(batch, tmp_path)

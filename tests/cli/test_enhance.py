@@ -39,7 +39,7 @@ def run(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ru
 
 
 @pytest.fixture
-def sound(tmp_path: Path) -> Path:
+def recording(tmp_path: Path) -> Path:
     return write_recording(tmp_path / "in.wav", coloured_noise(8000))
 
 
@@ -65,7 +65,7 @@ def text(path: Path) -> None:
     path.write_text("This is no recording, whatever its name says.\n" * 100)
 
 
-def video_without_sound(path: Path) -> None:
+def video_without_audio(path: Path) -> None:
     write_recording(path, None, GREY)
 
 
@@ -81,7 +81,7 @@ def noise_of_bytes(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "word"),
     [
-        (empty, "empty"), (text, "not a recording"), (video_without_sound, "no audio track"), (without_index, "moov"),
+        (empty, "empty"), (text, "not a recording"), (video_without_audio, "no audio track"), (without_index, "moov"),
         (noise_of_bytes, "not a recording"),
     ],
 )  # fmt: skip
@@ -122,7 +122,7 @@ def test_bad_recording_is_1(run: Run, tmp_path: Path, make: Callable[[Path], Non
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
-def test_wrong_usage_is_2(run: Run, sound: Path, tmp_path: Path, arguments: list[str], words: list[str]) -> None:
+def test_wrong_usage_is_2(run: Run, recording: Path, tmp_path: Path, arguments: list[str], words: list[str]) -> None:
     (tmp_path / "folder.wav").mkdir()
     (tmp_path / "here").symlink_to(tmp_path)
     for name in ("taken.wav", "taken.json"):
@@ -133,14 +133,14 @@ def test_wrong_usage_is_2(run: Run, sound: Path, tmp_path: Path, arguments: list
 
 
 @pytest.mark.parametrize("model", ["unknown", "unknown.safetensors"])
-def test_unknown_model_is_never_random_weights(run: Run, sound: Path, model: str) -> None:
-    assert_refused(run(sound, "-o", "out.wav", model=model), 2, model)
-    assert os.listdir(sound.parent) == ["in.wav"]
+def test_unknown_model_is_never_random_weights(run: Run, recording: Path, model: str) -> None:
+    assert_refused(run(recording, "-o", "out.wav", model=model), 2, model)
+    assert os.listdir(recording.parent) == ["in.wav"]
 
 
-def test_model_that_is_none_is_1(run: Run, sound: Path, tmp_path: Path) -> None:
+def test_model_that_is_none_is_1(run: Run, recording: Path, tmp_path: Path) -> None:
     (tmp_path / "text.safetensors").write_text("no weights")
-    assert_refused(run(sound, "-o", "out.wav", model="text.safetensors"), 1, "not an avse checkpoint")
+    assert_refused(run(recording, "-o", "out.wav", model="text.safetensors"), 1, "not an avse checkpoint")
     assert not (tmp_path / "out.wav").exists()
 
 
@@ -180,31 +180,31 @@ def test_recording_without_video_face_or_audio_is_reported(
 @pytest.mark.parametrize(
     "name", ["with free space", "'single' \"double\"", "запись 録音", "concat:x", "$(id); `id` & |"]
 )
-def test_file_of_any_name(run: Run, sound: Path, name: str) -> None:
-    sound.rename(f"{name}.wav")
+def test_file_of_any_name(run: Run, recording: Path, name: str) -> None:
+    recording.rename(f"{name}.wav")
     shown = run(f"{name}.wav", "-o", f"{name}.clean.wav")
     assert shown.exit_code == 0, shown.output
-    assert sorted(os.listdir(sound.parent)) == sorted([f"{name}.wav", f"{name}.clean.wav"])
+    assert sorted(os.listdir(recording.parent)) == sorted([f"{name}.wav", f"{name}.clean.wav"])
 
 
-def test_leading_dash_goes_after_two_dashes(run: Run, sound: Path) -> None:
-    sound.rename("-in.wav")
+def test_leading_dash_goes_after_two_dashes(run: Run, recording: Path) -> None:
+    recording.rename("-in.wav")
     assert run("-o", "-out.wav", "--", "-in.wav").exit_code == 0
     assert run("./-in.wav", "-o", "./-out.wav", "--force").exit_code == 0
-    assert sorted(os.listdir(sound.parent)) == ["-in.wav", "-out.wav"]
+    assert sorted(os.listdir(recording.parent)) == ["-in.wav", "-out.wav"]
 
 
-def test_force_replaces_the_output(run: Run, sound: Path, tmp_path: Path) -> None:
+def test_force_replaces_the_output(run: Run, recording: Path, tmp_path: Path) -> None:
     for name in ("out.wav", "report.json"):
         (tmp_path / name).write_text("old")
-    assert run(sound, "-o", "out.wav", "--report", "report.json", "-f").exit_code == 0
+    assert run(recording, "-o", "out.wav", "--report", "report.json", "-f").exit_code == 0
     assert soundfile.info(tmp_path / "out.wav").frames == 8000
     assert json.loads((tmp_path / "report.json").read_text())["num_channels"] == 1
 
 
-def test_quiet_prints_only_what_is_left_out(run: Run, sound: Path, tmp_path: Path) -> None:
+def test_quiet_prints_only_what_is_left_out(run: Run, recording: Path, tmp_path: Path) -> None:
     whole = tmp_path / "whole.wav"
-    soundfile.write(whole, np.tile(soundfile.read(sound)[0], 20), 16000)
+    soundfile.write(whole, np.tile(soundfile.read(recording)[0], 20), 16000)
     (tmp_path / "part.wav").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     spoken = run(tmp_path / "part.wav", "-o", "a.wav")
     quiet = run(tmp_path / "part.wav", "-o", "b.wav", "-q")
@@ -224,14 +224,14 @@ def test_tracks_that_are_kept_are_not_reported_as_left_out(run: Run, tmp_path: P
     assert (kept.exit_code, kept.stdout, kept.stderr) == (0, "", "")
 
 
-def test_quiet_and_json(run: Run, sound: Path) -> None:
-    quiet = run(sound, "-o", "a.wav", "-q")
+def test_quiet_and_json(run: Run, recording: Path) -> None:
+    quiet = run(recording, "-o", "a.wav", "-q")
     assert (quiet.exit_code, quiet.stdout, quiet.stderr) == (0, "", "")
-    spoken = run(sound, "-o", "b.wav", "--json", "--report", "report.json")
+    spoken = run(recording, "-o", "b.wav", "--json", "--report", "report.json")
     assert (spoken.exit_code, spoken.stderr, spoken.stdout.count("\n")) == (0, "", 1)
     summary = json.loads(spoken.stdout)
     assert summary == json.loads(Path("report.json").read_text())
-    expected = {"input": str(sound), "output": "b.wav", "model": "tiny", "duration_seconds": 0.5, "seen_share": 0.0}
+    expected = {"input": str(recording), "output": "b.wav", "model": "tiny", "duration_seconds": 0.5, "seen_share": 0.0}
     assert expected.items() <= summary.items()
     assert "no video" in summary["note"]
 
@@ -276,13 +276,13 @@ def test_reference_of_another_length_is_1(run: Run, mixture: tuple[Path, Path], 
     assert os.listdir(tmp_path) == ["short.wav"]
 
 
-def test_score_that_cannot_be_is_null_with_its_reason(run: Run, sound: Path) -> None:
+def test_score_that_cannot_be_is_null_with_its_reason(run: Run, recording: Path) -> None:
     soundfile.write("silence.wav", np.zeros(8000), 16000)
-    shown = run(sound, "-o", "out.wav", "--reference", "silence.wav", "--json")
+    shown = run(recording, "-o", "out.wav", "--reference", "silence.wav", "--json")
     scores: dict[str, Any] = json.loads(shown.stdout)["scores"]
     assert set(scores["before"].values()) == {None}
     assert "silent" in scores["reasons"]["before"]["si_sdr"]
-    assert " - " in run(sound, "-o", "b.wav", "--reference", "silence.wav").stdout
+    assert " - " in run(recording, "-o", "b.wav", "--reference", "silence.wav").stdout
 
 
 # The installed command ----------------------------------------------------------------------------------------------

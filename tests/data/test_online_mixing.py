@@ -43,8 +43,8 @@ def make(world: Path) -> Make:
     return mixer
 
 
-def rms_db(sound: np.ndarray) -> float:
-    return 10 * float(np.log10(np.mean(np.square(sound, dtype=np.float64))))
+def rms_db(waveform: np.ndarray) -> float:
+    return 10 * float(np.log10(np.mean(np.square(waveform, dtype=np.float64))))
 
 
 def examples(mixer: Mixer, count: int = 60) -> list[Example]:
@@ -210,7 +210,7 @@ def test_where_nobody_else_is_seen_there_is_no_turnabout(make: Make, settings: d
 def test_each_voice_has_its_own_microphone_the_target_included(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     heard = []
     monkeypatch.setattr(
-        online_mixing, "random_eq", lambda sound, range_db, rng: heard.append((range_db, rng.random())) or -sound
+        online_mixing, "random_eq", lambda waveform, range_db, rng: heard.append((range_db, rng.random())) or -waveform
     )
     settings = {"num_talkers": (0.0, 1.0), "noise_probability": 0.0, "gain_db": (0.0, 0.0)}
     plain, coloured = (make(**settings, eq_db=range_db).example(5, 0) for range_db in (0.0, 6.0))
@@ -331,8 +331,8 @@ def test_people_take_turns(make: Make, swap_target: bool) -> None:
     first = []
     for example in examples(make(turn_taking_probability=1.0, swap_target=swap_target, **settings), 30):
         target, other = (
-            np.square(sound.reshape(40, -1)).mean(1) > 1e-9
-            for sound in (example.target, example.mixture - example.target)
+            np.square(waveform.reshape(40, -1)).mean(1) > 1e-9
+            for waveform in (example.target, example.mixture - example.target)
         )
         assert (target | other).all()
         assert 0 <= (target & other).sum() <= 14
@@ -382,7 +382,7 @@ def test_how_often_there_is_a_room_or_a_narrow_band(
     make: Make, monkeypatch: pytest.MonkeyPatch, name: str, probability: float
 ) -> None:
     calls = []
-    monkeypatch.setattr(online_mixing, name, lambda sound, rest: calls.append(rest) or sound)
+    monkeypatch.setattr(online_mixing, name, lambda waveform, rest: calls.append(rest) or waveform)
     field = "reverb_probability" if name == "reverberate" else "band_limit_probability"
     examples(make(num_talkers=(0.0, 1.0), **{field: probability}), 200)
     assert len(calls) / 400 == pytest.approx(probability, abs=0.08)
@@ -432,8 +432,8 @@ def test_everybody_is_played_at_a_speed_of_their_own(make: Make, monkeypatch: py
 
 
 def test_scale() -> None:
-    sound = np.random.default_rng(0).standard_normal(1000) * 0.03
-    assert rms_db(scale_to(sound, -12.0)) == pytest.approx(-12, abs=1e-3)
+    waveform = np.random.default_rng(0).standard_normal(1000) * 0.03
+    assert rms_db(scale_to(waveform, -12.0)) == pytest.approx(-12, abs=1e-3)
     assert not scale_to(np.zeros(1000), 6.0).any()
 
 

@@ -49,17 +49,17 @@ def test_shard_is_a_tar_of_the_files_that_were(tmp_path: Path) -> None:
 
 
 def test_clips_of_a_shard_are_read_one_by_one_and_beside_new_files(tmp_path: Path) -> None:
-    sounds = {name: load_clip(write_clip(tmp_path, "a", name, num_frames=3)).audio for name in "cab"}
+    audio = {name: load_clip(write_clip(tmp_path, "a", name, num_frames=3)).audio for name in "cab"}
     shards.pack(tmp_path / "a")
-    sounds["d"] = load_clip(write_clip(tmp_path, "a", "d", num_frames=3)).audio
+    audio["d"] = load_clip(write_clip(tmp_path, "a", "d", num_frames=3)).audio
     both = find_clips(tmp_path)["a"]
     for path, name in zip(both, "abcd", strict=True):
-        np.testing.assert_array_equal(load_clip(path).audio, sounds[name])
+        np.testing.assert_array_equal(load_clip(path).audio, audio[name])
     shards.pack(tmp_path / "a")
     packed = find_clips(tmp_path)["a"]
     assert len(packed) == 4
     assert [path.name for path in packed[1:3]] == [packed[1].name, packed[2].name]
-    np.testing.assert_array_equal(load_clip(packed[-1]).audio, sounds["d"])
+    np.testing.assert_array_equal(load_clip(packed[-1]).audio, audio["d"])
     assert shards.names_in(tmp_path / "a.tar") == {f"{name}.npz" for name in "abcd"}
 
 

@@ -67,7 +67,7 @@ def test_every_form_comes_back_in_its_own_form(model: Enhancer, form: str) -> No
         (noise(1, 2, 3, 4), RATE, {}, "dimensions"),
         (np.zeros(100, bool), RATE, {}, "bool"),
         (np.full(100, np.nan), RATE, {}, "NaN"),
-        ("sound", RATE, {}, "str"),
+        ("audio", RATE, {}, "str"),
         ([[1.0], [1.0, 2.0]], RATE, {}, "not an array"),
         (noise(3000), None, {}, "sample rate"),
         (noise(3000), "16000 Hz", {}, "sample rate"),

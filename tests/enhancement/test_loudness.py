@@ -29,9 +29,9 @@ def test_loudness_is_reached(see_through: Path, tmp_path: Path, suffix: str) -> 
 
 
 def test_peaks_hold_loudness_back(see_through: Path, tmp_path: Path) -> None:
-    sound = 0.01 * coloured_noise(32000)
-    sound[::4000] = 0.5
-    source = write_recording(tmp_path / "in.wav", sound)
+    waveform = 0.01 * coloured_noise(32000)
+    waveform[::4000] = 0.5
+    source = write_recording(tmp_path / "in.wav", waveform)
     result = avse.enhance(source, tmp_path / "out.wav", model=str(see_through), loudness_lufs=-16.0)
     assert result.levels is not None
     assert result.levels.held_by_peaks

@@ -28,9 +28,9 @@ def model(tiny_model: Path) -> Enhancer:
 def late(clip: Path, tmp_path: Path) -> Path:
     """Return the talking head with its video 0.2 s late."""
     source = reader.probe(clip)
-    sound = reader.load_audio(source)[LATE_FRAMES * 640 :, 0]
+    waveform = reader.load_audio(source)[LATE_FRAMES * 640 :, 0]
     frames = np.stack(list(reader.read_frames(source)))
-    return write_recording(tmp_path / "late.mkv", sound, frames, "-c:a", "pcm_f32le")
+    return write_recording(tmp_path / "late.mkv", waveform, frames, "-c:a", "pcm_f32le")
 
 
 def written(path: Path) -> np.ndarray:

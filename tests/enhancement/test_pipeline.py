@@ -29,9 +29,9 @@ def written(path: Path) -> np.ndarray:
     return np.asarray(soundfile.read(path, dtype="float64", always_2d=True)[0])
 
 
-def enhance_sound(folder: Path, sound: np.ndarray, sample_rate: int, model: Path) -> tuple[Result, np.ndarray]:
+def enhance_waveform(folder: Path, waveform: np.ndarray, sample_rate: int, model: Path) -> tuple[Result, np.ndarray]:
     recording = folder / "in.wav"
-    soundfile.write(recording, sound, sample_rate, subtype="FLOAT")
+    soundfile.write(recording, waveform, sample_rate, subtype="FLOAT")
     result = avse.enhance(recording, folder / "out.wav", model=str(model), force=True)
     return result, written(folder / "out.wav")
 
@@ -46,30 +46,30 @@ def enhance_sound(folder: Path, sound: np.ndarray, sample_rate: int, model: Path
 def test_net_that_keeps_all_gives_back_every_sample(
     tmp_path: Path, see_through: Path, sample_rate: int, num_channels: int
 ) -> None:
-    sound = coloured_noise(sample_rate + 1234, num_channels)
-    result, output = enhance_sound(tmp_path, sound, sample_rate, see_through)
-    assert output.shape == sound.shape
+    waveform = coloured_noise(sample_rate + 1234, num_channels)
+    result, output = enhance_waveform(tmp_path, waveform, sample_rate, see_through)
+    assert output.shape == waveform.shape
     assert (result.sample_rate, result.num_channels) == (sample_rate, num_channels)
     for channel in range(num_channels):
-        assert lag(output[:, channel], sound[:, channel]) == 0
+        assert lag(output[:, channel], waveform[:, channel]) == 0
         inside = slice(200, -200), channel  # audio that is cut off cannot be resampled exactly at its ends
-        assert si_sdr(sound[inside], output[inside]) > 60
-        assert np.abs(output - sound)[:, channel].max() < (1e-4 if sample_rate != 11025 else 0.05)
+        assert si_sdr(waveform[inside], output[inside]) > 60
+        assert np.abs(output - waveform)[:, channel].max() < (1e-4 if sample_rate != 11025 else 0.05)
 
 
 def test_long_recording_has_no_seam(tmp_path: Path, see_through: Path) -> None:
-    sound = coloured_noise(20 * 8000 + 77)
-    _, output = enhance_sound(tmp_path, sound, 8000, see_through)
-    assert output.shape == sound.shape
-    assert np.abs(output - sound).max() < 1e-4
+    waveform = coloured_noise(20 * 8000 + 77)
+    _, output = enhance_waveform(tmp_path, waveform, 8000, see_through)
+    assert output.shape == waveform.shape
+    assert np.abs(output - waveform).max() < 1e-4
 
 
 def test_stitched_windows_agree_with_one(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sound = coloured_noise(6 * 16000)
-    _, whole = enhance_sound(tmp_path, sound, 16000, tiny_model)
+    waveform = coloured_noise(6 * 16000)
+    _, whole = enhance_waveform(tmp_path, waveform, 16000, tiny_model)
     monkeypatch.setattr(windowing, "WINDOW_FRAMES", 90)
-    _, stitched = enhance_sound(tmp_path, sound, 16000, tiny_model)
-    assert si_sdr(whole[:, 0], sound[:, 0]) < 25  # the net does something
+    _, stitched = enhance_waveform(tmp_path, waveform, 16000, tiny_model)
+    assert si_sdr(whole[:, 0], waveform[:, 0]) < 25  # the net does something
     for interior in (slice(0, 60 * 640), slice(100 * 640, None)):  # beyond the reach of the seam
         np.testing.assert_allclose(stitched[interior], whole[interior], atol=2 / 32768)
     assert si_sdr(whole[:, 0], stitched[:, 0]) > 45
@@ -100,10 +100,10 @@ def test_both_grids_cover_the_same_audio_with_equal_weight(per_frame: int) -> No
 
 
 def test_the_late_grid_is_half_a_hop_late() -> None:
-    sound = np.arange(12.0).reshape(6, 2)
-    plain, late = half_hop_ensemble(sound, 4)
-    np.testing.assert_array_equal(plain, sound)
-    np.testing.assert_array_equal(late[2:], sound[:-2])
+    waveform = np.arange(12.0).reshape(6, 2)
+    plain, late = half_hop_ensemble(waveform, 4)
+    np.testing.assert_array_equal(plain, waveform)
+    np.testing.assert_array_equal(late[2:], waveform[:-2])
     gate = torch.zeros(2, 321, 50)
     gate[1, :, 25:] = 1.0
     power = np.square(apply_mask(np.ones((25 * 640, 1), np.float32), gate, 640, 320)[:, 0] * 2)
@@ -175,7 +175,7 @@ def test_delayed_audio_keeps_its_offset_to_the_video(see_through: Path, tmp_path
 def test_missing_video_audio_or_faces_are_reported(tiny_model: Path, tmp_path: Path) -> None:
     hum = coloured_noise(16000)
     cases = {
-        "There is no video": write_recording(tmp_path / "sound.wav", hum),
+        "There is no video": write_recording(tmp_path / "audio.wav", hum),
         "no moving face": write_recording(tmp_path / "grey.mkv", hum, GREY),
         "silent": write_recording(tmp_path / "silence.mkv", 0 * hum, GREY),
     }
@@ -192,7 +192,7 @@ def test_missing_video_audio_or_faces_are_reported(tiny_model: Path, tmp_path: P
     ("num_samples", "sample_rate"), [(1, 48000), (1, 11025), (2, 8000), (800, 8000), (4410, 44100)]
 )
 def test_shortest_recordings(tiny_model: Path, tmp_path: Path, num_samples: int, sample_rate: int) -> None:
-    result, output = enhance_sound(tmp_path, coloured_noise(num_samples + 5)[:num_samples], sample_rate, tiny_model)
+    result, output = enhance_waveform(tmp_path, coloured_noise(num_samples + 5)[:num_samples], sample_rate, tiny_model)
     assert output.shape == (num_samples, 1)
     assert result.duration_seconds == num_samples / sample_rate
 

@@ -64,9 +64,9 @@ def test_kind_and_shape_come_back(arrays: tuple[np.ndarray, np.ndarray], tiny_mo
 
 
 def test_stereo_at_its_own_rate_and_frames_at_theirs(see_through: Path) -> None:
-    sound = coloured_noise(48000, 2)
-    output = avse.load_model(str(see_through), "cpu").enhance(sound, 48000, np.full((60, 48, 64), 9, np.uint8), 60)
-    np.testing.assert_allclose(output, sound, atol=1e-4)
+    waveform = coloured_noise(48000, 2)
+    output = avse.load_model(str(see_through), "cpu").enhance(waveform, 48000, np.full((60, 48, 64), 9, np.uint8), 60)
+    np.testing.assert_allclose(output, waveform, atol=1e-4)
 
 
 @pytest.mark.parametrize("fps", [15, 24, 25, 29.97, 50, 60])
@@ -120,8 +120,8 @@ def test_strength_mixes_voice_and_recording(arrays: tuple[np.ndarray, np.ndarray
 def test_nothing_above_8_khz_is_lost_at_48_khz(see_through: Path, tmp_path: Path) -> None:
     times = np.arange(48000) / 48000
     tones_hz = (1000, 7900, 8100, 12000, 16000, 20000, 23000)
-    sound = 0.1 * sum(np.sin(2 * np.pi * tone * times) for tone in tones_hz)
-    soundfile.write(tmp_path / "in.wav", np.stack([sound, 0.5 * sound], 1), 48000, subtype="FLOAT")
+    waveform = 0.1 * sum(np.sin(2 * np.pi * tone * times) for tone in tones_hz)
+    soundfile.write(tmp_path / "in.wav", np.stack([waveform, 0.5 * waveform], 1), 48000, subtype="FLOAT")
     result = avse.enhance(tmp_path / "in.wav", model=str(see_through))
     assert result.waveform is not None
     assert (result.sample_rate, result.waveform.shape) == (48000, (48000, 2))

@@ -76,7 +76,7 @@ def test_row_for_each_item_and_method(run: tuple[Path, Any], pairs: Path) -> Non
             audio_files.read_audio_file(Path(row["reference"])),
             audio_files.read_audio_file(Path(row["estimate"])),
         )
-        centred = [sound - sound.mean() for sound in (clean, estimate)]
+        centred = [waveform - waveform.mean() for waveform in (clean, estimate)]
         assert row["scores"]["si_sdr"] == pytest.approx(si_sdr(*centred), abs=0.01)
     mixed = {row["item"]: row["scores"] for row in rows if row["method"] == "mixed"}
     copied = {row["item"]: row["scores"] for row in rows if row["method"] == "copy"}

@@ -14,9 +14,9 @@ from avse.evaluation.face_references import mean_scores, read_face_references, s
 
 
 def test_references_are_those_of_the_numbers(tmp_path: Path) -> None:
-    sound = coloured_noise(32000)
+    waveform = coloured_noise(32000)
     for name in ("face-1.wav", "face-12.flac", "face-x.wav", "other.wav", "recording.wav"):
-        soundfile.write(tmp_path / name, sound, 16000)
+        soundfile.write(tmp_path / name, waveform, 16000)
     (tmp_path / "face-2.png").touch()
     references = read_face_references(tmp_path, tmp_path / "recording.wav")
     assert sorted(references) == [1, 12]

@@ -41,8 +41,8 @@ def talking(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a list of one talking head, apart from its mixture; the target is the voice in the video."""
     folder = tmp_path_factory.mktemp("talking") / "data"
     clean = audio_files.read_audio_file(clip)
-    for kind, sound in (("mix", clean + 0.5 * street_noise(1.28)[: len(clean)]), ("s1", clean)):
-        audio_files.write_audio_file(folder / kind / "x.wav", sound)
+    for kind, waveform in (("mix", clean + 0.5 * street_noise(1.28)[: len(clean)]), ("s1", clean)):
+        audio_files.write_audio_file(folder / kind / "x.wav", waveform)
     (folder / "video").mkdir()
     shutil.copy(clip, folder / "video" / "x.mp4")
     remux.mux_audio_under_video(clip, folder / "mix" / "x.wav", folder / "video" / "x.mkv")
@@ -154,8 +154,8 @@ def test_too_short_for_pesq_is_reported_and_the_rest_is_scored(tmp_path: Path) -
 def test_stereo_at_any_rate_is_scored_like_mono_at_16_khz(tmp_path: Path, sample_rate: int) -> None:
     clean = speak(1.0, sample_rate).waveform
     noisy = clean + 0.05 * np.sin(np.arange(sample_rate) * 2 * np.pi * 600 / sample_rate).astype(np.float32)
-    for name, sound in (("noisy", noisy), ("clean", clean)):
-        soundfile.write(tmp_path / f"{name}.wav", np.stack([sound, sound], 1), sample_rate)
+    for name, waveform in (("noisy", noisy), ("clean", clean)):
+        soundfile.write(tmp_path / f"{name}.wav", np.stack([waveform, waveform], 1), sample_rate)
     (row,) = rows(tmp_path, Item("x", "", tmp_path / "noisy.wav", tmp_path / "clean.wav"))
     assert row["status"] == "ok", row["reason"]
     assert row["scores"]["si_sdr"] == pytest.approx(si_sdr(clean - clean.mean(), noisy - noisy.mean()), abs=0.3)

@@ -155,7 +155,7 @@ def test_in_use_the_audio_sets_the_weights_except_in_the_papers_form() -> None:
     cue, features = parts()
     for form in FORMS:
         imputer = built(form).eval()
-        filled = [imputer(sound, features, torch.zeros(2, 7))[0] for sound in (cue, torch.randn_like(cue))]
+        filled = [imputer(audio, features, torch.zeros(2, 7))[0] for audio in (cue, torch.randn_like(cue))]
         assert torch.allclose(*filled, atol=1e-4) == (form == "paper"), form
 
 

@@ -28,7 +28,7 @@ from avse.weights.checkpoint import save_checkpoint
 from avse.weights.pretrained import load_model
 from avse_cli.main import app
 
-PICTURE = [Stage.READ_VIDEO, Stage.LOAD_DETECTOR, Stage.DETECT, Stage.TRACK]
+VIDEO = [Stage.READ_VIDEO, Stage.LOAD_DETECTOR, Stage.DETECT, Stage.TRACK]
 FACE = [Stage.CROP, Stage.AV_OFFSET]
 
 
@@ -151,11 +151,11 @@ def test_nothing_to_measure_is_an_error_of_the_library_too(clip: Path) -> None:
 
 @pytest.mark.usefixtures("quick")
 def test_without_video_its_stages_are_missing(tmp_path: Path, tiny_model: Path) -> None:
-    sound = tmp_path / "sound.wav"
-    soundfile.write(sound, 0.1 * np.random.default_rng(0).standard_normal(8000), 8000)
-    values = json.loads(invoke(sound, "--model", tiny_model, "--repeat", 1, "--json").stdout)
+    audio_file = tmp_path / "audio.wav"
+    soundfile.write(audio_file, 0.1 * np.random.default_rng(0).standard_normal(8000), 8000)
+    values = json.loads(invoke(audio_file, "--model", tiny_model, "--repeat", 1, "--json").stdout)
     assert values["video_size"] is values["picture"] is None
-    assert set(names(values)) == set(Stage) - {*PICTURE, *FACE, Stage.ACTIVITY}
+    assert set(names(values)) == set(Stage) - {*VIDEO, *FACE, Stage.ACTIVITY}
 
 
 @pytest.mark.usefixtures("quick")
@@ -171,7 +171,7 @@ def test_without_face_no_mouth_is_cut_out(tmp_path: Path, tiny_model: Path) -> N
 def test_an_audio_only_net_decodes_no_video(clip: Path, tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "ao.safetensors", stirred(tiny("none")), {"name": "ao"})
     values = json.loads(invoke(clip, "--model", tmp_path / "ao.safetensors", "--repeat", 1, "--json").stdout)
-    assert set(names(values)) == set(Stage) - {*PICTURE, *FACE, Stage.ACTIVITY, Stage.LIPS}
+    assert set(names(values)) == set(Stage) - {*VIDEO, *FACE, Stage.ACTIVITY, Stage.LIPS}
 
 
 def test_a_process_that_fails_reports_why(clip: Path, tmp_path: Path) -> None:

@@ -417,8 +417,8 @@ def test_curves_and_audio_are_written(prepared: TrainingData, tmp_path: Path) ->
     for kind, expected in steps.items():
         events = curves.Audio(f"example 2/{kind}")
         assert [event.step for event in events] == expected
-        sound, sample_rate = soundfile.read(io.BytesIO(events[0].encoded_audio_string))
-        assert (len(sound), sample_rate) == (2 * 640, 16000)
+        waveform, sample_rate = soundfile.read(io.BytesIO(events[0].encoded_audio_string))
+        assert (len(waveform), sample_rate) == (2 * 640, 16000)
 
 
 def test_examples_are_mixture_estimate_and_target_at_their_relative_levels(prepared: TrainingData) -> None:
@@ -428,7 +428,7 @@ def test_examples_are_mixture_estimate_and_target_at_their_relative_levels(prepa
     mixer = prepared.mixer(settings(), True)
     batch = Batches(mixer, seed=1, batch_size=NUM_EXAMPLES + 1, first=0, last=1)[0]
     found = examples(net, batch)
-    assert {sound.shape for sound in found.values()} == {(NUM_EXAMPLES, 6 * 640)}
+    assert {waveform.shape for waveform in found.values()} == {(NUM_EXAMPLES, 6 * 640)}
     assert found["mixture"].abs().amax(-1) == pytest.approx(0.9)
     assert torch.allclose(found["estimate"], found["mixture"], atol=1e-4)
     ratio = batch.target[1].square().mean() / batch.mixture[1].square().mean()

@@ -127,10 +127,10 @@ def test_wrong_export_is_refused(ready: Session, tmp_path: Path, suffix: str, st
 
 
 def test_faces_have_a_number_a_position_and_a_thumbnail(session: Session, clip: Path) -> None:
-    picture = faces.picture_faces(session.open(clip, silent))
-    assert picture is not None
-    (card,) = picture.cards
-    assert (card.number, picture.active) == (1, 1)
+    found = faces.picture_faces(session.open(clip, silent))
+    assert found is not None
+    (card,) = found.cards
+    assert (card.number, found.active) == (1, 1)
     assert card.place == "centre"
     assert card.about.endswith("visible 100%")
     assert card.box is not None
@@ -138,7 +138,7 @@ def test_faces_have_a_number_a_position_and_a_thumbnail(session: Session, clip: 
     assert 20 < left < 60 > top > 5
     assert 15 < width < 60
     assert 15 < height < 90
-    html = render.faces(picture)
+    html = render.faces(found)
     assert html.count('data-face="1"') == 2
     assert html.count("data:image/") == 2
 
@@ -393,4 +393,4 @@ def test_player_has_one_audio_two_spectrograms_and_the_video(ready: Session, tmp
         render.file_url(video),
     ]
     assert len(page.all("svg")) == len(page.all("img")) == 2
-    assert all(picture["alt"] for picture in page.all("img"))
+    assert all(image["alt"] for image in page.all("img"))

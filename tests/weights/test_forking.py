@@ -20,13 +20,14 @@ import avse
 
 torch.set_num_threads(4)
 model = avse.load_model(sys.argv[1], "cpu")
-sound = np.random.default_rng(0).standard_normal(16000).astype("f4") * 0.05
+waveform = np.random.default_rng(0).standard_normal(16000).astype("f4") * 0.05
 
 def work(queue):
     shown = avse.enhance(sys.argv[2], model=model)
-    queue.put((float(np.abs(model.enhance(sound, 16000)).sum()), shown.num_faces, torch.get_num_threads()))
+    queue.put((float(np.abs(model.enhance(waveform, 16000)).sum()), shown.num_faces, torch.get_num_threads()))
 
-expected, num_faces = float(np.abs(model.enhance(sound, 16000)).sum()), avse.enhance(sys.argv[2], model=model).num_faces
+expected = float(np.abs(model.enhance(waveform, 16000)).sum())
+num_faces = avse.enhance(sys.argv[2], model=model).num_faces
 context = multiprocessing.get_context("fork")
 queue = context.Queue()
 child = context.Process(target=work, args=(queue,), daemon=True)

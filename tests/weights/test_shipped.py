@@ -112,10 +112,10 @@ def test_the_small_one_follows_the_face(shipped: Path, clip: Path, tmp_path: Pat
 
 
 def test_the_default_hands_over_to_it_where_there_is_no_face(shipped: Path, clip: Path, tmp_path: Path) -> None:
-    sound = write_recording(tmp_path / "sound.wav", coloured_noise(16000))
+    audio_file = write_recording(tmp_path / "audio.wav", coloured_noise(16000))
     used = {}
     for name in FUSIONS:
-        for source, options in ((clip, []), (clip, ["--no-video"]), (sound, [])):
+        for source, options in ((clip, []), (clip, ["--no-video"]), (audio_file, [])):
             done = avse("enhance", source, "-o", tmp_path / "out.wav", "--model", name, "--force", "--json", *options)
             used.setdefault(name, []).append(json.loads(done.stdout)["model"])
     assert used == {
@@ -138,8 +138,8 @@ def test_arrays_without_frames_are_handed_over_too(shipped: Path) -> None:
 
 
 def test_stages_are_measured_of_the_net_that_is_used(shipped: Path, tmp_path: Path) -> None:
-    sound = write_recording(tmp_path / "sound.wav", coloured_noise(16000))
-    run = profile(pretrained.load_model("avse", "cpu"), sound, tmp_path / "out.wav")
+    audio_file = write_recording(tmp_path / "audio.wav", coloured_noise(16000))
+    run = profile(pretrained.load_model("avse", "cpu"), audio_file, tmp_path / "out.wav")
     assert run.result.model == "avse-audio"
     assert run.net.lips is None
 

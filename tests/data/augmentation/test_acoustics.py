@@ -9,9 +9,9 @@ from avse.data.augmentation.acoustics import limit_bandwidth, random_eq, reverbe
 
 
 def click(num_samples: int = 16000, place: int = 1000) -> np.ndarray:
-    sound = np.zeros(num_samples, np.float32)
-    sound[place] = 1.0
-    return sound
+    waveform = np.zeros(num_samples, np.float32)
+    waveform[place] = 1.0
+    return waveform
 
 
 @pytest.mark.parametrize("seed", range(8))

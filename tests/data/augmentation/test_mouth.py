@@ -24,7 +24,7 @@ def changed(crops: Tensor, settings: LipAugment, seed: int = 3) -> Tensor:
     return augment(crops, settings, torch.Generator().manual_seed(seed))
 
 
-def pictures(clips: int = 6, frames: int = 3) -> Tensor:
+def images(clips: int = 6, frames: int = 3) -> Tensor:
     """Return smooth images without symmetry, different in each clip, each frame a little brighter."""
     rows, columns = torch.meshgrid(torch.linspace(0, 1, 88), torch.linspace(0, 1, 88), indexing="ij")
     base = 40 + 90 * rows + 60 * columns**2
@@ -46,14 +46,14 @@ def place(crops: Tensor) -> Tensor:
 
 
 def test_the_same_seed_gives_the_same() -> None:
-    crops = pictures()
+    crops = images()
     first = changed(crops, LipAugment())
     assert torch.equal(first, changed(crops, LipAugment()))
     assert not torch.equal(first, changed(crops, LipAugment(), seed=4))
 
 
 def test_nothing_allowed_changes_nothing() -> None:
-    crops = pictures()
+    crops = images()
     before = crops.clone()
     assert torch.allclose(changed(crops, only()), crops.float(), atol=0.01)
     changed(crops, LipAugment())
@@ -61,7 +61,7 @@ def test_nothing_allowed_changes_nothing() -> None:
 
 
 def test_shape_range_and_every_clip_by_itself() -> None:
-    crops = pictures()
+    crops = images()
     out = changed(crops, LipAugment())
     assert out.shape == crops.shape
     assert out.dtype == torch.float32
@@ -72,7 +72,7 @@ def test_shape_range_and_every_clip_by_itself() -> None:
 
 
 def test_all_frames_of_a_clip_move_alike() -> None:
-    still = pictures(frames=1).expand(-1, 4, -1, -1)
+    still = images(frames=1).expand(-1, 4, -1, -1)
     out = changed(still, LipAugment())
     assert torch.equal(out, out[:, :1].expand_as(out))
 
@@ -156,7 +156,7 @@ def test_a_video_that_is_early_or_late_takes_its_visibility_along() -> None:
 
 def test_no_jitter_draws_nothing() -> None:
     generator = torch.Generator().manual_seed(0)
-    crops, seen = pictures(), torch.ones(6, 3, dtype=torch.bool)
+    crops, seen = images(), torch.ones(6, 3, dtype=torch.bool)
     moved = jitter_av_offset(crops, seen, 0, generator)
     assert (moved[0] is crops, moved[1] is seen) == (True, True)
     assert torch.equal(generator.get_state(), torch.Generator().manual_seed(0).get_state())
@@ -178,7 +178,7 @@ def test_a_far_face_has_few_pixels_in_all_frames_alike_and_keeps_its_brightness(
 
 
 def test_distance_leaves_the_other_changes_as_they_were() -> None:
-    crops = pictures()
+    crops = images()
     as_near = LipAugment(low_resolution_probability=1.0, low_resolution_pixels=(88, 88))
     assert torch.allclose(changed(crops, LipAugment()), changed(crops, as_near), atol=0.01)
 

@@ -75,9 +75,9 @@ def test_a_clip_without_video_among_others_is_black_there(tmp_path: Path) -> Non
 def test_audio_and_video_stay_in_sync_at_another_speed(length: int, num_frames: int) -> None:
     """The pitch of a tone changes as it should, and so does a video that grows brighter."""
     times = np.arange(640 * length) / 16000
-    sound = np.sin(2 * np.pi * 400 * times).astype(np.float32)
+    waveform = np.sin(2 * np.pi * 400 * times).astype(np.float32)
     lips = np.broadcast_to(np.linspace(10, 200, length)[:, None, None], (length, 88, 88)).astype(np.uint8)
-    made = change_speed(Clip(sound, lips, np.ones(length, bool)), num_frames)
+    made = change_speed(Clip(waveform, lips, np.ones(length, bool)), num_frames)
     assert (made.audio.shape, made.audio.dtype) == ((640 * num_frames,), np.float32)
     assert (made.lips.shape, made.lips.dtype) == ((num_frames, 88, 88), np.uint8)
     assert made.seen.all()

@@ -29,16 +29,16 @@ def test_another_voice_keeps_length_level_and_timing(spoken: np.ndarray) -> None
     assert not np.array_equal(varied, spoken)
 
 
-def loudness(sound: np.ndarray) -> np.ndarray:
-    frames = sound[: len(sound) // 640 * 640].astype(float).reshape(-1, 640)
+def loudness(waveform: np.ndarray) -> np.ndarray:
+    frames = waveform[: len(waveform) // 640 * 640].astype(float).reshape(-1, 640)
     return np.asarray(np.square(frames).mean(1) ** 0.3)
 
 
 def test_pitch_moves_by_what_was_drawn(spoken: np.ndarray) -> None:
     import parselmouth
 
-    def median_hz(sound: np.ndarray) -> float:
-        pitch = parselmouth.Sound(sound / 32768, 16000).to_pitch(pitch_floor=75, pitch_ceiling=600)
+    def median_hz(waveform: np.ndarray) -> float:
+        pitch = parselmouth.Sound(waveform / 32768, 16000).to_pitch(pitch_floor=75, pitch_ceiling=600)
         found = pitch.selected_array["frequency"]
         return float(np.median(found[found > 0]))
 
@@ -50,10 +50,10 @@ def test_pitch_moves_by_what_was_drawn(spoken: np.ndarray) -> None:
         assert median_hz(varied) == pytest.approx(wanted, rel=0.05)
 
 
-@pytest.mark.parametrize("sound", [np.zeros(16000, np.int16), np.ones(3000, np.int16), np.zeros(0, np.int16)])
-def test_without_a_voice_there_is_no_other_one(sound: np.ndarray) -> None:
+@pytest.mark.parametrize("waveform", [np.zeros(16000, np.int16), np.ones(3000, np.int16), np.zeros(0, np.int16)])
+def test_without_a_voice_there_is_no_other_one(waveform: np.ndarray) -> None:
     pytest.importorskip("parselmouth")
-    assert voices.vary_voice(sound, np.random.default_rng(1)) is None
+    assert voices.vary_voice(waveform, np.random.default_rng(1)) is None
 
 
 def test_missing_package_is_an_error_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,8 +53,8 @@ def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
     time = np.arange(2 * 48000) / 48000
     for kind in ("rain", "street"):
         (folder / kind).mkdir()
-        sound = 0.01 * rng.standard_normal(len(time)) + 0.4 * np.sin(2 * np.pi * 20 * time) * (kind == "street")
-        soundfile.write(folder / kind / "1.wav", sound, 48000)
+        waveform = 0.01 * rng.standard_normal(len(time)) + 0.4 * np.sin(2 * np.pi * 20 * time) * (kind == "street")
+        soundfile.write(folder / kind / "1.wav", waveform, 48000)
     return folder
 
 
@@ -178,13 +178,13 @@ def test_lips_and_audio_stay_in_sync(tmp_path: Path) -> None:
     """A flash and a click at once, in a video whose audio begins later."""
     for delay in (0.0, 0.2):
         clip = flash_and_click(tmp_path / f"clip{delay}.mp4", audio_delay=delay, start=0.6, seconds=1.2)
-        sound = audio_files.read_audio_file(clip)
-        audio_files.write_audio_file(tmp_path / "sound.wav", sound)
-        remux.mux_audio_under_video(clip, tmp_path / "sound.wav", tmp_path / f"film{delay}.mkv")
+        waveform = audio_files.read_audio_file(clip)
+        audio_files.write_audio_file(tmp_path / "audio.wav", waveform)
+        remux.mux_audio_under_video(clip, tmp_path / "audio.wav", tmp_path / f"film{delay}.mkv")
         video = tmp_path / f"film{delay}.mkv"
         assert flash_frame(video) == flash_frame(clip)
-        assert int(np.argmax(np.abs(audio_files.read_audio_file(video)))) == int(np.argmax(np.abs(sound)))
-        assert len(reader.load_audio(reader.probe(video))) == len(sound)
+        assert int(np.argmax(np.abs(audio_files.read_audio_file(video)))) == int(np.argmax(np.abs(waveform)))
+        assert len(reader.load_audio(reader.probe(video))) == len(waveform)
 
 
 def test_muse_folder_is_read_back_with_its_mixtures_or_without(tree: Path, tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_short_voice_is_made_long_enough(tmp_path: Path) -> None:
         soundfile.write(tmp_path / f"{name}.wav", speak(seconds, seed=len(name)).waveform, RATE)
     config = MixtureConfig(seconds=1.5, seed=1)
     mixture = make_mixture(config, clips_by_speaker(tmp_path), {}, 0)
-    assert {len(sound) for sound in mixture.roles.values()} == {24000}
+    assert {len(waveform) for waveform in mixture.roles.values()} == {24000}
     assert [part.role for part in mixture.parts][:1] == ["target"]
     assert sum(part.length for part in mixture.parts if part.role == "talker1") == 24000
 
@@ -224,9 +224,9 @@ def test_broken_clip_is_passed_over_and_reported(tree: Path, tmp_path: Path) -> 
 
 
 def test_mixture_that_cannot_be_made_is_reported_and_the_others_are_made(tmp_path: Path) -> None:
-    for person, sound in (("a", speak(1.0).waveform), ("b", speak(1.0, seed=1).waveform), ("c", np.zeros(RATE))):
+    for person, waveform in (("a", speak(1.0).waveform), ("b", speak(1.0, seed=1).waveform), ("c", np.zeros(RATE))):
         (tmp_path / "tree" / person).mkdir(parents=True)
-        soundfile.write(tmp_path / "tree" / person / "1.wav", sound, RATE)
+        soundfile.write(tmp_path / "tree" / person / "1.wav", waveform, RATE)
     shown = mix(tmp_path / "tree", tmp_path / "m", "-n", "6")
     rows = rows_of(tmp_path / "m")
     assert shown.exit_code == 1

@@ -176,10 +176,10 @@ def test_example_of_video_and_skeleton() -> None:
 def test_example_of_three_sequences() -> None:
     """The second half of the words cannot change the first half of the audio, but changes the second."""
     names = run_example("nn.GRU")
-    join, (sound, face, words) = names["join"].eval(), names["sequences"]
+    join, (audio, face, words) = names["join"].eval(), names["sequences"]
     changed = words.clone()
     changed[..., 10:] += 1
-    difference = (join(sound, face, changed)[0] - join(sound, face, words)[0]).abs()
+    difference = (join(audio, face, changed)[0] - join(audio, face, words)[0]).abs()
     assert not difference[..., :100].any()
     assert difference[..., 100:].any()
 

@@ -68,7 +68,7 @@ def test_time_squeeze_is_the_equations_at_every_step() -> None:
 def test_time_squeeze_joins_different_lengths_by_linear_interpolation() -> None:
     torch.manual_seed(0)
     module = MMTM([3, 4], squeeze="time").double()
-    sound, lips = made_features([(1, 3, 8), (1, 4, 4, 2, 2)])
+    audio, lips = made_features([(1, 3, 8), (1, 4, 4, 2, 2)])
 
     def resampled(x: np.ndarray, length: int) -> np.ndarray:
         """Rows of x on another grid over the same stretch; the centre of step i of n is at (i + 1/2) / n."""
@@ -76,14 +76,14 @@ def test_time_squeeze_joins_different_lengths_by_linear_interpolation() -> None:
         return np.stack([np.interp(new, old, row) for row in x])
 
     w = weights_of(module)
-    joined = np.concatenate([sound[0].numpy(), resampled(lips[0].numpy().mean((2, 3)), 8)])
+    joined = np.concatenate([audio[0].numpy(), resampled(lips[0].numpy().mean((2, 3)), 8)])
     z = w["squeeze.weight"] @ joined + w["squeeze.bias"][:, None]
-    e_sound, e_lips = (w[f"excite.{m}.weight"] @ z + w[f"excite.{m}.bias"][:, None] for m in range(2))
+    e_audio, e_lips = (w[f"excite.{m}.weight"] @ z + w[f"excite.{m}.bias"][:, None] for m in range(2))
     gate_lips = 2 / (1 + np.exp(-resampled(e_lips, 4)))
-    gated_sound, gated_lips = module(sound, lips)
+    gated_audio, gated_lips = module(audio, lips)
     np.testing.assert_allclose(
-        gated_sound[0].detach().numpy(),
-        sound[0].numpy() * 2 / (1 + np.exp(-e_sound)),
+        gated_audio[0].detach().numpy(),
+        audio[0].numpy() * 2 / (1 + np.exp(-e_audio)),
         atol=1e-5,
     )
     np.testing.assert_allclose(gated_lips[0].detach().numpy(), lips[0].numpy() * gate_lips[:, :, None, None], atol=1e-5)
@@ -94,10 +94,10 @@ def test_time_axes_can_be_named() -> None:
     named = MMTM([6, 4], squeeze="time", time_axes=[2, None]).double()
     default = MMTM([6, 4], squeeze="time").double()
     default.load_state_dict(named.state_dict())
-    sound, picture = made_features([(2, 6, 7, 5), (2, 4, 3, 3)])
-    gated, gated_picture = named(sound, picture)
-    assert torch.allclose(gated, default(sound.transpose(2, 3), picture.mean((2, 3)))[0].transpose(2, 3))
-    ratio = gated_picture / picture
+    audio, video = made_features([(2, 6, 7, 5), (2, 4, 3, 3)])
+    gated, gated_video = named(audio, video)
+    assert torch.allclose(gated, default(audio.transpose(2, 3), video.mean((2, 3)))[0].transpose(2, 3))
+    ratio = gated_video / video
     assert torch.allclose(ratio, ratio[..., :1, :1].expand_as(ratio))
 
 

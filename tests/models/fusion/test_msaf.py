@@ -61,14 +61,14 @@ def test_the_papers_equations_in_use() -> None:
 
 def test_segments_are_modules_of_their_own_on_pieces_of_time() -> None:
     module = built([6, 5], segments=3).eval()
-    sound, video = made_features([(2, 6, 4, 11), (2, 5, 7, 2, 2)])
-    got_sound, got_video = module(sound, video)
-    assert (got_sound.shape, got_video.shape) == (sound.shape, video.shape)
-    for i, (of_sound, of_video) in enumerate([((0, 3), (0, 2)), ((3, 6), (2, 4)), ((6, 11), (4, 7))]):
+    audio, video = made_features([(2, 6, 4, 11), (2, 5, 7, 2, 2)])
+    got_audio, got_video = module(audio, video)
+    assert (got_audio.shape, got_video.shape) == (audio.shape, video.shape)
+    for i, (of_audio, of_video) in enumerate([((0, 3), (0, 2)), ((3, 6), (2, 4)), ((6, 11), (4, 7))]):
         w = weights_of(module.segments[i])
-        piece = [sound[..., slice(*of_sound)].numpy(), video[:, :, slice(*of_video)].numpy()]
-        want_sound, want_video = paper_equations(w, piece, training=False)
-        np.testing.assert_allclose(got_sound[..., slice(*of_sound)].detach().numpy(), want_sound, atol=1e-5)
+        piece = [audio[..., slice(*of_audio)].numpy(), video[:, :, slice(*of_video)].numpy()]
+        want_audio, want_video = paper_equations(w, piece, training=False)
+        np.testing.assert_allclose(got_audio[..., slice(*of_audio)].detach().numpy(), want_audio, atol=1e-5)
         np.testing.assert_allclose(got_video[:, :, slice(*of_video)].detach().numpy(), want_video, atol=1e-5)
 
 
