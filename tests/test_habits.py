@@ -152,16 +152,8 @@ def usual_logging() -> Iterator[None]:
 def test_results_on_stdout_logs_on_stderr(
     recording: Path, tmp_path: Path, tiny_model: Path, usual_logging: None
 ) -> None:
-    command = [
-        "enhance",
-        str(recording),
-        "-o",
-        str(tmp_path / "out.wav"),
-        "--model",
-        str(tiny_model),
-        "--json",
-        "--force",
-    ]
+    options = ["--model", str(tiny_model), "--json", "--force"]
+    command = ["enhance", str(recording), "-o", str(tmp_path / "out.wav"), *options]
     silent, verbose = (CliRunner().invoke(app, [*command, *more]) for more in ([], ["-v"]))
     assert (silent.exit_code, verbose.exit_code) == (0, 0)
     assert silent.stderr == ""
