@@ -6,7 +6,7 @@ DEMO := out/demo
 DEMO_CLIPS := talker-with-second-talker talker-with-noise
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-browser lint format samples docs pictures check-wheel clean
+.PHONY: help setup demo test test-browser lint format samples docs images check-wheel clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,7 +49,7 @@ docs: setup ## build the documentation into site/ (Python 3.11 or 3.12)
 	$(BIN)/python -c "import material, mkdocstrings" || $(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-pictures: setup ## make the pictures of README and docs/examples.md anew (needs chromium)
+images: setup ## make the images of README and docs/examples.md anew (needs chromium)
 	MPLBACKEND=agg $(BIN)/python benchmarks/picture.py samples/talker-with-noise.mp4 \
 		samples/talker-with-noise.reference.wav -o docs/images/before-after.png --audio docs/examples/noise
 	MPLBACKEND=agg $(BIN)/python benchmarks/picture.py samples/talker-with-second-talker.mp4 \

@@ -95,7 +95,7 @@ class Recording:
 class InMemoryRecording(Recording):
     """Hold a recording that is in memory: audio (N, C), and video frames, grey (V, H, W) or RGB (V, H, W, 3) uint8.
 
-    ``order`` names the frame that is shown in each 25th of a second, from where the sound starts.
+    ``order`` names the frame that is shown in each 25th of a second, from where the audio starts.
     """
 
     waveform: np.ndarray = field(default_factory=lambda: np.zeros((0, 1), np.float32))

@@ -42,7 +42,7 @@ def enhancement_report(
         audio_track: which of several audio tracks of the recording was enhanced, counted from 1; None: the default one.
 
     Raises:
-        OSError: the page cannot be written. A sound that cannot be read is named in the page.
+        OSError: the page cannot be written. Audio that cannot be read is named in the page.
     """
     sample_rate = 48000 if (result.get("sample_rate") or 0) > 16000 else 16000
     tracks = make_player_tracks(

@@ -62,7 +62,7 @@ def evaluation_report(rows: Sequence[Row], summary: Summary, output: Path) -> Pa
             computed from the rows, with its ``seed``.
 
     Raises:
-        OSError: the page cannot be written. A sound that cannot be read is named in the page.
+        OSError: the page cannot be written. Audio that cannot be read is named in the page.
     """
     score_table = ScoreTable(rows, int(summary.get("seed") or 0))
     main, ranked = score_table.main_method, []

@@ -69,10 +69,10 @@ class RunLog:
             self._tensorboard.write(values, step)
         self._fabric.log_dict(values, step)
 
-    def write_sounds(self, net: SpeechNet, batch: Batch, step: int) -> None:
+    def write_audio(self, net: SpeechNet, batch: Batch, step: int) -> None:
         """Write the first examples of a batch for listening."""
         if self._tensorboard is not None:
-            self._tensorboard.write_sounds(net, batch, step)
+            self._tensorboard.write_audio(net, batch, step)
 
     def close(self) -> None:
         """Write what is still to be written."""

@@ -24,20 +24,20 @@ class TensorBoardLog:
 
     def __init__(self, run: Path, step: int) -> None:
         self._writer = SummaryWriter(str(run), purge_step=step + 1)
-        self._has_sounds = False
+        self._has_inputs = False
 
     def write(self, values: Mapping[str, float], step: int) -> None:
         """Write points of curves."""
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
 
-    def write_sounds(self, net: SpeechNet, batch: Batch, step: int) -> None:
+    def write_audio(self, net: SpeechNet, batch: Batch, step: int) -> None:
         """Write the estimates of the first examples of a batch and, the first time, mixtures and targets."""
-        for kind, sounds in examples(net, batch).items():
-            if kind == "estimate" or not self._has_sounds:
-                for number, sound in enumerate(sounds, 1):
-                    self._writer.add_audio(f"example {number}/{kind}", sound[None], step, SAMPLE_RATE)
-        self._has_sounds = True
+        for kind, waveforms in examples(net, batch).items():
+            if kind == "estimate" or not self._has_inputs:
+                for number, waveform in enumerate(waveforms, 1):
+                    self._writer.add_audio(f"example {number}/{kind}", waveform[None], step, SAMPLE_RATE)
+        self._has_inputs = True
 
     def close(self) -> None:
         """Write what is still to be written."""
@@ -54,5 +54,5 @@ def examples(net: SpeechNet, batch: Batch) -> dict[str, Tensor]:
     level = rms(few.mixture).clamp_min(1e-5) / LEVEL
     estimate = istft(net(prepare_batch(net, few)).spectrum, WINDOW, net.config.hop) * level[:, None]
     gain = 0.9 / few.mixture.abs().amax(-1, keepdim=True).clamp_min(1e-5)
-    sounds = {"mixture": few.mixture, "estimate": estimate, "target": few.target}
-    return {kind: (sound * gain).clamp(-1, 1).cpu() for kind, sound in sounds.items()}
+    waveforms = {"mixture": few.mixture, "estimate": estimate, "target": few.target}
+    return {kind: (waveform * gain).clamp(-1, 1).cpu() for kind, waveform in waveforms.items()}

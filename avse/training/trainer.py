@@ -181,7 +181,7 @@ class Trainer:
             raise AvseError(f"The scores of step {self.step} are not finite.", "Use a lower learning_rate.")
         run_log.write_values(found, self.step)
         if self.config.stage != "lips":
-            run_log.write_sounds(net, batches[0], self.step)
+            run_log.write_audio(net, batches[0], self.step)
         score = found["validation/" + SELECTED_BY[self.config.stage]]
         is_best = score > self.best
         if is_best:

@@ -1,4 +1,4 @@
-"""The faces of a recording as the page shows them: numbered boxes over a frame, and a picture of each."""
+"""The faces of a recording as the page shows them: numbered boxes over a frame, and an image of each."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class FaceCard:
     number: int
     place: str
     about: str
-    picture: str
+    image: str
     box: tuple[float, ...] | None
 
 
 @dataclass(frozen=True)
-class FacePicture:
+class FaceChart:
     """Hold the frame with the most faces as a data URI, a card for each face, and the number of the active one."""
 
     frame: str
@@ -43,8 +43,8 @@ class FacePicture:
     active: int
 
 
-def picture_faces(pipeline: Pipeline, report: Report = silent) -> FacePicture | None:
-    """Return pictures of the faces that a pipeline has found; None where there is none.
+def draw_faces(pipeline: Pipeline, report: Report = silent) -> FaceChart | None:
+    """Draw the faces that a pipeline has found; None where there is none.
 
     An exception that ``report`` raises cancels the work.
     """
@@ -57,17 +57,17 @@ def picture_faces(pipeline: Pipeline, report: Report = silent) -> FacePicture | 
         report("drawing the faces", number / VIDEO_FPS, last / VIDEO_FPS)
 
     frame = _frame_at(pipeline.recording, index, on_frame)
-    pictures = face_thumbnails(pipeline.recording, scene.tracks, on_frame)
+    thumbnails = face_thumbnails(pipeline.recording, scene.tracks, on_frame)
     cards = [
         FaceCard(
             k + 1, scene.place(k), describe(scene.facts(k, pipeline.stats.num_frames)),
-            data_uri("image/png", picture) if picture else "",
+            data_uri("image/png", thumbnail) if thumbnail else "",
             None if frame is None else _box(track, index, frame.shape),
         )
-        for k, (track, picture) in enumerate(zip(scene.tracks, pictures, strict=True))
+        for k, (track, thumbnail) in enumerate(zip(scene.tracks, thumbnails, strict=True))
     ]  # fmt: skip
     active = select_face(scene, "active")
-    return FacePicture("" if frame is None else _encode(frame), cards, 1 if active is None else active + 1)
+    return FaceChart("" if frame is None else _encode(frame), cards, 1 if active is None else active + 1)
 
 
 def describe(facts: dict[str, Any]) -> str:
@@ -98,8 +98,8 @@ def _box(track: Track, index: int, shape: tuple[int, ...]) -> tuple[float, ...] 
 
 
 def _encode(frame: np.ndarray) -> str:
-    picture = Image.fromarray(np.ascontiguousarray(frame))
-    picture.thumbnail((FRAME_WIDTH, FRAME_WIDTH))
+    image = Image.fromarray(np.ascontiguousarray(frame))
+    image.thumbnail((FRAME_WIDTH, FRAME_WIDTH))
     file = io.BytesIO()
-    picture.save(file, "JPEG", quality=85)
+    image.save(file, "JPEG", quality=85)
     return data_uri("image/jpeg", file.getvalue())

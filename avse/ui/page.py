@@ -47,9 +47,9 @@ class Page:
     def _lay_out_faces(self) -> None:
         with gr.Column(visible=False) as self.people:
             gr.HTML("<h2>Whose voice?</h2>")
-            self.pictures = gr.HTML()
+            self.faces = gr.HTML()
             self.everyone = gr.Button(render.EVERYONE, size="md", elem_id="avse-everyone")
-            # Holds the faces chosen in the pictures; the style sheet hides it.
+            # Holds the faces chosen in the images; the style sheet hides it.
             self.choice = gr.CheckboxGroup(label="Faces whose voices are kept", elem_id="avse-choice")
         self.progress = gr.HTML()
         self.start = gr.Button("Enhance", variant="primary", visible=False)
@@ -74,7 +74,7 @@ class Page:
         quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
         # The limit is the `WaitingLine`, which shows the position, can be cancelled, and delays no download.
         queued: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
-        opened = [self.status, self.people, self.pictures, self.choice, self.start, self.stop, self.progress]
+        opened = [self.status, self.people, self.faces, self.choice, self.start, self.stop, self.progress]
         opened += [self.result, self.suffix]
         enhanced = [self.status, self.start, self.stop, self.progress, self.result, self.player, self.download]
         self.blocks.unload(self.leave)
@@ -133,27 +133,27 @@ class Page:
         yield from self._open(session, Path(upload), is_upload=True)
 
     def _open(self, session: Session, path: Path, is_upload: bool = False) -> Iterator[Updates]:
-        def work(report: Report) -> faces.FacePicture | None:
+        def work(report: Report) -> faces.FaceChart | None:
             kept = session.keep_upload(path) if is_upload else path
-            return faces.picture_faces(session.open(kept, report), session.cancellable(report))
+            return faces.draw_faces(session.open(kept, report), session.cancellable(report))
 
         hidden = {self.people: gr.update(visible=False)}
-        yield from self._follow(Work(work), hidden, lambda picture: self._show_recording(session, picture))
+        yield from self._follow(Work(work), hidden, lambda chart: self._show_recording(session, chart))
 
-    def _show_recording(self, session: Session, picture: faces.FacePicture | None) -> Updates:
+    def _show_recording(self, session: Session, chart: faces.FaceChart | None) -> Updates:
         assert session.analysis is not None
         has_video = session.analysis.recording.video is not None
         common = {
             self.start: gr.update(visible=True),
             self.suffix: gr.update(choices=formats(has_video), value=".wav"),
         }
-        if picture is None:
+        if chart is None:
             note = session.analysis.result().note
             return common | {self.status: render.note(note), self.people: gr.update(visible=False)}
-        numbers = [(f"Face {card.number} ({card.place})", card.number) for card in picture.cards]
+        numbers = [(f"Face {card.number} ({card.place})", card.number) for card in chart.cards]
         return common | {
-            self.status: "", self.people: gr.update(visible=True), self.pictures: render.faces(picture),
-            self.choice: gr.update(choices=numbers, value=[picture.active]),
+            self.status: "", self.people: gr.update(visible=True), self.faces: render.faces(chart),
+            self.choice: gr.update(choices=numbers, value=[chart.active]),
         }  # fmt: skip
 
     def enhance(self, session: Session, chosen: list[int]) -> Iterator[Updates]:

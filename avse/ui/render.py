@@ -15,7 +15,7 @@ from avse.errors import AvseError
 from avse.progress import Report, silent
 from avse.reports.audio_player import make_player_tracks, time_ticks
 from avse.reports.page import template_environment
-from avse.ui.faces import FacePicture
+from avse.ui.faces import FaceChart
 from avse.ui.progress import Progress
 from avse.ui.session import Enhanced
 
@@ -37,9 +37,9 @@ def render(template: str, **values: Any) -> str:
     return template_environment("avse.ui").get_template(template).render(values)
 
 
-def faces(picture: FacePicture) -> str:
-    """Return the frame with a button on every face, and a picture of each."""
-    return render("faces.html.j2", picture=picture)
+def faces(chart: FaceChart) -> str:
+    """Return the frame with a button on every face, and an image of each."""
+    return render("faces.html.j2", chart=chart)
 
 
 def player(enhanced: Enhanced, after: Path, pair_url: str, video_url: str, report: Report = silent) -> str:

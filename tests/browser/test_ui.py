@@ -320,7 +320,7 @@ def test_recording_of_the_command_is_shown_at_once(browser: Any, tiny_model: Pat
 def test_appearance(visit: Any, panel: Path, size: dict[str, int], scheme: str, tmp_path: Path) -> None:
     """Wide as the screen, in both schemes, reachable by keyboard, without a serious violation in axe-core."""
     page = visit(size, scheme)
-    screenshots = Path(os.environ.get("UI_PICTURES", tmp_path))
+    screenshots = Path(os.environ.get("UI_SCREENSHOTS", tmp_path))
     name = f"{scheme}-{size['width']}"
     enhance(page, panel, 1)
     page.locator(".avse-player video").evaluate("one => { one.currentTime = 1; }")

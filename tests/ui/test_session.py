@@ -127,7 +127,7 @@ def test_wrong_export_is_refused(ready: Session, tmp_path: Path, suffix: str, st
 
 
 def test_faces_have_a_number_a_position_and_a_thumbnail(session: Session, clip: Path) -> None:
-    found = faces.picture_faces(session.open(clip, silent))
+    found = faces.draw_faces(session.open(clip, silent))
     assert found is not None
     (card,) = found.cards
     assert (card.number, found.active) == (1, 1)
@@ -146,7 +146,7 @@ def test_faces_have_a_number_a_position_and_a_thumbnail(session: Session, clip: 
 def test_recording_without_video_works_and_reports_so(session: Session, clip: Path, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "voice.wav", samples(clip), 16000)
     pipeline = session.open(tmp_path / "voice.wav", silent)
-    assert faces.picture_faces(pipeline) is None
+    assert faces.draw_faces(pipeline) is None
     assert "no video" in pipeline.result().note
     enhanced = session.enhance("active", silent)
     assert session.serve_video() is None
@@ -195,7 +195,7 @@ def test_whatever_takes_long_reports_its_progress_to_the_end_and_can_be_cancelle
     assert enhanced is not None
     assert analysis is not None
     works: dict[str, Callable[[Report], object]] = {
-        "drawing the faces": lambda report: faces.picture_faces(analysis, report),
+        "drawing the faces": lambda report: faces.draw_faces(analysis, report),
         "preparing the player": lambda report: export.write_pair(enhanced, tmp_path / "pair.wav", report),
         "drawing": lambda report: render.player(enhanced, enhanced.voice, "pair.wav", "", report),
         "writing": lambda report: export.export(enhanced, tmp_path, ".wav", 0.5, None, report),
