@@ -45,7 +45,7 @@ def names(page: Any, update: dict[Any, Any]) -> set[str]:
 def test_all_that_came_of_work_is_the_last_update(page: Any, session: Session, clip: Path) -> None:
     """A browser can lose an update that another one follows at once."""
     *shown, last = page.open_upload(session, str(clip))
-    assert {"people", "pictures", "choice", "start", "stop", "progress", "status"} <= names(page, last)
+    assert {"people", "faces", "choice", "start", "stop", "progress", "status"} <= names(page, last)
     assert all(names(page, update) == {"progress"} for update in shown)
     *shown, last = page.enhance(session, [1])
     assert names(page, last) == {"player", "result", "download", "start", "stop", "progress", "status"}
