@@ -90,7 +90,7 @@ def size_section(sizes: Found) -> list[str]:
         row("start-up", [f"{values['start']['avse_seconds']:.1f} s" for values in every]),
         row("start-up without torch", [f"{values['start']['beyond_torch_seconds']:.1f} s" for values in every]),
         "",
-        "The stages are timed inside `avse enhance`. Face detection runs in a thread beside decoding and cropping; its "
+        "The stages are timed inside `avse enhance`. Face detection runs in threads beside decoding and cropping; its "
         "figure is the time for which these wait. The theoretical minimum is in parentheses. For networks it is their "
         f"multiply-accumulates at the speed of a float32 matrix product ({rates} GMAC/s); for decoding it is the time "
         "of one `ffmpeg -f null`.", "",
