@@ -68,14 +68,15 @@ def about(found: Found) -> str:
         f"{first['seconds']:g} s of synthetic talking heads, H.264 at 25 frames/s, audio at 48 kHz; model `avse`; "
         f"threads: {first['num_threads']}, on {first['processor']}, no GPU; system load before at most {load:.1f}; "
         f"{' to '.join(dict.fromkeys([dates[0], dates[-1]]))}. Each figure {how}, in "
-        "seconds per second of recording unless stated otherwise: below 1 is faster than real time."
+        "seconds per second of recording unless stated otherwise: below 1 is faster than real time. The sections were "
+        "measured one after the other; other programs on the machine change the times, so compare within a section."
     )
 
 
 def size_section(sizes: Found) -> list[str]:
     """Return the total time and that of its stages, with a column for each size."""
     every = list(sizes.values())
-    rates = ", ".join(sorted({f"{values['macs_per_second'] / 1e9:.0f}" for values in every}))
+    rates = ", ".join(f"{values['macs_per_second'] / 1e9:.0f}" for values in every)
     names = [name.value for name in Stage if any(name == stage["name"] for stage in every[0]["stages"])]
     return [
         "## Video resolution", "",
@@ -91,9 +92,9 @@ def size_section(sizes: Found) -> list[str]:
         row("start-up without torch", [f"{values['start']['beyond_torch_seconds']:.1f} s" for values in every]),
         "",
         "The stages are timed inside `avse enhance`. Face detection runs in threads beside decoding and cropping; its "
-        "figure is the time for which these wait. The theoretical minimum is in parentheses. For networks it is their "
-        f"multiply-accumulates at the speed of a float32 matrix product ({rates} GMAC/s); for decoding it is the time "
-        "of one `ffmpeg -f null`.", "",
+        "figure is the time for which these wait, so it can be below its minimum, the time of the whole detection. The "
+        "theoretical minimum is in parentheses. For networks it is their multiply-accumulates at the speed of a "
+        f"float32 matrix product ({rates} GMAC/s at these sizes); for decoding it is the time of one `ffmpeg -f null`.", "",
         header(["stage", *sizes]), rule(1 + len(sizes)),
         *(row(name, [cell(values, name) for values in every]) for name in names),
         row("all stages", [f"{values['stages_seconds'] / values['duration_seconds']:.3f}" for values in every]),

@@ -33,7 +33,7 @@ def faces(
 
     Faces are numbered by size, the largest first. A star marks the active speaker. "seen" is the share of the recording
     in which a face is visible; "speaks" the time in which it speaks; "mouth moves" the share of the visible time in
-    which the mouth moves as in speech; "correlation" the correlation of lips and audio: below 0.05 there is hardly any
+    which the mouth moves as in speech; "correlation" the correlation of lips and audio: below 0.03 there is hardly any
     match, above 0.15 the match is clear.
 
     Example:
