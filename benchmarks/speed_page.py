@@ -94,7 +94,8 @@ def size_section(sizes: Found) -> list[str]:
         "The stages are timed inside `avse enhance`. Face detection runs in threads beside decoding and cropping; its "
         "figure is the time for which these wait, so it can be below its minimum, the time of the whole detection. The "
         "theoretical minimum is in parentheses. For networks it is their multiply-accumulates at the speed of a "
-        f"float32 matrix product ({rates} GMAC/s at these sizes); for decoding it is the time of one `ffmpeg -f null`.", "",
+        f"float32 matrix product ({rates} GMAC/s at these sizes); for decoding it is the time of one "
+        "`ffmpeg -f null`.", "",
         header(["stage", *sizes]), rule(1 + len(sizes)),
         *(row(name, [cell(values, name) for values in every]) for name in names),
         row("all stages", [f"{values['stages_seconds'] / values['duration_seconds']:.3f}" for values in every]),
