@@ -15,7 +15,7 @@ def aligned_crop(frame: np.ndarray, centre: np.ndarray, side: float, angle: floa
 
     Large squares are averaged down first, not sampled; what lies outside the frame is black.
     """
-    factor = int(reduction(side, size))
+    factor = int(_reduction(side, size))
     corner = np.floor(centre) - factor * math.ceil(_square_reach(side, angle) / factor + 1)
     opposite = 2 * np.floor(centre) - corner
     part = Image.fromarray(np.ascontiguousarray(frame)).crop((*corner.astype(int), *opposite.astype(int)))
@@ -29,14 +29,14 @@ def aligned_crop(frame: np.ndarray, centre: np.ndarray, side: float, angle: floa
     return np.asarray(crop)
 
 
-def reduction(side: Any, size: int) -> Any:
+def _reduction(side: Any, size: int) -> Any:
     """Return by which whole number a frame is averaged down before squares of ``side`` pixels are cut from it."""
     return np.maximum(np.round(side / size), 1)
 
 
 def window_reach(side: Any, angle: Any, size: int) -> Any:
     """Return how far from its centre pixels are needed to cut a rotated square, in pixels."""
-    return _square_reach(side, angle) + 2 * reduction(side, size) + 1
+    return _square_reach(side, angle) + 2 * _reduction(side, size) + 1
 
 
 def _square_reach(side: Any, angle: Any) -> Any:
