@@ -157,8 +157,9 @@ def make_scene(net: SpeechNet, clips: dict[str, Sequence[Path]], num_faces: int,
     noise = scale_to(rng.standard_normal(turns.shape[1]), LEVEL_DB + NOISE_DB) if noisy else np.float32(0)
     audio = np.asarray(voices.sum(0) + noise, np.float32)
     mouths = [iter([person.lips.astype(np.float32)]) for person in people if person.lips is not None]
+    faces = list(map(streaming.FaceStream, mouths))
     stats = compute_audio_stats([audio[:, None]], RATE)
-    blocks = streaming.enhance_blocks(net, [audio[:, None]], RATE, stats, mouths, gains=[None] * num_faces)
+    blocks = (block for (block,) in streaming.enhance_blocks(net, [audio[:, None]], RATE, stats, [faces]))
     return Scene(collect(blocks, audio), voices, turns)
 
 

@@ -26,7 +26,7 @@ import torch
 
 from avse.config import SAMPLE_RATE, SAMPLES_PER_FRAME, VIDEO_FPS
 from avse.dsp.levels import compute_audio_stats
-from avse.enhancement.streaming import enhance_blocks
+from avse.enhancement.streaming import FaceStream, enhance_blocks
 from avse.evaluation.metrics import score
 from avse.faces import detection, face_tracker, mouth_roi
 from avse.io import jsonl, reader
@@ -59,8 +59,8 @@ def enhanced(model: Checkpoint, audio: np.ndarray, mouths: np.ndarray) -> np.nda
     """Enhance audio (N,) at 16 kHz with mouth crops (V, 88, 88) as `avse enhance` does."""
     blocks = [audio[:, None]]
     stats = compute_audio_stats(blocks, SAMPLE_RATE)
-    made = enhance_blocks(model.net, blocks, SAMPLE_RATE, stats, [iter(mouths[:, None])])
-    return np.concatenate(list(made))[:, 0]
+    made = enhance_blocks(model.net, blocks, SAMPLE_RATE, stats, [[FaceStream(iter(mouths[:, None]))]])
+    return np.concatenate([block for (block,) in made])[:, 0]
 
 
 def find_mouths(recording: reader.Recording, num_frames: int, detect: detection.Detector) -> np.ndarray:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from operator import itemgetter
+from typing import NamedTuple
 
 import numpy as np
 from torch import Tensor
@@ -17,6 +19,7 @@ from avse.config import SAMPLES_PER_FRAME, VIDEO_FPS
 from avse.dsp import overlap_add, resampling
 from avse.dsp.levels import AudioStats
 from avse.dsp.windowing import BLOCK_SECONDS, OVERLAP_FRAMES, model_windows
+from avse.enhancement.face_threads import face_threads
 from avse.enhancement.masking import (
     apply_mask,
     compute_mask,
@@ -33,8 +36,18 @@ from avse.io import reader
 from avse.models.net import SpeechNet
 from avse.progress import Report, Stage, timed_items
 
+
+class FaceStream(NamedTuple):
+    """Hold what is known of a face: mouth crops (1, S, S), one for each video frame; and for all frames (V,) a gain,
+    applied to its mask, and whether no other mouth may explain the audio (None is 1, and always)."""
+
+    crops: Iterator[np.ndarray]
+    gain: np.ndarray | None = None
+    alone: np.ndarray | None = None
+
+
 FaceWindow = tuple[np.ndarray, np.ndarray | None, np.ndarray | None]
-"""Mouth crops (V, H, W), gain (V,) and whether no other mouth may explain the audio (V,), of one window."""
+"""Mouth crops (V, H, W), gain (V,) and the flag (V,) of a `FaceStream`, in one window."""
 
 
 def enhance_streams(
@@ -59,18 +72,12 @@ def enhance_streams(
     noted = VisualReliability() if reliability is None else reliability
     mouths = mouth_streams(crops, targets, num_frames) if crops and targets else [mouth_roi.blank_crops(num_frames)]
     gains, alone = ([getattr(target, name) for target in targets] or [None] for name in ("gain", "alone"))
-    masked = list(zip(mouths, gains, alone, strict=True))
-    outputs = [masked] if together else [[one] for one in masked]
-    blocks = itertools.tee(
-        reader.read_audio(recording, BLOCK_SECONDS, rate, recording.audio_stream.num_channels), len(outputs)
-    )
-    voices = (
-        enhance_blocks(net, audio, rate, stats, crops, strength, levels, noted, judged)
-        for audio, faces in zip(blocks, outputs, strict=True)
-        for crops, levels, judged in [list(zip(*faces, strict=True))]
-    )
+    faces = list(map(FaceStream, mouths, gains, alone))
+    outputs = [faces] if together else [[face] for face in faces]
+    blocks = reader.read_audio(recording, BLOCK_SECONDS, rate, recording.audio_stream.num_channels)
+    voices = enhance_blocks(net, blocks, rate, stats, outputs, strength, noted)
     done = 0
-    for step in timed_items(Stage.OVERLAP_ADD, zip(*voices, strict=True)):
+    for step in timed_items(Stage.OVERLAP_ADD, voices):
         for block in step:
             check_samples(block, stats.peak)
         yield step
@@ -87,59 +94,72 @@ def mouth_streams(crops: MouthCrops, targets: Sequence[TargetSpeaker], num_frame
     return [map(itemgetter((slice(None), number)), part) for number, part in enumerate(streams)]
 
 
-def face_windows(
-    crops: Iterator[np.ndarray], gain: np.ndarray | None, alone: np.ndarray | None, num_frames: int
-) -> Iterator[FaceWindow]:
-    """Cut the stream of a face, its gain and its flag (V,) into the windows that the network sees."""
-    levels, flags = (
-        itertools.repeat(None) if values is None else model_windows(iter([values]), num_frames, 1)
-        for values in (gain, alone)
-    )
-    return zip(model_windows(crops, num_frames, 1), levels, flags, strict=False)
-
-
 def enhance_blocks(
     net: SpeechNet,
     blocks: Iterable[np.ndarray],
     sample_rate: int,
     stats: AudioStats,
-    mouths: Sequence[Iterator[np.ndarray]],
+    outputs: Sequence[Sequence[FaceStream]],
     strength: float = 1.0,
-    gains: Sequence[np.ndarray | None] = (None,),
     reliability: VisualReliability | None = None,
-    alone: Sequence[np.ndarray | None] | None = None,
-) -> Iterator[np.ndarray]:
-    """Enhance a stream of audio blocks (N, C): the voice of one face, or of several faces together.
-
-    With several faces, each bin gets the largest mask, so that nothing is louder than in the recording.
+) -> Iterator[tuple[np.ndarray, ...]]:
+    """Enhance a stream of audio blocks (N, C); yield one block for each output at a time.
 
     Args:
-        mouths: for each face a stream of crops (1, S, S), one for each video frame.
+        net: the network.
+        blocks: the audio, at ``sample_rate``.
+        sample_rate: in Hz.
+        stats: length and level of the audio.
+        outputs: the faces whose voices each output holds. With several faces, each bin gets the largest mask, so that
+            nothing is louder than in the recording.
         strength: 1 applies the mask alone, 0 changes nothing. In between, the original is mixed in, so that nothing is
             attenuated by more than -20 log10(1 - strength) dB.
-        gains: for each face (V,), applied to its mask, one value for each video frame; None is 1 everywhere.
         reliability: if given, the video of each face counts as far as it is reliable.
-        alone: for each face (V,) bool, when no other mouth may explain the audio; None is always.
     """
     rate, hop = processing_rate(sample_rate, net.config.hop), net.config.hop
-    per_frame, num_frames = rate // VIDEO_FPS, stats.num_frames
-    for_net, for_mask = itertools.tee(blocks)
-    mono_windows = model_windows(resampling.to_model_rate(for_net, sample_rate), num_frames, SAMPLES_PER_FRAME)
-    full_windows = model_windows(resampling.resample(for_mask, sample_rate, rate), num_frames, per_frame)
+    per_frame = rate // VIDEO_FPS
     weights = reliability if net.lips is not None else None
-    streams = zip(mouths, gains, alone or [None] * len(gains), strict=True)
-    faces = zip(*(face_windows(*stream, num_frames) for stream in streams), strict=True)
+    faces = [face for members in outputs for face in members]
 
-    def mask(mono: np.ndarray, shown: Sequence[FaceWindow]) -> Tensor:
-        both_grids, masks = half_hop_ensemble(mono[:, 0], hop), []
-        for crops, level, judged in shown:
-            found = compute_mask(net, both_grids, crops, stats.rms)
-            if weights is not None:
-                found = weight_by_reliability(net, both_grids, crops, stats.rms, found, weights, judged)
-            masks.append(found if level is None else found * interpolate_gain(level, found.shape[-1]))
-        return 1 + strength * (merge_masks(masks) - 1)
+    def compute(both_grids: np.ndarray, shown: FaceWindow) -> Tensor:
+        crops, level, judged = shown
+        found = compute_mask(net, both_grids, crops, stats.rms)
+        if weights is not None:
+            found = weight_by_reliability(net, both_grids, crops, stats.rms, found, weights, judged)
+        return found if level is None else found * interpolate_gain(level, found.shape[-1])
 
-    windows = zip(mono_windows, full_windows, faces, strict=True)
-    pieces = (apply_mask(full, mask(mono, shown), per_frame, hop) for mono, full, shown in windows)
-    joined = overlap_add.crossfade(pieces, OVERLAP_FRAMES * per_frame)
-    return resampling.trim_to_length(resampling.resample(joined, rate, sample_rate), stats.num_samples)
+    def apply(full: np.ndarray, mask: Tensor) -> np.ndarray:
+        return apply_mask(full, 1 + strength * (mask - 1), per_frame, hop)
+
+    def pieces() -> Iterator[list[np.ndarray]]:
+        with face_threads(net, len(faces)) as in_parallel:
+            for mono, full, shown in _windows(blocks, sample_rate, rate, stats.num_frames, faces):
+                masks = iter(in_parallel(partial(compute, half_hop_ensemble(mono[:, 0], hop)), shown))
+                merged = [merge_masks(list(itertools.islice(masks, len(members)))) for members in outputs]
+                yield list(in_parallel(partial(apply, full), merged))
+
+    def join(windows: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+        joined = overlap_add.crossfade(windows, OVERLAP_FRAMES * per_frame)
+        return resampling.trim_to_length(resampling.resample(joined, rate, sample_rate), stats.num_samples)
+
+    streams = itertools.tee(pieces(), len(outputs))
+    return zip(*(join(map(itemgetter(number), part)) for number, part in enumerate(streams)), strict=True)
+
+
+def _windows(
+    blocks: Iterable[np.ndarray], sample_rate: int, rate: int, num_frames: int, faces: Sequence[FaceStream]
+) -> Iterator[tuple[np.ndarray, np.ndarray, tuple[FaceWindow, ...]]]:
+    """Cut the streams into windows: the audio for the network, the audio at the processing rate, and each face."""
+    for_net, for_mask = itertools.tee(blocks)
+    mono = model_windows(resampling.to_model_rate(for_net, sample_rate), num_frames, SAMPLES_PER_FRAME)
+    full = model_windows(resampling.resample(for_mask, sample_rate, rate), num_frames, rate // VIDEO_FPS)
+    return zip(mono, full, zip(*(_face_windows(face, num_frames) for face in faces), strict=True), strict=True)
+
+
+def _face_windows(face: FaceStream, num_frames: int) -> Iterator[FaceWindow]:
+    """Cut the stream of a face, its gain and its flag into the windows that the network sees."""
+    levels, flags = (
+        itertools.repeat(None) if values is None else model_windows(iter([values]), num_frames, 1)
+        for values in (face.gain, face.alone)
+    )
+    return zip(model_windows(face.crops, num_frames, 1), levels, flags, strict=False)

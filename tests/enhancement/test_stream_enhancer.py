@@ -137,10 +137,11 @@ def test_stream_with_the_windows_of_files_equals_the_offline_result(
     audio = noise(2 * rate)
     stats, crops = compute_audio_stats([audio], rate), crops_of(50)
     reliability = VisualReliability()
-    offline = streaming.enhance_blocks(model.net, [audio], rate, stats, [iter(crops[:, None])], reliability=reliability)
+    faces = [[streaming.FaceStream(iter(crops[:, None]))]]
+    offline = [block for (block,) in streaming.enhance_blocks(model.net, [audio], rate, stats, faces, 1.0, reliability)]
     stream = RollingEnhancer(model.net, rate, 1, RollingPlan(20, 15, 5), uses_video=True, level=stats.rms)
     streamed = [stream.push(audio[:rate], crops[:30]), stream.push(audio[rate:], crops[30:]), stream.flush()]
-    np.testing.assert_allclose(np.concatenate(streamed), np.concatenate(list(offline)), atol=1e-6)
+    np.testing.assert_allclose(np.concatenate(streamed), np.concatenate(offline), atol=1e-6)
     assert len(reliability.weights) == 3
 
 
