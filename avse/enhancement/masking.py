@@ -39,7 +39,12 @@ def half_hop_ensemble(waveform: np.ndarray, hop: int) -> np.ndarray:
 
 @torch.inference_mode()
 def compute_mask(net: SpeechNet, waveforms: np.ndarray, crops: np.ndarray, rms: float) -> Tensor:
-    """Run the network: masks (B, F, T), on the CPU, for the arguments of `prepare_window`."""
+    """Run the network: masks (B, F, T), on the CPU, for the arguments of `prepare_window`.
+
+    A single thread processes one waveform after the other, which is faster and takes half the memory.
+    """
+    if torch.get_num_threads() == 1 and len(waveforms) > 1:
+        return torch.cat([compute_mask(net, one, crops, rms) for one in waveforms[:, None]])
     with span(Stage.FEATURES):
         inputs = prepare_window(net, waveforms, crops, rms)
     with span(Stage.AUDIO):
