@@ -24,7 +24,7 @@ from avse.training.smil import SmilConfig
 CONFIGS = Path(__file__).parents[2] / "configs"
 PRESETS = sorted(CONFIGS.glob("*.yaml"))
 WAYS_TO_TRAIN = (
-    "lips", "dropout", "long", "smil", "small", "table3", "swap-target", "base",
+    "lips", "dropout", "long", "smil", "small", "table3", "table3-small", "swap-target", "base",
     "web", "web-audio", "web-noise", "web-noise-audio", "web-small", "web-voices",
     "web-voices-small", "web-listeners", "web-appearance",
 )  # fmt: skip
