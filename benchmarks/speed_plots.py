@@ -59,7 +59,7 @@ def plot_roofline(found: Found, target: Path) -> None:
         pixels, [1.6 * sum(column) for column in zip(*minima, strict=True)], "k:", label="1.6 x the sum of minima"
     )
     axes.set(xlabel="million pixels", ylabel="seconds per second of recording")
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.35 * axes.get_ylim()[1])  # room for the legend
     axes.legend(fontsize=8)
     figure.savefig(target, metadata={"Date": None})
     plt.close(figure)
