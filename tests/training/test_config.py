@@ -40,7 +40,7 @@ def written(folder: Path, text: str) -> Path:
 def test_every_preset_is_read_and_builds_its_net(path: Path) -> None:
     config = read_config(path)
     net = SpeechNet(config.model)
-    assert (net.lips is None) == (path.stem in {"ao", "web-audio", "web-noise-audio"})
+    assert (net.lips is None) == (path.stem in {"ao", "web-audio", "web-noise-audio", "web-listeners-audio"})
 
 
 def test_there_is_a_preset_for_every_fusion_that_changes_nothing_else() -> None:
