@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from avse.config import NUM_BANDS, SAMPLES_PER_FRAME, ModelConfig
 from avse.models.audio_unet import AudioUNet
 from avse.models.blocks import TemporalContext
+from avse.models.feature_noise import FeatureNoise
 from avse.models.fusion import SITES, build_fusion
 from avse.models.fusion.cwc import NoFusion
 from avse.models.imputer import FeatureRegulariser, Form, Imputer, Kind
@@ -77,6 +78,7 @@ class SpeechNet(nn.Module):
         self.fusions = nn.ModuleList(self._fusion(depth) for depth in range(5))
         self.imputer = self._imputer()
         self.regulariser, self.regulariser_bottleneck = self._regulariser(1), self._regulariser(2)
+        self.lip_noise: FeatureNoise | None = None
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def predict_energies(self, lips: Tensor) -> Tensor:
@@ -131,6 +133,8 @@ class SpeechNet(nn.Module):
             if self.lips is not None and index >= first:
                 with span(Stage.LIPS):
                     video = self.lips.resnet.stage(index - first, video)
+                    if self.lip_noise is not None:
+                        video = self.lip_noise(video)
                 x, video = self.fusions[index - first](x, video)
             skips.append(x)
         return x, video, skips

@@ -68,6 +68,8 @@ class TrainConfig:
     precision: str = "32-true"
     start_parts: tuple[str, ...] = ()
     """Parts that a new run copies from the checkpoints it starts from, such as audio and lips; all if empty."""
+    fixed_parts: tuple[str, ...] = ()
+    """Parts that are not trained, such as lips: their weights and running statistics stay those of the start."""
     lips_from: str = ""
     """File with the weights of torchvision's ResNet-18 (.pth) from which a new run's lip stream starts; needs lip_width
     64. Empty: none."""
@@ -84,6 +86,8 @@ class TrainConfig:
             raise UsageError(f"Unknown stage {self.stage!r}.", f"Use one of: {', '.join(STAGES)}.")
         if self.stage == "lips" and self.model.fusion == "none":
             raise UsageError("An audio-only network has no lip stream to train.", "Use another fusion.")
+        if self.stage == "lips" and "lips" in self.fixed_parts:
+            raise UsageError("Stage lips cannot train a lip stream that is fixed.", "Remove lips from fixed_parts.")
         if self.lips_from and (self.model.fusion == "none" or self.model.lip_width != RESNET_WIDTH):
             raise UsageError(
                 f"lips_from needs a lip stream of width {RESNET_WIDTH}, that of ResNet-18.",
@@ -101,7 +105,7 @@ class TrainConfig:
                 f"batch_size {self.batch_size} cannot be divided equally among {self.num_devices} devices.",
                 f"Set batch_size to a multiple of {self.num_devices}.",
             )
-        if unknown := sorted(set(self.start_parts) - set(PARTS)):
+        if unknown := sorted({*self.start_parts, *self.fixed_parts} - set(PARTS)):
             raise UsageError(f"A network has no part {', '.join(unknown)}.", f"Its parts are: {', '.join(PARTS)}.")
         if unknown := sorted(set(map(str, self.loggers)) - set(LOGGERS)):
             raise UsageError(f"Unknown loggers: {', '.join(unknown)[:200]}.", f"Use one of: {', '.join(LOGGERS)}.")

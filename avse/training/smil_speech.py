@@ -44,7 +44,8 @@ def smil_step(
             return loss({**weights, **norms}, batch)
 
     outer = choose_outer(lambda weights: loss(weights, faces), lambda weights: loss_unseen(weights, hidden), config)
-    return meta_losses(dict(net.named_parameters()), lambda weights: loss_unseen(weights, voices), outer, config)
+    trained = {name: value for name, value in net.named_parameters() if value.requires_grad}
+    return meta_losses(trained, lambda weights: loss_unseen(weights, voices), outer, config)
 
 
 def _without_video(batch: Batch) -> Batch:

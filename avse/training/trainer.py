@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from avse.data.augmentation.mouth import augment, jitter_av_offset
 from avse.data.dataset import Batch, Batches
 from avse.errors import AvseError
 from avse.io.folders import check_folder
+from avse.models.feature_noise import FeatureNoise
 from avse.models.net import SpeechNet
 from avse.training import distributed, run_folder
 from avse.training.config import TrainConfig, as_mapping
@@ -84,6 +85,8 @@ class Trainer:
         """Return the net with which a run begins; one that is resumed gets its weights later."""
         torch.manual_seed(self.config.seed)
         net = SpeechNet(self.config.model)
+        net.lip_noise = FeatureNoise(self.config.augment.feature_noise, self.config.augment.feature_noise_probability)
+        self._fixed(net).requires_grad_(False)
         self.start: str | None = None
         if is_resumed:
             return net
@@ -96,6 +99,10 @@ class Trainer:
             self.start = " + ".join(checkpoint.sha256 for checkpoint in given)
         set_priors(net, folders.talkers(False).values(), self.config.seed)
         return net
+
+    def _fixed(self, net: SpeechNet) -> nn.ModuleList:
+        """Return the parts of the net that are not trained."""
+        return nn.ModuleList(part for name, part in net.named_children() if name in self.config.fixed_parts)
 
     @property
     def is_first(self) -> bool:
@@ -127,6 +134,7 @@ class Trainer:
     def learn(self, batch: Batch, audio_only: Batch | None = None) -> dict[str, float]:
         """Take one step on one batch, for SMIL with one of examples without video; return its losses."""
         self.net.train()
+        self._fixed(self.net.module).eval()
         self._seed_step()
         crops, seen = self._augmented(batch)
         for group in self.optimiser.param_groups:

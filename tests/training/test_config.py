@@ -26,7 +26,7 @@ PRESETS = sorted(CONFIGS.glob("*.yaml"))
 WAYS_TO_TRAIN = (
     "lips", "dropout", "long", "smil", "small", "table3", "swap-target", "base",
     "web", "web-audio", "web-noise", "web-noise-audio", "web-small", "web-voices",
-    "web-voices-small", "web-listeners", "web-listeners-audio", "web-appearance",
+    "web-voices-small", "web-listeners", "web-listeners-audio", "web-appearance", "web-unsure-lips",
 )  # fmt: skip
 
 
@@ -161,6 +161,9 @@ def test_empty_sections_are_defaults(tmp_path: Path) -> None:
         ("learning_rate: fast", "learning_rate"),
         ("num_steps: many", "num_steps"),
         ("start_parts: [audio, nose]", "nose"),
+        ("fixed_parts: [nose]", "nose"),
+        ("stage: lips\nfixed_parts: [lips]", "is fixed"),
+        ("augment: {feature_noise_probability: 2.0}", "feature_noise_probability"),
         ("start_parts: audio", "start_parts"),
         ("start_parts: [1]", "start_parts"),
         ("model: {audio_channels: [8, 8, 8, wide]}", "audio_channels"),

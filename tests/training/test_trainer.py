@@ -308,6 +308,39 @@ def test_a_new_run_takes_over_the_parts_that_are_named_and_no_others(prepared: T
     assert any(not torch.equal(anew[name], theirs[name]) for name in theirs if name.startswith("fusions."))
 
 
+@pytest.mark.parametrize("stage", ["speech", "smil"])
+def test_fixed_parts_stay_as_the_start_has_them(prepared: TrainingData, tmp_path: Path, stage: str) -> None:
+    model = tiny(imputer="reference") if stage == "smil" else tiny()
+    config = settings(stage=stage, model=model, fixed_parts=("lips",), augment=LipAugment(feature_noise=0.5))
+    trainer = Trainer(config, prepared, tmp_path)
+    before = weights(trainer.net.module)
+    batch = Batches(prepared.mixer(config, False), seed=1, batch_size=2, first=0, last=1)[0]
+    for _ in range(2):
+        trainer.learn(batch, batch if stage == "smil" else None)
+    trainer.close()
+    for name, value in weights(trainer.net.module).items():
+        if name.startswith("lips."):
+            assert torch.equal(value, before[name]), name
+    assert not torch.equal(weights(trainer.net.module)["audio.encoder.0.0.weight"], before["audio.encoder.0.0.weight"])
+
+
+def test_noise_on_lip_features_acts_in_training_and_is_resumed_exactly(prepared: TrainingData, tmp_path: Path) -> None:
+    config = settings(augment=LipAugment(feature_noise=0.5, feature_noise_probability=1.0))
+    batch = Batches(prepared.mixer(config, False), seed=1, batch_size=2, first=0, last=1)[0]
+    noisy, plain = (Trainer(replace(config, augment=augment), prepared, tmp_path / name) for name, augment in {
+        "noisy": config.augment, "plain": LipAugment(),
+    }.items())  # fmt: skip
+    first = [trainer.learn(batch)["train/wave/si_sdr"] for trainer in (noisy, plain)]
+    assert first[0] != first[1]
+    noisy.save()
+    noisy.learn(batch)
+    again = Trainer(config, prepared, tmp_path / "noisy")
+    again.learn(batch)
+    for trainer in (noisy, plain, again):
+        trainer.close()
+    assert_same(weights(again.net.module), weights(noisy.net.module))
+
+
 def test_of_several_starts_the_later_ones_go_first(prepared: TrainingData, tmp_path: Path) -> None:
     lips, audio = tmp_path / "lips.safetensors", tmp_path / "audio.safetensors"
     nets = {lips: SpeechNet(tiny()), audio: SpeechNet(tiny("none"))}

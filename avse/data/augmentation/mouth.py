@@ -47,6 +47,10 @@ class LipAugment:
     """Largest share of the other clip's mean image."""
     av_jitter_frames: int = 0
     """Largest AV offset, early or late, in video frames."""
+    feature_noise: float = 0.0
+    """Strength of the random gains and offsets of the lip stream's channels (`avse.models.feature_noise`)."""
+    feature_noise_probability: float = 0.8
+    """Probability of these in an example."""
 
     def __post_init__(self) -> None:
         fewest, most = self.low_resolution_pixels
