@@ -91,7 +91,7 @@ class SpeakerActivity:
 
         One movement of any length makes the mouth count as moving for about a second.
         """
-        moving = ((self.motion > SPEAKING_MOTION) & self.visible).sum(1)
+        moving = ((self.motion > RESTING_MOTION) & self.visible).sum(1)
         return np.asarray(moving < min(MIN_MOTION_FRAMES, max(self.visible.shape[1] // 5, 1)))
 
 
