@@ -26,7 +26,7 @@ PRESETS = sorted(CONFIGS.glob("*.yaml"))
 WAYS_TO_TRAIN = (
     "lips", "dropout", "long", "smil", "small", "table3", "swap-target", "base",
     "web", "web-audio", "web-noise", "web-noise-audio", "web-small", "web-voices",
-    "web-voices-small", "web-listeners", "web-listeners-audio", "web-appearance", "web-unsure-lips",
+    "web-voices-small", "web-listeners", "web-listeners-audio", "web-appearance", "web-lip-noise",
 )  # fmt: skip
 
 
