@@ -22,6 +22,7 @@ COPY pyproject.toml MANIFEST.in README.md LICENSE ./
 COPY avse ./avse
 COPY cli ./cli
 COPY checkpoints ./checkpoints
+COPY configs ./configs
 RUN pip install --no-cache-dir -c constraints.txt .
 
 FROM python:3.11-slim

@@ -56,7 +56,7 @@ def main(
     Start with: avse enhance input.mp4 -o clean.wav
 
     Exit codes: 0 done, 1 an input could not be used, 2 wrong usage, 3 something is missing on this machine,
-    130 interrupted.
+    130 interrupted, 143 terminated.
     """
     try:
         os.getcwd()

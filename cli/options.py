@@ -58,7 +58,7 @@ KeepTracks = Annotated[bool, typer.Option("--keep-tracks", help="Copy the other 
 
 Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Number of processes; default: one per core.")]
 Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Print only errors, and warnings about what the output lacks.")
+    bool, typer.Option("--quiet", "-q", help="Print only errors, and warnings about losses in the output.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one line of JSON.")]
 

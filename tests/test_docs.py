@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 from command_blocks import ROOT, Command, blocks, commands, complaint
+from typer.main import get_command
 
 import avse
+from avse.enhancement.result import NO_WARNINGS
+from avse_cli.main import app
 
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
 
@@ -130,3 +133,31 @@ def test_every_page_can_be_reached() -> None:
     nav = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     pages = {str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")}
     assert {page for page in pages if f": {page}\n" not in nav} == set(), "to be listed in mkdocs.yml, below nav"
+
+
+def test_every_code_of_a_warning_is_explained() -> None:
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "avse").rglob("*.py")]
+    codes = {code for text in sources for code in re.findall(r'\b(?:Message|Loss)\(\s*"([a-z_]+)"', text)} - NO_WARNINGS
+    assert len(codes) > 10
+    page = (ROOT / "docs/formats.md").read_text(encoding="utf-8")
+    assert [code for code in sorted(codes) if f"`{code}`" not in page] == []
+
+
+def test_the_page_of_commands_lists_all_of_them() -> None:
+    page = (ROOT / "docs/commands.md").read_text(encoding="utf-8")
+    for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
+        assert command.hidden or f"| `avse {name}` | {command.get_short_help_str(200)} |" in page
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "Dockerfile.gpu"])
+def test_an_image_is_built_from_all_packages(name: str) -> None:
+    """The folders of all packages are copied, and are not left out of what is sent to Docker."""
+    renamed = re.search(
+        r"^package-dir = \{(.*)\}$", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert renamed
+    folders = {"avse", *re.findall(r'"(\w+)"', renamed[1])}
+    assert {"checkpoints", "cli", "configs"} <= folders
+    copied = set(re.findall(r"^COPY (\S+) \./\1$", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE))
+    sent = {line[1:] for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines() if line[0] == "!"}
+    assert folders <= copied & sent
