@@ -75,7 +75,8 @@ def run_until(
         rows = training_rows(config, mixers, trainer.step, trainer.fabric.global_rank)
         num_workers = count_workers(config.num_workers, config.num_devices)
         if trainer.step < config.num_steps:
-            trainer.say(describe_run(trainer.fabric, trainer.net.module, config, mixers, trainer.step, num_workers))
+            lines = describe_run(trainer.fabric, trainer.net.module, config, mixers, trainer.step, num_workers)
+            trainer.say([*lines, *trainer.start_notes])
         meter = Meter(trainer.step, config.num_steps)
         for row in meter.timed(loader(rows, num_workers)):
             losses = trainer.learn(*row)

@@ -17,7 +17,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from avse.data.augmentation.mouth import augment, jitter_av_offset
 from avse.data.dataset import Batch, Batches
-from avse.errors import AvseError
+from avse.errors import AvseError, printable
 from avse.io.folders import check_folder
 from avse.models.feature_noise import FeatureNoise
 from avse.models.net import SpeechNet
@@ -88,13 +88,19 @@ class Trainer:
         net.lip_noise = FeatureNoise(self.config.augment.feature_noise, self.config.augment.feature_noise_probability)
         self._fixed(net).requires_grad_(False)
         self.start: str | None = None
+        self.start_notes: list[str] = []
         if is_resumed:
             return net
         if self.config.lips_from:
             load_pretrained_lips(net, Path(self.config.lips_from))
         given = [load_checkpoint(path) for path in start_from]
-        for checkpoint in given:
-            run_folder.load_matching(net, checkpoint.net.state_dict(), self.config.start_parts)
+        for path, checkpoint in zip(start_from, given, strict=True):
+            state = checkpoint.net.state_dict()
+            unused = len(state) - run_folder.load_matching(net, state, self.config.start_parts)
+            if unused and not self.config.start_parts:
+                self.start_notes.append(
+                    f"{unused} of {len(state)} weights of {printable(str(path))} do not fit this network: not used"
+                )
         if given:
             self.start = " + ".join(checkpoint.sha256 for checkpoint in given)
         set_priors(net, folders.talkers(False).values(), self.config.seed)

@@ -287,6 +287,8 @@ def test_a_new_run_takes_over_the_weights_that_fit(prepared: TrainingData, tmp_p
     assert "audio.encoder.3.0.weight" not in fitting
     assert all(torch.equal(ours[name], theirs[name]) for name in fitting)
     assert load_matching(SpeechNet(tiny()), theirs) == len(fitting)
+    (note,) = trainer.start_notes
+    assert note.startswith(f"{len(theirs) - len(fitting)} of {len(theirs)} weights of {tmp_path / 'given.safetensors'}")
 
 
 def test_a_new_run_takes_over_the_parts_that_are_named_and_no_others(prepared: TrainingData, tmp_path: Path) -> None:
