@@ -78,12 +78,13 @@ def survey(
     """
     if suffix not in SUFFIXES:
         raise UsageError(f"Unknown suffix {suffix!r}.", f"Use one of: {', '.join(SUFFIXES)}")
-    inside = storage.relative(output, folder)
-    if inside == ".":
+    if storage.relative(output, folder) == ".":
         raise UsageError(f"{output} is the input folder itself.", "Choose another folder for the outputs.")
 
+    is_separate = bool(listed) or storage.relative(folder, output) is not None
+
     def is_wanted(name: str) -> bool:
-        is_own = inside is not None and not listed and name.startswith(inside + "/")
+        is_own = not is_separate and storage.relative(storage.join(folder, name), output) is not None
         fits = pattern is None or fnmatch(name, pattern) or fnmatch(posixpath.basename(name), pattern)
         return fits and not is_own
 

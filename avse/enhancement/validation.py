@@ -13,6 +13,7 @@ from avse.errors import InputError, UsageError
 from avse.io import atomic, reader, remux
 from avse.io.encoding import DEFAULT_SETTINGS, OutputSettings, check_audio_fits
 from avse.io.formats import AUDIO_OUTPUTS, VIDEO_OUTPUTS
+from avse.io.paths import check_reachable
 from avse.io.urls import missing, real_path
 
 MAX_GROWTH = 2.0
@@ -52,6 +53,7 @@ def check_background(
 
 def check_recording(source: Path) -> None:
     """Raise UsageError for a path that is not a file, InputError for an empty file."""
+    check_reachable(source)
     if source.is_dir():
         folder = str(source).rstrip("/") or "/"
         hint = f"Use: avse batch {shlex.quote(folder)} -o enhanced"

@@ -84,6 +84,7 @@ def evaluate(
     Raises:
         UsageError: folder, layout, methods or output cannot be used. MissingError: a program or package is not there.
     """
+    results.check_separate(request.output, request.folder, request.videos)
     found, methods = find(request), parse_systems(request.methods)
     if request.with_dnsmos or any(item.reference is None for item in found.items):
         dnsmos.check_installed()

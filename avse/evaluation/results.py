@@ -14,6 +14,7 @@ from avse.evaluation.statistics import UNPROCESSED, ScoreTable, score_of
 from avse.io import atomic, csv_files, jsonl
 from avse.io.folders import check_inside
 from avse.io.schema import is_number, is_text, mapping_of, one_of, optional, problem_of
+from avse.io.urls import real_path
 
 Key = tuple[str, str, str]
 
@@ -37,6 +38,16 @@ FOLDERS = ("estimates", "mixtures")
 def key(row: Row) -> Key:
     """Return what a row is about: subset, item and method."""
     return row["subset"], row["item"], row["method"]
+
+
+def check_separate(output: Path, *inputs: Path | None) -> None:
+    """Raise UsageError for an input inside a folder of the outputs, which ``force`` would clear."""
+    for path in filter(None, inputs):
+        for name in FOLDERS:
+            if real_path(path).is_relative_to(real_path(output / name)):
+                raise UsageError(
+                    f"{path} is in a folder that {output} uses for results.", "Choose another output folder."
+                )
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from typing import BinaryIO, TextIO
 from avse.errors import UsageError
 from avse.io.disk import UNWRITABLE, check_writable, creation_error, writing_into
 from avse.io.folders import LOCK, check_folder, lock_folder
+from avse.io.paths import check_reachable
 from avse.io.urls import check_local
 
 __all__ = [
@@ -39,6 +40,7 @@ def check_output(path: Path, force: bool, inputs: Iterable[Path] = ()) -> None:
     a file that exists (unless ``force``), a symbolic link (nothing is written through it, and it is not replaced), or
     one of ``inputs``.
     """
+    check_reachable(path)
     if path.is_dir():
         raise UsageError(f"{path} is a folder.", "Use a file name, such as clean.wav.")
     if path.exists() and not path.is_file():
@@ -85,7 +87,6 @@ def atomic_path(path: Path) -> Iterator[Path]:
     partial = path.with_name(f".{path.stem[:MAX_STEM]}.{secrets.token_hex(4)}.part{path.suffix}")
     try:
         with writing_into(path.parent), _created(partial) as held:
-            _lock(held)
             usual_mode = os.fstat(held.fileno()).st_mode
             yield partial
             partial.chmod(usual_mode)
@@ -98,13 +99,29 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def _created(path: Path, mode: int = 0o666) -> BinaryIO:
-    """Create a file that is not there. MissingError or UsageError where nothing can be created in its folder."""
+    """Create a file that is not there, and lock it; again if another process swept it before it was locked.
+
+    Raises MissingError or UsageError where nothing can be created in its folder.
+    """
     try:
-        return open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, mode), "wb")
+        while True:
+            number = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, mode)
+            _lock(number)
+            if _is_at(number, path):
+                return open(number, "wb")
+            os.close(number)
     except OSError as error:
         if error.errno in UNWRITABLE:
             raise creation_error(path.parent, error) from error
         raise
+
+
+def _is_at(number: int, path: Path) -> bool:
+    """Return whether a file descriptor is that of the file or folder at a path."""
+    try:
+        return os.path.samestat(os.fstat(number), os.stat(path, follow_symlinks=False))
+    except FileNotFoundError:
+        return False
 
 
 def _move_to_free_name(partial: Path, path: Path) -> None:
@@ -153,8 +170,7 @@ def spool_path(folder: Path | None, suffix: str) -> Iterator[Path]:
     sweep(place, [])
     path = place / f".{SPOOL}.{secrets.token_hex(4)}.part{suffix}"
     try:
-        with _created(path, 0o600) as held:
-            _lock(held)
+        with _created(path, 0o600):
             yield path
     finally:
         path.unlink(missing_ok=True)
@@ -167,13 +183,27 @@ def scratch_folder() -> Iterator[Path]:
         with contextlib.suppress(OSError), _open_folder(path) as number:
             fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(path, ignore_errors=True)
+    folder, number = _created_folder()
     try:
-        scratch = tempfile.TemporaryDirectory(prefix=SCRATCH)
-    except OSError as error:
-        raise creation_error(Path(tempfile.gettempdir()), error) from error
-    with scratch as name, _open_folder(Path(name)) as number:
-        _lock(number)
-        yield Path(name)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(number)
+
+
+def _created_folder() -> tuple[Path, int]:
+    """Create a temporary folder, and lock it, as `_created` does; return also the descriptor that holds the lock."""
+    while True:
+        try:
+            folder = Path(tempfile.mkdtemp(prefix=SCRATCH))
+        except OSError as error:
+            raise creation_error(Path(tempfile.gettempdir()), error) from error
+        with contextlib.suppress(FileNotFoundError):
+            number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            _lock(number)
+            if _is_at(number, folder):
+                return folder, number
+            os.close(number)
 
 
 @contextlib.contextmanager
@@ -185,10 +215,10 @@ def _open_folder(folder: Path) -> Iterator[int]:
         os.close(number)
 
 
-def _lock(file: BinaryIO | int) -> None:
-    """Lock a file while it is being written; on a disk without locks nothing is swept either."""
+def _lock(number: int) -> None:
+    """Lock a file or folder while it is in use; on a disk without locks nothing is swept either."""
     with contextlib.suppress(OSError):
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(number, fcntl.LOCK_EX)  # a sweep holds it for a moment only
 
 
 def open_for_filenames(path: Path) -> TextIO:

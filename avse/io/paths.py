@@ -24,3 +24,14 @@ def as_path(value: Any, what: str) -> Path:
     except OSError as error:  # a name that is too long
         raise UsageError(f"{what} is {short_repr(str(path))}.", f"{error.strerror}. Pass another path.") from error
     return path
+
+
+def check_reachable(path: Path) -> None:
+    """Raise UsageError for a path behind a folder that may not be entered."""
+    try:
+        path.stat()
+    except PermissionError as error:
+        hint = "Change the permissions of its folder, or choose another path."
+        raise UsageError(f"{path} cannot be reached: {error.strerror}.", hint) from error
+    except OSError:  # whatever else is wrong is reported where it matters
+        pass

@@ -71,8 +71,7 @@ def write_file(
     assert recording.audio is not None
     suffix = target.suffix.lower()
     plain = suffix == ".wav" or (suffix == ".flac" and not carries_extras(recording))
-    audio_file = target if plain else target.with_suffix(".wav")
-    try:
+    with contextlib.nullcontext(target) if plain else atomic.spool_path(target.parent, ".wav") as audio_file:
         with (
             reraise_write_errors(target.parent),
             open_audio_file(audio_file, recording.audio, num_samples, recording, target.suffix) as file,
@@ -85,9 +84,6 @@ def write_file(
             remux.replace_audio(recording, audio_file, target, settings)
         elif not plain:
             encode_audio(recording, audio_file, target, settings)
-    finally:
-        if not plain:
-            audio_file.unlink(missing_ok=True)
 
 
 class _RoundedSoundFile(soundfile.SoundFile):

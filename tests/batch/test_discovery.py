@@ -66,6 +66,18 @@ def test_outputs_below_the_input_are_no_input(tree: Path, url: str) -> None:
         find(folder, folder + "/")
 
 
+def test_outputs_behind_a_link_below_the_input_are_no_input(tree: Path) -> None:
+    (tree / "elsewhere").mkdir()
+    (tree / "in" / "clean").symlink_to(tree / "elsewhere")
+    (tree / "elsewhere" / "b.wav").touch()
+    assert len(find("in", "in/clean")) == len(find("in", "elsewhere")) == 4
+    assert len(find("in", "out")) == 5
+
+
+def test_outputs_may_lie_above_the_input(tree: Path) -> None:
+    assert [item.name for item in find("in/sub", "in")] == ["c.webm", "deep/d e.ogg"]
+
+
 def test_keep_is_each_ones_own_suffix_where_it_can_be_written(tree: Path) -> None:
     assert list(outputs(find("in", "out", suffix="keep")).values()) == [
         "out/a.wav", "out/b.mp4", "out/sub/c.mkv", "out/sub/deep/d e.ogg",

@@ -162,6 +162,19 @@ def test_other_folder_or_weights_need_force(
     assert not (output / "estimates").exists()
 
 
+@pytest.mark.parametrize("option", [[], ["--force"]])
+def test_mixtures_in_a_folder_of_results_are_not_cleared(
+    run: tuple[Path, Any], pairs: Path, tmp_path: Path, option: list[str]
+) -> None:
+    output = tmp_path / "out"
+    shutil.copytree(run[0], output)
+    shutil.copytree(pairs, output / "mixtures")
+    shown = avse(output / "mixtures", "-o", output, "-m", "mixed", *option)
+    assert shown.exit_code == 2
+    assert "Choose another output folder." in shown.stderr
+    assert len(list((output / "mixtures").rglob("*.wav"))) == len(list(pairs.rglob("*.wav"))) > 0
+
+
 def test_folder_of_something_else_is_never_written_to(pairs: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     assert avse(pairs, "-o", tmp_path, "-m", "mixed", "--force").exit_code == 2

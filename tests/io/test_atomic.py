@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,8 +17,21 @@ from batch_jobs import wait_for
 from hypothesis import given
 from hypothesis import strategies as st
 
+from avse.enhancement.validation import check_recording
 from avse.errors import UsageError
 from avse.io import atomic, csv_files, folders, jsonl
+from avse.io.paths import check_reachable
+
+
+@contextlib.contextmanager
+def unprivileged() -> Iterator[None]:
+    """Give up the rights of root, if the tests run as root."""
+    user = os.geteuid()
+    os.seteuid(user or 65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
 
 
 def test_file_appears_only_when_it_is_whole(tmp_path: Path) -> None:
@@ -72,6 +88,17 @@ def test_output_must_be_a_free_name_in_a_folder(tmp_path: Path) -> None:
     for path, word in [(taken, "--force"), (tmp_path, "folder"), (tmp_path / "nowhere" / "x.wav", "mkdir")]:
         with pytest.raises(UsageError, match=word):
             atomic.check_output(path, force=False)
+
+
+def test_folder_that_may_not_be_entered_is_wrong_usage(tmp_path: Path) -> None:
+    locked = tmp_path / "locked"
+    locked.mkdir(0)
+    with unprivileged():
+        for check in (lambda path: atomic.check_output(path, force=False), check_recording):
+            with pytest.raises(UsageError, match=r"talk\.wav cannot be reached: Permission denied"):
+                check(locked / "talk.wav")
+    check_reachable(tmp_path / "talk.wav")
+    check_reachable(tmp_path / ("x" * 300))
 
 
 def test_what_is_read_is_never_replaced_even_under_another_name(tmp_path: Path) -> None:
@@ -182,6 +209,31 @@ with atomic.atomic_path(folder / "clean.wav") as partial, atomic.spool_path(fold
         check=True,
     )
     assert not list((tmp_path / "tmp").iterdir())
+
+
+def test_what_is_swept_between_creation_and_lock_is_created_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    lock, swept = atomic._lock, []
+
+    def lock_late(number: int) -> None:
+        if not swept:
+            swept.append(Path(os.readlink(f"/proc/self/fd/{number}")))
+            swept[0].rmdir() if swept[0].is_dir() else swept[0].unlink()
+        lock(number)
+
+    monkeypatch.setattr(atomic, "_lock", lock_late)
+    with atomic.atomic_path(tmp_path / "clean.wav") as partial:
+        assert swept[0] == partial
+        partial.write_bytes(b"whole")
+    assert (tmp_path / "clean.wav").read_bytes() == b"whole"
+    swept.clear()
+    with atomic.scratch_folder() as scratch:
+        assert swept[0] != scratch
+        assert scratch.is_dir()
+    assert [path.name for path in tmp_path.iterdir()] == ["clean.wav"]
 
 
 def test_own_files_are_plain_files(tmp_path: Path) -> None:

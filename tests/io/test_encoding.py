@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,13 @@ from typer.testing import CliRunner
 
 import avse
 from avse.errors import InputError, UsageError
-from avse.io import reader
+from avse.io import atomic, reader
 from avse.io.encoding import OutputSettings, check_audio_fits
 from avse.io.ffmpeg import input_arguments, run
 from avse.io.formats import AUDIO_OUTPUTS
 from avse.io.limits import DEFAULT_LIMITS
 from avse.io.stream_info import FileInfo, parse_info
-from avse.io.writer import write_file
+from avse.io.writer import write_file, write_output
 from avse_cli.main import app
 
 LOSSY = sorted(AUDIO_OUTPUTS - {".wav", ".flac"})
@@ -41,6 +42,24 @@ def look_into(path: Path) -> FileInfo:
 def tags_of(path: Path) -> dict[str, str]:
     info = look_into(path)
     return info.tags | {key: value for stream in info.streams for key, value in stream.tags.items()}
+
+
+@pytest.mark.parametrize("suffix", [".m4a", ".flac"])
+def test_a_run_that_starts_meanwhile_leaves_the_audio_that_is_still_to_be_encoded(tmp_path: Path, suffix: str) -> None:
+    """Its output has a name that begins with the same characters."""
+    tagged = ["-metadata", "title=Interview"]
+    ffmpeg("-f", "lavfi", "-i", "sine=duration=0.5", "-ar", "16000", *tagged, tmp_path / "in.wav")
+    recording = reader.probe(tmp_path / "in.wav")
+
+    def blocks() -> Iterator[np.ndarray]:
+        yield np.zeros((4000, 1), np.float32)
+        atomic.check_output(tmp_path / f"Screen Recording 2026-11-30 at 11{suffix}", force=False)
+        yield np.zeros((4000, 1), np.float32)
+
+    output = tmp_path / f"Screen Recording 2026-11-30 at 10{suffix}"
+    write_output(output, recording, 8000, blocks())
+    assert sorted(path.name for path in tmp_path.iterdir()) == [output.name, "in.wav"]
+    assert tags_of(output).get("title") == "Interview"
 
 
 @pytest.mark.parametrize("suffix", LOSSY)
