@@ -104,6 +104,9 @@ class RollingEnhancer:
         num_frames = -(-self._num_in * VIDEO_FPS // self.sample_rate)
         if num_frames == 0:
             return np.zeros((0, self.num_channels), np.float32)
+        for buffer, row in ((self._mono, (1, 1)), (self._full, (1, self.num_channels))):
+            if buffer.stop == 0:  # the stream is shorter than one sample at 16 kHz
+                buffer.push(np.zeros(row, np.float32))
         if self._crops.stop == 0:
             self._crops.push(blank(1)[:, None])
         self._crops.pad(num_frames + max(MAX_OFFSET_FRAMES, self._av_offset_frames))

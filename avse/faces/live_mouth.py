@@ -82,10 +82,9 @@ class LiveMouth:
 
     def add(self, grey: np.ndarray, small: np.ndarray, begins: bool) -> np.ndarray:
         """Add a frame like `push`, given the result of `grey_and_small`, and whether a shot begins with it."""
-        ready = [_NOTHING]
+        ready = [self.flush() if begins else _NOTHING]
         self._index += 1
         if begins:
-            ready.append(self.flush())
             self._tracker.cut(self._index)
         self._pending.append(grey)
         if begins or self._index == 0 or self._index % DETECT_EVERY == self._phase:

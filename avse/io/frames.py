@@ -31,6 +31,8 @@ def stack_frames(frames: Any, colour: Colour = "rgb") -> np.ndarray:
     """
     check_colour(colour)
     stacked = _stacked(frames)
+    if stacked.ndim == 3 and stacked.shape[2] in (3, 4):
+        raise UsageError(f"Frames of shape {stacked.shape} are one colour image.", "Pass a list of frames: [frame].")
     if stacked.ndim == 4 and stacked.shape[1] == 3 and stacked.shape[3] != 3:
         stacked = np.moveaxis(stacked, 1, 3)
     if stacked.ndim == 4 and stacked.shape[3] == 1:

@@ -30,7 +30,7 @@ STAGES = ("lips", "speech", "smil")
 LOGGERS = ("tensorboard", "csv", "wandb")
 PARTS = ("audio", "lips", "fusions", "imputer", "regulariser", "regulariser_bottleneck")
 """Parts of the network: the first words of its weights' names."""
-PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true")
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 RESNET_WIDTH = 64
 SMIL_MODEL = {"imputer": "reference", "regulariser": "multiply"}
 """Defaults of the model in stage smil."""
@@ -66,6 +66,7 @@ class TrainConfig:
     num_devices: int = 1
     """GPUs, or CPU processes where there is no GPU; under torchrun the number that it started."""
     precision: str = "32-true"
+    """"32-true", or "bf16-mixed" or "16-mixed" with most operations in half precision; 16-mixed needs a GPU."""
     start_parts: tuple[str, ...] = ()
     """Parts that a new run copies from the checkpoints it starts from, such as audio and lips; all if empty."""
     fixed_parts: tuple[str, ...] = ()

@@ -70,7 +70,14 @@ class TrainingData:
         """Return audio-only clips; every tenth speaker is for validation, and no validation speaker is trained on."""
         clips = find_clips(folder)
         share = {name: clips[name] for index, name in enumerate(clips) if (index % 10 == 0) == validation}
-        return share if validation else {name: share[name] for name in share if name not in self.validation_speakers}
+        if validation:
+            return share
+        if trained_on := {name: share[name] for name in share if name not in self.validation_speakers}:
+            return trained_on
+        raise UsageError(
+            f"{folder} leaves no speaker to train on: {', '.join(list(clips)[:6])} is for validation.",
+            "Prepare a folder with two speakers or more: SPEAKER/**/CLIP.",
+        )
 
 
 def _nearest(missing: Sequence[str], known: Iterable[str]) -> str:

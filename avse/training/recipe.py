@@ -138,6 +138,7 @@ def train_recipe(
         ``run/best.safetensors``, the checkpoint of the last stage; None if time was up before.
     """
     deadline = time.monotonic() + (math.inf if max_hours is None else max_hours * 3600)
+    _check_audio_only(stages, folders)
     with lock_run(run, distributed.is_first()):
         for number, stage in enumerate(stages, 1):
             if on_line is not None and distributed.is_first():
@@ -155,6 +156,16 @@ def train_recipe(
             with atomic.atomic_path(run / BEST) as partial:
                 shutil.copyfile(run / stages[-1].name / BEST, partial)
     return run / BEST
+
+
+def _check_audio_only(stages: Sequence[Stage], folders: TrainingData) -> None:
+    """Raise UsageError for examples without video that no stage uses, or that cannot be used."""
+    if folders.audio_only is None:
+        return
+    meta_trained = [stage.config for stage in stages if stage.config is not None and stage.config.stage == "smil"]
+    if not meta_trained:
+        raise UsageError("No stage of this recipe uses audio-only targets.", "Pass them with --voices.")
+    folders.audio_only_mixer(meta_trained[0])
 
 
 def _reporter(stage: Stage, on_step: Callable[[Stage, int, dict[str, float]], None] | None) -> OnStep | None:

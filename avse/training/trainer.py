@@ -66,8 +66,9 @@ class Trainer:
         self.fabric = distributed.make_fabric(config.num_devices, config.precision, config.stage, loggers)
         self.fabric.launch()
         net.load_state_dict(self.fabric.broadcast(net.state_dict()))
+        is_fused = config.precision != "16-mixed"  # its gradients could not be clipped
         optimiser = torch.optim.AdamW(
-            net.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
+            net.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=is_fused
         )
         self.net, self.optimiser = self.fabric.setup(net, optimiser)
         self.net.mark_forward_method("predict_energies")
@@ -153,11 +154,20 @@ class Trainer:
         if self.config.stage == "smil":
             distributed.average_gradients(self.fabric, self.net.module)
         distributed.average_buffers(self.fabric, self.net.module)
-        self.fabric.clip_gradients(self.net, self.optimiser, max_norm=self.config.clip_norm)
+        self._clip_gradients()
         self.optimiser.step()
         self.average.update_parameters(self.net.module)
         self.step += 1
         return {f"train/{name}": float(value.detach()) for name, value in losses.items()}
+
+    def _clip_gradients(self) -> None:
+        """Limit the norm of the gradients. In 16-mixed, steps whose gradients overflow are skipped later."""
+        may_overflow = self.config.precision == "16-mixed"
+        norm = self.fabric.clip_gradients(
+            self.net, self.optimiser, max_norm=self.config.clip_norm, error_if_nonfinite=False
+        )
+        if not (may_overflow or torch.isfinite(norm)):
+            raise AvseError(f"The gradients of step {self.step} are not finite.", "Use a lower learning_rate.")
 
     def _augmented(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return augmented mouth crops, and where they are visible."""

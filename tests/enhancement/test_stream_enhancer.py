@@ -200,6 +200,13 @@ def test_stream_of_nothing_is_empty(transparent: Enhancer) -> None:
     assert stream.flush().shape == (0,)
 
 
+@pytest.mark.parametrize(("rate", "num_samples"), [(8000, 1), (44100, 1), (48000, 2), (192000, 5)])
+def test_stream_shorter_than_a_sample_at_16_khz(transparent: Enhancer, rate: int, num_samples: int) -> None:
+    stream = StreamEnhancer(rate, 25, model=transparent)
+    parts = [stream.push(noise(num_samples)[:, 0]), stream.flush()]
+    assert np.concatenate(parts).shape == (num_samples,)
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -229,6 +236,8 @@ def test_wrong_block_is_an_error(transparent: Enhancer) -> None:
         stream.push(noise(100, 2))
     with pytest.raises(UsageError, match="shape"):
         stream.push(noise(100), np.zeros((1, 9, 8), np.uint8))
+    with pytest.raises(UsageError, match="one colour image"):
+        stream.push(noise(100), np.zeros((8, 8, 3), np.uint8))
     with pytest.raises(UsageError, match="batch"):
         stream.push(noise(100).reshape(1, 100, 1))
     with pytest.raises(UsageError, match="need a frame rate"):

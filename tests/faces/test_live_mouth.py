@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from avse.faces import face_tracker, mouth_roi
 from avse.faces.detection import Detector
-from avse.faces.live_mouth import HISTORY, LiveMouth
+from avse.faces.live_mouth import HISTORY, LiveMouth, grey_and_small
 from avse.faces.live_mouths import LiveMouths
 from avse.faces.tracking import Face
 from avse.io import reader
@@ -81,6 +82,25 @@ def test_nobody_seen_is_black_and_the_face_is_taken_up_again_after_a_gap() -> No
     assert visible[:25].all()
     assert not visible[30:41].any()
     assert visible[45:].all()
+
+
+@pytest.mark.parametrize("first", [18, 19, 20])
+def test_frames_before_a_cut_keep_the_position_of_their_own(first: int) -> None:
+    scene = Scene()
+    mouth, crops = LiveMouth(detect=scene.detect), []
+    frames = [scene.frame() for _ in range(30)]
+    for index, frame in enumerate(frames):
+        scene.faces = [face_at(60 + index)]
+        crops.append(mouth.add(*grey_and_small(frame), index == first))
+    uncut = LiveMouth(detect=scene.detect)
+    for index, frame in enumerate(frames[:first]):
+        scene.faces = [face_at(60 + index)]
+        uncut.add(*grey_and_small(frame), False)
+    found = np.concatenate([*crops, mouth.flush()])
+    assert len(found) == 30
+    assert found.any(axis=(1, 2)).all()
+    pending = uncut.flush()
+    assert np.array_equal(found[first - len(pending) : first], pending)
 
 
 def test_same_face_is_followed_after_a_cut_away(clip: Path, detector: Detector) -> None:

@@ -150,6 +150,15 @@ def test_time_counts_for_all_stages_together(prepared: TrainingData, tmp_path: P
     assert train_recipe(stages, prepared, tmp_path / "run", max_hours=1.0) == tmp_path / "run/best.safetensors"
 
 
+def test_examples_without_video_are_checked_before_the_first_stage(prepared: TrainingData, tmp_path: Path) -> None:
+    smil = read_recipe(written(tmp_path, {"net": {}, "smil": {"stage": "smil"}}), num_steps=1)
+    plain = read_recipe(written(tmp_path, {"net": {}}), num_steps=1)
+    for stages, folder, words in ((smil, tmp_path / "nowhere", "nowhere"), (plain, prepared.faces, "No stage")):
+        with pytest.raises(UsageError, match=words):
+            train_recipe(stages, replace(prepared, audio_only=folder), tmp_path / "run")
+        assert not (tmp_path / "run" / "net").exists()
+
+
 def test_examples_without_video_go_to_smil_alone(prepared: TrainingData, tmp_path: Path) -> None:
     folders = replace(prepared, audio_only=prepared.faces)
     stages = read_recipe(written(tmp_path, {"net": {}, "smil": {"stage": "smil"}}), num_steps=1)

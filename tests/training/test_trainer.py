@@ -28,7 +28,7 @@ from avse.io import atomic
 from avse.models.inputs import Inputs
 from avse.models.net import Output, SpeechNet
 from avse.training import trainer as training_trainer
-from avse.training.config import TrainConfig
+from avse.training.config import PRECISIONS, TrainConfig
 from avse.training.data import TrainingData
 from avse.training.loop import train
 from avse.training.run_folder import load_matching
@@ -113,6 +113,29 @@ def test_silence_teaches_nothing_and_harms_nothing(prepared: TrainingData) -> No
     batch.mixture[0], batch.target[0] = 0, 0
     losses = speech_step(SpeechNet(tiny()), batch)
     assert all(value.isfinite() for value in losses.values())
+
+
+def test_gradients_that_are_no_numbers_stop_the_run(prepared: TrainingData, tmp_path: Path) -> None:
+    trainer = Trainer(settings(), prepared, tmp_path)
+    next(trainer.net.module.parameters()).register_hook(lambda gradient: gradient * torch.inf)
+    batch = Batches(prepared.mixer(settings(), False), seed=1, batch_size=2, first=0, last=1)[0]
+    with pytest.raises(AvseError, match="gradients of step 0 are not finite") as caught:
+        trainer.learn(batch)
+    assert "learning_rate" in caught.value.hint
+    trainer.close()
+
+
+@pytest.mark.filterwarnings("ignore:You passed .*16-mixed:UserWarning")
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_every_precision_takes_steps(prepared: TrainingData, tmp_path: Path, precision: str) -> None:
+    """Fabric takes bf16-mixed in place of 16-mixed on a CPU; the optimiser is that of a GPU all the same."""
+    trainer = Trainer(settings(precision=precision), prepared, tmp_path)
+    batch = Batches(prepared.mixer(settings(), False), seed=1, batch_size=2, first=0, last=1)[0]
+    before = weights(trainer.net.module)
+    assert all(map(math.isfinite, trainer.learn(batch).values()))
+    assert any(not torch.equal(value, before[name]) for name, value in weights(trainer.net.module).items())
+    assert getattr(trainer.optimiser, "_step_supports_amp_scaling", False) == (precision != "16-mixed")
+    trainer.close()
 
 
 def test_scores_that_are_no_numbers_stop_the_run(prepared: TrainingData, tmp_path: Path) -> None:
@@ -209,6 +232,18 @@ def test_voices_without_video_are_kept_apart_too(prepared: TrainingData, tmp_pat
     assert set(asked.voices) == {"reader00", "reader10"}
     assert set(taught.voices) == {f"reader{index:02}" for index in range(12)} - set(asked.voices)
     assert len(taught.noises) == 12
+
+
+@pytest.mark.parametrize("validation_speakers", [(), ("speaker0",)])
+def test_voices_that_leave_nobody_to_train_on(
+    prepared: TrainingData, tmp_path: Path, validation_speakers: tuple[str, ...]
+) -> None:
+    """Such as a corpus that was prepared as a whole, as if it were one speaker."""
+    write_clip(tmp_path, "train-clean-100", "page", num_frames=2, with_lips=False)
+    folders = TrainingData(prepared.faces, tmp_path, validation_speakers=validation_speakers)
+    with pytest.raises(UsageError, match="train-clean-100 is for validation") as caught:
+        folders.mixer(settings(), False)
+    assert "SPEAKER" in caught.value.hint
 
 
 def test_an_unknown_validation_speaker(prepared: TrainingData) -> None:
