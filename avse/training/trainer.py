@@ -166,7 +166,7 @@ class Trainer:
         norm = self.fabric.clip_gradients(
             self.net, self.optimiser, max_norm=self.config.clip_norm, error_if_nonfinite=False
         )
-        if not (may_overflow or torch.isfinite(norm)):
+        if not may_overflow and norm is not None and not torch.isfinite(norm):
             raise AvseError(f"The gradients of step {self.step} are not finite.", "Use a lower learning_rate.")
 
     def _augmented(self, batch: Batch) -> tuple[Tensor, Tensor]:
