@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,12 +37,17 @@ def without(there: Listing, root: Path, output: Path) -> Listing:
     return Listing([name for name in there.names if not name.startswith(inside)], passed_over)
 
 
+def _root(tree: Path) -> Path:
+    """Return the folder of the speakers."""
+    return next((tree / inside for inside in ROOTS if (tree / inside).is_dir()), tree)
+
+
 def survey(tree: Path, cache: Path) -> Corpus:
     """Find the recordings below a tree of speakers, by the rules of `avse.io.listing`.
 
     Raises UsageError if there are none, or if two would become one clip.
     """
-    root = next((tree / inside for inside in ROOTS if (tree / inside).is_dir()), tree)
+    root = _root(tree)
     there = without(list_recordings(root), root, cache)
     passed_over = there.passed_over | {name: "not in a speaker's folder" for name in there.names if "/" not in name}
     found = sorted(root / name for name in there.names if "/" in name)
@@ -58,3 +64,17 @@ def survey(tree: Path, cache: Path) -> Corpus:
                 f"{owners[target]} and {path} would become the same clip.", "Rename or remove one of them."
             )
     return Corpus(pairs, passed_over)
+
+
+def check_output(tree: Path, cache: Path, pairs: Iterable[tuple[Path, Path]]) -> None:
+    """Raise UsageError for an output folder that is the corpus, or whose clips would be among its recordings."""
+    hint = "Choose a folder of its own for the prepared clips, such as -o cache."
+    root = _root(tree)
+    if real_path(cache) in (real_path(tree), real_path(root)):
+        raise UsageError(f"{cache} is the folder of the recordings itself.", hint)
+    outputs = {target.parent for _, target in pairs}
+    speakers = [real_path(root / folder.name) for folder in outputs]
+    used = {*speakers, *(parent for speaker in speakers for parent in speaker.parents)}
+    for folder in sorted(outputs):
+        if real_path(folder) in used:
+            raise UsageError(f"Prepared clips in {folder} would be among the recordings.", hint)

@@ -77,6 +77,18 @@ def test_damaged_shard_is_an_error(tmp_path: Path) -> None:
             find_clips(tmp_path)
 
 
+def test_packing_removes_its_own_clips_and_partial_files_only(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path, "a", "x", num_frames=3)
+    recordings = [tmp_path / "a" / "1.mp4", tmp_path / "a" / "video" / "2.mp4"]
+    recordings[1].parent.mkdir()
+    for path in recordings:
+        path.write_bytes(b"mine")
+    (tmp_path / "a" / ".y.0123abcd.part.npz").touch()
+    shards.pack(tmp_path / "a")
+    assert shards.names_in(tmp_path / "a.tar") == {clip.name}
+    assert sorted(path for path in (tmp_path / "a").rglob("*") if path.is_file()) == recordings
+
+
 def test_prepare_packs_speaker_by_speaker_and_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("id1/a/1", "id1/a/2", "id2/a/1"):
         path = tmp_path / "tree" / f"{name}.mp4"
