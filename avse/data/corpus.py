@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +14,8 @@ from avse.io.urls import real_path
 
 ROOTS = ("dev/mp4", "mp4")
 """Folders of the speakers inside the released VoxCeleb2."""
+MAX_STEM_BYTES = 251
+"""Longest name without suffix of a clip or shard: file systems take 255 bytes."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +53,15 @@ def survey(tree: Path, cache: Path) -> Corpus:
     """
     root = _root(tree)
     there = without(list_recordings(root), root, cache)
-    passed_over = there.passed_over | {name: "not in a speaker's folder" for name in there.names if "/" not in name}
-    found = sorted(root / name for name in there.names if "/" in name)
+    problems = {name: _problem_of_place(name) for name in there.names}
+    passed_over = there.passed_over | {name: problem for name, problem in problems.items() if problem}
+    found = sorted(root / name for name, problem in problems.items() if not problem)
     if not found:
         others = describe_passed_over(passed_over)
         hint = f"{others}. " if others else ""
         raise UsageError(f"No recordings in {root}.", f"{hint}Expected a folder for each speaker: SPEAKER/**/CLIP.mp4")
     parts = [path.relative_to(root).with_suffix("").parts for path in found]
-    pairs = [(path, cache / part[0] / ("-".join(part[1:]) + ".npz")) for path, part in zip(found, parts, strict=True)]
+    pairs = [(path, cache / part[0] / f"{_clip_name(part[1:])}.npz") for path, part in zip(found, parts, strict=True)]
     owners: dict[Path, Path] = {}
     for path, target in pairs:
         if owners.setdefault(target, path) is not path:
@@ -64,6 +69,26 @@ def survey(tree: Path, cache: Path) -> Corpus:
                 f"{owners[target]} and {path} would become the same clip.", "Rename or remove one of them."
             )
     return Corpus(pairs, passed_over)
+
+
+def _problem_of_place(name: str) -> str:
+    """Return why a file cannot be prepared where it is; nothing if it can."""
+    speaker, inside, _ = name.partition("/")
+    if not inside:
+        return "not in a speaker's folder"
+    return "in a speaker's folder of too long a name" if len(os.fsencode(speaker)) > MAX_STEM_BYTES else ""
+
+
+def _clip_name(parts: Sequence[str]) -> str:
+    """Return the name of a prepared clip without suffix; one that is too long is cut, and ends with its hash."""
+    name = "-".join(parts)
+    if len(os.fsencode(name)) <= MAX_STEM_BYTES:
+        return name
+    end = "-" + hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
+    start = name[: MAX_STEM_BYTES - len(end)]
+    while len(os.fsencode(start + end)) > MAX_STEM_BYTES:
+        start = start[:-1]
+    return start + end
 
 
 def check_output(tree: Path, cache: Path, pairs: Iterable[tuple[Path, Path]]) -> None:

@@ -76,7 +76,7 @@ def pack(folder: Path) -> None:
     if not loose:
         return
     with atomic.atomic_path(shard) as partial:
-        with tarfile.open(partial, "w", format=tarfile.USTAR_FORMAT) as tar:
+        with tarfile.open(partial, "w", format=tarfile.GNU_FORMAT) as tar:
             kept = names_in(shard) - {path.name for path in loose}
             _add(tar, INDEX, _as_npy(np.zeros((len(kept) + len(loose), 2), np.int64)))
             if kept:

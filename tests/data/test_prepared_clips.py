@@ -207,45 +207,6 @@ def test_two_recordings_that_would_become_one_clip(tmp_path: Path) -> None:
         corpus.sources(tmp_path, tmp_path / "cache")
 
 
-def paths_below(folder: Path) -> list[Path]:
-    return sorted(folder.rglob("*"))
-
-
-@pytest.mark.parametrize(
-    ("data", "output"),
-    [
-        ("vox", "vox"), ("vox", "vox/dev/mp4"), ("vox/dev/mp4", "vox/dev/mp4"), ("vox", "link"),
-        ("link", "vox/dev/mp4"), ("linked", "disk"), ("inner/inner", "inner"),
-    ],
-)  # fmt: skip
-@pytest.mark.parametrize("options", [[], ["--shards"], ["--dry-run"]])
-def test_an_output_among_the_recordings_is_refused(data: str, output: str, options: list[str], tmp_path: Path) -> None:
-    for name in ("vox/dev/mp4/id1/a/1.wav", "disk/id1/a/1.wav", "inner/inner/inner/1.wav"):
-        (tmp_path / name).parent.mkdir(parents=True)
-        soundfile.write(tmp_path / name, speak(0.5).waveform, 16000)
-    (tmp_path / "link").symlink_to("vox")
-    (tmp_path / "linked").mkdir()
-    (tmp_path / "linked" / "id1").symlink_to(tmp_path / "disk" / "id1")
-    before = paths_below(tmp_path)
-    shown = CliRunner().invoke(app, ["prepare", str(tmp_path / data), "-o", str(tmp_path / output), *options])
-    assert (shown.exit_code, shown.stdout, len(shown.stderr.splitlines())) == (2, "", 2)
-    assert paths_below(tmp_path) == before
-
-
-@pytest.mark.parametrize("output", ["tree/cache", "tree/id1/cache", "tree/../cache"])
-def test_an_output_beside_the_recordings_or_left_out_of_them_is_fine(output: str, tmp_path: Path) -> None:
-    recording = tmp_path / "tree" / "id1" / "1.wav"
-    recording.parent.mkdir(parents=True)
-    soundfile.write(recording, speak(0.5).waveform, 16000)
-    for _ in range(2):
-        shown = CliRunner().invoke(
-            app, ["prepare", str(tmp_path / "tree"), "-o", str(tmp_path / output), "--shards", "-j", "1"]
-        )
-        assert shown.exit_code == 0, shown.output
-    assert recording.exists()
-    assert [len(clips) for clips in find_clips(tmp_path / output).values()] == [1]
-
-
 def test_a_name_that_is_no_text_is_listed_byte_for_byte(tmp_path: Path) -> None:
     odd = tmp_path / "tree" / "id1" / os.fsdecode(b"bad\xff.wav")
     odd.parent.mkdir(parents=True)
