@@ -26,8 +26,8 @@ class Corpus:
     passed_over: dict[str, str]
 
 
-def sources(tree: Path, cache: Path) -> list[tuple[Path, Path]]:
-    """Return every recording below a tree of speakers, and where its prepared form belongs."""
+def sources(tree: Path, cache: Path | None = None) -> list[tuple[Path, Path]]:
+    """Return every recording below a tree of speakers, and where its prepared form belongs in ``cache``."""
     return survey(tree, cache).pairs
 
 
@@ -46,13 +46,15 @@ def _root(tree: Path) -> Path:
     return next((tree / inside for inside in ROOTS if (tree / inside).is_dir()), tree)
 
 
-def survey(tree: Path, cache: Path) -> Corpus:
-    """Find the recordings below a tree of speakers, by the rules of `avse.io.listing`.
+def survey(tree: Path, cache: Path | None = None) -> Corpus:
+    """Find the recordings below a tree of speakers, by the rules of `avse.io.listing`, but none in ``cache``.
 
     Raises UsageError if there are none, or if two would become one clip.
     """
     root = _root(tree)
-    there = without(list_recordings(root), root, cache)
+    there = list_recordings(root)
+    if cache is not None:
+        there = without(there, root, cache)
     problems = {name: _problem_of_place(name) for name in there.names}
     passed_over = there.passed_over | {name: problem for name, problem in problems.items() if problem}
     found = sorted(root / name for name, problem in problems.items() if not problem)
@@ -61,14 +63,20 @@ def survey(tree: Path, cache: Path) -> Corpus:
         hint = f"{others}. " if others else ""
         raise UsageError(f"No recordings in {root}.", f"{hint}Expected a folder for each speaker: SPEAKER/**/CLIP.mp4")
     parts = [path.relative_to(root).with_suffix("").parts for path in found]
-    pairs = [(path, cache / part[0] / f"{_clip_name(part[1:])}.npz") for path, part in zip(found, parts, strict=True)]
+    targets = [Path(cache or "", part[0], f"{_clip_name(part[1:])}.npz") for part in parts]
+    pairs = list(zip(found, targets, strict=True))
+    _check_apart(pairs)
+    return Corpus(pairs, passed_over)
+
+
+def _check_apart(pairs: Iterable[tuple[Path, Path]]) -> None:
+    """Raise UsageError if two recordings would become one clip."""
     owners: dict[Path, Path] = {}
     for path, target in pairs:
         if owners.setdefault(target, path) is not path:
             raise UsageError(
                 f"{owners[target]} and {path} would become the same clip.", "Rename or remove one of them."
             )
-    return Corpus(pairs, passed_over)
 
 
 def _problem_of_place(name: str) -> str:

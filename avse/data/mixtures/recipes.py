@@ -93,7 +93,7 @@ def clips_by_speaker(tree: Path, output: Path | None = None) -> dict[str, list[P
 
     Files in ``output`` are not clips.
     """
-    speakers = {path: prepared.parent.name for path, prepared in corpus.sources(tree, Path())}
+    speakers = {path: prepared.parent.name for path, prepared in corpus.sources(tree)}
     found: dict[str, list[Path]] = {}
     for path in outside(output, tree, speakers) if output else speakers:
         found.setdefault(speakers[path], []).append(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,21 @@ def test_a_muse_mixture_whose_voices_cancel_is_an_error(tmp_path: Path) -> None:
         audio_files.write_audio_file(tmp_path / person / "1.wav", waveform)
     with pytest.raises(InputError, match="is silent for the first"):
         make_muse_mixture(MixtureConfig(), clips_by_speaker(tmp_path), 0)
+
+
+@pytest.mark.parametrize("inside", ["clips", "clips/a", "clips/bb", "."])
+@pytest.mark.parametrize("output", ["mixtures", "clips/mixtures", "clips/bb/mixtures"])
+def test_the_folder_in_which_it_is_started_does_not_matter(
+    inside: str, output: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for person in ("a", "bb"):
+        write_voice(tmp_path / "clips" / person / "1.wav")
+    monkeypatch.chdir(tmp_path / inside)
+    for _ in range(2):
+        shown = mix(os.path.relpath(tmp_path / "clips"), tmp_path / output, "-n", "2")
+        assert shown.exit_code == 0, shown.output
+    files = {row["file"] for rows in mixture_table.read_rows(tmp_path / output).values() for row in rows}
+    assert files == {"a/1.wav", "bb/1.wav"}
 
 
 def test_bad_csv_goes_when_the_clips_are_repaired(tmp_path: Path) -> None:
