@@ -43,6 +43,7 @@ def prepare(
 
     found = corpus.survey(data, output)
     pairs = found.pairs
+    corpus.check_output(data, output, pairs)
     report_passed_over(data, found.passed_over)
     total = len(pairs)
     if dry_run:

@@ -20,7 +20,7 @@ import numpy as np
 from avse.config import SAMPLES_PER_FRAME
 from avse.data import shards
 from avse.data.augmentation import voices
-from avse.data.corpus import sources
+from avse.data.corpus import check_output, sources
 from avse.errors import InputError, UsageError, one_line, printable
 from avse.faces import detection, face_tracker, mouth_roi
 from avse.io import atomic, csv_files, folders, reader
@@ -113,11 +113,13 @@ def prepare(
     With ``into_shards`` the clips of each speaker end in one file, as soon as all of them have ended. With
     ``vary_voices`` each clip that is prepared now also gets another voice (`avse.data.augmentation.voices`).
 
-    Raises MissingError if every other recording would fail too: no ffmpeg, no space, no package that varies voices.
+    Raises UsageError for an output folder among the recordings, MissingError if every other recording would fail too:
+    no ffmpeg, no space, no package that varies voices.
     """
     if vary_voices:
         voices.check_available()
     pairs = sources(tree, cache)
+    check_output(tree, cache, pairs)
     with folders.lock_folder(cache), stop_when_full(cache):
         for _, target in pairs:
             folders.check_inside(target.parent, cache)

@@ -6,9 +6,9 @@ each of them is, int64 (clips, 2): offset and size. A clip has the path ``CACHE/
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
-import shutil
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -70,13 +70,13 @@ def names_in(shard: Path) -> set[str]:
 
 
 def pack(folder: Path) -> None:
-    """Add the clips of a speaker's folder to its shard, and remove the folder."""
+    """Add the clips of a speaker's folder to its shard, and remove them; the folder, too, if nothing else is in it."""
     shard = folder.with_name(folder.name + SUFFIX)
     loose = sorted(folder.glob("[!.]*.npz"))
     if not loose:
         return
     with atomic.atomic_path(shard) as partial:
-        with tarfile.open(partial, "w", format=tarfile.USTAR_FORMAT) as tar:
+        with tarfile.open(partial, "w", format=tarfile.GNU_FORMAT) as tar:
             kept = names_in(shard) - {path.name for path in loose}
             _add(tar, INDEX, _as_npy(np.zeros((len(kept) + len(loose), 2), np.int64)))
             if kept:
@@ -87,7 +87,11 @@ def pack(folder: Path) -> None:
             for path in loose:
                 _add(tar, path.name, path.read_bytes())
         _fill_index(partial)
-    shutil.rmtree(folder)
+    for path in loose:
+        path.unlink()
+    atomic.sweep_tree(folder)
+    with contextlib.suppress(OSError):  # other files stay
+        folder.rmdir()
 
 
 def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:

@@ -37,15 +37,29 @@ def test_packed_clips_give_the_same_examples(tmp_path: Path) -> None:
         np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
 
 
-def test_shard_is_a_tar_of_the_files_that_were(tmp_path: Path) -> None:
-    path = write_clip(tmp_path, "a", "x" * 90, num_frames=3)
-    data = path.read_bytes()
+@pytest.mark.parametrize("name", ["x" * 90, "x" * 251, "\u00e9" * 125])
+def test_shard_is_a_tar_of_the_files_that_were(name: str, tmp_path: Path) -> None:
+    path = write_clip(tmp_path, "a", name, num_frames=3)
+    data, audio = path.read_bytes(), load_clip(path).audio
     shards.pack(tmp_path / "a")
     with tarfile.open(tmp_path / "a.tar") as tar:
         assert tar.getnames() == ["index.npy", path.name]
         file = tar.extractfile(path.name)
         assert file is not None
         assert file.read() == data
+    np.testing.assert_array_equal(load_clip(find_clips(tmp_path)["a"][0]).audio, audio)
+
+
+def test_shards_of_earlier_versions_are_read_and_extended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    audio = load_clip(write_clip(tmp_path, "a", "x", num_frames=3)).audio
+    monkeypatch.setattr(tarfile, "GNU_FORMAT", tarfile.USTAR_FORMAT)
+    shards.pack(tmp_path / "a")
+    monkeypatch.undo()
+    np.testing.assert_array_equal(load_clip(find_clips(tmp_path)["a"][0]).audio, audio)
+    write_clip(tmp_path, "a", "y" * 120, num_frames=3)
+    shards.pack(tmp_path / "a")
+    np.testing.assert_array_equal(load_clip(find_clips(tmp_path)["a"][0]).audio, audio)
+    assert len(find_clips(tmp_path)["a"]) == 2
 
 
 def test_clips_of_a_shard_are_read_one_by_one_and_beside_new_files(tmp_path: Path) -> None:
@@ -75,6 +89,18 @@ def test_damaged_shard_is_an_error(tmp_path: Path) -> None:
         (tmp_path / "a.tar").write_bytes(data)
         with pytest.raises(UsageError, match="not a shard"):
             find_clips(tmp_path)
+
+
+def test_packing_removes_its_own_clips_and_partial_files_only(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path, "a", "x", num_frames=3)
+    recordings = [tmp_path / "a" / "1.mp4", tmp_path / "a" / "video" / "2.mp4"]
+    recordings[1].parent.mkdir()
+    for path in recordings:
+        path.write_bytes(b"mine")
+    (tmp_path / "a" / ".y.0123abcd.part.npz").touch()
+    shards.pack(tmp_path / "a")
+    assert shards.names_in(tmp_path / "a.tar") == {clip.name}
+    assert sorted(path for path in (tmp_path / "a").rglob("*") if path.is_file()) == recordings
 
 
 def test_prepare_packs_speaker_by_speaker_and_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

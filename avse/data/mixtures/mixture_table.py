@@ -71,8 +71,10 @@ def to_csv(rows: Sequence[Row]) -> str:
 
 
 def write_tables(folder: Path, rows: Sequence[Row], problems: Sequence[tuple[str, str]]) -> None:
-    """Write the table of all parts, and that of the files and mixtures that could not be used."""
+    """Write the table of all parts, and that of the files and mixtures that could not be used, if there are any."""
     csv_files.write_csv(folder / TABLE, [COLUMNS, *([row[name] for name in COLUMNS] for row in rows)], raw_names=True)
     (folder / PART).unlink()
     if problems:
         csv_files.write_csv(folder / BAD, [("source", "problem"), *problems], raw_names=True)
+    else:
+        (folder / BAD).unlink(missing_ok=True)

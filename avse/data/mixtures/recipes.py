@@ -55,6 +55,11 @@ class MixtureConfig:
         if self.seconds is not None and self.seconds < 0.25:
             raise UsageError(f"{self.seconds} s is too short to be scored.", "Use --seconds 1 or more.")
 
+    @property
+    def num_samples(self) -> int | None:
+        """Return the longest length of a mixture in samples, None for any."""
+        return None if self.seconds is None else round(self.seconds * SAMPLE_RATE)
+
 
 @dataclass(frozen=True)
 class Part:
@@ -88,7 +93,7 @@ def clips_by_speaker(tree: Path, output: Path | None = None) -> dict[str, list[P
 
     Files in ``output`` are not clips.
     """
-    speakers = {path: prepared.parent.name for path, prepared in corpus.sources(tree, Path())}
+    speakers = {path: prepared.parent.name for path, prepared in corpus.sources(tree)}
     found: dict[str, list[Path]] = {}
     for path in outside(output, tree, speakers) if output else speakers:
         found.setdefault(speakers[path], []).append(path)
@@ -123,8 +128,8 @@ def make_mixture(config: MixtureConfig, clips: Clips, noises: Clips, index: int)
     rng = np.random.default_rng((config.seed, index, 1))
     target, *others = draw_speakers(config, clips, index)
     source = _Source()
-    whole, path = source.pick(clips[target], rng, config.seconds or 0.25)
-    length = len(whole) if config.seconds is None else round(config.seconds * SAMPLE_RATE)
+    whole, path = source.pick(clips[target], rng, config.seconds or 0.25, config.num_samples)
+    length = config.num_samples or len(whole)
     roles, parts = {"target": whole[:length]}, [Part("target", target, path, 0, 0, length, 0.0)]
     loud = rms(whole[:length])
     for number, other in enumerate(others, 1):
@@ -146,17 +151,18 @@ def make_muse_mixture(config: MixtureConfig, clips: Clips, index: int) -> Mixtur
     source = _Source()
     drawn, parts = [], []
     for number, speaker in enumerate(draw_speakers(config, clips, index)):
-        audio, path = source.pick(clips[speaker], rng, config.seconds or 0.25)
+        audio, path = source.pick(clips[speaker], rng, config.seconds or 0.25, config.num_samples)
         level_db = rng.uniform(*config.level_db) if number else 0.0
         drawn.append(audio)
         parts.append(Part(f"talker{number}" if number else "target", speaker, path, 0, 0, 0, level_db))
-    length = min(len(audio) for audio in drawn)
-    if config.seconds is not None:
-        length = min(length, round(config.seconds * SAMPLE_RATE))
-    mixed = muse_sum(drawn, [part.level_db for part in parts])
+    mixed = muse_sum(drawn, [part.level_db for part in parts])[: config.num_samples]
+    length = len(mixed)
+    if min(rms(drawn[0][:length]), rms(mixed)) < SILENCE:
+        message = f"{parts[0].file}, or its mixture, is silent for the first {length / SAMPLE_RATE:.2f} s."
+        raise InputError(message, "Check these clips, or use --seconds with a length that contains speech.")
     parts = [Part(part.role, part.speaker, part.file, 0, 0, length, part.level_db) for part in parts]
     cut = {part.role: audio[:length] for part, audio in zip(parts, drawn, strict=True)}
-    return Mixture(cut | {"mixture": mixed[:length] / np.abs(mixed[:length]).max()}, parts, source.passed_over)
+    return Mixture(cut | {"mixture": mixed / np.abs(mixed).max()}, parts, source.passed_over)
 
 
 def muse_sum(drawn: Sequence[np.ndarray], levels_db: Sequence[float]) -> np.ndarray:
@@ -174,9 +180,9 @@ class _Source:
         self.passed_over: dict[Path, str] = {}
 
     def pick(
-        self, clips: Sequence[Path], rng: np.random.Generator, min_seconds: float = 0.0
+        self, clips: Sequence[Path], rng: np.random.Generator, min_seconds: float = 0.0, used: int | None = None
     ) -> tuple[np.ndarray, Path]:
-        """Draw a clip; return its audio (N,) and path."""
+        """Draw a clip; return its audio (N,) and path. It is not silent, nor are its first ``used`` samples."""
         problem = ""
         for _ in range(MAX_TRIES):
             path = clips[int(rng.integers(len(clips)))]
@@ -189,6 +195,8 @@ class _Source:
                 self.passed_over[path] = problem = f"{path} is silent."
             elif len(audio) < round(min_seconds * SAMPLE_RATE):
                 problem = f"{path} is shorter than {min_seconds} s."
+            elif rms(audio[:used]) < SILENCE:
+                self.passed_over[path] = problem = f"{path} is silent for its first {min_seconds} s."
             else:
                 return audio, path
         raise InputError(
