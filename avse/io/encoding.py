@@ -11,12 +11,11 @@ from avse.errors import InputError, UsageError, short_repr
 from avse.io import metadata
 from avse.io.ffmpeg import QUIET, input_arguments, run, stream_output
 from avse.io.formats import FILE_TYPES, FileType
+from avse.io.layouts import layout_arguments
 from avse.io.messages import Loss
 from avse.io.recording import AudioStream, Recording
 from avse.io.stream_info import AUDIO, parse_info
 
-_FULL_BAND = {3: "3.0", 7: "7.0"}
-"""Layouts without a low-frequency channel, where ffmpeg would choose one with it: AAC keeps only low tones of that."""
 _COVERS = frozenset({".flac", ".mp3", ".m4a"})
 _CHAPTERS = frozenset({".mp3", ".m4a", ".ogg", ".opus"})
 SETTINGS_HINT = "Omit --bitrate to use a rate suited to speech."
@@ -102,10 +101,7 @@ def encoder_arguments(media: Recording, suffix: str, settings: OutputSettings, n
         arguments += [f"-sample_fmt:{number}", "s32", f"-bits_per_raw_sample:{number}", "24"]
     if (kbps := (kind.kbps and settings.bitrate_kbps) or _default_kbps(kind, num_channels)) is not None:
         arguments += [f"-b:{number}", f"{kbps:g}k"]
-    if kind.encoder != "flac" and (layout := _FULL_BAND.get(num_channels)):
-        in_order = "|".join(map(str, range(num_channels)))
-        arguments += [f"-filter:{number}", f"channelmap=map={in_order}:channel_layout={layout}"]
-    return arguments
+    return arguments + layout_arguments(kind.encoder, media.audio, number)
 
 
 def _default_kbps(kind: FileType, num_channels: int) -> int | None:
