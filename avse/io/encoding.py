@@ -67,13 +67,11 @@ DEFAULT_SETTINGS = OutputSettings()
 def check_audio_fits(audio: AudioStream, suffix: str) -> None:
     """Raise InputError if files of that type cannot hold such audio unchanged."""
     kind = FILE_TYPES[suffix.lower()]
-    lossless = ".mkv" if kind.is_video else ".wav"
+    hint = "Write a .mkv file." if kind.is_video and FILE_TYPES[".mkv"].has_rate(audio.sample_rate) else WAV_HINT
     if audio.num_channels > kind.max_channels:
         raise InputError(f"A {kind.suffix} file cannot hold {audio.num_channels} channels.", WAV_HINT)
     if not kind.has_rate(audio.sample_rate):
-        raise InputError(
-            f"A {kind.suffix} file cannot hold audio of {audio.sample_rate} Hz.", f"Write a {lossless} file."
-        )
+        raise InputError(f"A {kind.suffix} file cannot hold audio of {audio.sample_rate} Hz.", hint)
 
 
 def stored_subtype(audio: AudioStream, suffix: str) -> str:

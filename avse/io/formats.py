@@ -12,6 +12,9 @@ _AAC_RATES = frozenset({
 })  # fmt: skip
 _MP3_RATES = frozenset({8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000})
 _VORBIS_RATES = range(200_001)
+_MOST_FLAC_HZ = 655_350
+_FLAC_RATES = range(1 << 16), range(0, _MOST_FLAC_HZ + 1, 10)
+"""As libsndfile writes them: those that fit into the header of each frame."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +59,14 @@ class FileType:
 
 _OUTPUTS = (
     FileType(".wav", False, "pcm_s16le", "wav", max_channels=64, libsndfile=True),
-    FileType(".flac", False, "flac", "flac", libsndfile=True),
+    FileType(".flac", False, "flac", "flac", sample_rates=_FLAC_RATES, libsndfile=True),
     FileType(".mp3", False, "libmp3lame", "mp3", 2, (_MP3_RATES,), (32, 64)),
     FileType(".m4a", False, "aac", "ipod", 8, (_AAC_RATES,), (32, 64)),
     FileType(".ogg", False, "libvorbis", "ogg", 8, (_VORBIS_RATES,), quality=5, libsndfile=True),
     FileType(".opus", False, "libopus", "opus", 8, kbps=(16, 32)),
     FileType(".mp4", True, "aac", "mp4", 8, (_AAC_RATES,), (0, 96)),
     FileType(".mov", True, "aac", "mov", 8, (_AAC_RATES,), (0, 96)),
-    FileType(".mkv", True, "flac", "matroska"),
+    FileType(".mkv", True, "flac", "matroska", sample_rates=(range(_MOST_FLAC_HZ + 1),)),
 )
 _OTHER_AUDIO = (
     ".aac", ".ac3", ".aif", ".aiff", ".amr", ".au", ".caf", ".eac3", ".m4b", ".mka", ".mp2", ".oga", ".w64", ".wma",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from avse.io.ffmpeg import input_arguments, run
 from avse.io.formats import AUDIO_OUTPUTS
 from avse.io.limits import DEFAULT_LIMITS
 from avse.io.stream_info import FileInfo, parse_info
-from avse.io.writer import write_file
+from avse.io.writer import open_audio_file, write_file
 from avse_cli.main import app
 
 LOSSY = sorted(AUDIO_OUTPUTS - {".wav", ".flac"})
@@ -189,12 +190,33 @@ def test_cover_goes_where_it_fits_or_is_missed(tmp_path: Path) -> None:
         (".flac", 16000, 9),
         (".opus", 16000, 9),
         (".ogg", 352800, 1),
+        (".flac", 705600, 1),
+        (".mkv", 705600, 1),
+        (".mov", 705600, 1),
     ],
 )
 def test_what_a_type_cannot_hold_is_refused_with_a_remedy(suffix: str, rate: int, channels: int) -> None:
     with pytest.raises(InputError, match=rf"A {suffix} file cannot hold") as error:
         check_audio_fits(reader.AudioStream(rate, channels, 0.0), suffix)
     assert error.value.hint in ("Write a .wav file.", "Write a .mkv file.")
+    check_audio_fits(reader.AudioStream(rate, channels, 0.0), error.value.hint.split()[2])
+
+
+@pytest.mark.parametrize("rate", [1000, 44056, 65535, 65536, 65537, 65540, 352800, 655350, 655360, 705600, 1000000])
+def test_flac_has_the_rates_that_are_not_refused(tmp_path: Path, rate: int) -> None:
+    """libsndfile reports the others as it reports a full disk."""
+    audio = reader.AudioStream(rate, 1, 0.0)
+    is_refused = False
+    try:
+        check_audio_fits(audio, ".flac")
+    except InputError:
+        is_refused = True
+    with (
+        pytest.raises(soundfile.SoundFileError) if is_refused else nullcontext(),
+        open_audio_file(tmp_path / "out.flac", audio, 10) as file,
+    ):
+        file.write(coloured_noise(10))
+    assert is_refused or soundfile.info(tmp_path / "out.flac").samplerate == rate
 
 
 @pytest.mark.parametrize(
