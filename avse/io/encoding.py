@@ -9,7 +9,7 @@ import numpy as np
 
 from avse.errors import InputError, UsageError, short_repr
 from avse.io import metadata
-from avse.io.ffmpeg import QUIET, ffmpeg_exe, input_arguments, run, stream_output
+from avse.io.ffmpeg import QUIET, input_arguments, run, stream_output
 from avse.io.formats import FILE_TYPES, FileType, describe_audio
 from avse.io.layouts import layout_arguments
 from avse.io.messages import Loss
@@ -117,10 +117,9 @@ def check_encoder(media: Recording, suffix: str, settings: OutputSettings) -> No
     audio, kind = media.audio_stream, FILE_TYPES[suffix.lower()]
     if not kind.is_lossy:
         return
-    arguments = [
-        ffmpeg_exe(), "-nostdin", "-f", "s16le", "-ar", str(audio.sample_rate), "-ac", str(audio.num_channels),
-        "-t", "0.1", "-i", "file:/dev/zero", *encoder_arguments(media, suffix, settings), *QUIET, "-f", "null", "-",
-    ]  # fmt: skip
+    form = ("-f", "s16le", "-ar", str(audio.sample_rate), "-ac", str(audio.num_channels))
+    silence = input_arguments(Path("/dev/zero"), media.limits, "-format_whitelist", "s16le", *form, "-t", "0.1")
+    arguments = [*silence, *encoder_arguments(media, suffix, settings), *QUIET, "-f", "null", "-"]
     named = describe_audio(audio.sample_rate, audio.num_channels)
     rate = f" at {settings.bitrate_kbps:g} kbit/s" if settings.bitrate_kbps is not None else ""
     failure = f"{named} cannot be encoded into a {kind.suffix} file{rate}"
