@@ -59,7 +59,7 @@ Suffix = Annotated[
     typer.Option(
         metavar="|".join(SUFFIXES),
         autocompletion=complete(*SUFFIXES),
-        help="Type of the outputs; keep: that of each recording.",
+        help="Type of the outputs; keep: that of each recording, .wav for video files without video.",
     ),
 ]
 Pattern = Annotated[
@@ -238,7 +238,9 @@ def _show_plan(items: list[Item], settings: Settings, as_json: bool) -> None:
     from avse.errors import printable
     from avse.io.jsonl import to_json
 
-    state = library.states(items, settings, library.Journal(settings.results).last())
+    before = library.Journal(settings.results).last()
+    items = library.settled(items, settings, before)
+    state = library.states(items, settings, before)
     rows = [{"source": item.source, "output": item.output, "state": state[item.name]} for item in items]
     for row in rows:
         typer.echo(to_json(row) if as_json else printable(f"{row['state']}  {row['source']} -> {row['output']}"))

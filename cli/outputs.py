@@ -41,13 +41,19 @@ def plan_outputs(recordings: Sequence[Path], output: Path | None, to_folders: bo
 
 
 def enhanced_suffix(recording: Path) -> str:
-    """Return the type of the output beside a recording: its own where avse can write it, else .mkv or .wav."""
+    """Return the type of the output beside a recording: its own where avse can write it, else .mkv or .wav.
+
+    Video files that hold audio only become .wav.
+    """
     from avse.io.formats import AUDIO_OUTPUTS, VIDEO_OUTPUTS, is_video
+    from avse.io.probe import has_video
 
     suffix = recording.suffix.lower()
-    if suffix in AUDIO_OUTPUTS | VIDEO_OUTPUTS:
+    if suffix in AUDIO_OUTPUTS:
         return suffix
-    return ".mkv" if is_video(recording) else ".wav"
+    if not is_video(recording) or not has_video(recording):
+        return ".wav"
+    return suffix if suffix in VIDEO_OUTPUTS else ".mkv"
 
 
 def check_folder(output: Path) -> None:

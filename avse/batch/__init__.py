@@ -12,10 +12,10 @@ from __future__ import annotations
 from avse.batch.discovery import Found, Item, find, survey
 from avse.batch.job import EnhanceJob, Job, Work
 from avse.batch.journal import Journal
-from avse.batch.run import Engine, OnProgress, Outcome, Settings, run, states
+from avse.batch.run import Engine, OnProgress, Outcome, Settings, run, settled, states
 from avse.parallel.local import num_cores, run_many
 
 __all__ = [
     "Engine", "EnhanceJob", "Found", "Item", "Job", "Journal", "OnProgress", "Outcome", "Settings", "Work", "find",
-    "num_cores", "run", "run_many", "states", "survey",
+    "num_cores", "run", "run_many", "settled", "states", "survey",
 ]  # fmt: skip

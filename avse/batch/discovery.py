@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 import posixpath
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
@@ -30,7 +30,8 @@ class Item:
     """Hold one recording: its name below the input folder, its place, and that of its output (paths or URLs).
 
     ``may_replace`` tells whether an output that is there is replaced. With a folder of one file for each person,
-    ``output`` is its faces.json, and ``suffix`` the type of the files; else ``suffix`` is empty.
+    ``output`` is its faces.json, and ``suffix`` the type of the files; else ``suffix`` is empty. ``audio_output`` is
+    written in place of ``output`` where a video file turns out to have no video; empty if that is an error.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Item:
     output: str
     may_replace: bool = True
     suffix: str = ""
+    audio_output: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def survey(
         folder: a folder or an fsspec URL; names in a list are relative to it.
         output: folder or URL of the mirrored tree; what lies in it is no input.
         suffix: of the outputs, one that avse can write; or "keep", each recording's own where it can be
-            written, else .mkv for video and .wav for audio.
+            written, else .mkv for video and .wav for audio; talk.mp4 without video becomes talk.mp4.wav.
         each_person: each recording becomes a folder with a file for each person.
         pattern: only names, or whole paths below the folder, that match it (``*.mp4``, ``monday/*``).
 
@@ -101,7 +103,16 @@ def survey(
         made = mirrored(names, "").items()
         return Found([_folder_item(folder, output, name, place, suffix) for name, place in made], passed_over)
     outputs = mirrored(names, suffix)
-    items = [Item(name, storage.join(folder, name), storage.join(output, outputs[name])) for name in names]
+    audio_outputs = without_video(outputs) if suffix == "keep" else {}
+    items = [
+        Item(
+            name,
+            storage.join(folder, name),
+            storage.join(output, outputs[name]),
+            audio_output=storage.join(output, audio_outputs[name]) if name in audio_outputs else "",
+        )
+        for name in names
+    ]
     return Found(items, passed_over)
 
 
@@ -151,6 +162,13 @@ def mirrored(names: Iterable[str], suffix: str) -> dict[str, str]:
                 f"{other} and {name} would both be written to {made}.", "Rename one, or exclude one with --glob."
             )
     return outputs
+
+
+def without_video(outputs: Mapping[str, str]) -> dict[str, str]:
+    """Return the output's name for each video that may turn out to be audio: its own name, so that none is shared."""
+    taken = set(outputs.values())
+    others = {name: f"{name}.wav" for name, made in outputs.items() if is_video(made)}
+    return {name: other for name, other in others.items() if other not in taken}
 
 
 def _folder_item(folder: str, output: str, name: str, made: str, suffix: str) -> Item:

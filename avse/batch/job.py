@@ -67,19 +67,19 @@ class EnhanceJob:
         if item.suffix:
             return self._enhance_each(checkpoint, item, report)
         from avse.enhancement.pipeline import enhance
+        from avse.io.probe import has_video
 
-        with (
-            stop_when_full(item.output),
-            storage.readable(item.source) as source,
-            storage.writable(item.output, item.may_replace) as target,
-        ):
-            result = enhance(
-                source, target, model=checkpoint, device=self.device, force=item.may_replace, on_progress=report,
-                **self.options,
-            )  # fmt: skip
-            values = _as_facts(result.as_dict())
-            if self.reference_dir:
-                values["scores"] = scores(self.reference_dir, item.name, source, target, self.options)
+        with stop_when_full(item.output), storage.readable(item.source) as source:
+            is_audio = bool(item.audio_output) and not has_video(source)
+            with storage.writable(item.audio_output if is_audio else item.output, item.may_replace) as target:
+                result = enhance(
+                    source, target, model=checkpoint, device=self.device, force=item.may_replace, on_progress=report,
+                    **self.options,
+                )  # fmt: skip
+                values = _as_facts(result.as_dict())
+                if self.reference_dir:
+                    values["scores"] = scores(self.reference_dir, item.name, source, target, self.options)
+        values["is_audio_output"] = is_audio
         return values
 
     def _enhance_each(self, checkpoint: Any, item: Item, report: Report) -> Facts:

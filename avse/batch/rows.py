@@ -19,6 +19,8 @@ class Facts(TypedDict, total=False):
     elapsed_seconds: float | None
     losses: Sequence[str] | None
     """What the output lacks."""
+    is_audio_output: bool
+    """Whether the recording had no video, so that its ``audio_output`` was written; not kept in rows."""
 
 
 class _Required(Facts):

@@ -56,6 +56,25 @@ class Settings:
     about: Summary = field(default_factory=Summary)
 
 
+def settled(items: Sequence[Item], settings: Settings, rows: Mapping[str, Row]) -> list[Item]:
+    """Return the items with the output that an earlier run has written: that for audio where there was no video."""
+    places = [place for item in items if item.audio_output for place in (item.output, item.audio_output)]
+    existing = storage.existing(settings.output, places) if places and not settings.force else set()
+    owners = _owners(rows)
+
+    def is_audio(item: Item) -> bool:
+        other = replace(item, output=item.audio_output)
+        is_own = owners.get(_output_name(other, settings), printable(item.name)) == printable(item.name)
+        return item.audio_output in existing and item.output not in existing and is_own
+
+    return [replace(item, output=item.audio_output, audio_output="") if is_audio(item) else item for item in items]
+
+
+def _owners(rows: Mapping[str, Row]) -> dict[str | None, str]:
+    """Return the name of the recording that each output was made from."""
+    return {row.get("output"): name for name, row in rows.items() if row["status"] != "failed"}
+
+
 def states(items: Sequence[Item], settings: Settings, rows: Mapping[str, Row]) -> dict[str, State]:
     """Return what is to be done, by name: nothing if the output exists; it exists only when complete.
 
@@ -66,7 +85,7 @@ def states(items: Sequence[Item], settings: Settings, rows: Mapping[str, Row]) -
     if settings.force:
         return {item.name: "linked" if item.name in linked else "todo" for item in items}
     existing = storage.existing(settings.output, [item.output for item in items])
-    owners = {row.get("output"): name for name, row in rows.items() if row["status"] != "failed"}
+    owners = _owners(rows)
     found: dict[str, State] = {}
     for item in items:
         name = printable(item.name)
@@ -106,9 +125,10 @@ def run(
             check_own_file(settings.results / name)
         journal = Journal(settings.results)
         before = journal.last()
+        items = settled(items, settings, before)
         state = states(items, settings, before)
         todo = _to_do(items, state, settings)
-        storage.sweep(item.output for item in todo)
+        storage.sweep(_places(todo))
         summary = _Summary(settings, len(items))
 
         def end(row: Row, is_new: bool) -> None:
@@ -128,11 +148,16 @@ def run(
             summary.stopped = error.message
             raise
         finally:
-            storage.sweep(item.output for item in todo)
+            storage.sweep(_places(todo))
             with suppress(OSError, MissingError):
                 jsonl.write_json(settings.results / SUMMARY, summary.as_dict())
         _write_report(journal, items, summary.as_dict(), settings)
     return summary.as_dict()
+
+
+def _places(items: Sequence[Item]) -> list[str]:
+    """Return all places to which items may be written."""
+    return [place for item in items for place in (item.output, item.audio_output) if place]
 
 
 def _to_do(items: Sequence[Item], state: Mapping[str, State], settings: Settings) -> list[Item]:
@@ -165,6 +190,8 @@ def _output_name(item: Item, settings: Settings) -> str:
 def _row(outcome: Outcome, settings: Settings) -> Row:
     item, error = outcome.item, outcome.error
     values = Facts() if isinstance(outcome.answer, AvseError) else outcome.answer
+    if values.get("is_audio_output"):
+        item = replace(item, output=item.audio_output)
     row: Row = {
         "item": printable(item.name),
         "source": printable(item.source),

@@ -15,7 +15,7 @@ from avse.enhancement.arguments import as_audio_track, as_background, check_flag
 from avse.enhancement.options import Options
 from avse.enhancement.pipeline import Pipeline, Written, open_recording
 from avse.enhancement.result import audio_warnings
-from avse.enhancement.validation import check_background, check_recording
+from avse.enhancement.validation import check_background, check_background_fits, check_recording
 from avse.errors import InputError, UsageError, short_repr
 from avse.faces.thumbnail import face_thumbnails
 from avse.io import atomic, jsonl, reader
@@ -82,6 +82,7 @@ def enhance_all(
     check_background(source, None, removed, force)
     checkpoint = model if isinstance(model, Checkpoint) else load_model(model, device)
     opened = open_video(source, audio_track, limits, folder / f"face-1{suffix}", settings)
+    check_background_fits(opened, removed, settings)
     pipeline = Pipeline(checkpoint, opened, options, on_progress)
     if not pipeline.selection.targets:
         raise InputError(f"{source} shows no moving face.", "Omit --speaker to use the audio alone.")

@@ -35,7 +35,7 @@ from avse.enhancement.options import Options
 from avse.enhancement.result import Result, build_result
 from avse.enhancement.spooling import spooled
 from avse.enhancement.streaming import enhance_streams
-from avse.enhancement.validation import check_background, check_paths, check_tracks
+from avse.enhancement.validation import check_background, check_background_fits, check_paths, check_tracks
 from avse.enhancement.visual_reliability import VisualReliability
 from avse.faces.thumbnail import face_thumbnails
 from avse.faces.tracking import Track
@@ -248,6 +248,7 @@ def enhance(
         check_background(source, target, removed, force)
         checkpoint = model if isinstance(model, Checkpoint) else load_model(model, device)
         opened = open_recording(source, audio_track, limits, target, settings)
+        check_background_fits(opened, removed, settings)
         pipeline = Pipeline(checkpoint, opened, options, on_progress, tracks)
         voice, *rest = pipeline.write([target, removed] if with_background else [target])
         thumbnails = pipeline.thumbnails() if with_thumbnail else {}

@@ -11,7 +11,7 @@ import numpy as np
 from avse.enhancement.arguments import check_number
 from avse.errors import InputError, UsageError
 from avse.io import atomic, reader, remux
-from avse.io.encoding import DEFAULT_SETTINGS, OutputSettings, check_audio_fits
+from avse.io.encoding import DEFAULT_SETTINGS, OutputSettings, check_audio_fits, check_encoder
 from avse.io.formats import AUDIO_OUTPUTS, VIDEO_OUTPUTS
 from avse.io.paths import check_reachable
 from avse.io.urls import missing, real_path
@@ -93,8 +93,16 @@ def check_tracks(
         )
     settings.check(suffix)
     check_audio_fits(audio, suffix)
+    check_encoder(recording, suffix, settings)
     if suffix in VIDEO_OUTPUTS:
         remux.check_video_fits(recording, target.suffix)
+
+
+def check_background_fits(recording: reader.Recording, background: Path | None, settings: OutputSettings) -> None:
+    """Raise InputError for audio that the file for the background cannot hold."""
+    if background is not None:
+        check_audio_fits(recording.audio_stream, background.suffix)
+        check_encoder(recording, background.suffix, settings)
 
 
 def check_samples(block: np.ndarray, input_peak: float) -> None:

@@ -10,16 +10,16 @@ import numpy as np
 from avse.errors import InputError, UsageError, short_repr
 from avse.io import metadata
 from avse.io.ffmpeg import QUIET, input_arguments, run, stream_output
-from avse.io.formats import FILE_TYPES, FileType
+from avse.io.formats import FILE_TYPES, FileType, describe_audio
+from avse.io.layouts import layout_arguments
 from avse.io.messages import Loss
 from avse.io.recording import AudioStream, Recording
 from avse.io.stream_info import AUDIO, parse_info
 
-_FULL_BAND = {3: "3.0", 7: "7.0"}
-"""Layouts without a low-frequency channel, where ffmpeg would choose one with it: AAC keeps only low tones of that."""
 _COVERS = frozenset({".flac", ".mp3", ".m4a"})
 _CHAPTERS = frozenset({".mp3", ".m4a", ".ogg", ".opus"})
 SETTINGS_HINT = "Omit --bitrate to use a rate suited to speech."
+WAV_HINT = "Write a .wav file."
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class OutputSettings:
         kind = FILE_TYPES[suffix.lower()]
         if self.is_lenient:
             return
-        if self.bitrate_kbps is not None and kind.kbps is None:
+        if self.bitrate_kbps is not None and not kind.is_lossy:
             raise UsageError(
                 f"--bitrate does not apply to {kind.suffix}, which is lossless.",
                 "Use it with .mp3, .m4a, .ogg or .opus.",
@@ -67,13 +67,11 @@ DEFAULT_SETTINGS = OutputSettings()
 def check_audio_fits(audio: AudioStream, suffix: str) -> None:
     """Raise InputError if files of that type cannot hold such audio unchanged."""
     kind = FILE_TYPES[suffix.lower()]
-    lossless = ".mkv" if kind.is_video else ".wav"
+    hint = "Write a .mkv file." if kind.is_video and FILE_TYPES[".mkv"].has_rate(audio.sample_rate) else WAV_HINT
     if audio.num_channels > kind.max_channels:
-        raise InputError(f"A {kind.suffix} file cannot hold {audio.num_channels} channels.", "Write a .wav file.")
-    if kind.sample_rates is not None and audio.sample_rate not in kind.sample_rates:
-        raise InputError(
-            f"A {kind.suffix} file cannot hold audio of {audio.sample_rate} Hz.", f"Write a {lossless} file."
-        )
+        raise InputError(f"A {kind.suffix} file cannot hold {audio.num_channels} channels.", WAV_HINT)
+    if not kind.has_rate(audio.sample_rate):
+        raise InputError(f"A {kind.suffix} file cannot hold audio of {audio.sample_rate} Hz.", hint)
 
 
 def stored_subtype(audio: AudioStream, suffix: str) -> str:
@@ -100,16 +98,38 @@ def encoder_arguments(media: Recording, suffix: str, settings: OutputSettings, n
     arguments = [f"-c:{number}", kind.encoder]
     if kind.encoder == "flac" and stored_subtype(media.audio, suffix) == "PCM_24":
         arguments += [f"-sample_fmt:{number}", "s32", f"-bits_per_raw_sample:{number}", "24"]
-    if (kbps := (kind.kbps and settings.bitrate_kbps) or _default_kbps(kind, num_channels)) is not None:
-        arguments += [f"-b:{number}", f"{kbps:g}k"]
-    if kind.encoder != "flac" and (layout := _FULL_BAND.get(num_channels)):
-        in_order = "|".join(map(str, range(num_channels)))
-        arguments += [f"-filter:{number}", f"channelmap=map={in_order}:channel_layout={layout}"]
-    return arguments
+    if kind.is_lossy:
+        arguments += _rate_arguments(kind, num_channels, settings.bitrate_kbps, number)
+    return arguments + layout_arguments(kind.encoder, media.audio, number)
 
 
-def _default_kbps(kind: FileType, num_channels: int) -> int | None:
-    return kind.default_kbps(max(num_channels, 2) if kind.is_video else num_channels)
+def _rate_arguments(kind: FileType, num_channels: int, kbps: float | None, number: int) -> list[str]:
+    """Return ffmpeg's arguments for a bit rate, or for a quality: Vorbis refuses most bit rates at low sample rates."""
+    if kbps is None and kind.quality is not None:
+        return [f"-q:{number}", str(kind.quality)]
+    if kbps is None:
+        kbps = kind.default_kbps(max(num_channels, 2) if kind.is_video else num_channels)
+    return [f"-b:{number}", f"{kbps:g}k"]
+
+
+def check_encoder(media: Recording, suffix: str, settings: OutputSettings) -> None:
+    """Raise InputError where the encoder of that file type refuses such audio or the bit rate; a moment is tried."""
+    audio, kind = media.audio_stream, FILE_TYPES[suffix.lower()]
+    if not kind.is_lossy:
+        return
+    form = ("-f", "s16le", "-ar", str(audio.sample_rate), "-ac", str(audio.num_channels))
+    silence = input_arguments(Path("/dev/zero"), media.limits, "-format_whitelist", "s16le", *form, "-t", "0.1")
+    arguments = [*silence, *encoder_arguments(media, suffix, settings), *QUIET, "-f", "null", "-"]
+    named = describe_audio(audio.sample_rate, audio.num_channels)
+    rate = f" at {settings.bitrate_kbps:g} kbit/s" if settings.bitrate_kbps is not None else ""
+    failure = f"{named} cannot be encoded into a {kind.suffix} file{rate}"
+    with stream_output(arguments, media.limits, failure, _encoder_hint(settings)) as pipe:
+        for _ in pipe:
+            pass
+
+
+def _encoder_hint(settings: OutputSettings) -> str:
+    return WAV_HINT if settings.bitrate_kbps is None else SETTINGS_HINT
 
 
 def file_tags(media: Recording) -> dict[str, str]:
@@ -146,7 +166,7 @@ def encode_audio(media: Recording, audio: Path, output: Path, settings: OutputSe
     ]  # fmt: skip
     media.limits.grant(media.duration_seconds)
     failure = f"The audio cannot be encoded into a {suffix} file"
-    with stream_output(arguments, media.limits, failure, SETTINGS_HINT) as pipe:
+    with stream_output(arguments, media.limits, failure, _encoder_hint(settings)) as pipe:
         for _ in pipe:
             pass
     notice_lost_tags(media, output)

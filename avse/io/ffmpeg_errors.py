@@ -21,7 +21,9 @@ MEMORY_HINT = "Its index or frame size is damaged or wrong. Export the recording
 NOT_STARTED = (126, 127, -4)
 """Exit codes for a program that cannot be run, or a processor without the required instructions."""
 _NO_SPACE = tuple(map(os.strerror, FATAL))
-_CONSEQUENCES = re.compile(r"Task finished with error|Terminating thread with")
+_CONSEQUENCES = re.compile(
+    r"Task finished with error|Terminating thread with|Error while opening encoder|Error sending frames to consumers"
+)
 _LOADER_WORDS = (
     "error while loading shared libraries",
     "cannot execute",

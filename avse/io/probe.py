@@ -11,7 +11,7 @@ from typing import Any
 
 from avse.errors import InputError, UsageError
 from avse.io import wav
-from avse.io.ffmpeg import build_command, open_input, run
+from avse.io.ffmpeg import build_command, input_arguments, open_input, run
 from avse.io.ffmpeg_errors import blamed_lines, error_line, unreadable_hint
 from avse.io.limits import DEFAULT_LIMITS, Limits
 from avse.io.messages import Loss
@@ -76,6 +76,17 @@ def probe(path: str | Path, audio_track: int | None = None, limits: Limits = DEF
         text = f"{path.name} is truncated: it ends before the duration in its header."
         recording.notice(Loss("cut_short", text))
     return recording
+
+
+def has_video(path: Path, limits: Limits = DEFAULT_LIMITS) -> bool:
+    """Return whether a file has a video track by its header, covers left out; True for what cannot be read."""
+    if not path.is_file():
+        return True
+    try:
+        _, words = run(input_arguments(path, limits), limits, f"ffmpeg cannot read {path}")
+    except InputError:
+        return True
+    return "Input #0" not in words or bool(parse_info(words).video_tracks)
 
 
 def _check_length(path: Path, info: FileInfo, limits: Limits) -> None:

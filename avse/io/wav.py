@@ -166,22 +166,29 @@ def _read_chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
     head = file.read(12)
     if head[:4] not in (b"RIFF", b"RF64", b"BW64") or head[8:12] != b"WAVE":
         return
-    left, data_size = _MOST_CHUNK_BYTES, 0
+    left, data_size, file_size = _MOST_CHUNK_BYTES, 0, file.seek(0, 2)
+    file.seek(12)
     while len(start := file.read(8)) == 8:
         name, size = struct.unpack("<4sI", start)
-        if name == b"ds64":
-            content = file.read(size)
-            data_size = struct.unpack_from("<Q", content, 8)[0] if size >= 16 else 0
-        elif name in _OWN_CHUNKS:
-            file.seek(data_size if name == b"data" and size == UNKNOWN_SIZE else size, 1)
-        elif size <= left:
+        length = data_size if name == b"data" and size == UNKNOWN_SIZE else size
+        end = file.tell() + length + length % 2
+        if not _is_name(name) or (name == b"data" and not length):  # the samples reach to the end of the file
+            return
+        if name == b"ds64" and size >= 16:
+            data_size = struct.unpack("<8xQ", file.read(16))[0]
+        elif name not in _OWN_CHUNKS and size <= left:
             left -= size
             content = file.read(size)
-            if len(content) == size and name.isascii():
+            if len(content) == size:
                 yield name, content
-        else:
-            file.seek(size, 1)
-        file.seek(size % 2, 1)
+        if end >= file_size:
+            return
+        file.seek(end)
+
+
+def _is_name(name: bytes) -> bool:
+    """Return whether four bytes can name a chunk; samples that are taken for one rarely can."""
+    return all(0x20 <= byte < 0x7F for byte in name)
 
 
 def _settle(name: bytes, content: bytes) -> bytes:

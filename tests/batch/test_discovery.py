@@ -87,6 +87,15 @@ def test_keep_is_each_ones_own_suffix_where_it_can_be_written(tree: Path) -> Non
         find("in", "out", suffix=".avi")
 
 
+def test_kept_videos_have_another_output_in_case_they_are_audio(tree: Path) -> None:
+    found = {item.name: item.audio_output for item in find("in", "out", suffix="keep")}
+    assert found == {"a.WAV": "", "b.mp4": "out/b.mp4.wav", "sub/c.webm": "out/sub/c.webm.wav", "sub/deep/d e.ogg": ""}
+    assert not any(item.audio_output for item in find("in", "out", suffix=".mp4"))
+    (tree / "in" / "b.mp4.aac").touch()
+    found = {item.name: item.audio_output for item in find("in", "out", suffix="keep")}
+    assert (found["b.mp4"], found["sub/c.webm"]) == ("", "out/sub/c.webm.wav")
+
+
 def test_same_stem_keeps_the_suffix_in_the_name(tree: Path) -> None:
     (tree / "in" / "b.mkv").touch()
     found = outputs(find("in", "out"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,31 @@ def test_output_of_another_recording_is_not_replaced_silently(batch: Batch, tmp_
     assert counts(batch([other], force=True)) == (1, 0, 0, 0)
     assert (out / "00.wav").read_text() == "well two"
     assert counts(batch([first])) == (0, 0, 1, 0)
+
+
+def test_recording_without_video_keeps_its_other_output(batch: Batch, tmp_path: Path, out: Path) -> None:
+    items = [
+        replace(item, audio_output=f"{item.output}.audio") for item in write_items(tmp_path / "in", "audio", "well")
+    ]
+    first = batch(items)
+    assert counts(first) == (2, 0, 0, 0)
+    outputs = {"00.txt": "00.wav.audio", "01.txt": "01.wav"}
+    assert {name: row["output"] for name, row in first["rows"].items()} == outputs
+    again = batch(items)
+    assert counts(again) == (0, 2, 0, 0)
+    assert {name: row["output"] for name, row in again["rows"].items()} == outputs
+    assert sorted(path.name for path in out.glob("0*")) == ["00.wav.audio", "01.wav"]
+    assert counts(batch(items, force=True)) == (2, 0, 0, 0)
+    (out / "00.wav.audio").unlink()
+    assert counts(batch(items)) == (1, 1, 0, 0)
+
+
+def test_other_output_of_another_recording_is_not_taken_for_its_own(batch: Batch, tmp_path: Path, out: Path) -> None:
+    [first, other] = write_items(tmp_path / "in", "well", "well two")
+    batch([first])
+    assert counts(batch([replace(other, audio_output=first.output)])) == (1, 0, 0, 0)
+    assert (out / "00.wav").read_text() == "well"
+    assert (out / "01.wav").read_text() == "well two"
 
 
 def test_item_without_scores_is_not_done_where_scores_are_asked_for(tmp_path: Path, out: Path) -> None:

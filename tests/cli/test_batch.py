@@ -149,6 +149,21 @@ def test_scores_and_suffix_and_options(run: Run, recordings: Path) -> None:
     assert json.loads(Path("out/summary.json").read_text())["options"]["strength"] == 0
 
 
+def test_kept_video_file_without_video_becomes_audio(run: Run, tmp_path: Path, clip: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/talk.mp4").write_bytes(clip.read_bytes())
+    write_recording(tmp_path / "in/call.mp4", coloured_noise(8000))
+    write_recording(tmp_path / "in/call.wav", coloured_noise(4000))
+    options = ("in", "-o", "out", "--suffix", "keep", "--json", "-j", "1")
+    assert json.loads(run(*options).stdout)["done"] == 3
+    assert sorted(path.name for path in Path("out").glob("[!.]*.[wm]*")) == ["call.mp4.wav", "call.wav", "talk.mp4"]
+    assert soundfile.info("out/call.mp4.wav").frames > soundfile.info("out/call.wav").frames == 4000
+    assert {row["item"]: row["output"] for row in rows(Path("out"))}["call.mp4"] == "call.mp4.wav"
+    assert "done  in/call.mp4 -> out/call.mp4.wav" in run(*options[:5], "--dry-run").stdout.splitlines()
+    again = json.loads(run(*options).stdout)
+    assert (again["done"], again["skipped"], again["failed"]) == (0, 3, 0)
+
+
 def test_what_outputs_lack_is_counted_and_listed(run: Run, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     grey = np.full((25, 48, 64), 128, np.uint8)

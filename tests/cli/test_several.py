@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from avse.faces import contact_sheet
 from avse.io import reader
+from avse.io.formats import VIDEO_OUTPUTS
 from avse_cli.main import app
 from avse_cli.outputs import enhanced_suffix
 from avse_cli.progress import progress, say
@@ -63,6 +64,19 @@ def assert_refused(shown: Any, *words: str) -> None:
 )
 def test_output_is_of_the_kind_of_the_recording(name: str, suffix: str) -> None:
     assert enhanced_suffix(Path(name)) == suffix
+
+
+@pytest.mark.parametrize("suffix", sorted(VIDEO_OUTPUTS | {".webm", ".3gp"}))
+def test_video_file_without_video_becomes_audio(run: Any, tmp_path: Path, suffix: str) -> None:
+    """Two recordings do not share the output, and a suffix that is asked for is not changed."""
+    codec = {".webm": "libopus", ".mkv": "flac"}.get(suffix, "aac")
+    write_recording(tmp_path / f"talk{suffix}", coloured_noise(8000), None, "-c:a", codec)
+    shown = run("enhance", f"talk{suffix}")
+    assert shown.exit_code == 0, shown.output
+    assert files(tmp_path) == {f"talk{suffix}", "talk.enhanced.wav"}
+    write_recording(tmp_path / "talk.wav", coloured_noise(8000))
+    assert_refused(run("enhance", f"talk{suffix}", "talk.wav", "-f"), "both be written to talk.enhanced.wav")
+    assert_refused(run("enhance", f"talk{suffix}", "--suffix", "mkv"), "has no video to copy")
 
 
 def test_without_a_name_the_output_is_beside_the_recording(run: Any, clip: Path, tmp_path: Path) -> None:

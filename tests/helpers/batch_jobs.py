@@ -40,6 +40,7 @@ def obey(item: Item, report: Any) -> dict[str, Any]:
     """Follow the instructions of the recording; the output is a copy of them."""
     words = Path(item.source).read_text().split()
     report("obeying", 1.0, 2.0)
+    Path(item.output).parent.mkdir(parents=True, exist_ok=True)
     marker = Path(item.source).with_suffix(".begun")
     is_first_time = not marker.exists()
     marker.touch()
@@ -65,9 +66,11 @@ def obey(item: Item, report: Any) -> dict[str, Any]:
             time.sleep(1000)  # where the child is killed before this process, the work is not done
         case "meet":  # another worker must be at work at the same time
             wait_for((Path(item.source).parent / f"{words[1]}.begun").exists)
+        case "audio":
+            Path(item.audio_output).write_text("audio")
+            return {"is_audio_output": True, "duration_seconds": 1.0}
         case "nap":
             time.sleep(float(words[1]))
-    Path(item.output).parent.mkdir(parents=True, exist_ok=True)
     Path(item.output).write_text(" ".join(words))
     return {"pid": os.getpid(), "threads": os.environ["OMP_NUM_THREADS"], "duration_seconds": 1.0}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +13,15 @@ from recordings import coloured_noise, ffmpeg, lag, si_sdr, write_recording
 from typer.testing import CliRunner
 
 import avse
+from avse.enhancement.validation import check_tracks
 from avse.errors import InputError, UsageError
 from avse.io import atomic, reader
-from avse.io.encoding import OutputSettings, check_audio_fits
+from avse.io.encoding import SETTINGS_HINT, OutputSettings, check_audio_fits
 from avse.io.ffmpeg import input_arguments, run
 from avse.io.formats import AUDIO_OUTPUTS
 from avse.io.limits import DEFAULT_LIMITS
 from avse.io.stream_info import FileInfo, parse_info
-from avse.io.writer import write_file, write_output
+from avse.io.writer import open_audio_file, write_file, write_output
 from avse_cli.main import app
 
 LOSSY = sorted(AUDIO_OUTPUTS - {".wav", ".flac"})
@@ -87,6 +89,47 @@ def test_bit_rate_is_the_one_asked_for(tmp_path: Path, suffix: str) -> None:
         write(source, tmp_path / f"out{suffix}", bitrate_kbps=kbps)
         sizes.append((tmp_path / f"out{suffix}").stat().st_size * 8 / 10 / 1000)
     assert sizes == pytest.approx([48, 128], rel=0.25)
+
+
+@pytest.mark.parametrize("rate", [1000, 8000, 11025, 12000, 24000, 64000, 96000, 192000])
+@pytest.mark.parametrize("channels", [1, 2, 6])
+def test_vorbis_has_every_rate_by_default(tmp_path: Path, rate: int, channels: int) -> None:
+    """At most of these rates, libvorbis refuses the usual bit rates."""
+    num_samples = rate // 4
+    soundfile.write(tmp_path / "in.wav", coloured_noise(num_samples, channels), rate)
+    write(tmp_path / "in.wav", tmp_path / "out.ogg")
+    written = soundfile.info(tmp_path / "out.ogg")
+    assert (written.samplerate, written.channels, written.frames) == (rate, channels, num_samples)
+
+
+@pytest.mark.parametrize(("suffix", "kbps"), [(".ogg", 1024), (".ogg", 6), (".opus", 1024)])
+def test_bit_rate_that_an_encoder_refuses_is_reported_before_any_work(tmp_path: Path, suffix: str, kbps: float) -> None:
+    source = write_recording(tmp_path / "in.wav", coloured_noise(1600))
+    with pytest.raises(InputError, match=rf"16 kHz mono cannot be .* {suffix} file at {kbps} kbit/s") as error:
+        check_tracks(reader.probe(source), tmp_path / f"out{suffix}", OutputSettings(kbps))
+    assert error.value.hint == SETTINGS_HINT
+    check_tracks(reader.probe(source), tmp_path / f"out{suffix}")
+
+
+@pytest.mark.parametrize("suffix", LOSSY)
+def test_missing_encoder_is_reported_before_any_work(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = reader.probe(write_recording(tmp_path / "in.wav", coloured_noise(1600)))
+    script = tmp_path / "ffmpeg"
+    script.write_text('#!/bin/sh\necho "[aost#0:0 @ 0x1] Unknown encoder" >&2\nexit 8\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("AVSE_FFMPEG", str(script))
+    with pytest.raises(InputError, match="Unknown encoder") as error:
+        check_tracks(recording, tmp_path / f"out{suffix}")
+    assert error.value.hint == "Write a .wav file."
+
+
+def test_background_that_cannot_hold_the_audio_is_refused(tmp_path: Path, see_through: Path) -> None:
+    source = write_recording(tmp_path / "in.wav", coloured_noise(1600, 3))
+    with pytest.raises(InputError, match=r"A \.mp3 file cannot hold 3 channels"):
+        avse.enhance(source, tmp_path / "out.wav", model=str(see_through), background=tmp_path / "rest.mp3")
+    assert not (tmp_path / "out.wav").exists()
 
 
 @pytest.mark.parametrize(("subtype", "flac"), [("PCM_16", "PCM_16"), ("PCM_24", "PCM_24"), ("FLOAT", "PCM_24")])
@@ -165,12 +208,34 @@ def test_cover_goes_where_it_fits_or_is_missed(tmp_path: Path) -> None:
         (".mp4", 10000, 1),
         (".flac", 16000, 9),
         (".opus", 16000, 9),
+        (".ogg", 352800, 1),
+        (".flac", 705600, 1),
+        (".mkv", 705600, 1),
+        (".mov", 705600, 1),
     ],
 )
 def test_what_a_type_cannot_hold_is_refused_with_a_remedy(suffix: str, rate: int, channels: int) -> None:
     with pytest.raises(InputError, match=rf"A {suffix} file cannot hold") as error:
         check_audio_fits(reader.AudioStream(rate, channels, 0.0), suffix)
     assert error.value.hint in ("Write a .wav file.", "Write a .mkv file.")
+    check_audio_fits(reader.AudioStream(rate, channels, 0.0), error.value.hint.split()[2])
+
+
+@pytest.mark.parametrize("rate", [1000, 44056, 65535, 65536, 65537, 65540, 352800, 655350, 655360, 705600, 1000000])
+def test_flac_has_the_rates_that_are_not_refused(tmp_path: Path, rate: int) -> None:
+    """libsndfile reports the others as it reports a full disk."""
+    audio = reader.AudioStream(rate, 1, 0.0)
+    is_refused = False
+    try:
+        check_audio_fits(audio, ".flac")
+    except InputError:
+        is_refused = True
+    with (
+        pytest.raises(soundfile.SoundFileError) if is_refused else nullcontext(),
+        open_audio_file(tmp_path / "out.flac", audio, 10) as file,
+    ):
+        file.write(coloured_noise(10))
+    assert is_refused or soundfile.info(tmp_path / "out.flac").samplerate == rate
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,8 @@ from avse.io.ffmpeg_errors import (
         (b"\n[mov @ 0x2] moov atom not found\na.mp4: Invalid data", "its index (moov) is missing"),
         ("[hls @ 0x3] Protocol 'file' not on whitelist 'pipe'!", "a playlist, or not a supported recording format"),
         ("only this", "only this"),
+        ("[x @ 0x1] setup failed\n[enc:x] Error while opening encoder", "setup failed"),
+        ("[x @ 0x1] setup failed\n[af] Error sending frames to consumers: Invalid argument", "setup failed"),
         ("", "no reason given"),
         (b"Error: \xff", "Error: \ufffd"),
     ],

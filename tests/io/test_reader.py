@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from recordings import (
 
 from avse.errors import InputError
 from avse.io import reader, remux
+from avse.io.probe import has_video
 
 GREY = np.full((10, 48, 64), 128, np.uint8)
 HUM = coloured_noise(6400)[:, 0]
@@ -84,6 +86,16 @@ def test_cover_art_is_no_video(tmp_path: Path) -> None:
     recording = reader.probe(song)
     assert recording.video is None
     assert recording.audio is not None
+    assert not has_video(shutil.copy(song, tmp_path / "song.mp4"))
+
+
+def test_header_tells_whether_there_is_video(tmp_path: Path) -> None:
+    """What cannot be read counts as video, and a pipe is not read."""
+    assert has_video(write_recording(tmp_path / "both.mp4", HUM, GREY))
+    assert not has_video(write_recording(tmp_path / "audio.mkv", HUM))
+    (tmp_path / "text.mp4").write_text("no recording")
+    os.mkfifo(tmp_path / "pipe.mp4")
+    assert all(has_video(tmp_path / name) for name in ("text.mp4", "pipe.mp4", "missing.mp4"))
 
 
 def test_video_is_decoded_as_it_is_displayed(tmp_path: Path) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import struct
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from recordings import coloured_noise
+from recordings import coloured_noise, write_recording
 
+from avse.io.ffmpeg import ffmpeg_exe
 from avse.io.recording import AudioStream
-from avse.io.wav import NUM_BYTES, WavWriter, as_stored, carried_chunks, wav_header
+from avse.io.wav import NUM_BYTES, UNKNOWN_SIZE, WavWriter, as_stored, carried_chunks, wav_header
 from avse.io.writer import open_audio_file
 
 
@@ -108,6 +110,58 @@ def test_chunks_of_a_broadcast_wav_are_carried_over(tmp_path: Path) -> None:
     with soundfile.SoundFile(path) as file:
         assert file.title == "Interview"
     assert carried_chunks(path, {}) == extra
+
+
+BEXT = chunk(b"bext", bytes(602))
+
+
+def headed(magic: bytes, announced: int, num_bytes: int, *after: bytes, length: int | None = None) -> bytes:
+    """A mono file whose data chunk announces a size, with ``length`` in a ds64 chunk, and with chunks at its end."""
+    form = struct.pack("<HHIIHH", 1, 1, 48000, 96000, 2, 16)
+    table = chunk(b"ds64", struct.pack("<QQQI", 0, length, 0, 0)) if length is not None else b""
+    data = np.random.default_rng(0).integers(-9, 10, num_bytes).astype("<i2").tobytes()[:num_bytes]
+    start = magic + struct.pack("<I", announced) + b"WAVE" + table + BEXT + chunk(b"fmt ", form) + b"data"
+    return start + struct.pack("<I", announced) + data + b"\0" * (num_bytes % 2) + b"".join(after)
+
+
+@pytest.mark.parametrize("magic", [b"RIFF", b"RF64"])
+@pytest.mark.parametrize("announced", [0, UNKNOWN_SIZE])
+def test_samples_of_unknown_length_are_not_taken_for_chunks(tmp_path: Path, magic: bytes, announced: int) -> None:
+    """As ffmpeg writes into a pipe, and as a program leaves the file that ends before its header is complete."""
+    quiet = headed(magic, announced, 0, chunk(b"abcd", b"samples that look like a chunk"))
+    for number, content in enumerate((headed(magic, announced, 8000), quiet)):
+        (tmp_path / f"{number}.wav").write_bytes(content)
+        extra = carried_chunks(tmp_path / f"{number}.wav", {})
+        assert extra == BEXT
+        assert soundfile.info(write(tmp_path / "out.wav", coloured_noise(100), extra=extra)).frames == 100
+
+
+def test_piped_recording_gives_an_output_that_can_be_read(tmp_path: Path) -> None:
+    fades_in = np.concatenate([np.zeros((2000, 1)), coloured_noise(2000)])
+    plain = write_recording(tmp_path / "plain.wav", fades_in)
+    command = [ffmpeg_exe(), "-v", "error", "-i", str(plain), "-c:a", "pcm_s16le", "-f", "wav", "-"]
+    (tmp_path / "in.wav").write_bytes(subprocess.run(command, check=True, capture_output=True).stdout)
+    extra = carried_chunks(tmp_path / "in.wav", {})
+    assert soundfile.info(write(tmp_path / "out.wav", coloured_noise(4000), extra=extra)).frames == 4000
+
+
+@pytest.mark.parametrize("num_bytes", [1000, 1001])
+def test_chunks_after_the_samples_of_rf64_are_carried_over(tmp_path: Path, num_bytes: int) -> None:
+    after = chunk(b"iXML", b"<a/>")
+    (tmp_path / "in.wav").write_bytes(headed(b"RF64", UNKNOWN_SIZE, num_bytes, after, length=num_bytes))
+    assert carried_chunks(tmp_path / "in.wav", {}) == BEXT + after
+
+
+@pytest.mark.parametrize("length", [1 << 40, 2**63 - 1, 2**64 - 1])
+def test_length_beyond_the_end_of_the_file_loses_no_chunk_before_it(tmp_path: Path, length: int) -> None:
+    (tmp_path / "in.wav").write_bytes(headed(b"RF64", UNKNOWN_SIZE, 1000, length=length))
+    assert carried_chunks(tmp_path / "in.wav", {}) == BEXT
+
+
+@pytest.mark.parametrize("name", [b"\0\0\0\0", b"a\1cd", b"\x7fbcd", b"\xe4bcd"])
+def test_chunks_need_a_name_that_can_be_printed(tmp_path: Path, name: bytes) -> None:
+    (tmp_path / "in.wav").write_bytes(riff(chunk(b"tiny", b"abcd"), chunk(name, b"efgh")))
+    assert carried_chunks(tmp_path / "in.wav", {}) == chunk(b"tiny", b"abcd")
 
 
 def test_loudness_measured_on_other_samples_is_taken_out(tmp_path: Path) -> None:
