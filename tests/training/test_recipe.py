@@ -43,16 +43,16 @@ def test_the_shipped_recipe_trains_the_net_that_ships() -> None:
     stages = read_recipe("avse")
     names = ["lips", "whole-net", "long", "swap-target", "smil", "web", "web-mean", "web-noise", "web-noise-mean"]
     names += ["web-voices", "web-voices-mean", "web-voices-noise", "web-voices-noise-mean", "web-listeners"]
-    names += ["web-listeners-mean", "web-lip-noise"]
+    names += ["web-listeners-mean", "web-lip-noise", "mean"]
     assert [stage.name for stage in stages] == names
     means = [stage.name for stage in stages if stage.config is None]
-    assert means == ["web-mean", "web-noise-mean", "web-voices-mean", "web-voices-noise-mean", "web-listeners-mean"]
+    assert means == ["web-mean", "web-noise-mean", "web-voices-mean", "web-voices-noise-mean", "web-listeners-mean", "mean"]
     shipped = from_mapping(ModelConfig, read_metadata(find("avse")).about["model"])
     for stage in stages[2:]:
         assert stage.config is None or stage.config.model == shipped
     assert [stage.start_from for stage in stages[:3]] == [(), ("lips",), ("whole-net",)]
-    assert stages[-3].start_from == ("web-voices-noise-mean",)
-    assert stages[-1].start_from == ("web-listeners-mean",)
+    assert stages[-4].start_from == ("web-voices-noise-mean",)
+    assert stages[-2].start_from == ("web-listeners-mean",)
 
 
 def test_settings_go_over_what_is_extended_and_a_stage_over_both(tmp_path: Path) -> None:
