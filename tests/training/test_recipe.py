@@ -46,7 +46,7 @@ def test_the_shipped_recipe_trains_the_net_that_ships() -> None:
     names += ["web-listeners-mean", "web-lip-noise", "mean"]
     assert [stage.name for stage in stages] == names
     means = [stage.name for stage in stages if stage.config is None]
-    assert means == ["web-mean", "web-noise-mean", "web-voices-mean", "web-voices-noise-mean", "web-listeners-mean", "mean"]
+    assert means == [name for name in names if name.endswith("mean")]
     shipped = from_mapping(ModelConfig, read_metadata(find("avse")).about["model"])
     for stage in stages[2:]:
         assert stage.config is None or stage.config.model == shipped
