@@ -51,7 +51,7 @@ def enhanced_suffix(recording: Path) -> str:
     suffix = recording.suffix.lower()
     if suffix in AUDIO_OUTPUTS:
         return suffix
-    if not is_video(recording) or not has_video(recording):
+    if not (is_video(recording) and has_video(recording)):
         return ".wav"
     return suffix if suffix in VIDEO_OUTPUTS else ".mkv"
 

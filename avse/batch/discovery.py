@@ -7,6 +7,7 @@ talk.mp4.wav and talk.mkv.wav.
 from __future__ import annotations
 
 import codecs
+import functools
 import posixpath
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -83,10 +84,14 @@ def survey(
     if storage.relative(output, folder) == ".":
         raise UsageError(f"{output} is the input folder itself.", "Choose another folder for the outputs.")
 
-    is_separate = bool(listed) or storage.relative(folder, output) is not None
+    @functools.cache
+    def is_in_output(inside: str) -> bool:
+        """Return whether a folder below the input, by its name there, is the output folder or lies in it."""
+        is_output = storage.relative(storage.join(folder, inside), output) == "."
+        return is_output or (inside != "" and is_in_output(posixpath.dirname(inside)))
 
     def is_wanted(name: str) -> bool:
-        is_own = not is_separate and storage.relative(storage.join(folder, name), output) is not None
+        is_own = not listed and is_in_output(posixpath.dirname(name))
         fits = pattern is None or fnmatch(name, pattern) or fnmatch(posixpath.basename(name), pattern)
         return fits and not is_own
 
@@ -103,17 +108,9 @@ def survey(
         made = mirrored(names, "").items()
         return Found([_folder_item(folder, output, name, place, suffix) for name, place in made], passed_over)
     outputs = mirrored(names, suffix)
-    audio_outputs = without_video(outputs) if suffix == "keep" else {}
-    items = [
-        Item(
-            name,
-            storage.join(folder, name),
-            storage.join(output, outputs[name]),
-            audio_output=storage.join(output, audio_outputs[name]) if name in audio_outputs else "",
-        )
-        for name in names
-    ]
-    return Found(items, passed_over)
+    audio_outputs = without_video(outputs, output) if suffix == "keep" else {}
+    places = {name: (storage.join(folder, name), storage.join(output, outputs[name])) for name in names}
+    return Found([Item(name, *places[name], audio_output=audio_outputs.get(name, "")) for name in names], passed_over)
 
 
 def read_list(listed: Path, folder: str) -> list[str]:
@@ -164,11 +161,11 @@ def mirrored(names: Iterable[str], suffix: str) -> dict[str, str]:
     return outputs
 
 
-def without_video(outputs: Mapping[str, str]) -> dict[str, str]:
-    """Return the output's name for each video that may turn out to be audio: its own name, so that none is shared."""
+def without_video(outputs: Mapping[str, str], folder: str) -> dict[str, str]:
+    """Return the output for each video that may turn out to be audio: its own name, so that none is shared."""
     taken = set(outputs.values())
     others = {name: f"{name}.wav" for name, made in outputs.items() if is_video(made)}
-    return {name: other for name, other in others.items() if other not in taken}
+    return {name: storage.join(folder, other) for name, other in others.items() if other not in taken}
 
 
 def _folder_item(folder: str, output: str, name: str, made: str, suffix: str) -> Item:

@@ -20,7 +20,7 @@ class Facts(TypedDict, total=False):
     losses: Sequence[str] | None
     """What the output lacks."""
     is_audio_output: bool
-    """Whether the recording had no video, so that its ``audio_output`` was written; not kept in rows."""
+    """Whether the recording had no video, so that its ``audio_output`` was written."""
 
 
 class _Required(Facts):

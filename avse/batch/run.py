@@ -19,6 +19,7 @@ from avse.batch.rows import Facts, Row, Summary
 from avse.errors import AvseError, MissingError, UsageError, printable
 from avse.io import atomic, jsonl
 from avse.io.folders import check_inside, check_own_file
+from avse.io.probe import has_video
 from avse.io.urls import real_path
 from avse.parallel import tasks
 from avse.parallel.local import run_many
@@ -30,7 +31,9 @@ OnProgress = tasks.OnProgress[Item]
 Engine = Callable[[Job, Sequence[Item], int, OnProgress], tasks.Outcomes[Item, Facts]]
 OnRow = Callable[[Row], None]
 SUMMARY, REPORT = "summary.json", "report.html"
-FACTS = ("duration_seconds", "num_faces", "seen_share", "note", "losses", "model", "host", "scores")
+FACTS = (
+    "duration_seconds", "num_faces", "seen_share", "note", "losses", "model", "host", "scores", "is_audio_output",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -60,19 +63,19 @@ def settled(items: Sequence[Item], settings: Settings, rows: Mapping[str, Row]) 
     """Return the items with the output that an earlier run has written: that for audio where there was no video."""
     places = [place for item in items if item.audio_output for place in (item.output, item.audio_output)]
     existing = storage.existing(settings.output, places) if places and not settings.force else set()
-    owners = _owners(rows)
 
     def is_audio(item: Item) -> bool:
-        other = replace(item, output=item.audio_output)
-        is_own = owners.get(_output_name(other, settings), printable(item.name)) == printable(item.name)
-        return item.audio_output in existing and item.output not in existing and is_own
+        is_there = item.audio_output in existing and item.output not in existing
+        return is_there and _lacks_video(item, rows.get(printable(item.name)))
 
     return [replace(item, output=item.audio_output, audio_output="") if is_audio(item) else item for item in items]
 
 
-def _owners(rows: Mapping[str, Row]) -> dict[str | None, str]:
-    """Return the name of the recording that each output was made from."""
-    return {row.get("output"): name for name, row in rows.items() if row["status"] != "failed"}
+def _lacks_video(item: Item, row: Row | None) -> bool:
+    """Return whether a recording has no video: by its row of an earlier run, or by its header where there is no row."""
+    if row is not None:
+        return bool(row.get("is_audio_output"))
+    return not storage.is_url(item.source) and not has_video(Path(item.source))
 
 
 def states(items: Sequence[Item], settings: Settings, rows: Mapping[str, Row]) -> dict[str, State]:
@@ -85,7 +88,7 @@ def states(items: Sequence[Item], settings: Settings, rows: Mapping[str, Row]) -
     if settings.force:
         return {item.name: "linked" if item.name in linked else "todo" for item in items}
     existing = storage.existing(settings.output, [item.output for item in items])
-    owners = _owners(rows)
+    owners = {row.get("output"): name for name, row in rows.items() if row["status"] != "failed"}
     found: dict[str, State] = {}
     for item in items:
         name = printable(item.name)

@@ -105,6 +105,8 @@ def check_output(tree: Path, cache: Path, pairs: Iterable[tuple[Path, Path]]) ->
     root = _root(tree)
     if real_path(cache) in (real_path(tree), real_path(root)):
         raise UsageError(f"{cache} is the folder of the recordings itself.", hint)
+    if cache.is_dir() and real_path(cache).parent == real_path(root) and list_recordings(cache).names:
+        raise UsageError(f"{cache} is a speaker's folder of recordings.", hint)
     outputs = {target.parent for _, target in pairs}
     speakers = [real_path(root / folder.name) for folder in outputs]
     used = {*speakers, *(parent for speaker in speakers for parent in speaker.parents)}

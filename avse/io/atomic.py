@@ -159,8 +159,9 @@ def _remove_if_dead(path: Path) -> None:
     """Remove a partial file unless a living process holds it."""
     with contextlib.suppress(OSError), open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        path.unlink()
-        _log.info("removed %s, which an earlier run left behind", path)
+        if _is_at(file.fileno(), path):  # not one that was created again meanwhile
+            path.unlink()
+            _log.info("removed %s, which an earlier run left behind", path)
 
 
 @contextlib.contextmanager

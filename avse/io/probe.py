@@ -5,6 +5,7 @@ The options are those that ffmpeg has had since 4.2.
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,7 @@ def probe(path: str | Path, audio_track: int | None = None, limits: Limits = DEF
 
 def has_video(path: Path, limits: Limits = DEFAULT_LIMITS) -> bool:
     """Return whether a file has a video track by its header, covers left out; True for what cannot be read."""
-    if not path.is_file():
+    if not os.path.isfile(path):  # behind a folder that may not be entered, too
         return True
     try:
         _, words = run(input_arguments(path, limits), limits, f"ffmpeg cannot read {path}")

@@ -166,17 +166,18 @@ def _read_chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
     head = file.read(12)
     if head[:4] not in (b"RIFF", b"RF64", b"BW64") or head[8:12] != b"WAVE":
         return
-    left, data_size, file_size = _MOST_CHUNK_BYTES, 0, file.seek(0, 2)
+    left, data_size, file_size, is_after = _MOST_CHUNK_BYTES, 0, file.seek(0, 2), False
     file.seek(12)
     while len(start := file.read(8)) == 8:
         name, size = struct.unpack("<4sI", start)
         length = data_size if name == b"data" and size == UNKNOWN_SIZE else size
         end = file.tell() + length + length % 2
-        if not _is_name(name) or (name == b"data" and not length):  # the samples reach to the end of the file
+        if (name == b"data" and not length) or (is_after and not _is_name(name)):  # samples up to the end of the file
             return
+        is_after = is_after or name == b"data"
         if name == b"ds64" and size >= 16:
             data_size = struct.unpack("<8xQ", file.read(16))[0]
-        elif name not in _OWN_CHUNKS and size <= left:
+        elif name not in _OWN_CHUNKS and _is_name(name) and size <= left:
             left -= size
             content = file.read(size)
             if len(content) == size:

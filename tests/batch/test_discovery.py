@@ -74,6 +74,12 @@ def test_outputs_behind_a_link_below_the_input_are_no_input(tree: Path) -> None:
     assert len(find("in", "out")) == 5
 
 
+def test_linked_files_are_inputs_wherever_they_lie(tree: Path) -> None:
+    (tree / "chosen").mkdir()
+    (tree / "chosen" / "b.mp4").symlink_to(tree / "in" / "b.mp4")
+    assert [item.name for item in find("chosen", "in")] == ["b.mp4"]
+
+
 def test_outputs_may_lie_above_the_input(tree: Path) -> None:
     assert [item.name for item in find("in/sub", "in")] == ["c.webm", "deep/d e.ogg"]
 

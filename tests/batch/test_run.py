@@ -139,6 +139,21 @@ def test_other_output_of_another_recording_is_not_taken_for_its_own(batch: Batch
     assert (out / "01.wav").read_text() == "well two"
 
 
+@pytest.mark.parametrize("is_known", [False, True])
+def test_another_file_beside_the_output_of_a_video_does_not_end_its_work(
+    batch: Batch, tmp_path: Path, out: Path, is_known: bool
+) -> None:
+    """A sidecar, or an output that an earlier run with another suffix has made."""
+    [item] = write_items(tmp_path / "in", "well")
+    other = f"{item.output}.audio"
+    if is_known:
+        batch([replace(item, output=other)])
+    out.mkdir(exist_ok=True)
+    Path(other).write_text("other")
+    assert counts(batch([replace(item, audio_output=other)])) == (1, 0, 0, 0)
+    assert (Path(item.output).read_text(), Path(other).read_text()) == ("well", "other")
+
+
 def test_item_without_scores_is_not_done_where_scores_are_asked_for(tmp_path: Path, out: Path) -> None:
     [item] = write_items(tmp_path / "in", "well")
     out.mkdir()

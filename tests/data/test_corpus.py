@@ -25,7 +25,7 @@ def paths_below(folder: Path) -> list[Path]:
 @pytest.mark.parametrize(
     ("data", "output"),
     [
-        ("vox", "vox"), ("vox", "vox/dev/mp4"), ("vox/dev/mp4", "vox/dev/mp4"), ("vox", "link"),
+        ("vox", "vox"), ("vox", "vox/dev/mp4"), ("vox/dev/mp4", "vox/dev/mp4"), ("vox", "link"), ("vox", "vox/dev/mp4/id1"),
         ("link", "vox/dev/mp4"), ("linked", "disk"), ("inner/inner", "inner"),
     ],
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import math
 import os
@@ -11,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from batch_jobs import wait_for
@@ -21,6 +23,7 @@ from avse.enhancement.validation import check_recording
 from avse.errors import UsageError
 from avse.io import atomic, csv_files, folders, jsonl
 from avse.io.paths import check_reachable
+from avse.io.probe import has_video
 
 
 @contextlib.contextmanager
@@ -97,6 +100,7 @@ def test_folder_that_may_not_be_entered_is_wrong_usage(tmp_path: Path) -> None:
         for check in (lambda path: atomic.check_output(path, force=False), check_recording):
             with pytest.raises(UsageError, match=r"talk\.wav cannot be reached: Permission denied"):
                 check(locked / "talk.wav")
+        assert has_video(locked / "talk.mp4")
     check_reachable(tmp_path / "talk.wav")
     check_reachable(tmp_path / ("x" * 300))
 
@@ -234,6 +238,21 @@ def test_what_is_swept_between_creation_and_lock_is_created_again(
         assert swept[0] != scratch
         assert scratch.is_dir()
     assert [path.name for path in tmp_path.iterdir()] == ["clean.wav"]
+
+
+def test_a_sweep_that_comes_late_keeps_what_was_created_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / ".clean.0123abcd.part.wav"
+    path.touch()
+    lock = fcntl.flock
+
+    def lock_late(file: BinaryIO, way: int) -> None:
+        path.unlink()  # another sweep
+        path.write_bytes(b"new")  # its writer, again
+        lock(file, way)
+
+    monkeypatch.setattr(atomic.fcntl, "flock", lock_late)
+    atomic.sweep(tmp_path, ["clean"])
+    assert path.read_bytes() == b"new"
 
 
 def test_own_files_are_plain_files(tmp_path: Path) -> None:

@@ -349,7 +349,8 @@ def test_a_new_run_takes_over_the_parts_that_are_named_and_no_others(prepared: T
 def test_fixed_parts_stay_as_the_start_has_them(prepared: TrainingData, tmp_path: Path, stage: str) -> None:
     model = tiny(imputer="reference") if stage == "smil" else tiny()
     config = settings(stage=stage, model=model, fixed_parts=("lips",), augment=LipAugment(feature_noise=0.5))
-    trainer = Trainer(config, prepared, tmp_path)
+    save_checkpoint(tmp_path / "given.safetensors", SpeechNet(model), {})
+    trainer = Trainer(config, prepared, tmp_path / "run", [tmp_path / "given.safetensors"])
     before = weights(trainer.net.module)
     batch = Batches(prepared.mixer(config, False), seed=1, batch_size=2, first=0, last=1)[0]
     for _ in range(2):
@@ -359,6 +360,15 @@ def test_fixed_parts_stay_as_the_start_has_them(prepared: TrainingData, tmp_path
         if name.startswith("lips."):
             assert torch.equal(value, before[name]), name
     assert not torch.equal(weights(trainer.net.module)["audio.encoder.0.0.weight"], before["audio.encoder.0.0.weight"])
+
+
+@pytest.mark.parametrize("start_parts", [(), ("audio",)])
+def test_fixed_parts_need_a_start(prepared: TrainingData, tmp_path: Path, start_parts: tuple[str, ...]) -> None:
+    save_checkpoint(tmp_path / "given.safetensors", SpeechNet(tiny()), {})
+    start = [tmp_path / "given.safetensors"] if start_parts else []
+    with pytest.raises(UsageError, match="stay random: lips") as caught:
+        Trainer(settings(fixed_parts=("lips",), start_parts=start_parts), prepared, tmp_path / "run", start)
+    assert "--start-from" in caught.value.hint
 
 
 def test_noise_on_lip_features_acts_in_training_and_is_resumed_exactly(prepared: TrainingData, tmp_path: Path) -> None:
