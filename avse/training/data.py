@@ -44,7 +44,11 @@ class TrainingData:
         voices, noises = self._interference(False)
         if self.audio_only is None:
             return Mixer(self.talkers(False), voices, noises, hidden, self._rooms())
-        return Mixer(self._share(self.audio_only, False), voices or self.talkers(False), noises, hidden, self._rooms())
+        return Mixer(self.audio_only_talkers(), voices or self.talkers(False), noises, hidden, self._rooms())
+
+    def audio_only_talkers(self) -> dict[str, Sequence[Path]]:
+        """Return the clips of SMIL's audio-only targets, where there are any; UsageError if they leave nobody."""
+        return self._share(self.audio_only, False) if self.audio_only else {}
 
     def without_audio_only(self) -> TrainingData:
         """Return the same data without SMIL's examples."""

@@ -160,12 +160,9 @@ def train_recipe(
 
 def _check_audio_only(stages: Sequence[Stage], folders: TrainingData) -> None:
     """Raise UsageError for examples without video that no stage uses, or that cannot be used."""
-    if folders.audio_only is None:
-        return
-    meta_trained = [stage.config for stage in stages if stage.config is not None and stage.config.stage == "smil"]
-    if not meta_trained:
+    uses_them = any(stage.config is not None and stage.config.stage == "smil" for stage in stages)
+    if folders.audio_only_talkers() and not uses_them:
         raise UsageError("No stage of this recipe uses audio-only targets.", "Pass them with --voices.")
-    folders.audio_only_mixer(meta_trained[0])
 
 
 def _reporter(stage: Stage, on_step: Callable[[Stage, int, dict[str, float]], None] | None) -> OnStep | None:

@@ -18,7 +18,7 @@ from avse.errors import UsageError
 
 @dataclass(frozen=True)
 class LipAugment:
-    """Hold limits of the image augmentation of mouth crops; each clip draws values, the same for all its frames."""
+    """Hold limits of the augmentation of mouth crops and lip features; each clip draws values for all its frames."""
 
     shift: float = 0.08
     """Largest shift, as a share of the crop's side."""
