@@ -126,7 +126,7 @@ def _channel_place(shape: tuple[int, ...], channels: Channels) -> Channels:
 def to_floats(plain: np.ndarray) -> np.ndarray:
     """Convert int16, int32 or floats to float32, 1 at full scale. UsageError for other types."""
     if plain.dtype in _FULL_SCALE:
-        return (plain / _FULL_SCALE[plain.dtype]).astype(np.float32)
+        return plain.astype(np.float32) / np.float32(_FULL_SCALE[plain.dtype])  # exact: a power of two
     if np.issubdtype(plain.dtype, np.floating):
         return plain.astype(np.float32)
     raise UsageError(f"A waveform of type {plain.dtype} is not supported.", "Pass floats in -1..1, int16 or int32.")

@@ -24,7 +24,7 @@ from avse.training.smil import SmilConfig
 CONFIGS = Path(__file__).parents[2] / "configs"
 PRESETS = sorted(CONFIGS.glob("*.yaml"))
 WAYS_TO_TRAIN = (
-    "lips", "dropout", "long", "smil", "small", "table3", "swap-target", "base",
+    "lips", "dropout", "long", "smil", "small", "table3", "table3-small", "swap-target", "base",
     "web", "web-audio", "web-noise", "web-noise-audio", "web-small", "web-voices",
     "web-voices-small", "web-listeners", "web-listeners-audio", "web-appearance", "web-lip-noise",
 )  # fmt: skip
@@ -74,8 +74,9 @@ def test_longer_examples_and_smil_teach_the_same_net() -> None:
     assert (long.stage, small.stage, small.model.attention_heads) == ("speech", "speech", long.model.attention_heads)
 
 
-def test_the_nets_of_the_table_differ_in_their_fusion_alone() -> None:
-    found = [read_config(CONFIGS / "table3.yaml", preset=fusion) for fusion in FUSIONS]
+@pytest.mark.parametrize("name", ["table3", "table3-small"])
+def test_the_nets_of_the_table_differ_in_their_fusion_alone(name: str) -> None:
+    found = [read_config(CONFIGS / f"{name}.yaml", preset=fusion) for fusion in FUSIONS]
     assert {config.model.fusion for config in found} == set(FUSIONS)
     assert all(replace(config, model=found[0].model) == found[0] for config in found)
     assert all(replace(config.model, fusion=found[0].model.fusion) == found[0].model for config in found)
