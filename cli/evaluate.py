@@ -54,7 +54,8 @@ def evaluate(
     WAV file to write. Put NAME= in front to name it. The unprocessed mixture is always scored, as "mixed".
 
     LAYOUT is one of avse (made by avse mix), muse (also USEV, ClearVoice), look2hear (CTCNet, RTFS-Net, IIANet,
-    Dolphin), av-sepformer, visualvoice, avsec (1 to 3), avsec4, or pairs (noisy/ and clean/; mix/, s1/).
+    Dolphin), av-sepformer, visualvoice, avsec (1 to 3), avsec4, or pairs (noisy/ and clean/; mix/, s1/; video/
+    may show the targets).
 
     Run the command again to resume, or to add systems. Tables and report show only the systems of the latest command;
     name earlier ones again to include them. No score is computed twice. Items that cannot be scored are listed with the

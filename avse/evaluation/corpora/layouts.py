@@ -214,7 +214,10 @@ def _scenes(folder: Path, mixtures: tuple[str, ...], target: str) -> list[Item]:
 
 
 def pairs(folder: Path, videos: Path | None = None) -> list[Item]:
-    """List plain pairs: noisy/ and clean/, or mix/ and s1/ (s2/, ...), same names in all; videos count as audio."""
+    """List plain pairs: noisy/ and clean/, or mix/ and s1/ (s2/, ...), same names in all; videos count as audio.
+
+    video/ may show the target; the audio in it is often the clean speech, and is never used.
+    """
     for mixed, targets in (("noisy", ("clean",)), ("mix", ("s1", "s2", "s3")), ("mixture", ("clean", "target"))):
         present = [name for name in targets if (folder / name).is_dir()]
         mixtures = _by_stem(folder / mixed)
@@ -226,14 +229,14 @@ def pairs(folder: Path, videos: Path | None = None) -> list[Item]:
 def _pairs(folder: Path, mixtures: dict[str, Path], targets: list[str]) -> Iterator[Item]:
     """Yield the first talker always; another one only if it has its own video."""
     references = {target: _by_stem(folder / target) for target in targets}
-    dubbed = _by_stem(folder / "video")
+    video_files = _by_stem(folder / "video")
     for name, mixture in mixtures.items():
         for index, target in enumerate(targets):
             reference = references[target].get(name, folder / target / f"{name}{mixture.suffix}")
             own = reference if is_video(reference) else None
             if index == 0:
-                shown = mixture if is_video(mixture) else dubbed.get(name)
-                yield Item(name, "", mixture, reference, shown or own, is_dubbed=shown is not None)
+                shown = mixture if is_video(mixture) else video_files.get(name)
+                yield Item(name, "", mixture, reference, shown or own)
             elif own:
                 yield Item(f"{name}-{target}", "", mixture, reference, own)
 

@@ -223,6 +223,12 @@ def test_videos_of_both_talkers(tmp_path: Path) -> None:
     assert not any(item.is_dubbed for item in items)
 
 
+def test_a_video_apart_is_shown_under_the_mixture(tmp_path: Path) -> None:
+    touch(tmp_path / "noisy/x.wav", tmp_path / "clean/x.wav", tmp_path / "video/x.mp4")
+    (item,) = find(tmp_path).items
+    assert (item.video, item.is_dubbed) == (tmp_path / "video/x.mp4", False)
+
+
 # 8. VoxCeleb2, and all that is none of these
 
 
