@@ -15,7 +15,7 @@ from odd_values import is_fine_or_two_lines, json_values
 
 from avse.dsp.levels import rms
 from avse.errors import InputError, UsageError
-from avse.evaluation.corpora.corpus import Found, Item, Recipe, choose, recognise
+from avse.evaluation.corpora.corpus import Found, Item, Recipe, choose, fingerprint, recognise
 from avse.evaluation.corpora.layouts import LAYOUTS
 from avse.io import audio_files
 
@@ -276,6 +276,21 @@ def test_subsets_for_training_are_left_out_where_there_are_others() -> None:
     assert [item.name for item in choose(items, ["2mix/train"], 2)] == ["0", "1"]
     with pytest.raises(UsageError, match="2mix/test"):
         choose(items, ["test"], None)
+
+
+def test_a_fingerprint_changes_with_every_file_of_an_item(tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("mixture", "reference", "video", "source")]
+    touch(*files)
+    mixture, reference, video, source = files
+    for made in (mixture, Recipe((source, mixture))):
+        item = Item("x", "", made, reference, video)
+        known = {fingerprint(item), fingerprint(item)}
+        for path in (mixture, reference, video):
+            path.write_bytes(path.read_bytes() + b"x")
+            known.add(fingerprint(item))
+        assert len(known) == 4
+    reference.unlink()
+    assert fingerprint(item) not in known
 
 
 # Damaged lists ------------------------------------------------------------------------------------------------------
