@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import importlib
 import json
 import os
 import shutil
@@ -160,6 +161,15 @@ def test_items_that_have_changed_are_scored_again(tmp_path: Path) -> None:
         audio_files.read_audio_file(folder / "a.wav") for folder in (data / "noisy", output / "estimates/copy")
     )
     assert estimate == pytest.approx(mixture, abs=1e-4)
+
+
+def test_items_are_found_once(run: tuple[Path, Any], pairs: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    shutil.copytree(run[0], tmp_path / "out")
+    library, searched = importlib.import_module("avse.evaluation.evaluate"), list[Path]()
+    real = library.recognise
+    monkeypatch.setattr(library, "recognise", lambda folder, *rest: searched.append(folder) or real(folder, *rest))
+    assert avse(pairs, "-o", tmp_path / "out", "-m", f"copy={COPY}", "--no-report").exit_code == 0
+    assert searched == [pairs]
 
 
 def test_rows_of_former_versions_stay(run: tuple[Path, Any], pairs: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -173,14 +174,16 @@ def visualvoice(folder: Path, videos: Path | None = None) -> list[Item]:
 def _visualvoice_pairs(root: Path, split: Path) -> list[Item]:
     """Pair every clip with one of another speaker, always the same."""
     clips = _visible(split.glob("*/*/*.wav"))
+    speakers = [clip.parts[-3] for clip in clips]  # in order, as the clips are
+    first, num_own = {name: index for index, name in reversed([*enumerate(speakers)])}, Counter(speakers)
+    if len(first) < 2:
+        return []
     rng = np.random.default_rng(0)
     items = []
-    for clip in clips:
-        others = [other for other in clips if other.parts[-3] != clip.parts[-3]]
-        if not others:
-            return []
-        place = clip.relative_to(root / "audio")
-        mixture = Recipe((clip, others[int(rng.integers(len(others)))]))
+    for clip, speaker in zip(clips, speakers, strict=True):
+        drawn = int(rng.integers(len(clips) - num_own[speaker]))
+        other = clips[drawn if drawn < first[speaker] else drawn + num_own[speaker]]
+        place, mixture = clip.relative_to(root / "audio"), Recipe((clip, other))
         video, name = _video(root / "mp4" / place.with_suffix("")), "_".join(place.with_suffix("").parts[1:])
         items.append(Item(name, split.name, mixture, clip, video, cut=True))
     return items
@@ -243,10 +246,12 @@ def _pairs(folder: Path, mixtures: dict[str, Path], targets: list[str]) -> Itera
 
 def voxceleb2(folder: Path, videos: Path | None = None) -> list[Item]:
     """Refuse VoxCeleb2 as released, which holds clips and no mixtures, by a UsageError."""
-    if any(folder.glob("*/mp4/id*")) or any(folder.glob("mp4/id*")) or any(folder.glob("*/aac/id*")):
+    kinds = ("test/mp4", "*/mp4", "mp4", "test/aac", "*/aac")
+    speaker = next((speaker for kind in kinds for speaker in folder.glob(f"{kind}/id*")), None)
+    if speaker:
         raise UsageError(
             f"{folder} is VoxCeleb2 as released: clips, not mixtures.",
-            f"Make mixtures from it first: avse mix {folder} mixtures/ --speakers 2",
+            f"Make mixtures from it first: avse mix {speaker.parent} mixtures/ --speakers 2",
         )
     return []
 

@@ -170,6 +170,20 @@ def test_visualvoice_tree_is_mixed_in_pairs(tmp_path: Path) -> None:
     assert find(tmp_path) == found
 
 
+def test_visualvoice_partner_is_drawn_among_all_clips_of_others(tmp_path: Path) -> None:
+    names = [f"{speaker}/{video}/1.wav" for speaker in ("id1", "id1-a", "id10", "id2") for video in "abc"]
+    touch(*(tmp_path / "audio/test" / name for name in names), tmp_path / "mp4/x")
+    rng = np.random.default_rng(0)
+    expected = []
+    for name in names:
+        others = [other for other in names if other.split("/")[0] != name.split("/")[0]]
+        expected.append(others[int(rng.integers(len(others)))])
+    recipes = [item.mixture for item in find(tmp_path).items]
+    assert [
+        str(made.sources[1].relative_to(tmp_path / "audio/test")) for made in recipes if isinstance(made, Recipe)
+    ] == (expected)
+
+
 # 5. and 6. AVSEC
 
 
@@ -235,7 +249,13 @@ def test_a_video_apart_is_shown_under_the_mixture(tmp_path: Path) -> None:
 @pytest.mark.parametrize("inside", ["dev/mp4/id00012/21Uxsk56VDQ", "mp4/id00012/21Uxsk56VDQ", "dev/aac/id00012/a"])
 def test_voxceleb2_itself_is_for_avse_mix(tmp_path: Path, inside: str) -> None:
     touch(tmp_path / inside / "00001.mp4")
-    with pytest.raises(UsageError, match="avse mix"):
+    with pytest.raises(UsageError, match=f"avse mix {tmp_path / inside.partition('/id')[0]} "):
+        find(tmp_path)
+
+
+def test_mixtures_for_evaluation_are_to_be_made_of_the_test_speakers(tmp_path: Path) -> None:
+    touch(*(tmp_path / split / "mp4/id1/a/1.mp4" for split in ("dev", "test")))
+    with pytest.raises(UsageError, match=r"avse mix .*/test/mp4 "):
         find(tmp_path)
 
 
