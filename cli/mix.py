@@ -56,14 +56,14 @@ def mix(
     config = MixtureConfig(speakers, level_db, noise_levels, seconds, seed)
     request = MixtureRequest(source, output, config, count, noise, layout)
     report_passed_over(source, survey(request))
-    done = bad = passed = 0
+    done, bad, skipped = 0, 0, set[str]()
     with progress(quiet) as show:
         for outcome in make_mixtures(request, jobs, force):
             done += 1
             bad += bool(outcome.problem)
-            passed += len(outcome.passed_over)
+            skipped.update(clip for clip, _ in outcome.passed_over)
             show("mixing", done, count)
     if not quiet:
-        left_out = f"; {bad} failed, {passed} clips skipped: see {output / 'bad.csv'}" if bad or passed else ""
+        left_out = f"; {bad} failed, {len(skipped)} clips skipped: see {output / 'bad.csv'}" if bad or skipped else ""
         typer.echo(f"{done - bad} mixtures in {output} of clips in {speakers_folder(source, TEST_ROOTS)}{left_out}")
-    raise typer.Exit(1 if bad or passed else 0)
+    raise typer.Exit(1 if bad or skipped else 0)

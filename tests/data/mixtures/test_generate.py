@@ -381,6 +381,12 @@ def test_damaged_row_is_named_and_nothing_is_overwritten(
     assert (copied / name).read_text() == f"{before}{line}\n"
 
 
+def test_damaged_bad_csv_is_named(copied: Path, tree: Path, noise: Path) -> None:
+    (copied / "bad.csv").write_text("source,problem\none\n")
+    shown = mix(tree, copied, *recipe(noise), "--seed", "5")
+    assert (shown.exit_code, "bad.csv, line 2," in shown.stderr) == (2, True)
+
+
 def test_a_second_run_on_one_folder_is_refused(copied: Path, tree: Path, noise: Path) -> None:
     before = kept(copied)
     with lock_folder(copied):
