@@ -54,11 +54,12 @@ def evaluate(
     WAV file to write. Put NAME= in front to name it. The unprocessed mixture is always scored, as "mixed".
 
     LAYOUT is one of avse (made by avse mix), muse (also USEV, ClearVoice), look2hear (CTCNet, RTFS-Net, IIANet,
-    Dolphin), av-sepformer, visualvoice, avsec (1 to 3), avsec4, or pairs (noisy/ and clean/; mix/, s1/).
+    Dolphin), av-sepformer, visualvoice, avsec (1 to 3), avsec4, or pairs (noisy/ and clean/; mix/, s1/; video/
+    may show the targets).
 
     Run the command again to resume, or to add systems. Tables and report show only the systems of the latest command;
-    name earlier ones again to include them. No score is computed twice. Items that cannot be scored are listed with the
-    reason and set the exit code to 1.
+    name earlier ones again to include them. No score is computed twice, unless the item's files have changed. Items
+    that cannot be scored are listed with the reason and set the exit code to 1.
 
     Example:
     avse evaluate mixtures/ -o results/
@@ -76,11 +77,15 @@ def evaluate(
         typer.echo(f"{folder}: {_in_words(found)}", err=True)
     report_passed_over(folder, found.passed_over)
     with progress(quiet) as show:
-        evaluation = run(request, jobs, force, show)
+        evaluation = run(request, jobs, force, show, found)
         if report:
             from avse.reports.evaluation import evaluation_report
 
             evaluation_report(evaluation.rows, evaluation.summary, output / "report.html")
+    if evaluation.num_changed and not quiet:
+        num = evaluation.num_changed
+        what = "1 item has changed and was" if num == 1 else f"{num} items have changed and were"
+        typer.echo(f"{what} scored again", err=True)
     if as_json:
         typer.echo(to_json(evaluation.summary))
     elif not quiet:

@@ -15,7 +15,7 @@ Range = tuple[float, float]
 
 
 def mix(
-    source: Annotated[Path, typer.Argument(help="Folder of clips: VoxCeleb2 as released, or SPEAKER/**/CLIP.")],
+    source: Annotated[Path, typer.Argument(help="Folder of clips: VoxCeleb2 (its test/mp4), or SPEAKER/**/CLIP.")],
     output: Annotated[Path, typer.Argument(help="Folder for the mixtures; created if needed.")],
     speakers: Annotated[int, typer.Option(min=1, max=5, help="Talkers per mixture, including the target.")] = 2,
     level_db: Annotated[
@@ -45,8 +45,9 @@ def mix(
     Levels are in dB relative to the target. OUTPUT/mix contains the mixtures, s1 the targets, s2 and so on the
     interfering talkers, video the target's video with the mixture as audio; mixtures.csv lists all sources.
 
-    Example: avse mix voxceleb2/ mixtures/ --speakers 3 --level-db -18 -6 --count 200
+    Example: avse mix voxceleb2/test mixtures/ --speakers 3 --level-db -18 -6 --count 200
     """
+    from avse.data.corpus import TEST_ROOTS, speakers_folder
     from avse.data.mixtures.generate import make_mixtures
     from avse.data.mixtures.recipes import MixtureConfig
     from avse.data.mixtures.request import MixtureRequest, survey
@@ -55,14 +56,14 @@ def mix(
     config = MixtureConfig(speakers, level_db, noise_levels, seconds, seed)
     request = MixtureRequest(source, output, config, count, noise, layout)
     report_passed_over(source, survey(request))
-    done = bad = passed = 0
+    done, bad, skipped = 0, 0, set[str]()
     with progress(quiet) as show:
         for outcome in make_mixtures(request, jobs, force):
             done += 1
             bad += bool(outcome.problem)
-            passed += len(outcome.passed_over)
+            skipped.update(clip for clip, _ in outcome.passed_over)
             show("mixing", done, count)
     if not quiet:
-        left_out = f"; {bad} failed, {passed} clips skipped: see {output / 'bad.csv'}" if bad or passed else ""
-        typer.echo(f"{done - bad} mixtures in {output}{left_out}")
-    raise typer.Exit(1 if bad or passed else 0)
+        left_out = f"; {bad} failed, {len(skipped)} clips skipped: see {output / 'bad.csv'}" if bad or skipped else ""
+        typer.echo(f"{done - bad} mixtures in {output} of clips in {speakers_folder(source, TEST_ROOTS)}{left_out}")
+    raise typer.Exit(1 if bad or skipped else 0)

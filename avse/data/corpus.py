@@ -13,7 +13,9 @@ from avse.io.listing import Listing, describe_passed_over, list_recordings
 from avse.io.urls import real_path
 
 ROOTS = ("dev/mp4", "mp4")
-"""Folders of the speakers inside the released VoxCeleb2."""
+"""Folders of the speakers inside the released VoxCeleb2, those for training first."""
+TEST_ROOTS = ("test/mp4", *ROOTS)
+"""The same for mixtures, which are for evaluation: first the speakers that no network was trained on."""
 MAX_STEM_BYTES = 251
 """Longest name without suffix of a clip or shard: file systems take 255 bytes."""
 
@@ -26,9 +28,9 @@ class Corpus:
     passed_over: dict[str, str]
 
 
-def sources(tree: Path, cache: Path | None = None) -> list[tuple[Path, Path]]:
+def sources(tree: Path, cache: Path | None = None, roots: Sequence[str] = ROOTS) -> list[tuple[Path, Path]]:
     """Return every recording below a tree of speakers, and where its prepared form belongs in ``cache``."""
-    return survey(tree, cache).pairs
+    return survey(tree, cache, roots).pairs
 
 
 def without(there: Listing, root: Path, output: Path) -> Listing:
@@ -41,17 +43,17 @@ def without(there: Listing, root: Path, output: Path) -> Listing:
     return Listing([name for name in there.names if not name.startswith(inside)], passed_over)
 
 
-def _root(tree: Path) -> Path:
-    """Return the folder of the speakers."""
-    return next((tree / inside for inside in ROOTS if (tree / inside).is_dir()), tree)
+def speakers_folder(tree: Path, roots: Sequence[str] = ROOTS) -> Path:
+    """Return the folder of the speakers: the first of ``roots`` that is there, or the tree itself."""
+    return next((tree / inside for inside in roots if (tree / inside).is_dir()), tree)
 
 
-def survey(tree: Path, cache: Path | None = None) -> Corpus:
+def survey(tree: Path, cache: Path | None = None, roots: Sequence[str] = ROOTS) -> Corpus:
     """Find the recordings below a tree of speakers, by the rules of `avse.io.listing`, but none in ``cache``.
 
     Raises UsageError if there are none, or if two would become one clip.
     """
-    root = _root(tree)
+    root = speakers_folder(tree, roots)
     there = list_recordings(root)
     if cache is not None:
         there = without(there, root, cache)
@@ -102,7 +104,7 @@ def _clip_name(parts: Sequence[str]) -> str:
 def check_output(tree: Path, cache: Path, pairs: Iterable[tuple[Path, Path]]) -> None:
     """Raise UsageError for an output folder that is the corpus, or whose clips would be among its recordings."""
     hint = "Choose a folder of its own for the prepared clips, such as -o cache."
-    root = _root(tree)
+    root = speakers_folder(tree)
     if real_path(cache) in (real_path(tree), real_path(root)):
         raise UsageError(f"{cache} is the folder of the recordings itself.", hint)
     if cache.is_dir() and real_path(cache).parent == real_path(root) and list_recordings(cache).names:

@@ -11,7 +11,7 @@ from typing import Any
 
 from avse.errors import AvseError
 from avse.evaluation import dnsmos, results, summary
-from avse.evaluation.corpora.corpus import Found, choose, recognise, unused_files
+from avse.evaluation.corpora.corpus import Found, choose, fingerprint, recognise, unused_files
 from avse.evaluation.corpora.layouts import LAYOUTS
 from avse.evaluation.rows import Row, Summary
 from avse.evaluation.scoring import Evaluator, Setup, Task, empty_row
@@ -53,6 +53,8 @@ class Evaluation:
     layout: str
     rows: list[Row]
     summary: Summary = field(default_factory=Summary)
+    num_changed: int = 0
+    """Number of items that were scored again because their files have changed."""
 
     @property
     def num_failed(self) -> int:
@@ -71,9 +73,15 @@ def find(request: Request) -> Found:
 
 
 def evaluate(
-    request: Request, num_jobs: int | None = None, force: bool = False, on_progress: Report = silent
+    request: Request,
+    num_jobs: int | None = None,
+    force: bool = False,
+    on_progress: Report = silent,
+    found: Found | None = None,
 ) -> Evaluation:
     """Run and score all methods on all items that have no row yet, and write the results of all of them.
+
+    A row of other files than those that are there now counts as none. ``found`` is the answer of `find` to the request.
 
     Methods of earlier runs that are not requested keep their rows in results.jsonl, and are in no other output.
 
@@ -85,20 +93,17 @@ def evaluate(
         UsageError: folder, layout, methods or output cannot be used. MissingError: a program or package is not there.
     """
     results.check_separate(request.output, request.folder, request.videos)
-    found, methods = find(request), parse_systems(request.methods)
-    if request.with_dnsmos or any(item.reference is None for item in found.items):
-        dnsmos.check_installed()
-    if any(method.model for method in methods):
-        from avse.weights import pretrained
-
-        pretrained.pick_device(request.device)
+    found, methods = found or find(request), parse_systems(request.methods)
+    _check_possible(request, found, methods)
     jobs = min(local.count(num_jobs), len(found.items))
     setup = Setup(request.output, tuple(methods), request.device, jobs, request.keep_estimates, request.with_dnsmos)
     began = time.perf_counter()
-    with results.opened(request.output, _settings(request, found.layout, methods), force) as (kept, file):
+    fingerprints = {(item.subset, item.name): fingerprint(item) for item in found.items}
+    settings = _settings(request, found.layout, methods)
+    with results.opened(request.output, settings, force, fingerprints) as (kept, file, changed):
         before = {results.key(row): row for row in kept if "dnsmos" in row["scores"] or not request.with_dnsmos}
         new = []
-        for rows in _run(setup, list(_tasks(found, methods, before)), on_progress):
+        for rows in _run(setup, list(_tasks(found, methods, before, fingerprints)), on_progress):
             results.append(file, rows)
             new += rows
         fresh = before | {results.key(row): row for row in new}
@@ -110,26 +115,40 @@ def evaluate(
         facts |= summary.summarise(ordered, methods, request.seed)
         facts["time"] = summary.times(new, time.perf_counter() - began, jobs)
         _write(request, ordered, facts)
-    return Evaluation(found.layout, ordered, facts)
+    return Evaluation(found.layout, ordered, facts, len(changed))
 
 
-def _tasks(found: Found, methods: Sequence[System], done: Mapping[results.Key, Row]) -> Iterator[Task]:
+def _check_possible(request: Request, found: Found, methods: Sequence[System]) -> None:
+    """Raise MissingError or UsageError for a package or a device that is not there."""
+    if request.with_dnsmos or any(item.reference is None for item in found.items):
+        dnsmos.check_installed()
+    if any(method.model for method in methods):
+        from avse.weights import pretrained
+
+        pretrained.pick_device(request.device)
+
+
+def _tasks(
+    found: Found,
+    methods: Sequence[System],
+    done: Mapping[results.Key, Row],
+    fingerprints: Mapping[results.Place, str],
+) -> Iterator[Task]:
     """Yield items with the systems that are still to be run."""
     for item in found.items:
         labels = [method.label for method in methods if (item.subset, item.name, method.label) not in done]
         if labels:
-            yield Task(item, tuple(labels))
+            yield Task(item, tuple(labels), fingerprints[item.subset, item.name])
 
 
 def _run(setup: Setup, tasks: Sequence[Task], on_progress: Report) -> Iterator[list[Row]]:
     """Yield the rows of each item as it ends; an item whose worker died gives failed rows."""
     ended = local.run_many(partial(Evaluator, setup), tasks, setup.num_jobs)
     for number, outcome in enumerate(ended, 1):
-        if isinstance(outcome.answer, AvseError):
-            task, reason = outcome.item, outcome.answer.message
-            yield [empty_row(task.item, label, reason) for label in task.labels]
-        else:
-            yield outcome.answer
+        task, rows = outcome.item, outcome.answer
+        if isinstance(rows, AvseError):
+            rows = [empty_row(task.item, label, rows.message) for label in task.labels]
+        yield [row | {"fingerprint": task.fingerprint} for row in rows]
         on_progress("evaluating", number, len(tasks))
 
 

@@ -17,6 +17,8 @@ from avse.io.schema import is_number, is_text, mapping_of, one_of, optional, pro
 from avse.io.urls import real_path
 
 Key = tuple[str, str, str]
+Place = tuple[str, str]
+"""Subset and name of an item."""
 
 REPAIR = "Remove that line, move the file away, or use --force to start again."
 REQUIRED = {
@@ -28,7 +30,7 @@ REQUIRED = {
     "video": optional(is_text),
 }
 OTHERS = {
-    **dict.fromkeys(("mixture", "reference", "estimate", "picture"), optional(is_text)),
+    **dict.fromkeys(("mixture", "reference", "estimate", "picture", "fingerprint"), optional(is_text)),
     "stage_seconds": mapping_of(is_number),
 }
 ROWS, SETTINGS, TABLE, SUMMARY = "results.jsonl", "settings.json", "scores.csv", "summary.json"
@@ -51,8 +53,13 @@ def check_separate(output: Path, *inputs: Path | None) -> None:
 
 
 @contextmanager
-def opened(output: Path, settings: Mapping[str, Any], force: bool) -> Iterator[tuple[list[Row], IO[str]]]:
-    """Yield the existing rows, without failed ones, and a file to append rows to.
+def opened(
+    output: Path, settings: Mapping[str, Any], force: bool, fingerprints: Mapping[Place, str]
+) -> Iterator[tuple[list[Row], IO[str], set[Place]]]:
+    """Yield the existing rows, a file to append rows to, and the items that changed since they were scored.
+
+    Failed rows, and those of the changed items, are left out and removed. ``fingerprints`` are those of the items now;
+    a row of a former version has none, and stays.
 
     Raises UsageError if another run is writing there, or if the rows there are of something else, unless ``force``.
     """
@@ -69,14 +76,22 @@ def opened(output: Path, settings: Mapping[str, Any], force: bool) -> Iterator[t
         settings = _joined(output / SETTINGS, settings)
         path = output / ROWS
         rows = cast("list[Row]", [with_present_keys(row) for row in jsonl.read_jsonl(path, check_row, REPAIR)[1]])
-        kept = [row for row in rows if row["status"] == "ok"]
+        scored = [row for row in rows if row["status"] == "ok"]
+        changed = {key(row)[:2] for row in scored if _has_changed(row, fingerprints)}
+        kept = [row for row in scored if key(row)[:2] not in changed]
         for name in FOLDERS:
             atomic.sweep_tree(output / name)
         jsonl.write_json(output / SETTINGS, settings)
         with atomic.atomic_path(path) as partial, partial.open("w", encoding="utf-8") as file:
             append(file, kept)
         with path.open("a", encoding="utf-8") as file:
-            yield kept, file
+            yield kept, file, changed
+
+
+def _has_changed(row: Row, fingerprints: Mapping[Place, str]) -> bool:
+    """Return whether the item of a row is known to have changed since."""
+    then = row.get("fingerprint")
+    return then is not None and fingerprints.get(key(row)[:2], then) != then
 
 
 def append(file: IO[str], rows: Sequence[Row]) -> None:

@@ -21,13 +21,14 @@ class _Required(TypedDict):
 class Row(_Required, total=False):
     """Hold the scores of one system on one item, with the paths of its files and its time by stage.
 
-    ``picture`` is the former name of ``video``.
+    ``picture`` is the former name of ``video``. ``fingerprint`` identifies the files that were scored.
     """
 
     mixture: str | None
     reference: str | None
     estimate: str | None
     picture: str | None
+    fingerprint: str | None
     stage_seconds: dict[str, float]
 
 

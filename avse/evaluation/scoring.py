@@ -31,10 +31,11 @@ MAX_NAME_BYTES = 150
 
 @dataclass(frozen=True)
 class Task:
-    """Name an item and the systems that have no row for it yet."""
+    """Name an item, the systems that have no row for it yet, and what identifies its files."""
 
     item: Item
     labels: tuple[str, ...]
+    fingerprint: str | None = None
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from avse.io import atomic, formats, reader
 
 
 def read_audio_file(path: Path) -> np.ndarray:
-    """Read audio as float32 (N,) at 16 kHz. InputError, also for a file that is not there.
+    """Read audio as float32 (N,) at 16 kHz. InputError, also for a file that is not there, and for NaN in it.
 
     Plain audio files are read without ffmpeg, which takes longer to start than they take to read.
     """
@@ -31,7 +31,10 @@ def read_audio_file(path: Path) -> np.ndarray:
         except soundfile.SoundFileError as error:
             raise InputError(f"{path} cannot be read: {error}", "Check that the file plays.") from error
         mono = next(resampling.downmix([audio]))[:, 0]
-        return np.asarray(soxr.resample(mono, sample_rate, SAMPLE_RATE), np.float32)
+        resampled = np.asarray(soxr.resample(mono, sample_rate, SAMPLE_RATE), np.float32)
+        if not np.isfinite(resampled).all():
+            raise InputError(f"{path} contains NaN or infinite values.", "Exclude this file.")
+        return resampled
     recording = reader.probe(path)
     if recording.audio is None:
         raise InputError(f"{path} has no audio track.", "Exclude this file.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import importlib
 import json
 import os
 import shutil
@@ -69,7 +70,7 @@ def test_row_for_each_item_and_method(run: tuple[Path, Any], pairs: Path) -> Non
     rows = rows_of(run[0])
     assert {(row["item"], row["method"]) for row in rows} == {(i, m) for i in "abc" for m in ("mixed", "tiny", "copy")}
     for row in rows:
-        assert set(row) == KEYS
+        assert set(row) == {*KEYS, "fingerprint"}
         assert (row["status"], row["reason"], row["video"], row["seconds"]) == ("ok", None, None, 1.0)
         assert set(row["scores"]) == {"pesq", "stoi", "estoi", "si_sdr"}
         clean, estimate = (
@@ -143,6 +144,42 @@ def test_methods_scored_before_are_shown_where_they_are_named_again(
         assert len(rows_of(output)) == 12
     assert shown == [{"mixed", "again"}, {"mixed", "copy", "again"}]
     assert "name earlier ones again" in " ".join(avse("--help").stdout.split())
+
+
+def test_items_that_have_changed_are_scored_again(tmp_path: Path) -> None:
+    data, output = write_pairs(tmp_path / "data"), tmp_path / "out"
+    command = [data, "-o", output, "-m", f"copy={COPY}", "-j", "1", "--no-report"]
+    assert avse(*command).exit_code == 0
+    former = {(row["item"], row["method"]): row["scores"] for row in rows_of(output)}
+    write_pair(data, "a", seed=9)
+    shown = avse(*command)
+    assert (shown.exit_code, shown.stderr.splitlines()[1:]) == (0, ["1 item has changed and was scored again"])
+    now = {(row["item"], row["method"]): row["scores"] for row in rows_of(output)}
+    assert {key for key, scores in now.items() if scores != former[key]} == {("a", "mixed"), ("a", "copy")}
+    assert len(rows_of(output)) == 6
+    mixture, estimate = (
+        audio_files.read_audio_file(folder / "a.wav") for folder in (data / "noisy", output / "estimates/copy")
+    )
+    assert estimate == pytest.approx(mixture, abs=1e-4)
+
+
+def test_items_are_found_once(run: tuple[Path, Any], pairs: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    shutil.copytree(run[0], tmp_path / "out")
+    library, searched = importlib.import_module("avse.evaluation.evaluate"), list[Path]()
+    real = library.recognise
+    monkeypatch.setattr(library, "recognise", lambda folder, *rest: searched.append(folder) or real(folder, *rest))
+    assert avse(pairs, "-o", tmp_path / "out", "-m", f"copy={COPY}", "--no-report").exit_code == 0
+    assert searched == [pairs]
+
+
+def test_rows_of_former_versions_stay(run: tuple[Path, Any], pairs: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    shutil.copytree(run[0], output)
+    former = [{name: row[name] for name in row if name != "fingerprint"} for row in rows_of(output)]
+    (output / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in former))
+    shown = avse(pairs, "-o", output, "-m", f"copy={COPY}", "-j", "1", "--no-report")
+    assert (shown.exit_code, len(shown.stderr.splitlines())) == (0, 1)
+    assert rows_of(output) == former
 
 
 def test_other_folder_or_weights_need_force(
@@ -312,7 +349,7 @@ def test_any_row_makes_tables_or_is_refused(run: tuple[Path, Any], change: Any, 
     before = path.read_bytes()
 
     def go_on() -> None:
-        with results.opened(tmp_path, {"methods": {}}, force=False) as (kept, _):
+        with results.opened(tmp_path, {"methods": {}}, force=False, fingerprints={}) as (kept, *_):
             results.write_table(tmp_path / "scores.csv", kept)
             evaluation_report(kept, {}, tmp_path / "report.html")
 

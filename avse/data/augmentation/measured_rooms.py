@@ -36,6 +36,8 @@ def read_rooms(folder: Path) -> dict[str, list[np.ndarray]]:
                     f"{path} cannot be read: {one_line(error)}", "Remove the file, or download it again."
                 ) from error
             response = audio[:, 0] if rate == SAMPLE_RATE else soxr.resample(audio[:, 0], rate, SAMPLE_RATE, "HQ")
+            if not np.isfinite(response).all():
+                raise UsageError(f"{path} contains NaN or infinite values.", "Remove the file, or download it again.")
             if np.square(response).sum() > 0:
                 rooms.setdefault(path.parent.name, []).append(direct_first(response))
     if not rooms:

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from avse.data.mixtures import mixture_folder, mixture_table, muse_format
-from avse.data.mixtures.mixture_table import PART, Row
+from avse.data.mixtures.mixture_table import PART, Problem, Row
 from avse.data.mixtures.recipes import Clips, Mixture, clips_by_speaker, item_name, make_mixture, make_muse_mixture
 from avse.data.mixtures.request import FOLDERS, MixtureRequest, noises_by_kind
 from avse.errors import AvseError, InputError, UsageError
@@ -26,12 +26,20 @@ from avse.progress import Report
 
 @dataclass(frozen=True)
 class Outcome:
-    """Hold the outcome of one mixture; ``problem`` is empty if it was made."""
+    """Hold the outcome of one mixture; ``problem`` is empty if it was made.
+
+    ``passed_over`` are the clips that were skipped, and why; of earlier runs: all that they skipped.
+    """
 
     item: str
     problem: str
     rows: Sequence[Row] = ()
-    passed_over: tuple[tuple[str, str], ...] = ()
+    passed_over: tuple[Problem, ...] = ()
+
+    @property
+    def problems(self) -> set[Problem]:
+        """Return the rows of bad.csv."""
+        return {*self.passed_over, *([(self.item, self.problem)] if self.problem else [])}
 
 
 def make_mixtures(request: MixtureRequest, num_jobs: int | None = None, force: bool = False) -> Iterator[Outcome]:
@@ -58,10 +66,11 @@ def _make_missing(request: MixtureRequest, clips: Clips, noises: Clips, num_jobs
     names = {item_name(request.config, clips, index): index for index in range(request.count)}
     written = mixture_table.read_rows(request.output)
     done = {name: rows for name, rows in written.items() if _is_whole(request, name, rows)}
+    skipped = tuple(mixture_table.read_skipped(request.output)) if done else ()
     for name in names:
         if name in done:
-            yield Outcome(name, "", done[name])
-    found = []
+            yield Outcome(name, "", done[name], skipped)
+    problems = set(skipped)
     todo = [name for name in names if name not in done]
     job = partial(_Maker, request, clips, noises, names)
     with atomic.open_for_filenames(request.output / PART) as file:
@@ -69,12 +78,15 @@ def _make_missing(request: MixtureRequest, clips: Clips, noises: Clips, num_jobs
         for ended in local.run_many(job, todo, local.count(num_jobs)):
             name, answer = ended.item, ended.answer
             outcome = Outcome(name, answer.message) if isinstance(answer, AvseError) else answer
+            if not outcome.problems <= problems:
+                problems |= outcome.problems
+                mixture_table.write_problems(request.output, problems)
             file.write(mixture_table.to_csv(outcome.rows))
             file.flush()
             done |= {name: list(outcome.rows)} if not outcome.problem else {}
-            found.append(outcome)
             yield outcome
-    _finish(request, [row for name in sorted(done) for row in done[name]], found)
+    mixture_table.write_problems(request.output, problems)
+    _finish(request, [row for name in sorted(done) for row in done[name]])
 
 
 class _Maker:
@@ -125,10 +137,8 @@ def _is_whole(request: MixtureRequest, name: str, rows: Sequence[Row]) -> bool:
     return all((request.output / path).is_file() for path in wanted)
 
 
-def _finish(request: MixtureRequest, rows: Sequence[Row], found: Sequence[Outcome]) -> None:
-    """Write the tables of the mixtures and of clips that could not be used."""
-    problems = sorted({pair for outcome in found for pair in outcome.passed_over})
-    problems += [(outcome.item, outcome.problem) for outcome in found if outcome.problem]
+def _finish(request: MixtureRequest, rows: Sequence[Row]) -> None:
+    """Write the tables of the mixtures."""
     if request.layout == "muse":
         muse_format.write_list(request.output, request.config.num_speakers, rows)
-    mixture_table.write_tables(request.output, rows, problems)
+    mixture_table.write_table(request.output, rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from avse.config import SAMPLE_RATE
@@ -15,7 +15,10 @@ from avse.io.folders import check_own_file
 COLUMNS = ("item", "role", "speaker", "file", "offset_seconds", "start_seconds", "seconds", "level_db")
 TABLE, PART, BAD = "mixtures.csv", "mixtures.part.csv", "bad.csv"
 REPAIR = "Correct that line, or use --force to start again."
+HEADS = ("source", "problem")
 Row = dict[str, str]
+Problem = tuple[str, str]
+"""A clip or a mixture, and what is wrong with it."""
 
 
 def describe_mixture(name: str, mixture: Mixture, request: MixtureRequest) -> list[Row]:
@@ -70,11 +73,23 @@ def to_csv(rows: Sequence[Row]) -> str:
     return csv_files.to_csv([[row[name] for name in COLUMNS] for row in rows])
 
 
-def write_tables(folder: Path, rows: Sequence[Row], problems: Sequence[tuple[str, str]]) -> None:
-    """Write the table of all parts, and that of the files and mixtures that could not be used, if there are any."""
-    csv_files.write_csv(folder / TABLE, [COLUMNS, *([row[name] for name in COLUMNS] for row in rows)], raw_names=True)
-    (folder / PART).unlink()
+def read_skipped(folder: Path) -> list[Problem]:
+    """Read the clips that earlier runs skipped, and why; mixtures that failed are left out, as they are tried again."""
+    if not (folder / BAD).exists():
+        return []
+    rows = csv_files.read_csv(folder / BAD, REPAIR, len(HEADS))
+    return [(source, problem) for _, (source, problem) in rows[1:] if "." in source]  # no item has a suffix
+
+
+def write_problems(folder: Path, problems: Collection[Problem]) -> None:
+    """Write the table of the clips and mixtures that could not be used; none if there are none."""
     if problems:
-        csv_files.write_csv(folder / BAD, [("source", "problem"), *problems], raw_names=True)
+        csv_files.write_csv(folder / BAD, [HEADS, *sorted(problems)], raw_names=True)
     else:
         (folder / BAD).unlink(missing_ok=True)
+
+
+def write_table(folder: Path, rows: Sequence[Row]) -> None:
+    """Write the table of all parts in place of the part written so far."""
+    csv_files.write_csv(folder / TABLE, [COLUMNS, *([row[name] for name in COLUMNS] for row in rows)], raw_names=True)
+    (folder / PART).unlink()

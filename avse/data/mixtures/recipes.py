@@ -89,11 +89,11 @@ class Mixture:
 
 
 def clips_by_speaker(tree: Path, output: Path | None = None) -> dict[str, list[Path]]:
-    """Return the clips of a tree ``SPEAKER/**/CLIP``; ``dev/mp4`` or ``mp4`` inside are found, as VoxCeleb2 comes.
+    """Return the clips of a tree ``SPEAKER/**/CLIP``, or of the first of `corpus.TEST_ROOTS` in it, as VoxCeleb2 comes.
 
     Files in ``output`` are not clips.
     """
-    speakers = {path: prepared.parent.name for path, prepared in corpus.sources(tree)}
+    speakers = {path: prepared.parent.name for path, prepared in corpus.sources(tree, roots=corpus.TEST_ROOTS)}
     found: dict[str, list[Path]] = {}
     for path in outside(output, tree, speakers) if output else speakers:
         found.setdefault(speakers[path], []).append(path)

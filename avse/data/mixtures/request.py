@@ -43,7 +43,7 @@ class MixtureRequest:
 
 def survey(request: MixtureRequest) -> dict[str, str]:
     """Return the files among clips and noises that are not recordings, and why each was skipped."""
-    found = dict(corpus.survey(request.source, request.output).passed_over)
+    found = dict(corpus.survey(request.source, request.output, corpus.TEST_ROOTS).passed_over)
     if request.noise:
         noises = list_recordings(request.noise, accept=formats.is_audio)
         found |= corpus.without(noises, request.noise, request.output).passed_over

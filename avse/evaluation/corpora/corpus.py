@@ -6,6 +6,8 @@ A layout is a function that lists a folder's items, and lists none where the fol
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +19,7 @@ from avse.data.mixtures.recipes import muse_sum
 from avse.errors import InputError, UsageError
 from avse.io import audio_files
 from avse.io.listing import list_recordings
-from avse.io.urls import missing
+from avse.io.urls import missing, real_path
 
 TRAINING_SUBSETS = frozenset({"train", "training", "tr", "val", "valid", "cv", "dev"})
 
@@ -63,6 +65,22 @@ class Item:
     video: Path | None = None
     is_dubbed: bool = False
     cut: bool = False
+
+
+def fingerprint(item: Item) -> str:
+    """Return what identifies the files of an item: the hash of their paths, sizes and times of modification."""
+    recipe = item.mixture if isinstance(item.mixture, Recipe) else Recipe((item.mixture,))
+    files = [_identity(path) for path in (*recipe.sources, item.reference, item.video)]
+    values = [recipe.levels_db, recipe.seconds, item.is_dubbed, item.cut, files]
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
+
+
+def _identity(path: Path | None) -> tuple[str, int, int] | None:
+    """Return path, size and time of modification of a file; None if there is none."""
+    if path is None or not path.is_file():
+        return None
+    status = path.stat()
+    return str(real_path(path)), status.st_size, status.st_mtime_ns
 
 
 Layout = Callable[[Path, "Path | None"], list[Item]]

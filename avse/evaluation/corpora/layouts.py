@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -173,14 +174,16 @@ def visualvoice(folder: Path, videos: Path | None = None) -> list[Item]:
 def _visualvoice_pairs(root: Path, split: Path) -> list[Item]:
     """Pair every clip with one of another speaker, always the same."""
     clips = _visible(split.glob("*/*/*.wav"))
+    speakers = [clip.parts[-3] for clip in clips]  # in order, as the clips are
+    first, num_own = {name: index for index, name in reversed([*enumerate(speakers)])}, Counter(speakers)
+    if len(first) < 2:
+        return []
     rng = np.random.default_rng(0)
     items = []
-    for clip in clips:
-        others = [other for other in clips if other.parts[-3] != clip.parts[-3]]
-        if not others:
-            return []
-        place = clip.relative_to(root / "audio")
-        mixture = Recipe((clip, others[int(rng.integers(len(others)))]))
+    for clip, speaker in zip(clips, speakers, strict=True):
+        drawn = int(rng.integers(len(clips) - num_own[speaker]))
+        other = clips[drawn if drawn < first[speaker] else drawn + num_own[speaker]]
+        place, mixture = clip.relative_to(root / "audio"), Recipe((clip, other))
         video, name = _video(root / "mp4" / place.with_suffix("")), "_".join(place.with_suffix("").parts[1:])
         items.append(Item(name, split.name, mixture, clip, video, cut=True))
     return items
@@ -214,7 +217,10 @@ def _scenes(folder: Path, mixtures: tuple[str, ...], target: str) -> list[Item]:
 
 
 def pairs(folder: Path, videos: Path | None = None) -> list[Item]:
-    """List plain pairs: noisy/ and clean/, or mix/ and s1/ (s2/, ...), same names in all; videos count as audio."""
+    """List plain pairs: noisy/ and clean/, or mix/ and s1/ (s2/, ...), same names in all; videos count as audio.
+
+    video/ may show the target; the audio in it is often the clean speech, and is never used.
+    """
     for mixed, targets in (("noisy", ("clean",)), ("mix", ("s1", "s2", "s3")), ("mixture", ("clean", "target"))):
         present = [name for name in targets if (folder / name).is_dir()]
         mixtures = _by_stem(folder / mixed)
@@ -226,24 +232,26 @@ def pairs(folder: Path, videos: Path | None = None) -> list[Item]:
 def _pairs(folder: Path, mixtures: dict[str, Path], targets: list[str]) -> Iterator[Item]:
     """Yield the first talker always; another one only if it has its own video."""
     references = {target: _by_stem(folder / target) for target in targets}
-    dubbed = _by_stem(folder / "video")
+    video_files = _by_stem(folder / "video")
     for name, mixture in mixtures.items():
         for index, target in enumerate(targets):
             reference = references[target].get(name, folder / target / f"{name}{mixture.suffix}")
             own = reference if is_video(reference) else None
             if index == 0:
-                shown = mixture if is_video(mixture) else dubbed.get(name)
-                yield Item(name, "", mixture, reference, shown or own, is_dubbed=shown is not None)
+                shown = mixture if is_video(mixture) else video_files.get(name)
+                yield Item(name, "", mixture, reference, shown or own)
             elif own:
                 yield Item(f"{name}-{target}", "", mixture, reference, own)
 
 
 def voxceleb2(folder: Path, videos: Path | None = None) -> list[Item]:
     """Refuse VoxCeleb2 as released, which holds clips and no mixtures, by a UsageError."""
-    if any(folder.glob("*/mp4/id*")) or any(folder.glob("mp4/id*")) or any(folder.glob("*/aac/id*")):
+    kinds = ("test/mp4", "*/mp4", "mp4", "test/aac", "*/aac")
+    speaker = next((speaker for kind in kinds for speaker in folder.glob(f"{kind}/id*")), None)
+    if speaker:
         raise UsageError(
             f"{folder} is VoxCeleb2 as released: clips, not mixtures.",
-            f"Make mixtures from it first: avse mix {folder} mixtures/ --speakers 2",
+            f"Make mixtures from it first: avse mix {speaker.parent} mixtures/ --speakers 2",
         )
     return []
 

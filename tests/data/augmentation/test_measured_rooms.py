@@ -31,6 +31,14 @@ def test_a_folder_without_responses_is_reported(tmp_path: Path) -> None:
         read_rooms(tmp_path)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_response_that_is_not_finite_is_reported(value: float, tmp_path: Path) -> None:
+    (tmp_path / "room").mkdir()
+    soundfile.write(tmp_path / "room" / "one.wav", np.array([0.0, value, 0.5]), 16000, "FLOAT")
+    with pytest.raises(UsageError, match=r"one\.wav contains NaN"):
+        read_rooms(tmp_path)
+
+
 def test_the_voice_stays_in_its_place_and_length() -> None:
     rng = np.random.default_rng(0)
     voice = rng.standard_normal(16000).astype(np.float32)

@@ -295,6 +295,15 @@ def test_a_folder_whose_name_begins_like_the_outputs_is_still_an_input(tmp_path:
     assert set(clips_by_speaker(clips, clips / "a")) == {"ab"}
 
 
+def test_voxceleb2_is_mixed_from_its_test_speakers(tmp_path: Path) -> None:
+    tree = tmp_path / "vox"
+    say(tree / "dev" / "mp4", "id1", "id2")
+    say(tree / "test" / "mp4", "id3", "id4")
+    shown = mix(tree, tmp_path / "m", "-n", "1")
+    assert shown.stdout == f"1 mixtures in {tmp_path / 'm'} of clips in {tree / 'test' / 'mp4'}\n"
+    assert {row["speaker"] for rows in rows_of(tmp_path / "m").values() for row in rows} == {"id3", "id4"}
+
+
 def test_an_input_is_no_output(tmp_path: Path) -> None:
     clips = say(tmp_path / "clips", "a", "b")
     before = kept(clips)
@@ -370,6 +379,12 @@ def test_damaged_row_is_named_and_nothing_is_overwritten(
     assert (shown.exit_code, len(shown.stderr.splitlines())) == (2, 2)
     assert f"{name}, line {before.count(chr(10)) + 1}," in shown.stderr
     assert (copied / name).read_text() == f"{before}{line}\n"
+
+
+def test_damaged_bad_csv_is_named(copied: Path, tree: Path, noise: Path) -> None:
+    (copied / "bad.csv").write_text("source,problem\none\n")
+    shown = mix(tree, copied, *recipe(noise), "--seed", "5")
+    assert (shown.exit_code, "bad.csv, line 2," in shown.stderr) == (2, True)
 
 
 def test_a_second_run_on_one_folder_is_refused(copied: Path, tree: Path, noise: Path) -> None:

@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 from typer.testing import CliRunner
 
 from avse.data.mixtures import mixture_table, recipes
+from avse.data.mixtures.generate import make_mixtures
 from avse.data.mixtures.recipes import MixtureConfig, clips_by_speaker, make_mixture, make_muse_mixture
+from avse.data.mixtures.request import MixtureRequest
 from avse.data.synthetic.speech import speak
 from avse.dsp.levels import rms
 from avse.errors import InputError
@@ -110,6 +113,36 @@ def test_the_folder_in_which_it_is_started_does_not_matter(
         assert shown.exit_code == 0, shown.output
     files = {row["file"] for rows in mixture_table.read_rows(tmp_path / output).values() for row in rows}
     assert files == {"a/1.wav", "bb/1.wav"}
+
+
+@pytest.mark.parametrize("layout", ["avse", "muse"])
+def test_a_clip_of_which_a_sample_is_no_number_is_passed_over(layout: str, clips: Path, tmp_path: Path) -> None:
+    for path in clips.rglob("late.wav"):
+        soundfile.write(path, np.full(RATE, np.nan), RATE, "FLOAT")
+    assert mix(clips, tmp_path / "m", "-n", "4", "--layout", layout).exit_code == 1
+    assert "late.wav contains NaN or infinite values." in (tmp_path / "m" / "bad.csv").read_text()
+    rows = [row for rows in mixture_table.read_rows(tmp_path / "m").values() for row in rows]
+    assert not any(row["file"].endswith("late.wav") for row in rows)
+
+
+def test_bad_csv_stays_when_a_finished_run_is_repeated(clips: Path, tmp_path: Path) -> None:
+    for path in clips.rglob("late.wav"):
+        path.write_bytes(b"no audio")
+    first = mix(clips, tmp_path / "m", "-n", "4")
+    listed = (tmp_path / "m" / "bad.csv").read_bytes()
+    again = mix(clips, tmp_path / "m", "-n", "4")
+    assert (first.exit_code, again.exit_code, again.stdout) == (1, 1, first.stdout)
+    assert (tmp_path / "m" / "bad.csv").read_bytes() == listed
+
+
+def test_clips_that_were_skipped_before_an_interruption_are_listed(clips: Path, tmp_path: Path) -> None:
+    for path in clips.rglob("late.wav"):
+        path.write_bytes(b"no audio")
+    made = make_mixtures(MixtureRequest(clips, tmp_path / "m", MixtureConfig(), 8), 1)
+    skipped = next(outcome.passed_over for outcome in made if outcome.passed_over)
+    made.close()
+    assert (tmp_path / "m" / "mixtures.part.csv").exists()
+    assert mixture_table.read_skipped(tmp_path / "m") == sorted(skipped)
 
 
 def test_bad_csv_goes_when_the_clips_are_repaired(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from odd_values import is_fine_or_two_lines, json_values
 
 from avse.dsp.levels import rms
 from avse.errors import InputError, UsageError
-from avse.evaluation.corpora.corpus import Found, Item, Recipe, choose, recognise
+from avse.evaluation.corpora.corpus import Found, Item, Recipe, choose, fingerprint, recognise
 from avse.evaluation.corpora.layouts import LAYOUTS
 from avse.io import audio_files
 
@@ -170,6 +170,20 @@ def test_visualvoice_tree_is_mixed_in_pairs(tmp_path: Path) -> None:
     assert find(tmp_path) == found
 
 
+def test_visualvoice_partner_is_drawn_among_all_clips_of_others(tmp_path: Path) -> None:
+    names = [f"{speaker}/{video}/1.wav" for speaker in ("id1", "id1-a", "id10", "id2") for video in "abc"]
+    touch(*(tmp_path / "audio/test" / name for name in names), tmp_path / "mp4/x")
+    rng = np.random.default_rng(0)
+    expected = []
+    for name in names:
+        others = [other for other in names if other.split("/")[0] != name.split("/")[0]]
+        expected.append(others[int(rng.integers(len(others)))])
+    recipes = [item.mixture for item in find(tmp_path).items]
+    assert [
+        str(made.sources[1].relative_to(tmp_path / "audio/test")) for made in recipes if isinstance(made, Recipe)
+    ] == (expected)
+
+
 # 5. and 6. AVSEC
 
 
@@ -223,13 +237,25 @@ def test_videos_of_both_talkers(tmp_path: Path) -> None:
     assert not any(item.is_dubbed for item in items)
 
 
+def test_a_video_apart_is_shown_under_the_mixture(tmp_path: Path) -> None:
+    touch(tmp_path / "noisy/x.wav", tmp_path / "clean/x.wav", tmp_path / "video/x.mp4")
+    (item,) = find(tmp_path).items
+    assert (item.video, item.is_dubbed) == (tmp_path / "video/x.mp4", False)
+
+
 # 8. VoxCeleb2, and all that is none of these
 
 
 @pytest.mark.parametrize("inside", ["dev/mp4/id00012/21Uxsk56VDQ", "mp4/id00012/21Uxsk56VDQ", "dev/aac/id00012/a"])
 def test_voxceleb2_itself_is_for_avse_mix(tmp_path: Path, inside: str) -> None:
     touch(tmp_path / inside / "00001.mp4")
-    with pytest.raises(UsageError, match="avse mix"):
+    with pytest.raises(UsageError, match=f"avse mix {tmp_path / inside.partition('/id')[0]} "):
+        find(tmp_path)
+
+
+def test_mixtures_for_evaluation_are_to_be_made_of_the_test_speakers(tmp_path: Path) -> None:
+    touch(*(tmp_path / split / "mp4/id1/a/1.mp4" for split in ("dev", "test")))
+    with pytest.raises(UsageError, match=r"avse mix .*/test/mp4 "):
         find(tmp_path)
 
 
@@ -270,6 +296,21 @@ def test_subsets_for_training_are_left_out_where_there_are_others() -> None:
     assert [item.name for item in choose(items, ["2mix/train"], 2)] == ["0", "1"]
     with pytest.raises(UsageError, match="2mix/test"):
         choose(items, ["test"], None)
+
+
+def test_a_fingerprint_changes_with_every_file_of_an_item(tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("mixture", "reference", "video", "source")]
+    touch(*files)
+    mixture, reference, video, source = files
+    for made in (mixture, Recipe((source, mixture))):
+        item = Item("x", "", made, reference, video)
+        known = {fingerprint(item), fingerprint(item)}
+        for path in (mixture, reference, video):
+            path.write_bytes(path.read_bytes() + b"x")
+            known.add(fingerprint(item))
+        assert len(known) == 4
+    reference.unlink()
+    assert fingerprint(item) not in known
 
 
 # Damaged lists ------------------------------------------------------------------------------------------------------
