@@ -73,12 +73,12 @@ def to_csv(rows: Sequence[Row]) -> str:
     return csv_files.to_csv([[row[name] for name in COLUMNS] for row in rows])
 
 
-def read_skipped(folder: Path) -> list[Problem]:
-    """Read the clips that earlier runs skipped, and why; mixtures that failed are left out, as they are tried again."""
+def read_skipped(folder: Path, names: Collection[str]) -> list[Problem]:
+    """Read the clips that earlier runs skipped, and why; not failed mixtures (``names``), which are tried again."""
     if not (folder / BAD).exists():
         return []
     rows = csv_files.read_csv(folder / BAD, REPAIR, len(HEADS))
-    return [(source, problem) for _, (source, problem) in rows[1:] if "." in source]  # no item has a suffix
+    return [(source, problem) for _, (source, problem) in rows[1:] if source not in names]
 
 
 def write_problems(folder: Path, problems: Collection[Problem]) -> None:
