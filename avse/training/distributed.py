@@ -34,6 +34,11 @@ def num_started() -> int | None:
     return int(os.environ["WORLD_SIZE"]) if TorchElasticEnvironment.detect() else None
 
 
+def count_devices(wanted: int) -> int:
+    """Return the number of devices of a run: as many as ``torchrun`` started processes, else those wanted."""
+    return num_started() or wanted
+
+
 def is_first() -> bool:
     """Tell whether this process is the one that reports; known before anything is set up."""
     return os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")) == "0"

@@ -24,7 +24,7 @@ from avse.training import distributed
 from avse.training.config import TrainConfig, config_from_values, to_yaml
 from avse.training.config_files import find_config, load_yaml, merge, read_values, shipped_recipes
 from avse.training.data import TrainingData
-from avse.training.loop import OnStep, run_until
+from avse.training.loop import OnStep, on_devices, run_until
 from avse.training.run_folder import BEST, lock_run
 from avse.training.trainer import OnLine
 from avse.training.weight_averaging import average_weights
@@ -138,6 +138,7 @@ def train_recipe(
         ``run/best.safetensors``, the checkpoint of the last stage; None if time was up before.
     """
     deadline = time.monotonic() + (math.inf if max_hours is None else max_hours * 3600)
+    stages = [replace(stage, config=stage.config and on_devices(stage.config)) for stage in stages]
     _check_audio_only(stages, folders)
     with lock_run(run, distributed.is_first()):
         for number, stage in enumerate(stages, 1):

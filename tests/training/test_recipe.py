@@ -159,6 +159,17 @@ def test_examples_without_video_are_checked_before_the_first_stage(prepared: Tra
         assert not (tmp_path / "run" / "net").exists()
 
 
+def test_batches_are_shared_among_the_processes_of_torchrun_before_the_first_stage(
+    prepared: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stages = read_recipe(written(tmp_path, {"net": {"batch_size": 4}, "more": {"batch_size": 6}}))
+    for name, value in {"RANK": "0", "WORLD_SIZE": "4", "TORCHELASTIC_RUN_ID": "x"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UsageError, match="batch_size 6 cannot be divided equally among 4 devices"):
+        train_recipe(stages, prepared, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_examples_without_video_go_to_smil_alone(prepared: TrainingData, tmp_path: Path) -> None:
     folders = replace(prepared, audio_only=prepared.faces)
     stages = read_recipe(written(tmp_path, {"net": {}, "smil": {"stage": "smil"}}), num_steps=1)
