@@ -74,7 +74,8 @@ def load_clip(path: Path) -> Clip:
 
 
 def _damaged(path: Path, reason: str) -> UsageError:
-    return UsageError(f"{path} is damaged: {printable(reason)[:150]}.", "Remove it, and run avse prepare again.")
+    file = shards.file_of(path)
+    return UsageError(f"{file} is damaged: {printable(reason)[:150]}.", shards.again(file))
 
 
 def find_clips(cache: Path) -> dict[str, Sequence[Path]]:
