@@ -29,6 +29,7 @@ from avse.training.run_folder import BEST, lock_run
 from avse.training.trainer import OnLine
 from avse.training.weight_averaging import average_weights
 from avse.weights.checkpoint import load_checkpoint, save_checkpoint
+from avse.weights.metadata import Provenance
 
 
 @dataclass(frozen=True)
@@ -178,6 +179,7 @@ def _average(run: Path, stage: Stage) -> None:
         mean = average_weights([checkpoint.net for checkpoint in found], list(shares.values()))
         parts = {checkpoint.sha256: share for checkpoint, share in zip(found, shares.values(), strict=True)}
         (run / stage.name).mkdir(parents=True, exist_ok=True)
-        save_checkpoint(run / stage.name / BEST, mean, found[0].provenance.of_mean(parts))
+        provenance = Provenance.of_mean([checkpoint.provenance for checkpoint in found], parts)
+        save_checkpoint(run / stage.name / BEST, mean, provenance)
     if torch.distributed.is_initialized():
         torch.distributed.barrier()

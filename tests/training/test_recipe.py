@@ -116,6 +116,7 @@ def test_stages_follow_each_other_and_all_are_kept(prepared: TrainingData, tmp_p
     assert kept["mean"].about["mean"] == {kept["net"].sha256: 0.25, kept["more"].sha256: 0.75}
     found = [kept[name].net.state_dict()["audio.mask.weight"] for name in ("net", "more", "mean")]
     torch.testing.assert_close(found[2], 0.25 * found[0] + 0.75 * found[1])
+    assert kept["mean"].provenance.validation_speakers == ("speaker0", "speaker2")
     assert [line for line in lines if line.startswith("stage ") and " of " in line] == [
         f"stage {number} of 4: {name}" for number, name in enumerate(STAGES, 1)
     ]
