@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import yaml
 from small_world import TINY, assert_same, state_of
 
 from avse.config import ModelConfig, from_mapping
+from avse.data.prepared_clips import find_clips
 from avse.errors import UsageError
 from avse.training.data import TrainingData
 from avse.training.recipe import Stage, describe_recipe, read_recipe, train_recipe
@@ -114,9 +116,9 @@ def test_stages_follow_each_other_and_all_are_kept(prepared: TrainingData, tmp_p
     starts = [kept[name].about["start"] for name in ("lips", "net", "more")]
     assert starts == [None, kept["lips"].sha256, kept["net"].sha256]
     assert kept["mean"].about["mean"] == {kept["net"].sha256: 0.25, kept["more"].sha256: 0.75}
+    assert kept["mean"].provenance.validation_speakers == ("speaker0", "speaker2")
     found = [kept[name].net.state_dict()["audio.mask.weight"] for name in ("net", "more", "mean")]
     torch.testing.assert_close(found[2], 0.25 * found[0] + 0.75 * found[1])
-    assert kept["mean"].provenance.validation_speakers == ("speaker0", "speaker2")
     assert [line for line in lines if line.startswith("stage ") and " of " in line] == [
         f"stage {number} of 4: {name}" for number, name in enumerate(STAGES, 1)
     ]
@@ -141,6 +143,25 @@ def test_a_recipe_that_is_interrupted_goes_on_where_it_stopped(prepared: Trainin
     assert whole is not None
     assert parts is not None
     assert_same(load_checkpoint(parts).net.state_dict(), load_checkpoint(whole).net.state_dict())
+
+
+def test_finished_stages_are_passed_over_and_folders_listed_once(
+    prepared: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed: list[Path] = []
+
+    def list_clips(folder: Path) -> dict[str, Sequence[Path]]:
+        listed.append(folder)
+        return find_clips(folder)
+
+    monkeypatch.setattr("avse.training.data.find_clips", list_clips)
+    stages = read_recipe(written(tmp_path, {"net": {}, "more": {}, "mean": {"average": {"more": 1.0}}}), num_steps=1)
+    best = train_recipe(stages, replace(prepared, listed={}), tmp_path / "run")
+    assert listed == [prepared.faces]
+    written_before = sorted((tmp_path / "run").rglob("*"))
+    assert train_recipe(stages, replace(prepared, listed={}), tmp_path / "run") == best
+    assert listed == [prepared.faces]
+    assert sorted((tmp_path / "run").rglob("*")) == written_before
 
 
 def test_time_counts_for_all_stages_together(prepared: TrainingData, tmp_path: Path) -> None:
