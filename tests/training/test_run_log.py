@@ -91,7 +91,11 @@ class Account:
 
     def init(self, **options: object) -> Account:
         self.opened.append(options)
+        sys.modules["wandb"].run = self  # type: ignore[attr-defined]
         return self
+
+    def finish(self) -> None:
+        sys.modules["wandb"].run = None  # type: ignore[attr-defined]
 
     def log(self, values: dict[str, float]) -> None:
         self.logged.append(values)
@@ -116,6 +120,8 @@ def test_values_go_to_weights_and_biases(
     (options,) = account.opened
     assert (options["name"], options["dir"], options["project"]) == ("mine", str(tmp_path / "mine"), "avse")
     learnt, validated = account.logged
+    train(settings(num_steps=1, loggers=("wandb",)), prepared, tmp_path / "next")
+    assert [options["name"] for options in account.opened] == ["mine", "next"]
     assert {"train/spec/magnitude", "learning_rate", "speed/data_wait"} <= set(learnt)
     assert "validation/improvement_db/seen" in validated
     assert learnt["trainer/global_step"] == validated["trainer/global_step"] == 2
@@ -166,11 +172,6 @@ def test_speed_and_data_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     assert values["speed/seconds_left"] == pytest.approx(6.0)
 
 
-def test_a_finished_run_prints_nothing(prepared: TrainingData, tmp_path: Path) -> None:
-    train(settings(num_steps=1), prepared, tmp_path)
-    lines: list[str] = []
-    train(settings(num_steps=1), prepared, tmp_path, on_line=lines.append)
-    assert lines == []
 class Many(list[Path]):
     """Clips of which some are asked for, one by one, but never all."""
 
@@ -185,3 +186,8 @@ def test_hours_are_estimated_from_a_few_clips(tmp_path: Path) -> None:
     assert describe_clips({"a": []}) == describe_clips({}) == "none"
 
 
+def test_a_finished_run_prints_nothing(prepared: TrainingData, tmp_path: Path) -> None:
+    train(settings(num_steps=1), prepared, tmp_path)
+    lines: list[str] = []
+    train(settings(num_steps=1), prepared, tmp_path, on_line=lines.append)
+    assert lines == []
