@@ -15,6 +15,7 @@ from avse.config import ModelConfig, from_mapping
 from avse.data.prepared_clips import find_clips
 from avse.errors import UsageError
 from avse.training.data import TrainingData
+from avse.training.loop import Outcome
 from avse.training.recipe import Stage, describe_recipe, read_recipe, train_recipe
 from avse.weights.checkpoint import load_checkpoint
 from avse.weights.metadata import read_metadata
@@ -162,6 +163,23 @@ def test_finished_stages_are_passed_over_and_folders_listed_once(
     assert train_recipe(stages, replace(prepared, listed={}), tmp_path / "run") == best
     assert listed == [prepared.faces]
     assert sorted((tmp_path / "run").rglob("*")) == written_before
+
+
+def test_the_first_stage_connects_several_processes_even_if_it_is_finished(
+    prepared: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise nothing would wait for an average that the first process writes."""
+    path, begun = written(tmp_path, {"net": {}, "more": {}}), []
+    best = train_recipe(read_recipe(path, num_steps=1), prepared, tmp_path / "run")
+
+    def connect(deadline: float, config: object, folders: object, run: Path, *more: object) -> Outcome:
+        monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+        begun.append(run.name)
+        return Outcome(run, True)
+
+    monkeypatch.setattr("avse.training.recipe.run_until", connect)
+    assert train_recipe(read_recipe(path, num_steps=1, num_devices=2), prepared, tmp_path / "run") == best
+    assert begun == ["net"]
 
 
 def test_time_counts_for_all_stages_together(prepared: TrainingData, tmp_path: Path) -> None:
