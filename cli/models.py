@@ -174,7 +174,7 @@ def average(
     """Average the weights of models with a common starting point.
 
     Suitable models are a run and its starting point, or two runs with the same start. The metadata of the result
-    contains the SHA-256 and share of each model, and the settings of the first.
+    contains the SHA-256 and share of each model, the settings of the first, and the validation speakers of all.
 
     Example: avse models average runs/a/best.safetensors runs/b/best.safetensors -o average.safetensors --shares 0.4,0.6
     """
@@ -182,16 +182,16 @@ def average(
     from avse.training.weight_averaging import average_weights
     from avse.weights import pretrained
     from avse.weights.checkpoint import load_checkpoint, save_checkpoint
+    from avse.weights.metadata import Provenance
 
     paths = [pretrained.find(name) for name in names]
     atomic.check_output(output, force, paths)
     weights = _numbers("--shares", shares, float, "0.4,0.6") if shares else [1 / len(paths)] * len(paths)
     found = [load_checkpoint(path) for path in paths]
     parts = {one.sha256: share for one, share in zip(found, weights, strict=False)}
+    provenance = Provenance.of_mean([one.provenance for one in found], parts)
     with atomic.never_replacing([output], force):
-        save_checkpoint(
-            output, average_weights([one.net for one in found], weights), found[0].provenance.of_mean(parts)
-        )
+        save_checkpoint(output, average_weights([one.net for one in found], weights), provenance)
     if not quiet:
         typer.echo(f"{len(paths)} models -> {_sized(output)}")
 

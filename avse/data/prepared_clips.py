@@ -26,11 +26,12 @@ from avse.faces import detection, face_tracker, mouth_roi
 from avse.io import atomic, csv_files, folders, reader
 from avse.io.arrays import to_floats, to_integers
 from avse.io.disk import make_folder, stop_when_full
-from avse.io.urls import missing
+from avse.io.urls import missing, real_path
 from avse.parallel import local
 from avse.progress import Report
 
 MIN_SEEN_SHARE = 0.5
+BAD = "bad.csv"
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ def load_clip(path: Path) -> Clip:
 
 
 def _damaged(path: Path, reason: str) -> UsageError:
-    return UsageError(f"{path} is damaged: {printable(reason)[:150]}.", "Remove it, and run avse prepare again.")
+    file = shards.file_of(path)
+    return UsageError(f"{file} is damaged: {printable(reason)[:150]}.", shards.again(file))
 
 
 def find_clips(cache: Path) -> dict[str, Sequence[Path]]:
@@ -108,10 +110,11 @@ def _shard_of(folder: Path) -> Path:
 def prepare(
     tree: Path, cache: Path, num_jobs: int | None = None, into_shards: bool = False, vary_voices: bool = False
 ) -> Iterator[Outcome]:
-    """Prepare all recordings of a tree in parallel; what is already there is kept. Bad ones are listed in bad.csv.
+    """Prepare all recordings of a tree in parallel; what is already there is kept.
 
-    With ``into_shards`` the clips of each speaker end in one file, as soon as all of them have ended. With
-    ``vary_voices`` each clip that is prepared now also gets another voice (`avse.data.augmentation.voices`).
+    Bad ones are listed in bad.csv, beside those of other trees. With ``into_shards`` the clips of each speaker end in
+    one file, as soon as all of them have ended. With ``vary_voices`` each clip that is prepared now also gets another
+    voice (`avse.data.augmentation.voices`).
 
     Raises UsageError for an output folder among the recordings, MissingError if every other recording would fail too:
     no ffmpeg, no space, no package that varies voices.
@@ -125,7 +128,7 @@ def prepare(
             folders.check_inside(target.parent, cache)
         atomic.sweep_tree(cache)
         there, left = find_prepared(pairs), Counter(target.parent for _, target in pairs)
-        bad = []
+        bad = _bad_elsewhere(cache / BAD, tree)
         for outcome, target in _outcomes(pairs, there, num_jobs, vary_voices):
             if outcome.problem:
                 bad.append((str(outcome.source), outcome.problem))
@@ -133,7 +136,15 @@ def prepare(
             if into_shards and left[target.parent] == 0:
                 shards.pack(target.parent)
             yield outcome
-        csv_files.write_csv(cache / "bad.csv", [("source", "problem"), *sorted(bad)], raw_names=True)
+        csv_files.write_csv(cache / BAD, [("source", "problem"), *sorted(bad)], raw_names=True)
+
+
+def _bad_elsewhere(table: Path, tree: Path) -> list[tuple[str, str]]:
+    """Return the rows of bad.csv whose recordings are not in a tree."""
+    if not table.is_file():
+        return []
+    rows = [(source, problem) for _, (source, problem) in csv_files.read_csv(table, f"Remove {table}.", 2)][1:]
+    return [row for row in rows if not real_path(Path(row[0])).is_relative_to(real_path(tree))]
 
 
 def _outcomes(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import re
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,7 +34,7 @@ class Shard(Sequence[Path]):
             if self._places.dtype != np.int64 or self._places.shape[1:] != (2,):
                 raise ValueError("this is not an index")
         except (OSError, ValueError, EOFError) as error:
-            raise UsageError(f"{path} is not a shard of prepared clips.", "Run avse prepare --shards again.") from error
+            raise _no_shard(path) from error
 
     def __len__(self) -> int:
         return len(self._places)
@@ -51,22 +50,40 @@ class Shard(Sequence[Path]):
         return self._path / f"{offset}-{size}.npz"
 
 
+def file_of(path: Path) -> Path:
+    """Return the file that holds a prepared clip: one of its own, or a shard."""
+    return path.parent if path.parent.suffix == SUFFIX and path.parent.is_file() else path
+
+
 def open_clip(path: Path) -> BinaryIO:
     """Open a prepared clip, in a file of its own or in a shard, for reading."""
-    place = re.fullmatch(r"(\d+)-(\d+)", path.stem)
-    if place is None or path.parent.suffix != SUFFIX or not path.parent.is_file():
+    file = file_of(path)
+    if file == path:
         return path.open("rb")
-    with path.parent.open("rb") as shard:
-        shard.seek(int(place[1]))
-        return io.BytesIO(shard.read(int(place[2])))
+    offset, size = map(int, path.stem.split("-"))
+    with file.open("rb") as shard:
+        shard.seek(offset)
+        return io.BytesIO(shard.read(size))
+
+
+def again(path: Path) -> str:
+    """Return what to do about a damaged file of prepared clips."""
+    return f"Remove {path}, and run avse prepare{' --shards' if path.suffix == SUFFIX else ''} again."
+
+
+def _no_shard(path: Path) -> UsageError:
+    return UsageError(f"{path} is not a shard of prepared clips.", again(path))
 
 
 def names_in(shard: Path) -> set[str]:
-    """Return the names of the clips in a shard; none if there is no such file."""
+    """Return the names of the clips in a shard; none if there is no such file. UsageError for one that is damaged."""
     if not shard.is_file():
         return set()
-    with tarfile.open(shard, "r:") as tar:
-        return {member.name for member in tar} - {INDEX}
+    try:
+        with tarfile.open(shard, "r:") as tar:
+            return {member.name for member in tar} - {INDEX}
+    except (OSError, tarfile.TarError) as error:
+        raise _no_shard(shard) from error
 
 
 def pack(folder: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -23,6 +23,7 @@ class TrainingData:
 
     ``rooms`` holds measured impulse responses, ROOM/NAME.flac.
     ``audio_only`` are SMIL's audio-only targets; ``voices`` talk over others.
+    ``listed`` holds the clips of each folder: a folder is listed once, however many stages use it.
     """
 
     faces: Path
@@ -31,6 +32,7 @@ class TrainingData:
     validation_speakers: tuple[str, ...] = ()
     audio_only: Path | None = None
     rooms: Path | None = None
+    listed: dict[Path, dict[str, Sequence[Path]]] = field(default_factory=dict, repr=False, compare=False)
 
     def mixer(self, config: TrainConfig, validation: bool) -> Mixer:
         """Return what makes training mixtures, or validation mixtures of other speakers."""
@@ -56,10 +58,15 @@ class TrainingData:
 
     def talkers(self, validation: bool) -> dict[str, Sequence[Path]]:
         """Return the clips of talking faces to train or to validate on; UsageError for unknown validation speakers."""
-        talkers = find_clips(self.faces)
+        talkers = self._clips(self.faces)
         if missing := sorted(set(self.validation_speakers) - set(talkers)):
             raise UsageError(f"No prepared clips of {', '.join(missing)} in {self.faces}.", _nearest(missing, talkers))
         return {name: clips for name, clips in talkers.items() if (name in self.validation_speakers) == validation}
+
+    def _clips(self, folder: Path) -> dict[str, Sequence[Path]]:
+        if folder not in self.listed:
+            self.listed[folder] = find_clips(folder)
+        return self.listed[folder]
 
     def _rooms(self) -> Rooms | None:
         """Read measured impulse responses by room, where there are any."""
@@ -68,11 +75,11 @@ class TrainingData:
     def _interference(self, validation: bool) -> tuple[SpeakerClips, SpeakerClips]:
         """Return voices and noises."""
         voices = self._share(self.voices, validation) if self.voices else {}
-        return voices, find_clips(self.noises) if self.noises else {}
+        return voices, self._clips(self.noises) if self.noises else {}
 
     def _share(self, folder: Path, validation: bool) -> dict[str, Sequence[Path]]:
         """Return audio-only clips; every tenth speaker is for validation, and no validation speaker is trained on."""
-        clips = find_clips(folder)
+        clips = self._clips(folder)
         share = {name: clips[name] for index, name in enumerate(clips) if (index % 10 == 0) == validation}
         if validation:
             return share

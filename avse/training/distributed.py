@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from lightning.fabric import Fabric
 from lightning.fabric.loggers import Logger
-from lightning.fabric.plugins.environments import TorchElasticEnvironment
+from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from lightning.fabric.strategies import DDPStrategy
 from torch import Tensor, nn
 
@@ -32,6 +32,23 @@ class UnwrappedStrategy(DDPStrategy):
 def num_started() -> int | None:
     """Return the number of processes that ``torchrun`` started on all machines; None without ``torchrun``."""
     return int(os.environ["WORLD_SIZE"]) if TorchElasticEnvironment.detect() else None
+
+
+def count_devices(wanted: int) -> int:
+    """Return the number of devices of a run: as many as ``torchrun`` started processes, else those wanted.
+
+    Raises:
+        UsageError: ``srun`` started several processes, each of which would start as many as there are devices.
+    """
+    if started := num_started():
+        return started
+    tasks = int(os.environ.get("SLURM_STEP_NUM_TASKS", "1"))
+    if tasks > 1 and wanted > 1:
+        raise UsageError(
+            f"srun started {tasks} processes, and each of them would start {wanted}.",
+            f"Use srun --ntasks 1 with --devices {wanted}, or for several machines torchrun.",
+        )
+    return wanted
 
 
 def is_first() -> bool:
@@ -57,11 +74,23 @@ def make_fabric(num_devices: int, precision: str, stage: str = "speech", loggers
         raise UsageError(
             f"{here} devices were requested, but {found} are available.", f"Use --devices {found} or fewer."
         )
-    settings: dict[str, Any] = {"precision": precision, "loggers": list(loggers)}
+    # Left alone, Fabric would take any process in a job of SLURM, LSF or MPI for one of many, and start none.
+    plugins = [] if num_started() else [LightningEnvironment()]
+    settings: dict[str, Any] = {"precision": precision, "loggers": list(loggers), "plugins": plugins}
     if num_devices == 1:
         return Fabric(devices=1, **settings)
     strategy = UnwrappedStrategy() if stage == "smil" else _wrapped(stage)
     return Fabric(devices=here, num_nodes=num_devices // here, strategy=strategy, **settings)
+
+
+def launch(fabric: Fabric, num_devices: int) -> None:
+    """Start the processes, or join them; UsageError if there are not as many as devices: each takes its share alone."""
+    fabric.launch()
+    if fabric.world_size != num_devices:
+        raise UsageError(
+            f"{num_devices} devices were requested, but {fabric.world_size} take part.",
+            "Unset the environment variables LT_DEVICES and LT_NUM_NODES.",
+        )
 
 
 def _wrapped(stage: str) -> DDPStrategy:

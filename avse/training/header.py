@@ -45,9 +45,13 @@ def describe_device(device: torch.device) -> str:
 
 def describe_clips(speakers: SpeakerClips, kind: str = "speakers") -> str:
     """Return the number of clips and speakers, and about how many hours they last."""
-    clips = [path for paths in speakers.values() for path in paths]
-    if not clips:
+    clips = list(speakers.values())
+    ends = np.cumsum([len(own) for own in clips], dtype=int)  # a shard makes the path of a clip only when asked
+    if not any(ends):
         return "none"
-    chosen = [clips[index] for index in np.unique(np.linspace(0, len(clips) - 1, SAMPLED_CLIPS).astype(int))]
-    hours = np.mean([len(load_clip(path).seen) for path in chosen]) / VIDEO_FPS / 3600 * len(clips)
-    return f"{len(clips):,} clips of {len(speakers):,} {kind}, about {hours:.2g} h"
+    count = int(ends[-1])
+    sampled = np.unique(np.linspace(0, count - 1, SAMPLED_CLIPS).astype(int))
+    owners = np.searchsorted(ends, sampled, side="right")
+    chosen = [clips[owner][index - ends[owner]] for owner, index in zip(owners, sampled, strict=True)]
+    hours = np.mean([len(load_clip(path).seen) for path in chosen]) / VIDEO_FPS / 3600 * count
+    return f"{count:,} clips of {len(speakers):,} {kind}, about {hours:.2g} h"

@@ -52,7 +52,12 @@ def train(
         on_line: called with each line of the run's log; by the first process only.
     """
     deadline = time.monotonic() + (math.inf if max_hours is None else max_hours * 3600)
-    return run_until(deadline, config, folders, run, start_from, on_step, on_line).best
+    return run_until(deadline, on_devices(config), folders, run, start_from, on_step, on_line).best
+
+
+def on_devices(config: TrainConfig) -> TrainConfig:
+    """Return settings with the number of devices there are; UsageError for a batch that they cannot share equally."""
+    return replace(config, num_devices=distributed.count_devices(config.num_devices))
 
 
 def run_until(
@@ -64,8 +69,7 @@ def run_until(
     on_step: OnStep | None = None,
     on_line: OnLine | None = None,
 ) -> Outcome:
-    """Train as `train` does, until a time of `time.monotonic`."""
-    config = replace(config, num_devices=distributed.num_started() or config.num_devices)
+    """Train as `train` does, with settings `on_devices`, until a time of `time.monotonic`."""
     mixers = training_mixers(config, folders)
     with (
         run_folder.lock_run(run, distributed.is_first()),

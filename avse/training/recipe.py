@@ -24,11 +24,12 @@ from avse.training import distributed
 from avse.training.config import TrainConfig, config_from_values, to_yaml
 from avse.training.config_files import find_config, load_yaml, merge, read_values, shipped_recipes
 from avse.training.data import TrainingData
-from avse.training.loop import OnStep, run_until
-from avse.training.run_folder import BEST, lock_run
+from avse.training.loop import OnStep, on_devices, run_until
+from avse.training.run_folder import BEST, is_finished, lock_run
 from avse.training.trainer import OnLine
 from avse.training.weight_averaging import average_weights
 from avse.weights.checkpoint import load_checkpoint, save_checkpoint
+from avse.weights.metadata import Provenance
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,7 @@ def train_recipe(
         ``run/best.safetensors``, the checkpoint of the last stage; None if time was up before.
     """
     deadline = time.monotonic() + (math.inf if max_hours is None else max_hours * 3600)
+    stages = [replace(stage, config=stage.config and on_devices(stage.config)) for stage in stages]
     _check_audio_only(stages, folders)
     with lock_run(run, distributed.is_first()):
         for number, stage in enumerate(stages, 1):
@@ -146,7 +148,7 @@ def train_recipe(
             given = [run / name / BEST for name in stage.start_from] or list(start_from)
             if stage.config is None:
                 _average(run, stage)
-            else:
+            elif not _is_finished(run, stage, folders):
                 report = _reporter(stage, on_step)
                 data = folders if stage.config.stage == "smil" else folders.without_audio_only()
                 outcome = run_until(deadline, stage.config, data, run / stage.name, given, report, on_line)
@@ -156,6 +158,13 @@ def train_recipe(
             with atomic.atomic_path(run / BEST) as partial:
                 shutil.copyfile(run / stages[-1].name / BEST, partial)
     return run / BEST
+
+
+def _is_finished(run: Path, stage: Stage, folders: TrainingData) -> bool:
+    """Return whether a stage can be passed over; not one whose trainer is still to connect several processes."""
+    assert stage.config is not None
+    is_connected = stage.config.num_devices == 1 or torch.distributed.is_initialized()
+    return is_connected and is_finished(run / stage.name, stage.config, folders.validation_speakers)
 
 
 def _check_audio_only(stages: Sequence[Stage], folders: TrainingData) -> None:
@@ -177,6 +186,7 @@ def _average(run: Path, stage: Stage) -> None:
         mean = average_weights([checkpoint.net for checkpoint in found], list(shares.values()))
         parts = {checkpoint.sha256: share for checkpoint, share in zip(found, shares.values(), strict=True)}
         (run / stage.name).mkdir(parents=True, exist_ok=True)
-        save_checkpoint(run / stage.name / BEST, mean, found[0].provenance.of_mean(parts))
+        provenance = Provenance.of_mean([checkpoint.provenance for checkpoint in found], parts)
+        save_checkpoint(run / stage.name / BEST, mean, provenance)
     if torch.distributed.is_initialized():
         torch.distributed.barrier()

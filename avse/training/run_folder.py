@@ -34,7 +34,7 @@ def lock_run(run: Path, is_first: bool) -> ExitStack:
 
 def fixed_settings(config: TrainConfig, validation_speakers: Sequence[str]) -> dict[str, Any]:
     """Return the settings that a run cannot change on its way."""
-    return {"stage": config.stage, "model": asdict(config.model), "validation_set": list(validation_speakers)}
+    return {"stage": config.stage, "model": asdict(config.model), "validation_set": sorted(set(validation_speakers))}
 
 
 def find_state(run: Path, fixed: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -57,6 +57,12 @@ def find_state(run: Path, fixed: Mapping[str, Any]) -> dict[str, Any] | None:
             "Use the settings and --val-speakers of that run, or choose another folder.",
         )
     return state
+
+
+def is_finished(run: Path, config: TrainConfig, validation_speakers: Sequence[str]) -> bool:
+    """Return whether all steps of a run are done; UsageError as in `find_state`."""
+    state = find_state(run, fixed_settings(config, validation_speakers))
+    return state is not None and bool(state["step"] >= config.num_steps)
 
 
 def write_state(run: Path, state: Mapping[str, Any]) -> None:

@@ -80,6 +80,8 @@ class RunLog:
             self._tensorboard.close()
         for logger in self._fabric.loggers:
             logger.finalize("success")
+            if finish := getattr(getattr(logger, "_experiment", None), "finish", None):
+                finish()  # otherwise the next stage would go on with this run of Weights & Biases
 
 
 def describe_step(step: int, num_steps: int, values: Mapping[str, float]) -> str:

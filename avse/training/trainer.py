@@ -64,7 +64,7 @@ class Trainer:
         net = self._new_net(folders, start_from, is_resumed=state is not None)
         loggers = make_loggers(config.loggers, run)
         self.fabric = distributed.make_fabric(config.num_devices, config.precision, config.stage, loggers)
-        self.fabric.launch()
+        distributed.launch(self.fabric, config.num_devices)
         net.load_state_dict(self.fabric.broadcast(net.state_dict()))
         is_fused = config.precision != "16-mixed"  # its gradients could not be clipped
         optimiser = torch.optim.AdamW(

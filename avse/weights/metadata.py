@@ -7,7 +7,7 @@ import json
 import math
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -36,7 +36,7 @@ class Provenance:
         licence: what the licences of that data allow.
         made: how or when the file was made.
         training: the settings of the run, as `avse.training.config.as_mapping` gives them.
-        validation_speakers: the validation speakers of the run.
+        validation_speakers: the validation speakers of the run, or of all averaged runs.
         start: SHA-256 of the checkpoints that training started from; None for random weights, "" where unknown.
         step: the training step of the weights.
         validation: scores on the validation speakers by name, such as "validation/improvement_db/seen".
@@ -76,9 +76,11 @@ class Provenance:
         """Return the provenance of weights pruned from those of a file."""
         return cls(start=sha256, step=0)
 
-    def of_mean(self, shares: Mapping[str, float]) -> Provenance:
-        """Return the provenance of a weighted mean of files, of which this is the first one's."""
-        return Provenance(training=self.training, step=self.step, mean=shares)
+    @classmethod
+    def of_mean(cls, parts: Sequence[Provenance], shares: Mapping[str, float]) -> Provenance:
+        """Return the provenance of a weighted mean: settings and step of the first part, validation speakers of all."""
+        speakers = sorted({name for part in parts for name in part.validation_speakers})
+        return cls(training=parts[0].training, validation_speakers=tuple(speakers), step=parts[0].step, mean=shares)
 
     def of_release(self, name: str, data: str, licence: str) -> Provenance:
         """Return the provenance of the same weights as a model to share."""

@@ -283,6 +283,20 @@ def test_disk_that_fills_up_stops_and_a_second_run_goes_on(tmp_path: Path) -> No
     assert kept(tmp_path / "cache") == ["a/line.npz", "b/line.npz", "bad.csv"]
 
 
+def test_bad_ones_of_other_trees_stay_listed(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    for name in ("one", "two"):
+        (tmp_path / name / "id").mkdir(parents=True)
+        soundfile.write(tmp_path / name / "id" / f"{name}.wav", np.zeros(300), 16000)
+        list(prepared_clips.prepare(tmp_path / name, cache, 1))
+    with (cache / "bad.csv").open(newline="") as file:
+        assert [Path(row["source"]).name for row in csv.DictReader(file)] == ["one.wav", "two.wav"]
+    soundfile.write(tmp_path / "one/id/one.wav", speak(0.5, seed=9).waveform, 16000)
+    list(prepared_clips.prepare(tmp_path / "one", cache, 1))
+    with (cache / "bad.csv").open(newline="") as file:
+        assert [Path(row["source"]).name for row in csv.DictReader(file)] == ["two.wav"]
+
+
 ARRAYS = st.builds(
     lambda shape, kind: np.zeros(shape, kind),
     st.lists(st.sampled_from([0, 1, 2, 88]), max_size=3) | st.just([1280]),

@@ -83,12 +83,33 @@ def test_damaged_shard_is_an_error(tmp_path: Path) -> None:
     (path,) = find_clips(tmp_path)["a"]
     whole = (tmp_path / "a.tar").read_bytes()
     (tmp_path / "a.tar").write_bytes(whole[: len(whole) // 4])
-    with pytest.raises(UsageError, match="damaged"):
+    hint = f"Remove {tmp_path / 'a.tar'}, and run avse prepare --shards again."
+    with pytest.raises(UsageError, match=r"a\.tar is damaged") as caught:
         load_clip(path)
+    assert caught.value.hint == hint
     for data in (b"", b"no tar at all", bytes(5000)):
         (tmp_path / "a.tar").write_bytes(data)
-        with pytest.raises(UsageError, match="not a shard"):
+        with pytest.raises(UsageError, match="not a shard") as caught:
             find_clips(tmp_path)
+        assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize("length", [0, 100, 2000])
+def test_damaged_shard_is_reported_by_prepare_until_it_is_removed(length: int, tmp_path: Path) -> None:
+    (tmp_path / "tree/a").mkdir(parents=True)
+    make_clip(tmp_path / "tree/a/x.mp4", 0.4)
+    arguments = ["prepare", str(tmp_path / "tree"), "-o", str(tmp_path / "cache"), "--shards", "-j", "1"]
+    shard = tmp_path / "cache/a.tar"
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    shard.write_bytes(shard.read_bytes()[:length])
+    shown = CliRunner().invoke(app, arguments)
+    assert shown.exit_code == 2
+    assert [line.strip() for line in shown.stderr.splitlines()] == [
+        f"avse: {shard} is not a shard of prepared clips.", f"Remove {shard}, and run avse prepare --shards again.",
+    ]  # fmt: skip
+    shard.unlink()
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    assert len(find_clips(tmp_path / "cache")["a"]) == 1
 
 
 def test_packing_removes_its_own_clips_and_partial_files_only(tmp_path: Path) -> None:

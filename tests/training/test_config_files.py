@@ -56,6 +56,12 @@ def test_files_extend_each_other_group_by_group(tmp_path: Path) -> None:
     assert read_values(third) == {"seed": 2, "num_steps": 7, "mix": mix, "model": {"hop": 160}}
 
 
+def test_shipped_files_leave_the_loader_processes_to_the_machine() -> None:
+    """Except for the one that is meant for a single core."""
+    numbers = {name: read_config(name).num_workers for name in shipped_configs()}
+    assert {name: number for name, number in numbers.items() if number >= 0} == {"table3-small": 0}
+
+
 def test_a_file_may_extend_a_shipped_one_by_name(tmp_path: Path) -> None:
     path = write(tmp_path / "mine.yaml", "{extends: long, seed: 99}")
     assert read_values(path) == {**read_values("long"), "seed": 99}

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -129,6 +131,47 @@ def test_more_devices_than_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(UsageError, match="2 devices were requested, but 1"):
         distributed.make_fabric(2, "32-true")
+
+
+SBATCH = {"SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "train", "SLURM_NTASKS": "1", "SLURM_NTASKS_PER_NODE": "1",
+          "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0"}  # fmt: skip
+
+
+@pytest.mark.parametrize("num_tasks", ["1", "4"])
+@pytest.mark.parametrize("num_devices", [1, 2])
+def test_devices_are_processes_of_our_own_in_a_job_of_slurm(
+    num_devices: int, num_tasks: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "TORCHELASTIC_RUN_ID", "SLURM_STEP_NUM_TASKS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in (SBATCH | {"SLURM_NTASKS": num_tasks}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert distributed.count_devices(num_devices) == num_devices
+    fabric = distributed.make_fabric(num_devices, "32-true")
+    assert fabric.world_size == num_devices
+    if num_devices > 1:
+        environment = fabric.strategy.cluster_environment
+        environment.validate_settings(num_devices, 1)
+        assert not environment.creates_processes_externally
+
+
+def test_several_processes_of_srun(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (SBATCH | {"SLURM_NTASKS": "4", "SLURM_STEP_NUM_TASKS": "4"}).items():
+        monkeypatch.setenv(name, value)
+    assert distributed.count_devices(1) == 1  # four runs, each on its own
+    with pytest.raises(UsageError, match="srun started 4 processes, and each of them would start 2") as caught:
+        distributed.count_devices(2)
+    assert "torchrun" in caught.value.hint
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "1")
+    assert distributed.count_devices(2) == 2
+
+
+def test_as_many_processes_as_devices() -> None:
+    fabric: Any = SimpleNamespace(launch=lambda: None, world_size=1)
+    distributed.launch(fabric, 1)
+    with pytest.raises(UsageError, match="2 devices were requested, but 1 take part"):
+        distributed.launch(fabric, 2)
 
 
 def test_on_the_command_line_one_process_prints(faces: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +12,10 @@ import yaml
 from small_world import TINY, assert_same, state_of
 
 from avse.config import ModelConfig, from_mapping
+from avse.data.prepared_clips import find_clips
 from avse.errors import UsageError
 from avse.training.data import TrainingData
+from avse.training.loop import Outcome
 from avse.training.recipe import Stage, describe_recipe, read_recipe, train_recipe
 from avse.weights.checkpoint import load_checkpoint
 from avse.weights.metadata import read_metadata
@@ -114,6 +117,7 @@ def test_stages_follow_each_other_and_all_are_kept(prepared: TrainingData, tmp_p
     starts = [kept[name].about["start"] for name in ("lips", "net", "more")]
     assert starts == [None, kept["lips"].sha256, kept["net"].sha256]
     assert kept["mean"].about["mean"] == {kept["net"].sha256: 0.25, kept["more"].sha256: 0.75}
+    assert kept["mean"].provenance.validation_speakers == ("speaker0", "speaker2")
     found = [kept[name].net.state_dict()["audio.mask.weight"] for name in ("net", "more", "mean")]
     torch.testing.assert_close(found[2], 0.25 * found[0] + 0.75 * found[1])
     assert [line for line in lines if line.startswith("stage ") and " of " in line] == [
@@ -142,6 +146,42 @@ def test_a_recipe_that_is_interrupted_goes_on_where_it_stopped(prepared: Trainin
     assert_same(load_checkpoint(parts).net.state_dict(), load_checkpoint(whole).net.state_dict())
 
 
+def test_finished_stages_are_passed_over_and_folders_listed_once(
+    prepared: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed: list[Path] = []
+
+    def list_clips(folder: Path) -> dict[str, Sequence[Path]]:
+        listed.append(folder)
+        return find_clips(folder)
+
+    monkeypatch.setattr("avse.training.data.find_clips", list_clips)
+    stages = read_recipe(written(tmp_path, {"net": {}, "more": {}, "mean": {"average": {"more": 1.0}}}), num_steps=1)
+    best = train_recipe(stages, replace(prepared, listed={}), tmp_path / "run")
+    assert listed == [prepared.faces]
+    written_before = sorted((tmp_path / "run").rglob("*"))
+    assert train_recipe(stages, replace(prepared, listed={}), tmp_path / "run") == best
+    assert listed == [prepared.faces]
+    assert sorted((tmp_path / "run").rglob("*")) == written_before
+
+
+def test_the_first_stage_connects_several_processes_even_if_it_is_finished(
+    prepared: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise nothing would wait for an average that the first process writes."""
+    path, begun = written(tmp_path, {"net": {}, "more": {}}), []
+    best = train_recipe(read_recipe(path, num_steps=1), prepared, tmp_path / "run")
+
+    def connect(deadline: float, config: object, folders: object, run: Path, *more: object) -> Outcome:
+        monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+        begun.append(run.name)
+        return Outcome(run, True)
+
+    monkeypatch.setattr("avse.training.recipe.run_until", connect)
+    assert train_recipe(read_recipe(path, num_steps=1, num_devices=2), prepared, tmp_path / "run") == best
+    assert begun == ["net"]
+
+
 def test_time_counts_for_all_stages_together(prepared: TrainingData, tmp_path: Path) -> None:
     stages = read_recipe(written(tmp_path, STAGES))
     assert train_recipe(stages, prepared, tmp_path / "run", max_hours=0.0) is None
@@ -157,6 +197,17 @@ def test_examples_without_video_are_checked_before_the_first_stage(prepared: Tra
         with pytest.raises(UsageError, match=words):
             train_recipe(stages, replace(prepared, audio_only=folder), tmp_path / "run")
         assert not (tmp_path / "run" / "net").exists()
+
+
+def test_batches_are_shared_among_the_processes_of_torchrun_before_the_first_stage(
+    prepared: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stages = read_recipe(written(tmp_path, {"net": {"batch_size": 4}, "more": {"batch_size": 6}}))
+    for name, value in {"RANK": "0", "WORLD_SIZE": "4", "TORCHELASTIC_RUN_ID": "x"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UsageError, match="batch_size 6 cannot be divided equally among 4 devices"):
+        train_recipe(stages, prepared, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_examples_without_video_go_to_smil_alone(prepared: TrainingData, tmp_path: Path) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-from small_world import state_of, tiny
+from small_world import state_of, tiny, write_clip
 
 from avse.data.online_mixing import MixConfig
 from avse.errors import MissingError, UsageError
@@ -17,6 +18,7 @@ from avse.training import meter
 from avse.training import trainer as training_trainer
 from avse.training.config import TrainConfig
 from avse.training.data import TrainingData
+from avse.training.header import describe_clips
 from avse.training.loop import train
 from avse.training.meter import Meter
 from avse.training.run_log import make_loggers
@@ -89,7 +91,11 @@ class Account:
 
     def init(self, **options: object) -> Account:
         self.opened.append(options)
+        sys.modules["wandb"].run = self  # type: ignore[attr-defined]
         return self
+
+    def finish(self) -> None:
+        sys.modules["wandb"].run = None  # type: ignore[attr-defined]
 
     def log(self, values: dict[str, float]) -> None:
         self.logged.append(values)
@@ -114,6 +120,8 @@ def test_values_go_to_weights_and_biases(
     (options,) = account.opened
     assert (options["name"], options["dir"], options["project"]) == ("mine", str(tmp_path / "mine"), "avse")
     learnt, validated = account.logged
+    train(settings(num_steps=1, loggers=("wandb",)), prepared, tmp_path / "next")
+    assert [options["name"] for options in account.opened] == ["mine", "next"]
     assert {"train/spec/magnitude", "learning_rate", "speed/data_wait"} <= set(learnt)
     assert "validation/improvement_db/seen" in validated
     assert learnt["trainer/global_step"] == validated["trainer/global_step"] == 2
@@ -162,6 +170,20 @@ def test_speed_and_data_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     assert values["speed/steps_per_second"] == pytest.approx(1.0)
     assert values["speed/data_wait"] == pytest.approx(0.75)
     assert values["speed/seconds_left"] == pytest.approx(6.0)
+
+
+class Many(list[Path]):
+    """Clips of which some are asked for, one by one, but never all."""
+
+    def __iter__(self) -> Iterator[Path]:
+        raise AssertionError
+
+
+def test_hours_are_estimated_from_a_few_clips(tmp_path: Path) -> None:
+    second, third = (write_clip(tmp_path, "a", name, num_frames=frames) for name, frames in (("x", 25), ("y", 75)))
+    clips = {"a": Many([second] * 5000), "b": Many([]), "c": Many([third] * 5000)}
+    assert describe_clips(clips) == "10,000 clips of 3 speakers, about 5.6 h"
+    assert describe_clips({"a": []}) == describe_clips({}) == "none"
 
 
 def test_a_finished_run_prints_nothing(prepared: TrainingData, tmp_path: Path) -> None:

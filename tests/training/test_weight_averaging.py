@@ -47,8 +47,9 @@ def test_nets_of_other_shapes_have_no_mean() -> None:
 
 def test_the_command_reports_what_went_in_and_shipping_keeps_it(tmp_path: Path) -> None:
     paths = [str(tmp_path / f"{name}.safetensors") for name in "ab"]
-    for path in paths:
-        save_checkpoint(Path(path), stirred(tiny()), {"step": 7, "training": {"seed": 3}})
+    for path, speakers in zip(paths, (["id2"], ["id1", "id2"]), strict=True):
+        about = {"step": 7, "training": {"seed": 3}, "validation_speakers": speakers}
+        save_checkpoint(Path(path), stirred(tiny()), about)
     output, shipped = tmp_path / "mean.safetensors", tmp_path / "shipped.safetensors"
     arguments = ["models", "average", *paths, "-o", str(output)]
     done = CliRunner().invoke(app, [*arguments, "--shares", "0.25,0.75"])
@@ -59,6 +60,7 @@ def test_the_command_reports_what_went_in_and_shipping_keeps_it(tmp_path: Path) 
     for written in (output, shipped):
         about = load_checkpoint(written).about
         assert (about["mean"], about["step"], about["training"]) == (shares, 7, {"seed": 3})
+        assert about["validation_speakers"] == ["id1", "id2"]
     assert CliRunner().invoke(app, arguments).exit_code == 2
     assert CliRunner().invoke(app, [*arguments, "--force"]).exit_code == 0
     assert CliRunner().invoke(app, [*arguments, "--force", "--shares", "half"]).exit_code == 2
