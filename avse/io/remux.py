@@ -12,7 +12,7 @@ from avse.config import SAMPLE_RATE
 from avse.errors import InputError, MissingError
 from avse.io import atomic, metadata, reader
 from avse.io.encoding import DEFAULT_SETTINGS, OutputSettings, encoder_arguments, notice_lost
-from avse.io.ffmpeg import QUIET, input_arguments, run, stream_output
+from avse.io.ffmpeg import QUIET, ask, input_arguments, run, stream_output
 from avse.io.probe import OTHER_AUDIO_TRACKS
 from avse.io.recording import Recording
 from avse.io.stream_info import ATTACHMENT, AUDIO, SUBTITLE, VIDEO, FileInfo, StreamInfo, parse_info, tag
@@ -40,7 +40,7 @@ def mux_audio_under_video(video: Path, audio: Path, output: Path) -> None:
     output.parent.mkdir(parents=True, exist_ok=True)
     with atomic.atomic_path(output) as partial:
         arguments = [
-            *input_arguments(video, clip.limits, "-itsoffset", f"{-min(begins):.6f}"),
+            *_packets(clip, "-itsoffset", f"{-min(begins):.6f}"),
             "-itsoffset", f"{delay:.6f}", "-i", f"file:{audio}", "-map", "0:V:0", "-map", "1:a:0", "-c:v", "copy",
             "-c:a", "flac", "-t", f"{end_seconds:.6f}", "-map_metadata", "-1", "-fflags", "+bitexact",
             "-flags:v", "+bitexact", "-flags:a", "+bitexact", "-f", "matroska",
@@ -83,7 +83,7 @@ def check_video_fits(media: Recording, suffix: str) -> None:
     """Raise InputError where files of that kind cannot hold that video; a frame is tried, and written nowhere."""
     suffix = suffix.lower()
     arguments = [
-        *input_arguments(media.path, media.limits), "-map", "0:V:0", "-c", "copy", "-frames:v", "1",
+        *_packets(media), "-map", "0:V:0", "-c", "copy", "-frames:v", "1",
         *(_FRAGMENTED if suffix != ".mkv" else ()), "-strict", "unofficial", "-f", MUXERS[suffix], "pipe:1",
     ]  # fmt: skip
     failure = f"The video of {media.path} cannot be copied into a {suffix} file"
@@ -102,13 +102,18 @@ def _write(media: Recording, arguments: list[str], output: Path, failure: str, h
             pass
 
 
+def _packets(media: Recording, *options: str) -> list[str]:
+    """Return the recording as an input to copy from: packets without a time of display (.avi, .vob, .mpg) get one."""
+    return input_arguments(media.path, media.limits, "-fflags", "+genpts", *options)
+
+
 def _inputs(media: Recording, audio: Path) -> list[str]:
     """Return inputs for the recording and the new audio, shifted so that the file begins at 0."""
     assert media.audio is not None
     assert media.video is not None
     begin = min(media.audio.start_seconds, media.video.start_seconds)
     delay = media.audio.start_seconds - begin
-    video = input_arguments(media.path, media.limits, "-itsoffset", f"{-begin:.6f}")
+    video = _packets(media, "-itsoffset", f"{-begin:.6f}")
     return [*video, "-itsoffset", f"{delay:.6f}", "-i", f"file:{audio}"]
 
 
@@ -122,7 +127,7 @@ def _track_arguments(media: Recording, tracks: list[OutputTrack], suffix: str, s
             arguments += [f"-disposition:{number}", "+".join(_dispositions(track.stream)) or "0"]
         else:
             arguments += [f"-c:{number}", track.codec]
-            arguments += _filters(track, number, preroll)
+            arguments += _filters(media, track, number, preroll)
         if track.stream.index >= 0:
             arguments += [f"-map_metadata:s:{number}", f"0:s:{track.stream.index}"]
         if track.stream.language:
@@ -158,13 +163,28 @@ def _dispositions(stream: StreamInfo) -> list[str]:
     return sorted(flag.replace(" ", "_") for flag in stream.flags)
 
 
-def _filters(track: OutputTrack, number: int, preroll: tuple[float, float] | None) -> list[str]:
+def _filters(media: Recording, track: OutputTrack, number: int, preroll: tuple[float, float] | None) -> list[str]:
+    """Return bitstream filters that give a copied track the times that it has in the recording."""
+    if track.codec != "copy":
+        return []
+    if _lacks_order(media, track.stream):
+        return [f"-bsf:{number}", "dts2pts"]
+    return _hiding(track, number, preroll) if preroll else []
+
+
+def _lacks_order(media: Recording, stream: StreamInfo) -> bool:
+    """Return whether only the frames themselves tell when each is shown.
+
+    .avi has no such times; ffmpeg guesses them right if at most one frame is out of order, as in MPEG-4.
+    """
+    return media.info.container == "avi" and stream.codec in ("h264", "hevc") and "dts2pts" in ask("-bsfs")
+
+
+def _hiding(track: OutputTrack, number: int, preroll: tuple[float, float]) -> list[str]:
     """Return bitstream filters that drop what an edit list hides at the beginning; .mkv has no edit lists.
 
     Video packets are needed to decode what follows: their times are squeezed together. Audio packets are dropped.
     """
-    if preroll is None or track.codec != "copy":
-        return []
     first, shown = preroll
     if track.stream.kind == AUDIO:
         return [f"-bsf:{number}", f"noise=drop=lt(pts*tb\\,{shown:.6f})"]
@@ -181,8 +201,7 @@ def _preroll(media: Recording) -> tuple[float, float] | None:
     assert media.audio is not None
     assert media.video is not None
     arguments = [
-        *input_arguments(media.path, media.limits), "-map", "0:V:0", "-c", "copy", "-frames:v", "1",
-        "-f", "framecrc", "pipe:1",
+        *_packets(media), "-map", "0:V:0", "-c", "copy", "-frames:v", "1", "-f", "framecrc", "pipe:1",
     ]  # fmt: skip
     facts, _ = run(arguments, media.limits, f"ffmpeg cannot read {media.path}")
     base = re.search(r"^#tb 0: (\d+)/(\d+)", facts, re.MULTILINE)
@@ -198,7 +217,7 @@ def _preroll(media: Recording) -> tuple[float, float] | None:
 def _fits(media: Recording, suffix: str, track: StreamInfo, codec: str) -> bool:
     """Return whether a container can hold a track, by a trial with its beginning."""
     arguments = [
-        *input_arguments(media.path, media.limits), "-map", f"0:{track.index}", "-c", codec, "-t", "1",
+        *_packets(media), "-map", f"0:{track.index}", "-c", codec, "-t", "1",
         *(_FRAGMENTED if suffix != ".mkv" else ()), "-strict", "unofficial", "-f", MUXERS[suffix], "pipe:1",
     ]  # fmt: skip
     try:

@@ -13,7 +13,7 @@ from recordings import click_sample, coloured_noise, ffmpeg, flash_frame, turned
 
 from avse.io import reader, remux
 from avse.io.encoding import OutputSettings
-from avse.io.ffmpeg import input_arguments, run
+from avse.io.ffmpeg import ask, input_arguments, run
 from avse.io.limits import DEFAULT_LIMITS
 from avse.io.stream_info import ATTACHMENT, AUDIO, SUBTITLE, FileInfo, StreamInfo, parse_info
 
@@ -181,6 +181,38 @@ def test_what_was_trimmed_away_does_not_come_back(copy: Copy, tmp_path: Path, su
     assert video_packets(tmp_path / f"out{suffix}") == video_packets(source)
     assert flash_frame(tmp_path / f"out{suffix}") == flash_frame(source)
     assert click_sample(tmp_path / f"out{suffix}") == pytest.approx(click_sample(source), abs=40)
+
+
+OUT_OF_ORDER = {
+    "mpeg4.avi": ("-c:v", "mpeg4", "-bf", "2", "-c:a", "pcm_s16le"),
+    "h264.avi": ("-c:v", "libx264", "-bf", "3", "-pix_fmt", "yuv420p", "-c:a", "pcm_s16le"),
+    "dvd.vob": ("-c:v", "mpeg2video", "-bf", "2", "-c:a", "mp2", "-ar", "48000", "-f", "vob"),
+    "programme.mpg": ("-c:v", "mpeg2video", "-bf", "2", "-c:a", "mp2", "-ar", "48000"),
+}
+"""Frames that are not stored in the order in which they are shown, in containers that do not say when."""
+
+
+def frames_and_times(path: Path) -> list[tuple[float, str]]:
+    """When each frame is shown, in seconds after the first, and its checksum."""
+    times = ("-fps_mode", "passthrough", "-enc_time_base", "1:90000", "-f", "framecrc", "-")
+    lines = ffmpeg("-copyts", "-i", path, "-map", "0:V:0", *times).splitlines()
+    rows = [line.replace(" ", "").split(",") for line in lines if not line.startswith("#")]
+    return [(round((int(row[2]) - int(rows[0][2])) / 90000, 2), row[5]) for row in rows]
+
+
+@pytest.mark.parametrize("suffix", VIDEOS)
+@pytest.mark.parametrize("name", OUT_OF_ORDER)
+def test_frames_without_a_time_of_display_get_the_right_one(copy: Copy, tmp_path: Path, name: str, suffix: str) -> None:
+    if name == "h264.avi" and "dts2pts" not in ask("-bsfs"):
+        pytest.skip("this ffmpeg cannot find these times")
+    frames = np.random.default_rng(0).integers(0, 255, (25, 48, 64))
+    source = write_recording(tmp_path / name, HUM, frames, *OUT_OF_ORDER[name])
+    remux.check_video_fits(reader.probe(source), suffix)
+    copy(source, suffix)
+    before, after = frames_and_times(source), frames_and_times(tmp_path / f"out{suffix}")
+    assert len(before) == 25
+    assert [frame for _, frame in after] == [frame for _, frame in before]
+    assert [time for time, _ in after[:-1]] == pytest.approx([time for time, _ in before[:-1]], abs=0.011)
 
 
 @pytest.mark.parametrize(("suffix", "tag"), [(".mp4", "hvc1"), (".mov", "hvc1"), (".mkv", "hevc")])
