@@ -26,11 +26,11 @@ from avse.errors import InputError, MissingError
 from avse.io import atomic
 from avse.io.disk import TEMPORARY_HINT, unwritable
 from avse.io.ffmpeg_binary import find_ffmpeg
-from avse.io.ffmpeg_errors import NOT_STARTED, REPAIR_HINT, RETRY_HINT, error_line, explain, lacks_memory
+from avse.io.ffmpeg_errors import NOT_STARTED, error_line, explain, lacks_memory, retry_hint
 from avse.io.limits import DEFAULT_LIMITS, MEGABYTE, Limits
 
 __all__ = [
-    "CONTAINERS", "DEFAULT_LIMITS", "QUIET", "REPAIR_HINT", "Limits", "ask", "build_command", "error_line", "feed",
+    "CONTAINERS", "DEFAULT_LIMITS", "QUIET", "Limits", "ask", "build_command", "error_line", "feed",
     "ffmpeg_exe", "file_url", "input_arguments", "local_file", "open_input", "run", "stream_output",
 ]  # fmt: skip
 
@@ -251,7 +251,7 @@ def _count_time(limits: Limits, seconds: float, failure: str) -> None:
     if limits.budget is not None:
         limits.budget.spend(seconds)
         if limits.budget.is_exceeded:
-            raise InputError(f"{failure}: decoding took more than {limits.budget.seconds:.0f} s in total", RETRY_HINT)
+            raise InputError(f"{failure}: decoding took more than {limits.budget.seconds:.0f} s in total", retry_hint())
 
 
 class _PipeReader:
@@ -295,4 +295,4 @@ class _TimedPipe(io.RawIOBase):
 
 
 def _stalled(failure: str, seconds: float) -> InputError:
-    return InputError(f"{failure}: it produced no output for {seconds:g} s", RETRY_HINT)
+    return InputError(f"{failure}: it produced no output for {seconds:g} s", retry_hint())

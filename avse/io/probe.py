@@ -13,6 +13,7 @@ from typing import Any
 from avse.errors import InputError, UsageError
 from avse.io import wav
 from avse.io.ffmpeg import build_command, input_arguments, open_input, run
+from avse.io.ffmpeg_binary import shell_command
 from avse.io.ffmpeg_errors import blamed_lines, error_line, unreadable_hint
 from avse.io.limits import DEFAULT_LIMITS, Limits
 from avse.io.messages import Loss
@@ -99,7 +100,8 @@ def _check_length(path: Path, info: FileInfo, limits: Limits) -> None:
         if rate is None:
             raise
         message = f"The header of {path} gives the video {rate:g} frames per second."
-        raise InputError(message, "Extract the audio first: ffmpeg -i FILE -vn AUDIO.wav") from None
+        hint = f"Extract the audio first: {shell_command('-i FILE -vn AUDIO.wav')}"
+        raise InputError(message, hint) from None
 
 
 def choose_audio_track(path: Path, tracks: list[StreamInfo], wanted: int | None) -> int:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import shutil
 import struct
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from recordings import coloured_noise, ffmpeg, write_recording
+from recordings import coloured_noise, ffmpeg, video_packets, write_recording
 from typer.testing import CliRunner
 
 import avse
@@ -124,9 +125,8 @@ def test_parts_joined_byte_by_byte_are_refused_with_a_remedy_that_works(see_thro
     (tmp_path / "both.ts").write_bytes(part + part)
     with pytest.raises(InputError, match="timestamps of the audio jump back") as refused:
         avse.enhance(tmp_path / "both.ts", model=see_through, use_video=False)
-    assert "ffmpeg -i FILE -c copy REPAIRED.mkv" in refused.value.hint
-    ffmpeg("-i", tmp_path / "both.ts", "-c", "copy", tmp_path / "mended.mkv")
-    result = avse.enhance(tmp_path / "mended.mkv", model=see_through, use_video=False)
+    mended = follow(refused.value, tmp_path / "both.ts", "REPAIRED.mkv")
+    result = avse.enhance(mended, model=see_through, use_video=False)
     assert result.duration_seconds == pytest.approx(12.0, abs=0.3)
 
 
@@ -141,12 +141,32 @@ def test_hours_of_nothing_are_no_gap(see_through: Path, tmp_path: Path) -> None:
 def test_channels_that_cancel_each_other_out(see_through: Path, tmp_path: Path) -> None:
     waveform = coloured_noise(32000)
     soundfile.write(tmp_path / "in.wav", np.concatenate([waveform, -waveform], axis=1), 32000)
-    with pytest.raises(InputError, match="cancel each other out"):
+    with pytest.raises(InputError, match="cancel each other out") as refused:
         avse.enhance(tmp_path / "in.wav", model=see_through)
-    ffmpeg("-i", tmp_path / "in.wav", "-af", "pan=stereo|c0=c0|c1=-1*c1", tmp_path / "turned.wav")
-    avse.enhance(tmp_path / "turned.wav", model=see_through)
+    avse.enhance(follow(refused.value, tmp_path / "in.wav", "INVERTED.wav"), model=see_through)
     soundfile.write(tmp_path / "wide.wav", np.concatenate([waveform, -0.9 * waveform], axis=1), 32000)
     avse.enhance(tmp_path / "wide.wav", model=see_through)
+
+
+def test_remedy_for_channels_that_cancel_each_other_out_keeps_the_video(see_through: Path, tmp_path: Path) -> None:
+    make_clip(tmp_path / "clip.mkv", 2.0, size=(64, 64))
+    plain = ("-map", "0:v", "-map", "0:a", "-c:v", "copy")
+    ffmpeg(
+        "-i", tmp_path / "clip.mkv", *plain, "-map", "0:a", "-filter:a:1", "pan=stereo|c0=c0|c1=-1*c0", "-c:a",
+        "pcm_s16le", tmp_path / "in.mkv",
+    )  # fmt: skip
+    with pytest.raises(InputError, match="cancel each other out") as refused:
+        avse.enhance(tmp_path / "in.mkv", model=see_through, audio_track=2, use_video=False)
+    turned = follow(refused.value, tmp_path / "in.mkv", "INVERTED.mkv")
+    assert video_packets(turned) == video_packets(tmp_path / "in.mkv")
+    assert avse.enhance(turned, model=see_through, use_video=False).num_channels == 2
+
+
+def follow(error: InputError, source: Path, name: str) -> Path:
+    """Type the command of a hint in a shell; the file that it writes."""
+    command = error.hint.rpartition(": ")[2].replace("FILE", str(source)).replace(name, str(source.with_name(name)))
+    subprocess.run(command, shell=True, check=True, capture_output=True, stdin=subprocess.DEVNULL)
+    return source.with_name(name)
 
 
 def test_wav_of_more_than_4_gb_reports_how_long_it_is(tmp_path: Path) -> None:
