@@ -13,12 +13,12 @@ from avse.errors import InputError, MissingError
 from avse.io import atomic, metadata, reader
 from avse.io.encoding import DEFAULT_SETTINGS, OutputSettings, encoder_arguments, notice_lost
 from avse.io.ffmpeg import QUIET, ask, input_arguments, run, stream_output
+from avse.io.ffmpeg_errors import retry_hint
 from avse.io.probe import OTHER_AUDIO_TRACKS
 from avse.io.recording import Recording
 from avse.io.stream_info import ATTACHMENT, AUDIO, SUBTITLE, VIDEO, FileInfo, StreamInfo, parse_info, tag
 from avse.io.tracks import MUXERS, OutputTrack, describe, plan_tracks
 
-FITS_HINT = "Use .mkv, which holds any video codec."
 _PREROLL_SECONDS = 0.04
 """Duration in a .mkv file of frames that an edit list hides but that later frames need for decoding."""
 _FRAGMENTED = ("-movflags", "frag_keyframe+empty_moov+default_base_moof")
@@ -73,7 +73,7 @@ def replace_audio(media: Recording, audio: Path, output: Path, settings: OutputS
         "-strict", "unofficial", "-f", MUXERS[suffix],
     ]  # fmt: skip
     failure = f"The video of {media.path} cannot be copied into a {output.suffix} file"
-    _write(media, arguments, output, failure, FITS_HINT)
+    _write(media, arguments, output, failure, _fits_hint(suffix))
     if settings.keep_tracks:
         media.is_kept(OTHER_AUDIO_TRACKS)
     _notice_losses(media, output, rejected, tracks)
@@ -87,9 +87,13 @@ def check_video_fits(media: Recording, suffix: str) -> None:
         *(_FRAGMENTED if suffix != ".mkv" else ()), "-strict", "unofficial", "-f", MUXERS[suffix], "pipe:1",
     ]  # fmt: skip
     failure = f"The video of {media.path} cannot be copied into a {suffix} file"
-    with stream_output([*arguments, *QUIET], media.limits, failure, FITS_HINT) as written:
+    with stream_output([*arguments, *QUIET], media.limits, failure, _fits_hint(suffix)) as written:
         while written.read(1 << 16):
             pass
+
+
+def _fits_hint(suffix: str) -> str:
+    return retry_hint() if suffix == ".mkv" else "Use .mkv, which holds any video codec."
 
 
 def _write(media: Recording, arguments: list[str], output: Path, failure: str, hint: str = "") -> None:

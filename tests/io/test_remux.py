@@ -239,6 +239,11 @@ def test_check_of_a_container_writes_no_file(plain: Path, tmp_path: Path, monkey
     assert list(tmp_path.iterdir()) == []
 
 
+def test_video_that_does_not_fit_into_mkv_is_to_be_converted() -> None:
+    assert "convert it first" in remux._fits_hint(".mkv")
+    assert remux._fits_hint(".mp4").startswith("Use .mkv")
+
+
 MARKS = {
     "a:0": ("deu", "Microphone", "default+original"), "a:1": ("fra", "Dubbed", "dub"),
     "a:2": ("eng", "Director", "comment"), "a:3": ("spa", "Described", "visual_impaired"),
