@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import partial
 from pathlib import Path
 
 import soundfile
@@ -11,13 +12,14 @@ import soundfile
 from avse.config import SAMPLE_RATE
 from avse.errors import InputError, MissingError
 from avse.io import atomic, metadata, reader
+from avse.io.covers import attach_arguments
 from avse.io.encoding import DEFAULT_SETTINGS, OutputSettings, encoder_arguments, notice_lost
 from avse.io.ffmpeg import QUIET, ask, input_arguments, run, stream_output
 from avse.io.ffmpeg_errors import retry_hint
 from avse.io.probe import OTHER_AUDIO_TRACKS
 from avse.io.recording import Recording
 from avse.io.stream_info import ATTACHMENT, AUDIO, SUBTITLE, VIDEO, FileInfo, StreamInfo, parse_info, tag
-from avse.io.tracks import MUXERS, OutputTrack, describe, plan_tracks
+from avse.io.tracks import ATTACH, MUXERS, OutputTrack, describe, plan_tracks
 
 _PREROLL_SECONDS = 0.04
 """Duration in a .mkv file of frames that an edit list hides but that later frames need for decoding."""
@@ -58,22 +60,22 @@ def replace_audio(media: Recording, audio: Path, output: Path, settings: OutputS
         InputError: files of that kind cannot hold that video. MissingError: the disk is full.
     """
     suffix = output.suffix.lower()
-    tracks, rejected = plan_tracks(
-        media.info,
-        media.audio_track,
-        suffix,
-        settings.keep_tracks,
-        lambda track, codec: _fits(media, suffix, track, codec),
-    )
-    arguments = [
-        *_inputs(media, audio),
-        *(word for track in tracks for word in ("-map", "1:a:0" if track.is_new_audio else f"0:{track.stream.index}")),
-        *_track_arguments(media, tracks, suffix, settings),
-        *_tag_arguments(media.info, suffix),
-        "-strict", "unofficial", "-f", MUXERS[suffix],
-    ]  # fmt: skip
-    failure = f"The video of {media.path} cannot be copied into a {output.suffix} file"
-    _write(media, arguments, output, failure, _fits_hint(suffix))
+    fits = partial(_fits, media, suffix)
+    tracks, rejected = plan_tracks(media.info, media.audio_track, suffix, settings.keep_tracks, fits)
+    copied = [track for track in tracks if track.codec != ATTACH]
+    covers = [track.stream for track in tracks if track.codec == ATTACH]
+    sources = ["1:a:0" if track.is_new_audio else f"0:{track.stream.index}" for track in copied]
+    with attach_arguments(media, covers, len(copied)) as attached:
+        arguments = [
+            *_inputs(media, audio),
+            *(word for source in sources for word in ("-map", source)),
+            *_track_arguments(media, copied, suffix, settings),
+            *_tag_arguments(media.info, suffix),
+            *attached,
+            "-strict", "unofficial", "-f", MUXERS[suffix],
+        ]  # fmt: skip
+        failure = f"The video of {media.path} cannot be copied into a {output.suffix} file"
+        _write(media, arguments, output, failure, _fits_hint(suffix))
     if settings.keep_tracks:
         media.is_kept(OTHER_AUDIO_TRACKS)
     _notice_losses(media, output, rejected, tracks)
@@ -220,6 +222,7 @@ def _preroll(media: Recording) -> tuple[float, float] | None:
 
 def _fits(media: Recording, suffix: str, track: StreamInfo, codec: str) -> bool:
     """Return whether a container can hold a track, by a trial with its beginning."""
+    codec = "copy" if codec == ATTACH else codec
     arguments = [
         *_packets(media), "-map", f"0:{track.index}", "-c", codec, "-t", "1",
         *(_FRAGMENTED if suffix != ".mkv" else ()), "-strict", "unofficial", "-f", MUXERS[suffix], "pipe:1",

@@ -139,6 +139,31 @@ def test_subtitles_and_attachments_are_kept_where_they_fit(
 
 
 @pytest.mark.parametrize("suffix", VIDEOS)
+@pytest.mark.parametrize("source", [".mkv", ".mp4"])
+def test_cover_stays_a_cover_or_is_missed(plain: Path, copy: Copy, tmp_path: Path, source: str, suffix: str) -> None:
+    """Between two video tracks, as .mp4 has it, or as an attachment beside another."""
+    cover, font, path = tmp_path / "cover.png", tmp_path / "font.ttf", tmp_path / f"in{source}"
+    ffmpeg("-f", "lavfi", "-i", "color=red:s=32x32", "-frames:v", "1", "-update", "1", cover)
+    font.write_bytes(b"font")
+    tracks = ["-i", plain, "-i", cover, "-map", "0:v", "-map", "0:a"]
+    if source == ".mp4":
+        tracks += ["-map", "1", "-map", "0:v", "-c:v", "copy", "-c:a", "aac", "-disposition:v:1", "attached_pic"]
+    else:
+        pictures = ("-attach", cover, "-metadata:s:t:0", "mimetype=image/png", "-attach", font)
+        tracks += ["-map", "0:v", "-c", "copy", *pictures, "-metadata:s:t:1", "mimetype=font/ttf"]
+    ffmpeg(*tracks, path)
+    info, recording = copy(path, suffix)
+    assert len(info.video_tracks) == 2
+    assert len(info.of_kind(ATTACHMENT)) == (source == suffix == ".mkv")
+    covers = [stream for stream in info.of_kind("Video") if stream.is_cover]
+    assert len(covers) == (suffix != ".mov")
+    assert ("hold them: cover" in notices(recording)) == (suffix == ".mov")
+    for kept in covers:
+        number = ("-map", f"0:{kept.index}", "-c", "copy", "-f", "md5", "-")
+        assert ffmpeg("-i", tmp_path / f"out{suffix}", *number) == ffmpeg("-i", cover, "-c", "copy", "-f", "md5", "-")
+
+
+@pytest.mark.parametrize("suffix", VIDEOS)
 def test_further_videos_are_kept(plain: Path, copy: Copy, tmp_path: Path, suffix: str) -> None:
     source = tmp_path / "in.mkv"
     ffmpeg("-i", plain, "-i", plain, "-map", "0:v", "-map", "1:v", "-map", "0:a", "-c", "copy", source)
