@@ -103,4 +103,6 @@ def _write_report(
     after = export(enhanced, folder, ".wav", strength, loudness_lufs, report)
     facts = result.as_dict() | {"input": recording.path.name, "output": after.name}
     page = folder / f"{recording.path.stem}.report{PAGE}"
-    return enhancement_report(facts, recording.path, after, page, result.thumbnails, result.seen_seconds)
+    return enhancement_report(
+        facts, recording.path, after, page, result.thumbnails, result.seen_seconds, audio_track=recording.audio_track
+    )
