@@ -39,8 +39,8 @@ QUIET = ("-loglevel", "error")
 _log = logging.getLogger(__name__)
 
 CONTAINERS = (
-    "aac,ac3,aiff,amr,asf,au,avi,caf,dts,dv,eac3,flac,flv,gxf,h264,hevc,ivf,live_flv,m4v,matroska,mov,mp3,mpeg,mpegts,"
-    "mpegvideo,mxf,nut,ogg,tta,voc,w64,wav,webm,wv"
+    "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dts,dv,eac3,flac,flv,gxf,h264,hevc,ivf,live_flv,m4v,matroska,mov,mp3,mpc,mpc8,"
+    "mpeg,mpegts,mpegvideo,mxf,nut,ogg,rm,tta,voc,w64,wav,webm,wtv,wv"
 )
 """Demuxers that may be used. Playlists and scripts (hls, dash, concat, sdp, image2, ...) can name other files."""
 

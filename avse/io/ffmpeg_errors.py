@@ -85,5 +85,8 @@ def retry_hint() -> str:
 
 
 def unreadable_hint(words: str) -> str:
-    """Return what to do about a file that ffmpeg cannot even open: it cannot be repaired by copying."""
+    """Return what to do about a file that ffmpeg cannot even open, or may not: it cannot be repaired by copying."""
+    if "not on whitelist" in words:
+        command = shell_command("-i FILE -c:v libx264 -c:a flac CONVERTED.mkv")
+        return f"Convert it first, if you trust it: {command}"
     return NO_INDEX_HINT if "moov atom not found" in words else UNREADABLE_HINT

@@ -79,6 +79,7 @@ def test_other_failures_are_the_fault_of_the_recording(hint: str, expected: str)
 def test_remedy_for_a_file_that_cannot_be_opened() -> None:
     assert unreadable_hint("moov atom not found") == NO_INDEX_HINT
     assert unreadable_hint("Invalid data found") == UNREADABLE_HINT
+    assert unreadable_hint("[hls] Format not on whitelist 'wav'").startswith("Convert it first, if you trust it: ")
 
 
 def test_crash_without_a_word_is_called_one() -> None:
