@@ -147,7 +147,7 @@ class Pipeline:
     def _write_one(self, output: Output, blocks: Iterator[np.ndarray], folder: Path | None, is_voice: bool) -> Written:
         audio = self.recording.audio_stream
         target_lufs = self.options.loudness_lufs if is_voice else None
-        with normalised(blocks, audio.sample_rate, audio.num_channels, target_lufs, folder) as (loud, levels):
+        with normalised(blocks, audio, target_lufs, folder) as (loud, levels):
             if isinstance(output, Path):
                 write_file(output, self.recording, self.stats.num_samples, loud, self.options.settings)
                 return Written(None, levels)

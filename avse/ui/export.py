@@ -57,7 +57,7 @@ def export(
     check_tracks(recording, target)
     audio = recording.audio_stream
     blocks = _counter(enhanced, report, "writing").count(mixed(enhanced, strength))
-    with normalised(blocks, audio.sample_rate, audio.num_channels, loudness_lufs, folder) as (loud, _):
+    with normalised(blocks, audio, loudness_lufs, folder) as (loud, _):
         write_output(target, recording, enhanced.pipeline.stats.num_samples, loud)
     return target
 
