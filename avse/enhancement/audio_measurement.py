@@ -27,7 +27,7 @@ def measure_audio(recording: reader.Recording, report: Report) -> AudioStats:
             report("measuring levels", seconds, recording.duration_seconds)
 
     with span(Stage.MEASURE):
-        stats = compute_audio_stats(counted(), rate)
+        stats = compute_audio_stats(counted(), rate, recording.audio_stream.low_frequency)
     if stats.num_samples == 0:
         raise InputError(f"The audio of {recording.path} is empty.", "Check that the file plays.")
     if stats.cancels:

@@ -20,6 +20,7 @@ from avse.enhancement.all_speakers import check_output_folder
 from avse.errors import InputError, UsageError
 from avse.evaluation.reference import compare_files, read_reference
 from avse.io import reader
+from avse.io.audio_files import read_audio_file
 from avse.io.ffmpeg import Limits, error_line, run
 from avse.io.writer import open_audio_file
 from avse_cli.main import app
@@ -57,6 +58,24 @@ def test_channels_stay_apart_wherever_they_stood(tmp_path: Path, layout: str, nu
     recording = reader.probe(tmp_path / "in.wav")
     assert recording.audio == reader.AudioStream(16000, num_channels, 0.0, layout)
     np.testing.assert_allclose(reader.load_audio(recording, 16000, num_channels), waveform, atol=1e-4)
+
+
+@pytest.mark.parametrize("num_channels", [6, 8])
+def test_fourth_channel_is_heard_unless_the_layout_says_that_it_has_no_speech(
+    tmp_path: Path, num_channels: int
+) -> None:
+    waveform = np.zeros((16000, num_channels))
+    waveform[:, 3] = coloured_noise(16000)[:, 0]
+    soundfile.write(tmp_path / "plain.wav", waveform, 16000, "FLOAT")
+    heard = {"plain": True}
+    for layout in {6: ("5.1", "5.1(side)", "hexagonal"), 8: ("7.1", "octagonal")}[num_channels]:
+        form = f"channelmap=map={'|'.join(map(str, range(num_channels)))}:channel_layout={layout}"
+        ffmpeg("-i", tmp_path / "plain.wav", "-af", form, "-c:a", "pcm_f32le", tmp_path / f"{layout}.wav")
+        heard[layout] = layout.endswith("gonal")
+    for name, is_heard in heard.items():
+        mono = reader.load_audio(reader.probe(tmp_path / f"{name}.wav"))[:, 0]
+        np.testing.assert_allclose(mono, is_heard * waveform.mean(1), atol=1e-6)
+        np.testing.assert_allclose(read_audio_file(tmp_path / f"{name}.wav"), mono, atol=1e-6)
 
 
 @pytest.mark.parametrize("num_channels", [3, 4, 7])
