@@ -34,7 +34,7 @@ def layout_arguments(encoder: str, audio: AudioStream, number: int = 0) -> list[
 
 def placing_filter(audio: AudioStream) -> str:
     """Return the filter that gives channels without names those of the recording; full-band ones where it has none."""
-    if audio.layout and "+" not in audio.layout:
+    if audio.num_channels > 2 and audio.layout and "+" not in audio.layout:
         return _naming(audio.num_channels, audio.layout)
     layout = (_FULL_BAND | _NO_LOW_TONES).get(audio.num_channels)
     return _naming(audio.num_channels, layout) if layout else ""
