@@ -132,7 +132,7 @@ def _offset_and_correlation(
     audio = recording.audio_stream
     blocks = reader.read_audio(recording, BLOCK_SECONDS, audio.sample_rate, audio.num_channels)
     at_16_khz = resampling.regroup(
-        resampling.to_model_rate(blocks, audio.sample_rate), WINDOW_FRAMES * SAMPLES_PER_FRAME
+        resampling.to_model_rate(blocks, audio.sample_rate, audio.low_frequency), WINDOW_FRAMES * SAMPLES_PER_FRAME
     )
     predicted, energies, visible = [], [], []
     for start, mono in zip(range(0, len(head), WINDOW_FRAMES), at_16_khz, strict=False):

@@ -111,7 +111,8 @@ def detect_activity(
     """
     audio = recording.audio_stream
     blocks = reader.read_audio(recording, BLOCK_SECONDS, audio.sample_rate, audio.num_channels)
-    mono = model_windows(resampling.to_model_rate(blocks, audio.sample_rate), stats.num_frames, SAMPLES_PER_FRAME)
+    at_16_khz = resampling.to_model_rate(blocks, audio.sample_rate, audio.low_frequency)
+    mono = model_windows(at_16_khz, stats.num_frames, SAMPLES_PER_FRAME)
     mouths = model_windows(crops.stream(tracks, stats.num_frames), stats.num_frames, 1)
     pieces = (_observe(net, window[:, 0], shown) for window, shown in zip(mono, mouths, strict=True))
     kept = []

@@ -21,6 +21,7 @@ from avse.faces.mouth_cropper import crop_known
 from avse.faces.mouth_crops import MouthCrops
 from avse.faces.tracking import Track
 from avse.io import reader
+from avse.io.messages import Message
 from avse.models.net import SpeechNet
 from avse.progress import Report, Stage, span
 
@@ -139,10 +140,10 @@ def analyse_faces(
     side, num_frames = net.config.lip_side, stats.num_frames
     if tracks is None:
         found, crops = find_faces(recording, num_frames, side, report)
-        people = relevant_tracks(found, num_frames)
+        people = _largest(recording, relevant_tracks(found, num_frames))
         crops.keep(people)
     else:
-        people = relevant_tracks(tracks, num_frames)
+        people = _largest(recording, relevant_tracks(tracks, num_frames))
         on_crop = _frame_progress(report, "cropping mouths", num_frames)
         crops = crop_known(recording, people, num_frames, side, on_crop) if people else MouthCrops(side)
     if net.lips is None or len(people) < (1 if measure_all else 2):
@@ -179,7 +180,15 @@ def relevant_tracks(tracks: Sequence[Track], num_frames: int) -> list[Track]:
     """
     counts = [(track, mouth_roi.mouth_pose(track, num_frames).visible.sum()) for track in tracks]
     found = [track for track, count in counts if count >= min(25, num_frames // 5)]
-    return (found or [track for track, count in counts if count][:1])[:MAX_FACES]
+    return found or [track for track, count in counts if count][:1]
+
+
+def _largest(recording: reader.Recording, people: list[Track]) -> list[Track]:
+    """Return the largest of the faces, and note that there are others."""
+    if len(people) > MAX_FACES:
+        text = f"The video shows {len(people)} faces; only the {MAX_FACES} largest are considered."
+        recording.notice(Message("too_many_faces", text))
+    return people[:MAX_FACES]
 
 
 def select_face(scene: Scene, choice: SpeakerChoice) -> int | None:

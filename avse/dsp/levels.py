@@ -58,21 +58,21 @@ class AudioStats:
     peak: float = 0.0
 
 
-def compute_audio_stats(blocks: Iterable[np.ndarray], sample_rate: int) -> AudioStats:
+def compute_audio_stats(blocks: Iterable[np.ndarray], sample_rate: int, low_frequency: int | None = None) -> AudioStats:
     """Measure audio blocks (N, C) in one pass; the RMS is that of the network's input, mono at 16 kHz."""
     num_samples, num_mono, energy, apart, together, peak = 0, 0, 0.0, 0.0, 0.0, 0.0
 
     def counted() -> Iterator[np.ndarray]:
         nonlocal num_samples, apart, together, peak
         for block in blocks:
-            speech = resampling.speech_channels(block)
+            speech = resampling.speech_channels(block, low_frequency)
             num_samples += len(block)
             peak = max(peak, float(np.abs(block).max(initial=0.0)))
             apart += float(np.square(speech, dtype=np.float64).mean(1).sum())
             together += float(np.square(speech.mean(1), dtype=np.float64).sum())
             yield block
 
-    for block in resampling.to_model_rate(counted(), sample_rate):
+    for block in resampling.to_model_rate(counted(), sample_rate, low_frequency):
         num_mono += len(block)
         energy += float(np.square(block, dtype=np.float64).sum())
     num_frames = -(-num_samples * VIDEO_FPS // sample_rate)

@@ -14,7 +14,7 @@ import soxr
 from avse.config import SAMPLE_RATE
 
 LOW_FREQUENCY_CHANNEL = 3
-"""Index of the channel of 5.1 and 7.1 that carries no speech."""
+"""Index of the channel of 5.1 and 7.1 that carries no speech. Functions take it as ``low_frequency``, or None."""
 
 
 class Resampler:
@@ -63,20 +63,22 @@ def resample(blocks: Iterable[np.ndarray], from_hz: int, to_hz: int) -> Iterator
         yield resampler.flush()
 
 
-def downmix(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+def downmix(blocks: Iterable[np.ndarray], low_frequency: int | None = None) -> Iterator[np.ndarray]:
     """Yield the mean of all channels that can carry speech, (N, 1)."""
     for block in blocks:
-        yield speech_channels(block).mean(1, keepdims=True, dtype=np.float32)
+        yield speech_channels(block, low_frequency).mean(1, keepdims=True, dtype=np.float32)
 
 
-def speech_channels(block: np.ndarray) -> np.ndarray:
+def speech_channels(block: np.ndarray, low_frequency: int | None = None) -> np.ndarray:
     """Return the channels of (N, C) that can carry speech."""
-    return np.delete(block, LOW_FREQUENCY_CHANNEL, axis=1) if block.shape[1] in (6, 8) else block
+    return block if low_frequency is None else np.delete(block, low_frequency, axis=1)
 
 
-def to_model_rate(blocks: Iterable[np.ndarray], sample_rate: int) -> Iterator[np.ndarray]:
+def to_model_rate(
+    blocks: Iterable[np.ndarray], sample_rate: int, low_frequency: int | None = None
+) -> Iterator[np.ndarray]:
     """Convert blocks to the network's input: one channel (N, 1) at 16 kHz."""
-    return resample(downmix(blocks), sample_rate, SAMPLE_RATE)
+    return resample(downmix(blocks, low_frequency), sample_rate, SAMPLE_RATE)
 
 
 def regroup(blocks: Iterable[np.ndarray], num_samples: int) -> Iterator[np.ndarray]:

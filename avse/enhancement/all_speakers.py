@@ -228,7 +228,12 @@ def check_output_folder(folder: Path, force: bool) -> None:
 
 def _face_files(folder: Path) -> list[Path]:
     """Return the paths of voices and thumbnails in a folder, of this recording or of an earlier one."""
-    return [path for path in sorted(folder.glob("face-*")) if re.fullmatch(r"face-[0-9]+\.[a-z0-9]+", path.name)]
+    suffixes = AUDIO_OUTPUTS | VIDEO_OUTPUTS | {".png"}
+    return [
+        path
+        for path in sorted(folder.glob("face-*"))
+        if re.fullmatch(r"face-[0-9]+", path.stem) and path.suffix in suffixes
+    ]
 
 
 def _save_thumbnail(path: Path, png: bytes | None) -> str | None:

@@ -10,6 +10,7 @@ from avse.dsp.levels import AudioStats, compute_audio_stats
 from avse.dsp.windowing import BLOCK_SECONDS
 from avse.errors import InputError
 from avse.io import reader
+from avse.io.ffmpeg_binary import shell_command
 from avse.progress import Report, Stage, span
 
 
@@ -26,10 +27,18 @@ def measure_audio(recording: reader.Recording, report: Report) -> AudioStats:
             report("measuring levels", seconds, recording.duration_seconds)
 
     with span(Stage.MEASURE):
-        stats = compute_audio_stats(counted(), rate)
+        stats = compute_audio_stats(counted(), rate, recording.audio_stream.low_frequency)
     if stats.num_samples == 0:
         raise InputError(f"The audio of {recording.path} is empty.", "Check that the file plays.")
     if stats.cancels:
-        hint = "Invert one of them: ffmpeg -i FILE -af 'pan=stereo|c0=c0|c1=-1*c1' INVERTED.wav"
+        hint = f"Invert one of them: {shell_command(_inversion(recording))}"
         raise InputError(f"The channels of {recording.path} cancel each other out.", hint)
     return stats
+
+
+def _inversion(recording: reader.Recording) -> str:
+    """Return arguments of ffmpeg that invert the second channel, and keep the video."""
+    audio = f"-map 0:a:{recording.audio_track - 1} -af 'pan=stereo|c0=c0|c1=-1*c1'"
+    if recording.video is None:
+        return f"-i FILE {audio} INVERTED.wav"
+    return f"-fflags +genpts -i FILE -map 0:V:0 -c:v copy {audio} -c:a flac INVERTED.mkv"

@@ -15,6 +15,8 @@ from avse.enhancement.arguments import check_number
 from avse.enhancement.spooling import spooled
 from avse.errors import UsageError
 from avse.io.ffmpeg import DEFAULT_LIMITS, build_command, file_url, stream_output
+from avse.io.layouts import placing_filter
+from avse.io.recording import AudioStream
 
 CEILING_DB = -1.0
 SILENT_LUFS = -69.0
@@ -52,7 +54,7 @@ def check_loudness(target_lufs: float | None) -> None:
 
 @contextlib.contextmanager
 def normalised(
-    blocks: Iterator[np.ndarray], sample_rate: int, num_channels: int, target_lufs: float | None, folder: Path | None
+    blocks: Iterator[np.ndarray], audio: AudioStream, target_lufs: float | None, folder: Path | None
 ) -> Iterator[tuple[Iterator[np.ndarray], Levels | None]]:
     """Yield the blocks (N, C) at the target loudness, with one gain for all, and the levels; unchanged if it is None.
 
@@ -61,15 +63,18 @@ def normalised(
     if target_lufs is None:
         yield blocks, None
         return
-    with spooled(((block,) for block in blocks), 1, sample_rate, num_channels, folder) as (spool,):
-        levels = choose_gain(*measure(spool.path), target_lufs)
+    with spooled(((block,) for block in blocks), 1, audio.sample_rate, audio.num_channels, folder) as (spool,):
+        levels = choose_gain(*measure(spool.path, placing_filter(audio)), target_lufs)
         gain = np.float32(db_to_gain(levels.gain_db))
         yield (gain * block for block in spool.blocks()), levels
 
 
-def measure(path: Path) -> tuple[float, float]:
-    """Measure the integrated loudness in LUFS and the true peak in dBFS of an audio file that avse wrote."""
-    meter = "ebur128=metadata=1:peak=true:framelog=verbose,ametadata=mode=print:file=-"
+def measure(path: Path, placing: str = "") -> tuple[float, float]:
+    """Measure the integrated loudness in LUFS and the true peak in dBFS of an audio file that avse wrote.
+
+    ``placing``: a filter that names the places of its channels, which a spool does not know.
+    """
+    meter = f"{placing}{',' * bool(placing)}ebur128=metadata=1:peak=true:framelog=verbose,ametadata=mode=print:file=-"
     stream = ffmpeg.output(ffmpeg.input(file_url(path)), "pipe:2", af=meter, format="null")
     lufs, peak = -70.0, 0.0
     with stream_output(

@@ -32,7 +32,7 @@ from avse.enhancement.audio_measurement import measure_audio
 from avse.enhancement.background import with_background
 from avse.enhancement.loudness import Levels, normalised
 from avse.enhancement.options import Options
-from avse.enhancement.result import Result, build_result
+from avse.enhancement.result import Result, build_result, notice_audio_start
 from avse.enhancement.spooling import spooled
 from avse.enhancement.streaming import enhance_streams
 from avse.enhancement.validation import check_background, check_background_fits, check_paths, check_tracks
@@ -42,6 +42,7 @@ from avse.faces.tracking import Track
 from avse.io import atomic, reader
 from avse.io.encoding import DEFAULT_SETTINGS, OutputSettings, clips, output_subtype
 from avse.io.ffmpeg import DEFAULT_LIMITS, Limits, local_file
+from avse.io.formats import VIDEO_OUTPUTS
 from avse.io.messages import Message
 from avse.io.writer import write_file, write_output
 from avse.progress import Report, Stage, silent, span
@@ -127,6 +128,8 @@ class Pipeline:
 
         Files appear when all of them are whole. The loudness of the background is never changed.
         """
+        if any(not isinstance(output, Path) or output.suffix.lower() not in VIDEO_OUTPUTS for output in outputs):
+            notice_audio_start(self.recording)
         folder = next((output.parent for output in outputs if isinstance(output, Path)), None)
         with contextlib.ExitStack() as stack, span(Stage.WRITE):
             partials = [stack.enter_context(_partial(output)) for output in outputs]
@@ -144,7 +147,7 @@ class Pipeline:
     def _write_one(self, output: Output, blocks: Iterator[np.ndarray], folder: Path | None, is_voice: bool) -> Written:
         audio = self.recording.audio_stream
         target_lufs = self.options.loudness_lufs if is_voice else None
-        with normalised(blocks, audio.sample_rate, audio.num_channels, target_lufs, folder) as (loud, levels):
+        with normalised(blocks, audio, target_lufs, folder) as (loud, levels):
             if isinstance(output, Path):
                 write_file(output, self.recording, self.stats.num_samples, loud, self.options.settings)
                 return Written(None, levels)

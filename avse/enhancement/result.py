@@ -18,6 +18,8 @@ from avse.io.messages import Loss, Message
 
 CLIPPING_PEAK = 1.12
 """Peak from which clipping is reported: 1 dB above full scale, which lossy coding alone does not reach."""
+MAX_START_SECONDS = 0.04
+"""Difference in start between audio and video up to which an audio file can be placed where the video starts."""
 NO_WARNINGS = frozenset({"face_visible", "faces_visible", "video_ignored", "loudness"})
 
 
@@ -165,6 +167,18 @@ def audio_warnings(recording: reader.Recording, stats: AudioStats, is_clipped: b
         beyond = gain_to_db(stats.peak)
         found.append(Loss("clipped", f"The audio exceeds full scale by {beyond:.0f} dB and is clipped there."))
     return found
+
+
+def notice_audio_start(recording: reader.Recording) -> None:
+    """Add a notice where the audio, without the video, does not belong at the start of the clip."""
+    if recording.audio is None or recording.video is None:
+        return
+    later = round(recording.audio.start_seconds - recording.video.start_seconds, 3)
+    where = f"{abs(later):.2f} s {'after' if later > 0 else 'before'} the video; place the audio file there."
+    if later > MAX_START_SECONDS:
+        recording.notice(Message("audio_starts_late", f"The audio starts {where}"))
+    elif later < -MAX_START_SECONDS:
+        recording.notice(Message("audio_starts_early", f"The audio starts {where}"))
 
 
 def visibility_messages(

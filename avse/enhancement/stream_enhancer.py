@@ -69,7 +69,9 @@ class StreamEnhancer:
 
         Args:
             sample_rate: of the audio, in Hz.
-            fps: frames per second of the video, any rate; None uses the audio alone.
+            fps: frames per second of the video, any rate, exactly: 30000 / 1001 for 29.97. Frames are counted, so a
+                source that drops frames or varies its rate must repeat or drop some to keep it; otherwise video and
+                audio drift apart and the output falls behind. None uses the audio alone.
             model: name of a shipped model, path of a checkpoint, or a model already loaded.
             device: auto, cpu or cuda.
             speaker: which face is followed: "largest", "left" or "right" where it first appears; or "active", of the

@@ -75,7 +75,8 @@ def enhance_streams(
     faces = list(map(FaceStream, mouths, gains, alone))
     outputs = [faces] if together else [[face] for face in faces]
     blocks = reader.read_audio(recording, BLOCK_SECONDS, rate, recording.audio_stream.num_channels)
-    voices = enhance_blocks(net, blocks, rate, stats, outputs, strength, noted)
+    low_frequency = recording.audio_stream.low_frequency
+    voices = enhance_blocks(net, blocks, rate, stats, outputs, strength, noted, low_frequency)
     done = 0
     for step in timed_items(Stage.OVERLAP_ADD, voices):
         for block in step:
@@ -102,6 +103,7 @@ def enhance_blocks(
     outputs: Sequence[Sequence[FaceStream]],
     strength: float = 1.0,
     reliability: VisualReliability | None = None,
+    low_frequency: int | None = None,
 ) -> Iterator[tuple[np.ndarray, ...]]:
     """Enhance a stream of audio blocks (N, C); yield one block for each output at a time.
 
@@ -115,6 +117,7 @@ def enhance_blocks(
         strength: 1 applies the mask alone, 0 changes nothing. In between, the original is mixed in, so that nothing is
             attenuated by more than -20 log10(1 - strength) dB.
         reliability: if given, the video of each face counts as far as it is reliable.
+        low_frequency: the channel that carries no speech, if there is one.
     """
     rate, hop = processing_rate(sample_rate, net.config.hop), net.config.hop
     per_frame = rate // VIDEO_FPS
@@ -133,7 +136,8 @@ def enhance_blocks(
 
     def pieces() -> Iterator[list[np.ndarray]]:
         with face_threads(net, len(faces)) as in_parallel:
-            for mono, full, shown in _windows(blocks, sample_rate, rate, stats.num_frames, faces):
+            both = _audio_windows(blocks, sample_rate, rate, stats.num_frames, low_frequency)
+            for (mono, full), shown in zip(both, _all_face_windows(faces, stats.num_frames), strict=True):
                 masks = iter(in_parallel(partial(compute, half_hop_ensemble(mono[:, 0], hop)), shown))
                 merged = [merge_masks(list(itertools.islice(masks, len(members)))) for members in outputs]
                 yield list(in_parallel(partial(apply, full), merged))
@@ -146,14 +150,20 @@ def enhance_blocks(
     return zip(*(join(map(itemgetter(number), part)) for number, part in enumerate(streams)), strict=True)
 
 
-def _windows(
-    blocks: Iterable[np.ndarray], sample_rate: int, rate: int, num_frames: int, faces: Sequence[FaceStream]
-) -> Iterator[tuple[np.ndarray, np.ndarray, tuple[FaceWindow, ...]]]:
-    """Cut the streams into windows: the audio for the network, the audio at the processing rate, and each face."""
+def _audio_windows(
+    blocks: Iterable[np.ndarray], sample_rate: int, rate: int, num_frames: int, low_frequency: int | None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Cut the audio into windows: for the network, and at the processing rate."""
     for_net, for_mask = itertools.tee(blocks)
-    mono = model_windows(resampling.to_model_rate(for_net, sample_rate), num_frames, SAMPLES_PER_FRAME)
+    at_16_khz = resampling.to_model_rate(for_net, sample_rate, low_frequency)
+    mono = model_windows(at_16_khz, num_frames, SAMPLES_PER_FRAME)
     full = model_windows(resampling.resample(for_mask, sample_rate, rate), num_frames, rate // VIDEO_FPS)
-    return zip(mono, full, zip(*(_face_windows(face, num_frames) for face in faces), strict=True), strict=True)
+    return zip(mono, full, strict=True)
+
+
+def _all_face_windows(faces: Sequence[FaceStream], num_frames: int) -> Iterator[tuple[FaceWindow, ...]]:
+    """Cut the streams of all faces into the windows that the network sees."""
+    return zip(*(_face_windows(face, num_frames) for face in faces), strict=True)
 
 
 def _face_windows(face: FaceStream, num_frames: int) -> Iterator[FaceWindow]:

@@ -30,11 +30,11 @@ def read_audio_file(path: Path) -> np.ndarray:
             audio, sample_rate = soundfile.read(os.fsencode(path), dtype="float32", always_2d=True)
         except soundfile.SoundFileError as error:
             raise InputError(f"{path} cannot be read: {error}", "Check that the file plays.") from error
-        mono = next(resampling.downmix([audio]))[:, 0]
-        resampled = np.asarray(soxr.resample(mono, sample_rate, SAMPLE_RATE), np.float32)
-        if not np.isfinite(resampled).all():
+        if not np.isfinite(audio).all():
             raise InputError(f"{path} contains NaN or infinite values.", "Exclude this file.")
-        return resampled
+        if audio.shape[1] not in (6, 8):  # 5.1 and 7.1 have a channel without speech: only ffmpeg tells
+            mono = next(resampling.downmix([audio]))[:, 0]
+            return np.asarray(soxr.resample(mono, sample_rate, SAMPLE_RATE), np.float32)
     recording = reader.probe(path)
     if recording.audio is None:
         raise InputError(f"{path} has no audio track.", "Exclude this file.")

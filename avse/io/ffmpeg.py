@@ -26,11 +26,11 @@ from avse.errors import InputError, MissingError
 from avse.io import atomic
 from avse.io.disk import TEMPORARY_HINT, unwritable
 from avse.io.ffmpeg_binary import find_ffmpeg
-from avse.io.ffmpeg_errors import NOT_STARTED, REPAIR_HINT, RETRY_HINT, error_line, explain, lacks_memory
+from avse.io.ffmpeg_errors import NOT_STARTED, error_line, explain, lacks_memory, retry_hint
 from avse.io.limits import DEFAULT_LIMITS, MEGABYTE, Limits
 
 __all__ = [
-    "CONTAINERS", "DEFAULT_LIMITS", "QUIET", "REPAIR_HINT", "Limits", "ask", "build_command", "error_line", "feed",
+    "CONTAINERS", "DEFAULT_LIMITS", "QUIET", "Limits", "ask", "build_command", "error_line", "feed",
     "ffmpeg_exe", "file_url", "input_arguments", "local_file", "open_input", "run", "stream_output",
 ]  # fmt: skip
 
@@ -39,8 +39,8 @@ QUIET = ("-loglevel", "error")
 _log = logging.getLogger(__name__)
 
 CONTAINERS = (
-    "aac,ac3,aiff,amr,asf,au,avi,caf,dts,dv,eac3,flac,flv,gxf,h264,hevc,ivf,live_flv,m4v,matroska,mov,mp3,mpeg,mpegts,"
-    "mpegvideo,mxf,nut,ogg,tta,voc,w64,wav,webm,wv"
+    "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dts,dv,eac3,flac,flv,gxf,h264,hevc,ivf,live_flv,m4v,matroska,mov,mp3,mpc,mpc8,"
+    "mpeg,mpegts,mpegvideo,mxf,nut,ogg,rm,tta,voc,w64,wav,webm,wtv,wv"
 )
 """Demuxers that may be used. Playlists and scripts (hls, dash, concat, sdp, image2, ...) can name other files."""
 
@@ -251,7 +251,7 @@ def _count_time(limits: Limits, seconds: float, failure: str) -> None:
     if limits.budget is not None:
         limits.budget.spend(seconds)
         if limits.budget.is_exceeded:
-            raise InputError(f"{failure}: decoding took more than {limits.budget.seconds:.0f} s in total", RETRY_HINT)
+            raise InputError(f"{failure}: decoding took more than {limits.budget.seconds:.0f} s in total", retry_hint())
 
 
 class _PipeReader:
@@ -295,4 +295,4 @@ class _TimedPipe(io.RawIOBase):
 
 
 def _stalled(failure: str, seconds: float) -> InputError:
-    return InputError(f"{failure}: it produced no output for {seconds:g} s", RETRY_HINT)
+    return InputError(f"{failure}: it produced no output for {seconds:g} s", retry_hint())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from dataclasses import dataclass
 from functools import cache
@@ -34,6 +35,11 @@ def find_ffmpeg() -> Binary:
         MissingError: AVSE_FFMPEG names no program, or there is none at all.
     """
     return _find(os.environ.get(VARIABLE, ""), os.environ.get("PATH"))
+
+
+def shell_command(arguments: str) -> str:
+    """Return a command for a hint: ffmpeg by name if it is on the PATH, else by the path of the one that is used."""
+    return f"{'ffmpeg' if shutil.which('ffmpeg') else shlex.quote(find_ffmpeg().path)} {arguments}"
 
 
 def _find(named: str, path: str | None) -> Binary:

@@ -9,11 +9,10 @@ import signal
 
 from avse.errors import AvseError, InputError, MissingError
 from avse.io.disk import FATAL, SPACE_HINT
-from avse.io.ffmpeg_binary import find_ffmpeg
+from avse.io.ffmpeg_binary import find_ffmpeg, shell_command
 
-REPAIR_HINT = "Check that the file plays; a broken file can often be repaired with: ffmpeg -i FILE -c copy REPAIRED.mkv"
-"""For a file that ffmpeg opens, but cannot decode to its end."""
-RETRY_HINT = "Check that the file plays; convert it first: ffmpeg -i FILE -c:v libx264 -c:a flac CONVERTED.mkv"
+REPAIR = "-fflags +genpts -i FILE -c copy REPAIRED.mkv"
+"""Arguments of ffmpeg that often repair a file; those of .avi and .vob lack times that .mkv needs."""
 NO_INDEX_HINT = "The file was truncated when it was recorded or copied, or is not a video. Copy or download it again."
 UNREADABLE_HINT = "Check that it is a video or audio file and plays; if it does not, copy or download it again."
 MEMORY_HINT = "Its index or frame size is damaged or wrong. Export the recording again with another program."
@@ -71,9 +70,23 @@ def explain(words: str, failure: str, hint: str, returncode: int) -> AvseError:
         return InputError(f"{failure}: it needs more memory than is allowed for one recording", MEMORY_HINT)
     if returncode < 0 and not words.strip():
         words = f"ffmpeg crashed ({signal.Signals(-returncode).name})"
-    return InputError(f"{failure}: {error_line(words)}", hint or REPAIR_HINT)
+    return InputError(f"{failure}: {error_line(words)}", hint or repair_hint())
+
+
+def repair_hint() -> str:
+    """Return what to do about a file that ffmpeg opens, but cannot decode to its end."""
+    return f"Check that the file plays; a broken file can often be repaired with: {shell_command(REPAIR)}"
+
+
+def retry_hint() -> str:
+    """Return what to do about a file that ffmpeg decodes too slowly, or not at all."""
+    command = shell_command("-i FILE -c:v libx264 -c:a flac CONVERTED.mkv")
+    return f"Check that the file plays; convert it first: {command}"
 
 
 def unreadable_hint(words: str) -> str:
-    """Return what to do about a file that ffmpeg cannot even open: it cannot be repaired by copying."""
+    """Return what to do about a file that ffmpeg cannot even open, or may not: it cannot be repaired by copying."""
+    if "not on whitelist" in words:
+        command = shell_command("-i FILE -c:v libx264 -c:a flac CONVERTED.mkv")
+        return f"Convert it first, if you trust it: {command}"
     return NO_INDEX_HINT if "moov atom not found" in words else UNREADABLE_HINT

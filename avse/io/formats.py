@@ -69,12 +69,12 @@ _OUTPUTS = (
     FileType(".mkv", True, "flac", "matroska", sample_rates=(range(_MOST_FLAC_HZ + 1),)),
 )
 _OTHER_AUDIO = (
-    ".aac", ".ac3", ".aif", ".aiff", ".amr", ".au", ".caf", ".eac3", ".m4b", ".mka", ".mp2", ".oga", ".w64", ".wma",
-    ".wv",
+    ".aac", ".ac3", ".aif", ".aiff", ".amr", ".ape", ".au", ".caf", ".eac3", ".m4b", ".mka", ".mp2", ".mpc", ".oga",
+    ".ra", ".w64", ".wma", ".wv",
 )  # fmt: skip
 _OTHER_VIDEO = (
-    ".3g2", ".3gp", ".asf", ".avi", ".f4v", ".flv", ".m2ts", ".m4v", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts",
-    ".vob", ".webm", ".wmv",
+    ".3g2", ".3gp", ".asf", ".avi", ".f4v", ".flv", ".m2ts", ".m4v", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".rm",
+    ".rmvb", ".ts", ".vob", ".webm", ".wmv", ".wtv",
 )  # fmt: skip
 
 FILE_TYPES: Mapping[str, FileType] = MappingProxyType(

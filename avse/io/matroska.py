@@ -11,6 +11,8 @@ from typing import IO
 import numpy as np
 
 from avse.errors import InputError
+from avse.io.ffmpeg_binary import shell_command
+from avse.io.ffmpeg_errors import REPAIR
 
 MIN_GAP_SECONDS = 0.1
 """Resolution of recorders' timestamps; smaller gaps add up until they reach it."""
@@ -19,9 +21,6 @@ MAX_BACK_SECONDS, MAX_AHEAD_SECONDS = 5.0, 3600.0
 """Timestamps that jump further are wrong."""
 MAX_DRIFT = 0.01
 """Largest lag of inexact timestamps behind the samples, per sample."""
-MEND = (
-    "Parts of the file were joined byte by byte, or are missing. Repair it first: ffmpeg -i FILE -c copy REPAIRED.mkv"
-)
 
 _SEGMENT, _CLUSTER, _TIMESTAMP, _SIMPLE_BLOCK = 0x18538067, 0x1F43B675, 0xE7, 0xA3
 
@@ -38,7 +37,7 @@ def fill_gaps(pipe: IO[bytes], sample_rate: int, num_channels: int) -> Iterator[
         missing = (milliseconds - begin) * sample_rate // 1000 - num_samples
         jump_seconds = (missing - behind) / sample_rate
         if not -MAX_BACK_SECONDS <= jump_seconds <= MAX_AHEAD_SECONDS:
-            raise InputError(f"The timestamps of the audio jump {'forward' if jump_seconds > 0 else 'backward'}.", MEND)
+            raise _jump("forward" if jump_seconds > 0 else "backward")
         if missing > MIN_GAP_SECONDS * sample_rate:
             num_samples += missing
             for start in range(0, missing, sample_rate):
@@ -49,6 +48,11 @@ def fill_gaps(pipe: IO[bytes], sample_rate: int, num_channels: int) -> Iterator[
         num_samples += len(block)
         behind = max(missing, behind - MAX_DRIFT * len(block))
         yield block
+
+
+def _jump(direction: str) -> InputError:
+    hint = f"Parts of the file were joined byte by byte, or are missing. Repair it first: {shell_command(REPAIR)}"
+    return InputError(f"The timestamps of the audio jump {direction}.", hint)
 
 
 def _packets(pipe: IO[bytes]) -> Iterator[tuple[int, bytes]]:

@@ -10,6 +10,7 @@ from avse.io.tracks import describe
 HOUSEKEEPING = frozenset({
     "encoder", "major_brand", "minor_version", "compatible_brands", "handler_name", "vendor_id", "duration", "bps",
     "number_of_frames", "number_of_bytes", "language", "name", "encoded_by", "software", "encoding", "encoding_tool",
+    "filename", "mimetype",
 })  # fmt: skip
 """Tags that describe the file itself; the muxer of the copy writes its own."""
 _PLACE = ("location", "com.apple.quicktime.location", "xyz")

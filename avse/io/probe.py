@@ -13,6 +13,7 @@ from typing import Any
 from avse.errors import InputError, UsageError
 from avse.io import wav
 from avse.io.ffmpeg import build_command, input_arguments, open_input, run
+from avse.io.ffmpeg_binary import shell_command
 from avse.io.ffmpeg_errors import blamed_lines, error_line, unreadable_hint
 from avse.io.limits import DEFAULT_LIMITS, Limits
 from avse.io.messages import Loss
@@ -62,7 +63,7 @@ def probe(path: str | Path, audio_track: int | None = None, limits: Limits = DEF
     video = None if too_small else video
     track = choose_audio_track(path, info.of_kind(AUDIO), audio_track)
     first_audio, audio_words = _first_frame(path, f"a:{track - 1}", limits, acodec="pcm_s16le")
-    audio = _audio_stream(path, first_audio, info, track)
+    audio = _audio_stream(path, first_audio, info, track, audio_words)
     _check_length(path, info, limits)  # it follows from the rates: they are blamed first
     recording = Recording(
         path, info.duration_seconds, audio, video, track,
@@ -99,7 +100,8 @@ def _check_length(path: Path, info: FileInfo, limits: Limits) -> None:
         if rate is None:
             raise
         message = f"The header of {path} gives the video {rate:g} frames per second."
-        raise InputError(message, "Extract the audio first: ffmpeg -i FILE -vn AUDIO.wav") from None
+        hint = f"Extract the audio first: {shell_command('-i FILE -vn AUDIO.wav')}"
+        raise InputError(message, hint) from None
 
 
 def choose_audio_track(path: Path, tracks: list[StreamInfo], wanted: int | None) -> int:
@@ -145,11 +147,12 @@ def _framecrc(text: str) -> dict[str, Any] | None:
     return facts | {"start": round(pts * numerator / denominator - _AHEAD_SECONDS, 9)}
 
 
-def _audio_stream(path: Path, facts: dict[str, Any] | None, info: FileInfo, track: int) -> AudioStream | None:
+def _audio_stream(
+    path: Path, facts: dict[str, Any] | None, info: FileInfo, track: int, words: str
+) -> AudioStream | None:
     """Return the audio track; InputError for a rate or a number of channels that no recording has."""
     if facts is None or "sample_rate" not in facts:
         return None
-    layout = re.fullmatch(r"(?:\d+ channels \()?([\w.+-]+(?:\([\w-]+\))?)\)?", facts.get("channel_layout_name", ""))
     rate, num_channels = int(facts["sample_rate"]), facts["size"] // (2 * facts["duration"])
     if not LOWEST_RATE <= rate <= HIGHEST_RATE or num_channels > MOST_CHANNELS:
         raise InputError(
@@ -158,7 +161,18 @@ def _audio_stream(path: Path, facts: dict[str, Any] | None, info: FileInfo, trac
         )
     tracks = info.of_kind(AUDIO)
     subtype = sample_subtype(tracks[track - 1].description) if track <= len(tracks) else "PCM_16"
-    return AudioStream(rate, num_channels, facts["start"], layout[1] if layout else "", subtype)
+    index = tracks[track - 1].index if track <= len(tracks) else 0
+    return AudioStream(rate, num_channels, facts["start"], _layout(facts, words, index), subtype)
+
+
+def _layout(facts: dict[str, Any], words: str, index: int) -> str:
+    """Return the layout of track ``index``; empty where ffmpeg guesses it from three or more channels."""
+    guess = rf"(aist#0:{index}/.*Guessed Channel Layout|Guessed .* Input Stream #0\.{index}) ?: (?!mono|stereo)"
+    if re.search(guess, words):
+        return ""
+    name = facts.get("channel_layout_name", "")
+    layout = re.fullmatch(r"(?:\d+ channels \()?([\w.+-]+(?:\([\w-]+\))?)\)?", name)
+    return layout[1] if layout else ""
 
 
 def sample_subtype(description: str) -> str:

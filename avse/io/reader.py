@@ -55,7 +55,7 @@ def read_audio(media: Recording, block_seconds: float, sample_rate: int, num_cha
         else _decode_audio_once(media, block_seconds)
     )
     decoded = _within(timed_items(Stage.READ_AUDIO, decoded), media, audio.sample_rate)
-    mixed = decoded if num_channels == audio.num_channels else resampling.downmix(decoded)
+    mixed = decoded if num_channels == audio.num_channels else resampling.downmix(decoded, audio.low_frequency)
     yield from resampling.resample(mixed, audio.sample_rate, sample_rate)
 
 

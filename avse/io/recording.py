@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from avse.dsp.resampling import LOW_FREQUENCY_CHANNEL
 from avse.errors import InputError
 from avse.io.limits import DEFAULT_LIMITS, Limits
 from avse.io.messages import Message
@@ -24,7 +25,7 @@ class AudioStream:
         sample_rate: in Hz.
         num_channels: at least 1.
         start_seconds: when it starts on the file's own clock.
-        layout: ffmpeg's name for the places of its channels, empty where it has none.
+        layout: ffmpeg's name for the places of its channels, empty where it has none or the file does not say.
         subtype: how an uncompressed or lossless track stores a sample: PCM_16, PCM_24, PCM_32 or FLOAT.
     """
 
@@ -33,6 +34,11 @@ class AudioStream:
     start_seconds: float
     layout: str = ""
     subtype: str = "PCM_16"
+
+    @property
+    def low_frequency(self) -> int | None:
+        """Return the index of the channel for low tones alone, which 5.1 and 7.1 have; None for other layouts."""
+        return LOW_FREQUENCY_CHANNEL if self.layout[:3] in ("5.1", "7.1") else None
 
 
 @dataclass(frozen=True)

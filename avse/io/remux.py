@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import partial
 from pathlib import Path
 
 import soundfile
@@ -11,14 +12,15 @@ import soundfile
 from avse.config import SAMPLE_RATE
 from avse.errors import InputError, MissingError
 from avse.io import atomic, metadata, reader
+from avse.io.covers import attach_arguments
 from avse.io.encoding import DEFAULT_SETTINGS, OutputSettings, encoder_arguments, notice_lost
-from avse.io.ffmpeg import QUIET, input_arguments, run, stream_output
+from avse.io.ffmpeg import QUIET, ask, input_arguments, run, stream_output
+from avse.io.ffmpeg_errors import retry_hint
 from avse.io.probe import OTHER_AUDIO_TRACKS
 from avse.io.recording import Recording
 from avse.io.stream_info import ATTACHMENT, AUDIO, SUBTITLE, VIDEO, FileInfo, StreamInfo, parse_info, tag
-from avse.io.tracks import MUXERS, OutputTrack, describe, plan_tracks
+from avse.io.tracks import ATTACH, MUXERS, OutputTrack, describe, plan_tracks
 
-FITS_HINT = "Use .mkv, which holds any video codec."
 _PREROLL_SECONDS = 0.04
 """Duration in a .mkv file of frames that an edit list hides but that later frames need for decoding."""
 _FRAGMENTED = ("-movflags", "frag_keyframe+empty_moov+default_base_moof")
@@ -40,7 +42,7 @@ def mux_audio_under_video(video: Path, audio: Path, output: Path) -> None:
     output.parent.mkdir(parents=True, exist_ok=True)
     with atomic.atomic_path(output) as partial:
         arguments = [
-            *input_arguments(video, clip.limits, "-itsoffset", f"{-min(begins):.6f}"),
+            *_packets(clip, "-itsoffset", f"{-min(begins):.6f}"),
             "-itsoffset", f"{delay:.6f}", "-i", f"file:{audio}", "-map", "0:V:0", "-map", "1:a:0", "-c:v", "copy",
             "-c:a", "flac", "-t", f"{end_seconds:.6f}", "-map_metadata", "-1", "-fflags", "+bitexact",
             "-flags:v", "+bitexact", "-flags:a", "+bitexact", "-f", "matroska",
@@ -58,22 +60,22 @@ def replace_audio(media: Recording, audio: Path, output: Path, settings: OutputS
         InputError: files of that kind cannot hold that video. MissingError: the disk is full.
     """
     suffix = output.suffix.lower()
-    tracks, rejected = plan_tracks(
-        media.info,
-        media.audio_track,
-        suffix,
-        settings.keep_tracks,
-        lambda track, codec: _fits(media, suffix, track, codec),
-    )
-    arguments = [
-        *_inputs(media, audio),
-        *(word for track in tracks for word in ("-map", "1:a:0" if track.is_new_audio else f"0:{track.stream.index}")),
-        *_track_arguments(media, tracks, suffix, settings),
-        *_tag_arguments(media.info, suffix),
-        "-strict", "unofficial", "-f", MUXERS[suffix],
-    ]  # fmt: skip
-    failure = f"The video of {media.path} cannot be copied into a {output.suffix} file"
-    _write(media, arguments, output, failure, FITS_HINT)
+    fits = partial(_fits, media, suffix)
+    tracks, rejected = plan_tracks(media.info, media.audio_track, suffix, settings.keep_tracks, fits)
+    copied = [track for track in tracks if track.codec != ATTACH]
+    covers = [track.stream for track in tracks if track.codec == ATTACH]
+    sources = ["1:a:0" if track.is_new_audio else f"0:{track.stream.index}" for track in copied]
+    with attach_arguments(media, covers, len(copied)) as attached:
+        arguments = [
+            *_inputs(media, audio),
+            *(word for source in sources for word in ("-map", source)),
+            *_track_arguments(media, copied, suffix, settings),
+            *_tag_arguments(media.info, suffix),
+            *attached,
+            "-strict", "unofficial", "-f", MUXERS[suffix],
+        ]  # fmt: skip
+        failure = f"The video of {media.path} cannot be copied into a {output.suffix} file"
+        _write(media, arguments, output, failure, _fits_hint(suffix))
     if settings.keep_tracks:
         media.is_kept(OTHER_AUDIO_TRACKS)
     _notice_losses(media, output, rejected, tracks)
@@ -83,13 +85,17 @@ def check_video_fits(media: Recording, suffix: str) -> None:
     """Raise InputError where files of that kind cannot hold that video; a frame is tried, and written nowhere."""
     suffix = suffix.lower()
     arguments = [
-        *input_arguments(media.path, media.limits), "-map", "0:V:0", "-c", "copy", "-frames:v", "1",
+        *_packets(media), "-map", "0:V:0", "-c", "copy", "-frames:v", "1",
         *(_FRAGMENTED if suffix != ".mkv" else ()), "-strict", "unofficial", "-f", MUXERS[suffix], "pipe:1",
     ]  # fmt: skip
     failure = f"The video of {media.path} cannot be copied into a {suffix} file"
-    with stream_output([*arguments, *QUIET], media.limits, failure, FITS_HINT) as written:
+    with stream_output([*arguments, *QUIET], media.limits, failure, _fits_hint(suffix)) as written:
         while written.read(1 << 16):
             pass
+
+
+def _fits_hint(suffix: str) -> str:
+    return retry_hint() if suffix == ".mkv" else "Use .mkv, which holds any video codec."
 
 
 def _write(media: Recording, arguments: list[str], output: Path, failure: str, hint: str = "") -> None:
@@ -102,13 +108,18 @@ def _write(media: Recording, arguments: list[str], output: Path, failure: str, h
             pass
 
 
+def _packets(media: Recording, *options: str) -> list[str]:
+    """Return the recording as an input to copy from: packets without a time of display (.avi, .vob, .mpg) get one."""
+    return input_arguments(media.path, media.limits, "-fflags", "+genpts", *options)
+
+
 def _inputs(media: Recording, audio: Path) -> list[str]:
     """Return inputs for the recording and the new audio, shifted so that the file begins at 0."""
     assert media.audio is not None
     assert media.video is not None
     begin = min(media.audio.start_seconds, media.video.start_seconds)
     delay = media.audio.start_seconds - begin
-    video = input_arguments(media.path, media.limits, "-itsoffset", f"{-begin:.6f}")
+    video = _packets(media, "-itsoffset", f"{-begin:.6f}")
     return [*video, "-itsoffset", f"{delay:.6f}", "-i", f"file:{audio}"]
 
 
@@ -122,7 +133,7 @@ def _track_arguments(media: Recording, tracks: list[OutputTrack], suffix: str, s
             arguments += [f"-disposition:{number}", "+".join(_dispositions(track.stream)) or "0"]
         else:
             arguments += [f"-c:{number}", track.codec]
-            arguments += _filters(track, number, preroll)
+            arguments += _filters(media, track, number, preroll)
         if track.stream.index >= 0:
             arguments += [f"-map_metadata:s:{number}", f"0:s:{track.stream.index}"]
         if track.stream.language:
@@ -158,13 +169,28 @@ def _dispositions(stream: StreamInfo) -> list[str]:
     return sorted(flag.replace(" ", "_") for flag in stream.flags)
 
 
-def _filters(track: OutputTrack, number: int, preroll: tuple[float, float] | None) -> list[str]:
+def _filters(media: Recording, track: OutputTrack, number: int, preroll: tuple[float, float] | None) -> list[str]:
+    """Return bitstream filters that give a copied track the times that it has in the recording."""
+    if track.codec != "copy":
+        return []
+    if _lacks_order(media, track.stream):
+        return [f"-bsf:{number}", "dts2pts"]
+    return _hiding(track, number, preroll) if preroll else []
+
+
+def _lacks_order(media: Recording, stream: StreamInfo) -> bool:
+    """Return whether only the frames themselves tell when each is shown.
+
+    .avi has no such times; ffmpeg guesses them right if at most one frame is out of order, as in MPEG-4.
+    """
+    return media.info.container == "avi" and stream.codec in ("h264", "hevc") and "dts2pts" in ask("-bsfs")
+
+
+def _hiding(track: OutputTrack, number: int, preroll: tuple[float, float]) -> list[str]:
     """Return bitstream filters that drop what an edit list hides at the beginning; .mkv has no edit lists.
 
     Video packets are needed to decode what follows: their times are squeezed together. Audio packets are dropped.
     """
-    if preroll is None or track.codec != "copy":
-        return []
     first, shown = preroll
     if track.stream.kind == AUDIO:
         return [f"-bsf:{number}", f"noise=drop=lt(pts*tb\\,{shown:.6f})"]
@@ -181,8 +207,7 @@ def _preroll(media: Recording) -> tuple[float, float] | None:
     assert media.audio is not None
     assert media.video is not None
     arguments = [
-        *input_arguments(media.path, media.limits), "-map", "0:V:0", "-c", "copy", "-frames:v", "1",
-        "-f", "framecrc", "pipe:1",
+        *_packets(media), "-map", "0:V:0", "-c", "copy", "-frames:v", "1", "-f", "framecrc", "pipe:1",
     ]  # fmt: skip
     facts, _ = run(arguments, media.limits, f"ffmpeg cannot read {media.path}")
     base = re.search(r"^#tb 0: (\d+)/(\d+)", facts, re.MULTILINE)
@@ -197,8 +222,9 @@ def _preroll(media: Recording) -> tuple[float, float] | None:
 
 def _fits(media: Recording, suffix: str, track: StreamInfo, codec: str) -> bool:
     """Return whether a container can hold a track, by a trial with its beginning."""
+    codec = "copy" if codec == ATTACH else codec
     arguments = [
-        *input_arguments(media.path, media.limits), "-map", f"0:{track.index}", "-c", codec, "-t", "1",
+        *_packets(media), "-map", f"0:{track.index}", "-c", codec, "-t", "1",
         *(_FRAGMENTED if suffix != ".mkv" else ()), "-strict", "unofficial", "-f", MUXERS[suffix], "pipe:1",
     ]  # fmt: skip
     try:

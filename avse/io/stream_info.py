@@ -16,6 +16,8 @@ _FLAG = re.compile(
     r"|captions|descriptions)\)"
 )
 """Dispositions of a track, as ffmpeg calls them."""
+_PROGRAM = re.compile(r"^  (No )?Program\b")
+"""A line that begins the list of a program's tracks: its tags are not those of a track."""
 LOWEST_FRAME_RATE, HIGHEST_FRAME_RATE = 0.5, 1000.0
 """Frame rates of usual videos, in frames per second."""
 _END = ("Stream mapping:", "Output #0", "At least one output", "Press [q]")
@@ -56,13 +58,17 @@ class StreamInfo:
 
 @dataclass
 class FileInfo:
-    """Describe a file: claimed length in seconds (0 if unknown), whether that is a guess, tags, chapters and tracks."""
+    """Describe a file: claimed length in seconds (0 if unknown), whether that is a guess, tags, chapters and tracks.
+
+    ``container`` is ffmpeg's name for its kind, such as avi.
+    """
 
     duration_seconds: float = 0.0
     duration_is_estimated: bool = False
     tags: dict[str, str] = field(default_factory=dict)
     num_chapters: int = 0
     streams: list[StreamInfo] = field(default_factory=list)
+    container: str = ""
 
     def of_kind(self, kind: str) -> list[StreamInfo]:
         """Return the tracks of one kind, in order."""
@@ -83,32 +89,42 @@ class FileInfo:
 
 def parse_info(words: str) -> FileInfo:
     """Return what ffmpeg's messages about its first input say; keys of tags are in lower case."""
-    info = FileInfo(duration_is_estimated="Estimating duration from bitrate" in words)
+    info = FileInfo(duration_is_estimated="Estimating duration from bitrate" in words, container=_container(words))
     tags: dict[str, str] | None = None
+    stream: StreamInfo | None = None
     for line in _input_lines(words):
         if found := _STREAM.match(line):
-            info.streams.append(_stream(*found.groups()))
-            tags = info.streams[-1].tags
+            stream = _stream(*found.groups())
+            if all(known.index != stream.index for known in info.streams):  # each program lists its tracks
+                info.streams.append(stream)
+            tags = stream.tags
         elif line.lstrip().startswith("Chapter #0:"):
             info.num_chapters, tags = info.num_chapters + 1, {}
         elif duration := re.match(r"  Duration: (\d+):(\d+):(\d+\.\d+)", line):
             hours, minutes, seconds = map(float, duration.groups())
             info.duration_seconds, tags = 3600 * hours + 60 * minutes + seconds, None
+        elif _PROGRAM.match(line):
+            tags = None
         elif line.startswith("  Metadata:"):
             tags = info.tags
-        elif line.strip() == "Side data:" and info.streams:
-            tags = info.streams[-1].side_data
+        elif line.strip() == "Side data:" and stream:
+            tags = stream.side_data
         elif tags and (found := _CONTINUATION.match(line)):
             tags[next(reversed(tags))] += "\n" + found[1]
         elif (found := _TAG.match(line)) and tags is not None:
-            tags.setdefault(_key(found[1], tags, info), found[2])
+            is_side_data = stream is not None and tags is stream.side_data
+            tags.setdefault(_key(found[1], is_side_data), found[2])
     info.streams.sort(key=lambda stream: stream.index)
     return info
 
 
-def _key(name: str, tags: dict[str, str], info: FileInfo) -> str:
+def _container(words: str) -> str:
+    found = re.search(r"^Input #0, (.+?), from ", words, re.MULTILINE)
+    return found[1] if found else ""
+
+
+def _key(name: str, is_side_data: bool) -> str:
     """Return a tag in lower case; side data without spaces, as older versions of ffmpeg write them."""
-    is_side_data = info.streams and tags is info.streams[-1].side_data
     return name.lower().replace(" ", "") if is_side_data else name.lower()
 
 

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 
 from avse.io.stream_info import ATTACHMENT, AUDIO, DATA, SUBTITLE, VIDEO, FileInfo, StreamInfo
 
+ATTACH = "attach"
+"""Codec of a track that becomes an attachment: the cover of a .mkv file."""
+COVERS = frozenset({"mjpeg", "png", "gif", "tiff"})
+"""Codecs of pictures that are covers when they are attached."""
 MUXERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 TEXT_SUBTITLES = frozenset({"subrip", "srt", "ass", "ssa", "webvtt", "text", "mov_text"})
 _GENERATED_TRACKS = ("tmcd", "(text /", "(chap")
@@ -55,12 +59,15 @@ def plan_tracks(
             planned.append(OutputTrack(stream, codec))
         else:
             rejected.append(stream)
+    planned.sort(key=lambda track: track.codec == ATTACH)  # ffmpeg puts attachments last
     return planned, rejected
 
 
 def codec_for(stream: StreamInfo, suffix: str) -> str:
     """Return the codec under which a further track may go into a container; empty if certainly none."""
     is_matroska = suffix == ".mkv"
+    if stream.is_cover:  # in .mov it would be a video track
+        return {".mkv": ATTACH if stream.codec in COVERS else "", ".mp4": "copy"}.get(suffix, "")
     if stream.kind == SUBTITLE and stream.codec in TEXT_SUBTITLES:
         if is_matroska:
             return "srt" if stream.codec in ("mov_text", "text") else "copy"

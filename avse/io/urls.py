@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from avse.errors import UsageError
+from avse.io.ffmpeg_binary import shell_command
 
 _URL = re.compile(r"([a-z][a-z0-9+.-]+):/+(.*)", re.IGNORECASE | re.DOTALL)
 _LIVE = frozenset({"rtmp", "rtmps", "rtmpt", "rtsp", "rtsps", "rtp", "srt", "udp", "tcp", "mms", "mmsh", "rist"})
@@ -30,7 +31,8 @@ def hint_for(url: str) -> str:
     if scheme.lower() == "file":
         return f"Use its path: {unquote(rest)}"
     if scheme.lower() in _LIVE:
-        return f"Record it first: ffmpeg -i '{url}' -c copy RECORDED.mkv"
+        command = shell_command(f"-i '{url}' -c copy RECORDED.mkv")
+        return f"Record it first: {command}"
     if scheme.lower() in _WEB:
         return f"Download it first: curl -LO '{url}'"
     return "Download it first; avse batch reads and writes folders behind such a URL."

@@ -57,7 +57,7 @@ def export(
     check_tracks(recording, target)
     audio = recording.audio_stream
     blocks = _counter(enhanced, report, "writing").count(mixed(enhanced, strength))
-    with normalised(blocks, audio.sample_rate, audio.num_channels, loudness_lufs, folder) as (loud, _):
+    with normalised(blocks, audio, loudness_lufs, folder) as (loud, _):
         write_output(target, recording, enhanced.pipeline.stats.num_samples, loud)
     return target
 
@@ -103,4 +103,6 @@ def _write_report(
     after = export(enhanced, folder, ".wav", strength, loudness_lufs, report)
     facts = result.as_dict() | {"input": recording.path.name, "output": after.name}
     page = folder / f"{recording.path.stem}.report{PAGE}"
-    return enhancement_report(facts, recording.path, after, page, result.thumbnails, result.seen_seconds)
+    return enhancement_report(
+        facts, recording.path, after, page, result.thumbnails, result.seen_seconds, audio_track=recording.audio_track
+    )

@@ -55,7 +55,8 @@ def player(enhanced: Enhanced, after: Path, pair_url: str, video_url: str, repor
     total = 2 * result.duration_seconds
     tracks = make_player_tracks(
         [("Before", recording.path), ("After", after)], sample_rate=16000, played_seconds=SAMPLE_SECONDS,
-        num_columns=NUM_COLUMNS, on_seconds=lambda seconds: report("drawing", seconds, total),
+        num_columns=NUM_COLUMNS, audio_track=recording.audio_track,
+        on_seconds=lambda seconds: report("drawing", seconds, total),
     )  # fmt: skip
     starts = [stream.start_seconds for stream in (recording.audio, recording.video) if stream]
     return render(

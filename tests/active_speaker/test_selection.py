@@ -6,13 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_world import tiny
 from speaker_facts import NUM_FRAMES, made_facts, made_track
 from typer.testing import CliRunner
 
 from avse.active_speaker import selection
 from avse.active_speaker.detection import score_activity
 from avse.active_speaker.scene import Scene
+from avse.dsp.levels import AudioStats
 from avse.errors import UsageError
+from avse.faces.mouth_crops import MouthCrops
+from avse.io import reader
+from avse.models.net import SpeechNet
+from avse.progress import silent
 from avse_cli.main import app
 
 
@@ -54,6 +60,19 @@ def test_still_image_is_not_active_however_well_it_fits() -> None:
     assert activity.mean_correlation[0] > 0.1
     assert activity.score[0] == 0
     assert selection.most_active(activity) == 1
+
+
+def test_faces_beyond_the_largest_twelve_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    recording = reader.Recording(Path("panel.mp4"), 1.0, None, None)
+    tracks = [made_track(40.0 * k) for k in range(14)]
+    monkeypatch.setattr(selection, "relevant_tracks", lambda tracks, _: list(tracks))
+    monkeypatch.setattr(selection, "crop_known", lambda *_: MouthCrops(44))
+    monkeypatch.setattr(selection, "detect_activity", lambda *_: None)
+    net, stats = SpeechNet(tiny()), AudioStats(16000, 25, 0.1)
+    assert len(selection.analyse_faces(recording, stats, net, silent, tracks=tracks[:12]).tracks) == 12
+    assert recording.notices == []
+    assert selection.analyse_faces(recording, stats, net, silent, tracks=tracks).tracks == tracks[:12]
+    assert recording.notices == [("too_many_faces", "The video shows 14 faces; only the 12 largest are considered.")]
 
 
 def test_nobody_is_nobody() -> None:

@@ -64,11 +64,15 @@ def test_what_a_killed_run_left_in_the_folder_is_removed(tmp_path: Path) -> None
     assert sorted(os.listdir(tmp_path)) == [".talk.0a1b2c3d.part.wav", "notes.txt"]
 
 
-def test_a_file_that_appears_meanwhile_is_not_removed(clip: Path, tiny_model: Path, tmp_path: Path) -> None:
-    (tmp_path / "face-7.wav").touch()
+def test_a_file_that_appears_meanwhile_or_that_avse_cannot_write_is_not_removed(
+    clip: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    for name in ("face-7.wav", "face-1.srt", "face-2.docx", "face-12b.wav"):
+        (tmp_path / name).touch()
 
     def appear(stage: str, done: float, total: float) -> None:
         (tmp_path / "face-9.wav").touch()
 
     enhance_all(clip, tmp_path, model=tiny_model, force=True, on_progress=appear)
-    assert sorted(os.listdir(tmp_path)) == ["face-1.png", "face-1.wav", "face-9.wav", "faces.json"]
+    own = ["face-1.srt", "face-12b.wav", "face-2.docx"]
+    assert sorted(os.listdir(tmp_path)) == sorted(["face-1.png", "face-1.wav", "face-9.wav", "faces.json", *own])

@@ -49,6 +49,30 @@ def test_loudness_of_a_known_sine(tmp_path: Path) -> None:
     assert peak_db == pytest.approx(-20.0, abs=0.2)
 
 
+@pytest.mark.parametrize("num_channels", [3, 6, 7, 8])
+def test_every_channel_without_a_place_counts(see_through: Path, tmp_path: Path, num_channels: int) -> None:
+    sine = 0.1 * np.sin(2 * np.pi * 997 * np.arange(48000) / 16000)
+    for channel in range(num_channels):
+        waveform = np.zeros((len(sine), num_channels))
+        waveform[:, channel] = sine
+        soundfile.write(tmp_path / "in.wav", waveform, 16000, "FLOAT")
+        result = avse.enhance(tmp_path / "in.wav", model=str(see_through), loudness_lufs=-26.0)
+        assert result.levels is not None
+        assert result.levels.before_lufs == pytest.approx(-22.3, abs=0.9)  # 1.5 dB more at the back
+
+
+def test_low_frequency_channel_has_no_loudness(see_through: Path, tmp_path: Path) -> None:
+    waveform = np.zeros((48000, 6))
+    waveform[:, 3] = 0.1 * np.sin(2 * np.pi * 997 * np.arange(48000) / 16000)
+    waveform[:, 0] = 0.1 * waveform[:, 3]
+    soundfile.write(tmp_path / "plain.wav", waveform, 16000, "FLOAT")
+    places = "channelmap=map=0|1|2|3|4|5:channel_layout=5.1"
+    ffmpeg("-i", tmp_path / "plain.wav", "-af", places, "-c:a", "pcm_f32le", tmp_path / "in.wav")
+    result = avse.enhance(tmp_path / "in.wav", model=str(see_through), loudness_lufs=-26.0)
+    assert result.levels is not None
+    assert result.levels.before_lufs == pytest.approx(-43.0, abs=0.2)
+
+
 def test_silence_is_not_made_louder(see_through: Path, tmp_path: Path) -> None:
     result = avse.enhance(
         write_recording(tmp_path / "in.wav", np.zeros(16000)), model=str(see_through), loudness_lufs=-16.0

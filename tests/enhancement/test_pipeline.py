@@ -162,6 +162,26 @@ def test_video_is_copied_and_gets_the_new_audio(clip: Path, see_through: Path, t
     assert list(tmp_path.iterdir()) == [output]
 
 
+@pytest.mark.parametrize(
+    ("delays", "code", "words"),
+    [
+        ({"audio_delay": 0.52}, "audio_starts_late", "starts 0.52 s after the video"),
+        ({"video_delay": 0.52}, "audio_starts_early", "starts 0.52 s before the video"),
+        ({"audio_delay": 0.04}, None, ""),
+    ],
+)
+def test_audio_output_that_does_not_start_with_the_video_is_reported(
+    see_through: Path, tmp_path: Path, delays: dict[str, float], code: str | None, words: str
+) -> None:
+    source = write_recording(tmp_path / "in.mkv", coloured_noise(16000), GREY, **delays)  # type: ignore[arg-type]
+    result = avse.enhance(source, tmp_path / "out.wav", model=see_through)
+    found = [warning.code for warning in result.warnings if warning.code.startswith("audio_starts")]
+    assert found == [code] * bool(code)
+    assert words in result.note
+    video = avse.enhance(source, tmp_path / "out.mkv", model=see_through)
+    assert "audio_starts" not in str(video.warnings)
+
+
 def test_delayed_audio_keeps_its_offset_to_the_video(see_through: Path, tmp_path: Path) -> None:
     source = flash_and_click(tmp_path / "in.mkv", audio_delay=0.2)
     avse.enhance(source, tmp_path / "out.mkv", model=str(see_through))

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from recordings import coloured_noise, write_recording
 
@@ -149,6 +150,14 @@ def test_remedy_is_one_that_can_work(tmp_path: Path, name: str, hint: str) -> No
         reader.probe(tmp_path / name)
     assert error.value.hint == hint
     assert "-c copy" not in error.value.hint
+
+
+@pytest.mark.parametrize(("name", "video", "audio"), [("a.wtv", "mpeg2video", "mp2"), ("a.rm", "rv10", "ac3")])
+def test_rarer_containers_are_read(tmp_path: Path, name: str, video: str, audio: str) -> None:
+    codecs = ("-c:v", video, "-c:a", audio, "-ar", "44100")
+    path = write_recording(tmp_path / name, coloured_noise(16000), np.zeros((25, 144, 176), np.uint8), *codecs)
+    recording = reader.probe(path)
+    assert (recording.audio is None, recording.video is None) == (False, False)
 
 
 def test_failure_of_the_recording_stays_one() -> None:

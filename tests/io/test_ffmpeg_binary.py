@@ -65,6 +65,13 @@ def test_variable_that_names_nothing_is_missing(monkeypatch: pytest.MonkeyPatch)
         ffmpeg_binary.find_ffmpeg()
 
 
+def test_hint_names_a_program_that_the_shell_finds(on_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ffmpeg_binary.shell_command("-i FILE") == "ffmpeg -i FILE"
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr(ffmpeg_binary, "_bundled", lambda: "/a folder/ffmpeg-9")
+    assert ffmpeg_binary.shell_command("-i FILE") == "'/a folder/ffmpeg-9' -i FILE"
+
+
 @pytest.mark.parametrize(
     "script",
     [

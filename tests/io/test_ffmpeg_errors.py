@@ -12,11 +12,11 @@ from avse.errors import InputError, MissingError
 from avse.io.ffmpeg_errors import (
     MEMORY_HINT,
     NO_INDEX_HINT,
-    REPAIR_HINT,
     SPACE_HINT,
     UNREADABLE_HINT,
     error_line,
     explain,
+    repair_hint,
     unreadable_hint,
 )
 
@@ -69,7 +69,7 @@ def test_a_recording_that_needs_too_much_memory(words: str, code: int) -> None:
     assert (error.hint, "memory" in error.message) == (MEMORY_HINT, True)
 
 
-@pytest.mark.parametrize(("hint", "expected"), [("", REPAIR_HINT), ("Do this.", "Do this.")])
+@pytest.mark.parametrize(("hint", "expected"), [("", repair_hint()), ("Do this.", "Do this.")])
 def test_other_failures_are_the_fault_of_the_recording(hint: str, expected: str) -> None:
     error = explain("Error: broken", "a.mp4 failed", hint, 1)
     assert isinstance(error, InputError)
@@ -79,6 +79,7 @@ def test_other_failures_are_the_fault_of_the_recording(hint: str, expected: str)
 def test_remedy_for_a_file_that_cannot_be_opened() -> None:
     assert unreadable_hint("moov atom not found") == NO_INDEX_HINT
     assert unreadable_hint("Invalid data found") == UNREADABLE_HINT
+    assert unreadable_hint("[hls] Format not on whitelist 'wav'").startswith("Convert it first, if you trust it: ")
 
 
 def test_crash_without_a_word_is_called_one() -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import shutil
 import struct
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from recordings import coloured_noise, ffmpeg, write_recording
+from recordings import coloured_noise, ffmpeg, video_packets, write_recording
 from typer.testing import CliRunner
 
 import avse
@@ -19,6 +20,7 @@ from avse.enhancement.all_speakers import check_output_folder
 from avse.errors import InputError, UsageError
 from avse.evaluation.reference import compare_files, read_reference
 from avse.io import reader
+from avse.io.audio_files import read_audio_file
 from avse.io.ffmpeg import Limits, error_line, run
 from avse.io.writer import open_audio_file
 from avse_cli.main import app
@@ -56,6 +58,24 @@ def test_channels_stay_apart_wherever_they_stood(tmp_path: Path, layout: str, nu
     recording = reader.probe(tmp_path / "in.wav")
     assert recording.audio == reader.AudioStream(16000, num_channels, 0.0, layout)
     np.testing.assert_allclose(reader.load_audio(recording, 16000, num_channels), waveform, atol=1e-4)
+
+
+@pytest.mark.parametrize("num_channels", [6, 8])
+def test_fourth_channel_is_heard_unless_the_layout_says_that_it_has_no_speech(
+    tmp_path: Path, num_channels: int
+) -> None:
+    waveform = np.zeros((16000, num_channels))
+    waveform[:, 3] = coloured_noise(16000)[:, 0]
+    soundfile.write(tmp_path / "plain.wav", waveform, 16000, "FLOAT")
+    heard = {"plain": True}
+    for layout in {6: ("5.1", "5.1(side)", "hexagonal"), 8: ("7.1", "octagonal")}[num_channels]:
+        form = f"channelmap=map={'|'.join(map(str, range(num_channels)))}:channel_layout={layout}"
+        ffmpeg("-i", tmp_path / "plain.wav", "-af", form, "-c:a", "pcm_f32le", tmp_path / f"{layout}.wav")
+        heard[layout] = layout.endswith("gonal")
+    for name, is_heard in heard.items():
+        mono = reader.load_audio(reader.probe(tmp_path / f"{name}.wav"))[:, 0]
+        np.testing.assert_allclose(mono, is_heard * waveform.mean(1), atol=1e-6)
+        np.testing.assert_allclose(read_audio_file(tmp_path / f"{name}.wav"), mono, atol=1e-6)
 
 
 @pytest.mark.parametrize("num_channels", [3, 4, 7])
@@ -124,9 +144,8 @@ def test_parts_joined_byte_by_byte_are_refused_with_a_remedy_that_works(see_thro
     (tmp_path / "both.ts").write_bytes(part + part)
     with pytest.raises(InputError, match="timestamps of the audio jump back") as refused:
         avse.enhance(tmp_path / "both.ts", model=see_through, use_video=False)
-    assert "ffmpeg -i FILE -c copy REPAIRED.mkv" in refused.value.hint
-    ffmpeg("-i", tmp_path / "both.ts", "-c", "copy", tmp_path / "mended.mkv")
-    result = avse.enhance(tmp_path / "mended.mkv", model=see_through, use_video=False)
+    mended = follow(refused.value, tmp_path / "both.ts", "REPAIRED.mkv")
+    result = avse.enhance(mended, model=see_through, use_video=False)
     assert result.duration_seconds == pytest.approx(12.0, abs=0.3)
 
 
@@ -141,12 +160,32 @@ def test_hours_of_nothing_are_no_gap(see_through: Path, tmp_path: Path) -> None:
 def test_channels_that_cancel_each_other_out(see_through: Path, tmp_path: Path) -> None:
     waveform = coloured_noise(32000)
     soundfile.write(tmp_path / "in.wav", np.concatenate([waveform, -waveform], axis=1), 32000)
-    with pytest.raises(InputError, match="cancel each other out"):
+    with pytest.raises(InputError, match="cancel each other out") as refused:
         avse.enhance(tmp_path / "in.wav", model=see_through)
-    ffmpeg("-i", tmp_path / "in.wav", "-af", "pan=stereo|c0=c0|c1=-1*c1", tmp_path / "turned.wav")
-    avse.enhance(tmp_path / "turned.wav", model=see_through)
+    avse.enhance(follow(refused.value, tmp_path / "in.wav", "INVERTED.wav"), model=see_through)
     soundfile.write(tmp_path / "wide.wav", np.concatenate([waveform, -0.9 * waveform], axis=1), 32000)
     avse.enhance(tmp_path / "wide.wav", model=see_through)
+
+
+def test_remedy_for_channels_that_cancel_each_other_out_keeps_the_video(see_through: Path, tmp_path: Path) -> None:
+    make_clip(tmp_path / "clip.mkv", 2.0, size=(64, 64))
+    plain = ("-map", "0:v", "-map", "0:a", "-c:v", "copy")
+    ffmpeg(
+        "-i", tmp_path / "clip.mkv", *plain, "-map", "0:a", "-filter:a:1", "pan=stereo|c0=c0|c1=-1*c0", "-c:a",
+        "pcm_s16le", tmp_path / "in.mkv",
+    )  # fmt: skip
+    with pytest.raises(InputError, match="cancel each other out") as refused:
+        avse.enhance(tmp_path / "in.mkv", model=see_through, audio_track=2, use_video=False)
+    turned = follow(refused.value, tmp_path / "in.mkv", "INVERTED.mkv")
+    assert video_packets(turned) == video_packets(tmp_path / "in.mkv")
+    assert avse.enhance(turned, model=see_through, use_video=False).num_channels == 2
+
+
+def follow(error: InputError, source: Path, name: str) -> Path:
+    """Type the command of a hint in a shell; the file that it writes."""
+    command = error.hint.rpartition(": ")[2].replace("FILE", str(source)).replace(name, str(source.with_name(name)))
+    subprocess.run(command, shell=True, check=True, capture_output=True, stdin=subprocess.DEVNULL)
+    return source.with_name(name)
 
 
 def test_wav_of_more_than_4_gb_reports_how_long_it_is(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from recordings import click_sample, coloured_noise, ffmpeg, flash_frame, turned
 
 from avse.io import reader, remux
 from avse.io.encoding import OutputSettings
-from avse.io.ffmpeg import input_arguments, run
+from avse.io.ffmpeg import ask, input_arguments, run
 from avse.io.limits import DEFAULT_LIMITS
 from avse.io.stream_info import ATTACHMENT, AUDIO, SUBTITLE, FileInfo, StreamInfo, parse_info
 
@@ -139,6 +139,31 @@ def test_subtitles_and_attachments_are_kept_where_they_fit(
 
 
 @pytest.mark.parametrize("suffix", VIDEOS)
+@pytest.mark.parametrize("source", [".mkv", ".mp4"])
+def test_cover_stays_a_cover_or_is_missed(plain: Path, copy: Copy, tmp_path: Path, source: str, suffix: str) -> None:
+    """Between two video tracks, as .mp4 has it, or as an attachment beside another."""
+    cover, font, path = tmp_path / "cover.png", tmp_path / "font.ttf", tmp_path / f"in{source}"
+    ffmpeg("-f", "lavfi", "-i", "color=red:s=32x32", "-frames:v", "1", "-update", "1", cover)
+    font.write_bytes(b"font")
+    tracks = ["-i", plain, "-i", cover, "-map", "0:v", "-map", "0:a"]
+    if source == ".mp4":
+        tracks += ["-map", "1", "-map", "0:v", "-c:v", "copy", "-c:a", "aac", "-disposition:v:1", "attached_pic"]
+    else:
+        pictures = ("-attach", cover, "-metadata:s:t:0", "mimetype=image/png", "-attach", font)
+        tracks += ["-map", "0:v", "-c", "copy", *pictures, "-metadata:s:t:1", "mimetype=font/ttf"]
+    ffmpeg(*tracks, path)
+    info, recording = copy(path, suffix)
+    assert len(info.video_tracks) == 2
+    assert len(info.of_kind(ATTACHMENT)) == (source == suffix == ".mkv")
+    covers = [stream for stream in info.of_kind("Video") if stream.is_cover]
+    assert len(covers) == (suffix != ".mov")
+    assert ("hold them: cover" in notices(recording)) == (suffix == ".mov")
+    for kept in covers:
+        number = ("-map", f"0:{kept.index}", "-c", "copy", "-f", "md5", "-")
+        assert ffmpeg("-i", tmp_path / f"out{suffix}", *number) == ffmpeg("-i", cover, "-c", "copy", "-f", "md5", "-")
+
+
+@pytest.mark.parametrize("suffix", VIDEOS)
 def test_further_videos_are_kept(plain: Path, copy: Copy, tmp_path: Path, suffix: str) -> None:
     source = tmp_path / "in.mkv"
     ffmpeg("-i", plain, "-i", plain, "-map", "0:v", "-map", "1:v", "-map", "0:a", "-c", "copy", source)
@@ -183,6 +208,38 @@ def test_what_was_trimmed_away_does_not_come_back(copy: Copy, tmp_path: Path, su
     assert click_sample(tmp_path / f"out{suffix}") == pytest.approx(click_sample(source), abs=40)
 
 
+OUT_OF_ORDER = {
+    "mpeg4.avi": ("-c:v", "mpeg4", "-bf", "2", "-c:a", "pcm_s16le"),
+    "h264.avi": ("-c:v", "libx264", "-bf", "3", "-pix_fmt", "yuv420p", "-c:a", "pcm_s16le"),
+    "dvd.vob": ("-c:v", "mpeg2video", "-bf", "2", "-c:a", "mp2", "-ar", "48000", "-f", "vob"),
+    "programme.mpg": ("-c:v", "mpeg2video", "-bf", "2", "-c:a", "mp2", "-ar", "48000"),
+}
+"""Frames that are not stored in the order in which they are shown, in containers that do not say when."""
+
+
+def frames_and_times(path: Path) -> list[tuple[float, str]]:
+    """When each frame is shown, in seconds after the first, and its checksum."""
+    times = ("-fps_mode", "passthrough", "-enc_time_base", "1:90000", "-f", "framecrc", "-")
+    lines = ffmpeg("-copyts", "-i", path, "-map", "0:V:0", *times).splitlines()
+    rows = [line.replace(" ", "").split(",") for line in lines if not line.startswith("#")]
+    return [(round((int(row[2]) - int(rows[0][2])) / 90000, 2), row[5]) for row in rows]
+
+
+@pytest.mark.parametrize("suffix", VIDEOS)
+@pytest.mark.parametrize("name", OUT_OF_ORDER)
+def test_frames_without_a_time_of_display_get_the_right_one(copy: Copy, tmp_path: Path, name: str, suffix: str) -> None:
+    if name == "h264.avi" and "dts2pts" not in ask("-bsfs"):
+        pytest.skip("this ffmpeg cannot find these times")
+    frames = np.random.default_rng(0).integers(0, 255, (25, 48, 64))
+    source = write_recording(tmp_path / name, HUM, frames, *OUT_OF_ORDER[name])
+    remux.check_video_fits(reader.probe(source), suffix)
+    copy(source, suffix)
+    before, after = frames_and_times(source), frames_and_times(tmp_path / f"out{suffix}")
+    assert len(before) == 25
+    assert [frame for _, frame in after] == [frame for _, frame in before]
+    assert [time for time, _ in after[:-1]] == pytest.approx([time for time, _ in before[:-1]], abs=0.011)
+
+
 @pytest.mark.parametrize(("suffix", "tag"), [(".mp4", "hvc1"), (".mov", "hvc1"), (".mkv", "hevc")])
 def test_hevc_bears_the_tag_that_players_take(copy: Copy, tmp_path: Path, suffix: str, tag: str) -> None:
     quiet = ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none", "-pix_fmt", "yuv420p")
@@ -205,6 +262,11 @@ def test_check_of_a_container_writes_no_file(plain: Path, tmp_path: Path, monkey
     for suffix in VIDEOS:
         remux.check_video_fits(reader.probe(plain), suffix)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_video_that_does_not_fit_into_mkv_is_to_be_converted() -> None:
+    assert "convert it first" in remux._fits_hint(".mkv")
+    assert remux._fits_hint(".mp4").startswith("Use .mkv")
 
 
 MARKS = {

@@ -92,3 +92,34 @@ def test_first_tag_that_is_there() -> None:
     tags = {"date": "", "creation_time": "2026", "year": "2025"}
     assert tag(tags, "date", "creation_time", "year") == "2026"
     assert tag(tags, "place") == ""
+
+
+PROGRAMS = """Input #0, mpegts, from 'file:talk.ts':
+  Duration: 00:00:01.02, start: 1.400000, bitrate: 941 kb/s
+  Program 1
+    Metadata:
+      service_name    : A
+  Stream #0:0[0x100]: Video: h264 (High), yuv420p, 64x48, 25 fps
+  Stream #0:1[0x101](deu): Audio: mp2, 44100 Hz, mono, s16p, 384 kb/s
+      Metadata:
+        title           : Original
+  Program 2
+    Metadata:
+      service_name    : B
+  Stream #0:0[0x100]: Video: h264 (High), yuv420p, 64x48, 25 fps
+      Side data:
+        Display Matrix: rotation of -90.00 degrees
+  Stream #0:1[0x101](deu): Audio: mp2, 44100 Hz, mono, s16p, 384 kb/s
+  Stream #0:2[0x102](fra): Audio: mp2, 44100 Hz, mono, s16p, 384 kb/s
+  No Program
+    Metadata:
+      service_name    : C
+"""
+
+
+def test_track_of_several_programs_is_one_track_without_their_tags() -> None:
+    info = parse_info(PROGRAMS)
+    assert info.container == "mpegts"
+    assert [(stream.index, stream.language) for stream in info.streams] == [(0, ""), (1, "deu"), (2, "fra")]
+    assert [stream.tags for stream in info.streams] == [{}, {"title": "Original"}, {}]
+    assert [stream.side_data for stream in info.streams] == [{}, {}, {}]

@@ -19,6 +19,7 @@ from avse.errors import AvseError, InputError, UsageError
 from avse.io import reader
 from avse.io.ffmpeg import Limits
 from avse.progress import Report, silent
+from avse.reports import enhancement
 from avse.ui import export, faces, render
 from avse.ui.progress import Progress, Work
 from avse.ui.session import CancelledError, Session, Studio
@@ -98,6 +99,27 @@ def test_audio_track_is_chosen_as_by_the_command(
     session.open(two, silent)
     made = export.export(session.enhance(1, silent), tmp_path, ".wav")
     np.testing.assert_array_equal(samples(made), samples(expected))
+
+
+def test_player_and_report_draw_the_audio_track_that_was_enhanced(
+    tiny_model: Path, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two, seen = tmp_path / "two.mkv", []
+    ffmpeg("-i", clip, "-map", "0:v", "-map", "0:a", "-map", "0:a", "-c:v", "copy", two)
+    session = Session(Studio(load_model(tiny_model), tmp_path, audio_track=2))
+    session.open(two, silent)
+    enhanced = session.enhance(1, silent)
+
+    def watched(*_: object, audio_track: int | None = None, **__: object) -> list[object]:
+        seen.append(audio_track)
+        return []
+
+    for module in (render, enhancement):
+        monkeypatch.setattr(module, "make_player_tracks", watched)
+    render.player(enhanced, enhanced.voice, "pair.wav", "")
+    export.export(enhanced, tmp_path, ".html")
+    session.close()
+    assert seen == [2, 2]
 
 
 def test_player_has_before_left_and_after_right(ready: Session, clip: Path, tmp_path: Path) -> None:
