@@ -175,7 +175,7 @@ def open_results(folder: Path, settings: dict[str, Any]) -> None:
     if (folder / "rows.jsonl").exists():
         (folder / "rows.jsonl").rename(folder / "results.jsonl")
     (folder / "results.jsonl").touch()
-    with results.opened(folder, settings, force=False) as (rows, _):
+    with results.opened(folder, settings, force=False, fingerprints={}) as (rows, _, _):
         results.write_table(folder / "scores.csv", rows)
 
 

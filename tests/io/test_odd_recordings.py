@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import struct
@@ -22,6 +23,7 @@ from avse.evaluation.reference import compare_files, read_reference
 from avse.io import reader
 from avse.io.audio_files import read_audio_file
 from avse.io.ffmpeg import Limits, error_line, run
+from avse.io.ffmpeg_binary import find_ffmpeg
 from avse.io.writer import open_audio_file
 from avse_cli.main import app
 
@@ -182,9 +184,13 @@ def test_remedy_for_channels_that_cancel_each_other_out_keeps_the_video(see_thro
 
 
 def follow(error: InputError, source: Path, name: str) -> Path:
-    """Type the command of a hint in a shell; the file that it writes."""
+    """Type the command of a hint in a shell, whose ffmpeg is the one in use; the file that it writes."""
+    (source.parent / "ffmpeg").symlink_to(find_ffmpeg().path)
+    search = {"PATH": f"{source.parent}{os.pathsep}{os.environ['PATH']}"}
     command = error.hint.rpartition(": ")[2].replace("FILE", str(source)).replace(name, str(source.with_name(name)))
-    subprocess.run(command, shell=True, check=True, capture_output=True, stdin=subprocess.DEVNULL)
+    subprocess.run(
+        command, shell=True, check=True, capture_output=True, stdin=subprocess.DEVNULL, env=os.environ | search
+    )
     return source.with_name(name)
 
 
