@@ -221,6 +221,17 @@ def test_face_that_enters_late_shifts_nothing(see_through: Path, tmp_path: Path)
     assert "only the audio was used elsewhere" in result.note
 
 
+def test_faces_says_that_it_lists_the_largest_only(
+    panel: tuple[Path, np.ndarray], tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("avse.active_speaker.selection.MAX_FACES", 1)
+    shown = CliRunner().invoke(app, ["faces", str(panel[0]), "--model", str(tiny_model)])
+    assert "shows 2 faces; only the 1 largest" in shown.stderr
+    assert len(shown.stdout.splitlines()) == 2
+    quiet = CliRunner().invoke(app, ["faces", str(panel[0]), "--model", str(tiny_model), "--quiet", "--json"])
+    assert quiet.stderr == ""
+
+
 def test_faces_as_typed(panel: tuple[Path, np.ndarray], tiny_model: Path, tmp_path: Path) -> None:
     path, _ = panel
     sheet = tmp_path / "sheet.png"
