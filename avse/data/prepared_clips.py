@@ -131,7 +131,7 @@ def prepare(
         bad = _bad_elsewhere(cache / BAD, tree)
         for outcome, target in _outcomes(pairs, there, num_jobs, vary_voices):
             if outcome.problem:
-                bad.append((str(outcome.source), outcome.problem))
+                bad.append((str(real_path(outcome.source)), outcome.problem))
             left[target.parent] -= 1
             if into_shards and left[target.parent] == 0:
                 shards.pack(target.parent)
@@ -144,7 +144,8 @@ def _bad_elsewhere(table: Path, tree: Path) -> list[tuple[str, str]]:
     if not table.is_file():
         return []
     rows = [(source, problem) for _, (source, problem) in csv_files.read_csv(table, f"Remove {table}.", 2)][1:]
-    return [row for row in rows if not real_path(Path(row[0])).is_relative_to(real_path(tree))]
+    folder = real_path(tree)
+    return [row for row in rows if not Path(row[0]).is_relative_to(folder)]
 
 
 def _outcomes(

@@ -18,7 +18,7 @@ from avse.io.messages import Loss, Message
 
 CLIPPING_PEAK = 1.12
 """Peak from which clipping is reported: 1 dB above full scale, which lossy coding alone does not reach."""
-MAX_START_SECONDS = 0.04
+MAX_START_SECONDS = 0.1
 """Difference in start between audio and video up to which an audio file can be placed where the video starts."""
 NO_WARNINGS = frozenset({"face_visible", "faces_visible", "video_ignored", "loudness"})
 
@@ -174,11 +174,12 @@ def notice_audio_start(recording: reader.Recording) -> None:
     if recording.audio is None or recording.video is None:
         return
     later = round(recording.audio.start_seconds - recording.video.start_seconds, 3)
-    where = f"{abs(later):.2f} s {'after' if later > 0 else 'before'} the video; place the audio file there."
     if later > MAX_START_SECONDS:
-        recording.notice(Message("audio_starts_late", f"The audio starts {where}"))
+        text = f"The audio starts {later:.2f} s after the video; place it there."
+        recording.notice(Message("audio_starts_late", text))
     elif later < -MAX_START_SECONDS:
-        recording.notice(Message("audio_starts_early", f"The audio starts {where}"))
+        text = f"The audio starts {-later:.2f} s before the video; cut that much off, or place the video later."
+        recording.notice(Message("audio_starts_early", text))
 
 
 def visibility_messages(

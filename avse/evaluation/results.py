@@ -58,8 +58,8 @@ def opened(
 ) -> Iterator[tuple[list[Row], IO[str], set[Place]]]:
     """Yield the existing rows, a file to append rows to, and the items that changed since they were scored.
 
-    Failed rows, and those of the changed items, are left out and removed. ``fingerprints`` are those of the items now;
-    a row of a former version has none, and stays.
+    Failed rows are left out and removed, and so are rows of the systems in ``settings`` for items that have changed:
+    ``fingerprints`` are those of the items now. A row of a former version has none, and stays.
 
     Raises UsageError if another run is writing there, or if the rows there are of something else, unless ``force``.
     """
@@ -73,19 +73,19 @@ def opened(
             check_inside(output / name, output)
         if force:
             _clear(output)
-        settings = _joined(output / SETTINGS, settings)
+        systems, settings = settings["methods"], _joined(output / SETTINGS, settings)
         path = output / ROWS
         rows = cast("list[Row]", [with_present_keys(row) for row in jsonl.read_jsonl(path, check_row, REPAIR)[1]])
         scored = [row for row in rows if row["status"] == "ok"]
-        changed = {key(row)[:2] for row in scored if _has_changed(row, fingerprints)}
-        kept = [row for row in scored if key(row)[:2] not in changed]
+        stale = {key(row) for row in scored if row["method"] in systems and _has_changed(row, fingerprints)}
+        kept = [row for row in scored if key(row) not in stale]
         for name in FOLDERS:
             atomic.sweep_tree(output / name)
         jsonl.write_json(output / SETTINGS, settings)
         with atomic.atomic_path(path) as partial, partial.open("w", encoding="utf-8") as file:
             append(file, kept)
         with path.open("a", encoding="utf-8") as file:
-            yield kept, file, changed
+            yield kept, file, {(subset, item) for subset, item, _ in stale}
 
 
 def _has_changed(row: Row, fingerprints: Mapping[Place, str]) -> bool:

@@ -37,6 +37,7 @@ def mux_audio_under_video(video: Path, audio: Path, output: Path) -> None:
         raise InputError(f"{video} has no video.", "Exclude this file.")
     begins = [track.start_seconds for track in (clip.audio, clip.video) if track]
     delay = begins[0] - min(begins) if clip.audio else 0.0
+    ordering = ["-bsf:v", "dts2pts"] if _lacks_order(clip, clip.info.video_tracks[0]) else []
     half_a_sample = 0.5 / SAMPLE_RATE  # so that rounding to microseconds costs none
     end_seconds = delay + soundfile.info(os.fsencode(audio)).duration + half_a_sample
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -44,7 +45,7 @@ def mux_audio_under_video(video: Path, audio: Path, output: Path) -> None:
         arguments = [
             *_packets(clip, "-itsoffset", f"{-min(begins):.6f}"),
             "-itsoffset", f"{delay:.6f}", "-i", f"file:{audio}", "-map", "0:V:0", "-map", "1:a:0", "-c:v", "copy",
-            "-c:a", "flac", "-t", f"{end_seconds:.6f}", "-map_metadata", "-1", "-fflags", "+bitexact",
+            *ordering, "-c:a", "flac", "-t", f"{end_seconds:.6f}", "-map_metadata", "-1", "-fflags", "+bitexact",
             "-flags:v", "+bitexact", "-flags:a", "+bitexact", "-f", "matroska",
         ]  # fmt: skip
         _write(clip, arguments, partial, f"{video} cannot be combined with an audio file")

@@ -167,7 +167,7 @@ def test_video_is_copied_and_gets_the_new_audio(clip: Path, see_through: Path, t
     [
         ({"audio_delay": 0.52}, "audio_starts_late", "starts 0.52 s after the video"),
         ({"video_delay": 0.52}, "audio_starts_early", "starts 0.52 s before the video"),
-        ({"audio_delay": 0.04}, None, ""),
+        ({"audio_delay": 0.09}, None, ""),
     ],
 )
 def test_audio_output_that_does_not_start_with_the_video_is_reported(

@@ -163,6 +163,19 @@ def test_items_that_have_changed_are_scored_again(tmp_path: Path) -> None:
     assert estimate == pytest.approx(mixture, abs=1e-4)
 
 
+def test_rows_of_other_systems_stay_until_these_are_named_again(tmp_path: Path) -> None:
+    data, output = write_pairs(tmp_path / "data"), tmp_path / "out"
+    options = ["-o", output, "-j", "1", "--no-report"]
+    assert avse(data, *options, "-m", f"slow={COPY}").exit_code == 0
+    slow = [row for row in rows_of(output) if row["method"] == "slow"]
+    write_pair(data, "a", seed=9)
+    assert avse(data, *options, "-m", "mixed").exit_code == 0
+    assert [row for row in rows_of(output) if row["method"] == "slow"] == slow
+    again = avse(data, *options, "-m", f"slow={COPY}")
+    assert "1 item has changed" in again.stderr
+    assert [row["item"] for row in rows_of(output) if row["method"] == "slow" and row not in slow] == ["a"]
+
+
 def test_items_are_found_once(run: tuple[Path, Any], pairs: Path, tmp_path: Path, monkeypatch: Any) -> None:
     shutil.copytree(run[0], tmp_path / "out")
     library, searched = importlib.import_module("avse.evaluation.evaluate"), list[Path]()

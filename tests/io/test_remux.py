@@ -240,6 +240,17 @@ def test_frames_without_a_time_of_display_get_the_right_one(copy: Copy, tmp_path
     assert [time for time, _ in after[:-1]] == pytest.approx([time for time, _ in before[:-1]], abs=0.011)
 
 
+def test_mixture_under_such_video(tmp_path: Path) -> None:
+    if "dts2pts" not in ask("-bsfs"):
+        pytest.skip("this ffmpeg cannot find these times")
+    source = write_recording(tmp_path / "in.avi", HUM, RAMP, *OUT_OF_ORDER["h264.avi"])
+    soundfile.write(tmp_path / "mix.wav", HUM, 16000)
+    remux.mux_audio_under_video(source, tmp_path / "mix.wav", tmp_path / "out.mkv")
+    before, after = frames_and_times(source), frames_and_times(tmp_path / "out.mkv")
+    assert [frame for _, frame in after] == [frame for _, frame in before][: len(after)]
+    assert [time for time, _ in after[:-1]] == pytest.approx([time for time, _ in before[: len(after) - 1]], abs=0.011)
+
+
 @pytest.mark.parametrize(("suffix", "tag"), [(".mp4", "hvc1"), (".mov", "hvc1"), (".mkv", "hevc")])
 def test_hevc_bears_the_tag_that_players_take(copy: Copy, tmp_path: Path, suffix: str, tag: str) -> None:
     quiet = ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none", "-pix_fmt", "yuv420p")

@@ -66,7 +66,8 @@ def _make_missing(request: MixtureRequest, clips: Clips, noises: Clips, num_jobs
     names = {item_name(request.config, clips, index): index for index in range(request.count)}
     written = mixture_table.read_rows(request.output)
     done = {name: rows for name, rows in written.items() if _is_whole(request, name, rows)}
-    skipped = tuple(mixture_table.read_skipped(request.output, names)) if done else ()
+    sources = {str(path) for group in (*clips.values(), *noises.values()) for path in group}
+    skipped = tuple(mixture_table.read_skipped(request.output, sources)) if done else ()
     for name in names:
         if name in done:
             yield Outcome(name, "", done[name], skipped)

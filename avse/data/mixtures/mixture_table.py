@@ -73,12 +73,12 @@ def to_csv(rows: Sequence[Row]) -> str:
     return csv_files.to_csv([[row[name] for name in COLUMNS] for row in rows])
 
 
-def read_skipped(folder: Path, names: Collection[str]) -> list[Problem]:
-    """Read the clips that earlier runs skipped, and why; not failed mixtures (``names``), which are tried again."""
+def read_skipped(folder: Path, sources: Collection[str]) -> list[Problem]:
+    """Read which of the clips and noises (``sources``) earlier runs skipped, and why; failed mixtures are not read."""
     if not (folder / BAD).exists():
         return []
     rows = csv_files.read_csv(folder / BAD, REPAIR, len(HEADS))
-    return [(source, problem) for _, (source, problem) in rows[1:] if source not in names]
+    return [(source, problem) for _, (source, problem) in rows[1:] if source in sources]
 
 
 def write_problems(folder: Path, problems: Collection[Problem]) -> None:

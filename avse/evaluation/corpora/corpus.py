@@ -19,7 +19,7 @@ from avse.data.mixtures.recipes import muse_sum
 from avse.errors import InputError, UsageError
 from avse.io import audio_files
 from avse.io.listing import list_recordings
-from avse.io.urls import missing, real_path
+from avse.io.urls import missing
 
 TRAINING_SUBSETS = frozenset({"train", "training", "tr", "val", "valid", "cv", "dev"})
 
@@ -68,7 +68,7 @@ class Item:
 
 
 def fingerprint(item: Item) -> str:
-    """Return what identifies the files of an item: the hash of their paths, sizes and times of modification."""
+    """Return what identifies the files of an item: the hash of their names, sizes and times of modification."""
     recipe = item.mixture if isinstance(item.mixture, Recipe) else Recipe((item.mixture,))
     files = [_identity(path) for path in (*recipe.sources, item.reference, item.video)]
     values = [recipe.levels_db, recipe.seconds, item.is_dubbed, item.cut, files]
@@ -76,11 +76,14 @@ def fingerprint(item: Item) -> str:
 
 
 def _identity(path: Path | None) -> tuple[str, int, int] | None:
-    """Return path, size and time of modification of a file; None if there is none."""
-    if path is None or not path.is_file():
+    """Return name, size and time of modification of a file; None if there is none, or it cannot be looked up."""
+    if path is None:
         return None
-    status = path.stat()
-    return str(real_path(path)), status.st_size, status.st_mtime_ns
+    try:
+        status = path.stat()
+    except OSError:  # a failed row of the item says why
+        return None
+    return path.name, status.st_size, status.st_mtime_ns
 
 
 Layout = Callable[[Path, "Path | None"], list[Item]]

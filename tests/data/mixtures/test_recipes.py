@@ -142,7 +142,9 @@ def test_clips_that_were_skipped_before_an_interruption_are_listed(clips: Path, 
     skipped = next(outcome.passed_over for outcome in made if outcome.passed_over)
     made.close()
     assert (tmp_path / "m" / "mixtures.part.csv").exists()
-    assert mixture_table.read_skipped(tmp_path / "m", ()) == sorted(skipped)
+    sources = [str(path) for path in clips.rglob("*.wav")]
+    assert mixture_table.read_skipped(tmp_path / "m", sources) == sorted(skipped)
+    assert mixture_table.read_skipped(tmp_path / "m", ()) == []
 
 
 def test_bad_csv_goes_when_the_clips_are_repaired(tmp_path: Path) -> None:

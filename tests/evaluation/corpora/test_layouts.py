@@ -311,6 +311,7 @@ def test_a_fingerprint_changes_with_every_file_of_an_item(tmp_path: Path) -> Non
         assert len(known) == 4
     reference.unlink()
     assert fingerprint(item) not in known
+    assert fingerprint(Item("x", "", tmp_path / ("n" * 300), None))  # no name of a file: its row will say so
 
 
 # Damaged lists ------------------------------------------------------------------------------------------------------
