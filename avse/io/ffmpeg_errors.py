@@ -13,6 +13,8 @@ from avse.io.ffmpeg_binary import find_ffmpeg, shell_command
 
 REPAIR = "-fflags +genpts -i FILE -c copy REPAIRED.mkv"
 """Arguments of ffmpeg that often repair a file; those of .avi and .vob lack times that .mkv needs."""
+CONVERT = "-i FILE -c:v libx264 -c:a flac CONVERTED.mkv"
+"""Arguments of ffmpeg that decode a file and store it anew."""
 NO_INDEX_HINT = "The file was truncated when it was recorded or copied, or is not a video. Copy or download it again."
 UNREADABLE_HINT = "Check that it is a video or audio file and plays; if it does not, copy or download it again."
 MEMORY_HINT = "Its index or frame size is damaged or wrong. Export the recording again with another program."
@@ -80,13 +82,11 @@ def repair_hint() -> str:
 
 def retry_hint() -> str:
     """Return what to do about a file that ffmpeg decodes too slowly, or not at all."""
-    command = shell_command("-i FILE -c:v libx264 -c:a flac CONVERTED.mkv")
-    return f"Check that the file plays; convert it first: {command}"
+    return f"Check that the file plays; convert it first: {shell_command(CONVERT)}"
 
 
 def unreadable_hint(words: str) -> str:
     """Return what to do about a file that ffmpeg cannot even open, or may not: it cannot be repaired by copying."""
     if "not on whitelist" in words:
-        command = shell_command("-i FILE -c:v libx264 -c:a flac CONVERTED.mkv")
-        return f"Convert it first, if you trust it: {command}"
+        return f"Convert it first, if you trust it: {shell_command(CONVERT)}"
     return NO_INDEX_HINT if "moov atom not found" in words else UNREADABLE_HINT
