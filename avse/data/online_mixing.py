@@ -46,12 +46,19 @@ class Example:
 
 
 class MixedTalkers(NamedTuple):
-    """Hold the talkers of a mixture: the first one's name, and the clip and the voice (N,) of each, at its level."""
+    """Hold the talkers of a mixture: name, clip and voice (N,) of each, at its level."""
 
-    speaker: str
+    speakers: list[str]
     clips: list[Clip]
     voices: list[np.ndarray]
     are_quiet: bool
+
+    @property
+    def can_swap(self) -> bool:
+        """Return whether the second talker can be the target: seen, and not quieter or heard twice."""
+        if len(self.clips) == 1 or self.clips[1].lips is None or self.are_quiet:
+            return False
+        return self.speakers.count(self.speakers[1]) == 1
 
 
 class Mixer:
@@ -85,7 +92,7 @@ class Mixer:
         if self.config.swap_target and index % 2:
             rng = np.random.default_rng((seed, index - 1))
             talking = self._draw_talkers(rng)
-            if len(talking.clips) > 1 and talking.clips[1].lips is not None and not talking.are_quiet:
+            if talking.can_swap:
                 return self._mix(talking, 1, rng)
         rng = np.random.default_rng((seed, index))
         return self._mix(self._draw_talkers(rng), 0, rng)
@@ -94,9 +101,11 @@ class Mixer:
         """Draw a target and interfering talkers."""
         config = self.config
         speaker, clip = self._draw_target(rng)
-        clips = [self._add_acoustics(clip, rng)]
+        speakers, clips = [speaker], [self._add_acoustics(clip, rng)]
         for _ in range(int(rng.choice(len(config.num_talkers), p=config.num_talkers))):
-            clips.append(self._add_acoustics(self._draw_interferer(speaker, rng), rng))
+            speaker, clip = self._draw_interferer(speakers, rng)
+            speakers.append(speaker)
+            clips.append(self._add_acoustics(clip, rng))
         if config.turn_taking_probability and len(clips) > 1 and rng.random() < config.turn_taking_probability:
             clips[:2] = take_turns(clips[:2], rng, config.listener_motion_probability)
         are_quiet = bool(config.quiet_interferers_probability) and rng.random() < config.quiet_interferers_probability
@@ -105,12 +114,12 @@ class Mixer:
             *(rng.uniform(*(config.quiet_interferers_db if are_quiet else config.talker_db)) for _ in clips[1:]),
         ]
         voices = [scale_to(clip.audio, level) for clip, level in zip(clips, levels, strict=True)]
-        return MixedTalkers(speaker, clips, voices, are_quiet)
+        return MixedTalkers(speakers, clips, voices, are_quiet)
 
     def _mix(self, talking: MixedTalkers, index: int, rng: np.random.Generator) -> Example:
         """Mix all talkers and noise; the talker ``index`` is the target."""
         config = self.config
-        speaker, voices = talking.speaker, talking.voices
+        speaker, voices = talking.speakers[index], talking.voices
         mixture = np.stack(voices).sum(0)
         if len(voices) == 1 or rng.random() < config.noise_probability:
             mixture = mixture + scale_to(self._draw_noise(speaker, len(mixture), rng), rng.uniform(*config.noise_db))
@@ -146,14 +155,14 @@ class Mixer:
 
     def _shown_clip(self, talking: MixedTalkers, index: int, rng: np.random.Generator) -> tuple[Clip, bool]:
         """Return the clip whose video is shown, the target's or another, and whether it identifies the target."""
-        config, clip = self.config, talking.clips[index]
+        config, speaker, clip = self.config, talking.speakers[index], talking.clips[index]
         if clip.lips is None or len(self.seen) < 2:
             return clip, True
         alone = len(talking.voices) == 1 or talking.are_quiet
         if config.mismatched_video_probability and alone and rng.random() < config.mismatched_video_probability:
-            return self._other_speaker(talking.speaker, (self.seen,), rng), True
+            return self._other_speaker([speaker], (self.seen,), rng)[1], True
         if config.unrelated_video_probability and rng.random() < config.unrelated_video_probability:
-            return self._other_speaker(talking.speaker, (self.seen,), rng), False
+            return self._other_speaker([speaker], (self.seen,), rng)[1], False
         if config.frozen_video_probability and rng.random() < config.frozen_video_probability:
             still = clip.lips[int(rng.integers(len(clip.lips)))]
             return Clip(
@@ -192,11 +201,11 @@ class Mixer:
         room = self.rooms[int(rng.integers(len(self.rooms)))]
         return room[int(rng.integers(len(room)))]
 
-    def _draw_interferer(self, but: str, rng: np.random.Generator) -> Clip:
-        """Draw an interfering talker."""
+    def _draw_interferer(self, but: Sequence[str], rng: np.random.Generator) -> tuple[str, Clip]:
+        """Draw an interfering talker for the first of ``but``, who is none of them."""
         if self.config.same_collection_probability and rng.random() < self.config.same_collection_probability:
-            pool = self.seen if but in self.seen else self.voices
-            family = {name: pool[name] for name in pool if collection(name) == collection(but)}
+            pool = self.seen if but[0] in self.seen else self.voices
+            family = {name: pool[name] for name in pool if collection(name) == collection(but[0])}
             if len(family) > 1:
                 return self._other_speaker(but, (family,), rng, self.config.swap_target)
         heard_first = bool(self.voices) and rng.random() < self.config.audio_only_interferer_probability
@@ -204,11 +213,14 @@ class Mixer:
         return self._other_speaker(but, pools, rng, self.config.swap_target)
 
     def _other_speaker(
-        self, but: str, pools: Sequence[SpeakerClips], rng: np.random.Generator, with_lips: bool = True
-    ) -> Clip:
-        """Draw a segment of another speaker, from the first pool that has one."""
-        others = next(found for pool in pools if (found := [clips for name, clips in pool.items() if name != but]))
-        return self._draw_segment(others[int(rng.integers(len(others)))], rng, with_lips)
+        self, but: Sequence[str], pools: Sequence[SpeakerClips], rng: np.random.Generator, with_lips: bool = True
+    ) -> tuple[str, Clip]:
+        """Draw a segment of another speaker, from the first pool that has one; of anyone but the first if none has."""
+        found = ([name for name in pool if name not in names] for names in (but, but[:1]) for pool in pools)
+        others = next(names for names in found if names)
+        name = others[int(rng.integers(len(others)))]
+        clips = next(pool[name] for pool in pools if name in pool)
+        return name, self._draw_segment(clips, rng, with_lips)
 
     def _draw_segment(self, clips: Sequence[Path], rng: np.random.Generator, with_lips: bool = True) -> Clip:
         """Draw a segment of one speaker, at a random speed."""
@@ -222,7 +234,7 @@ class Mixer:
     def _draw_noise(self, but: str, num_samples: int, rng: np.random.Generator) -> np.ndarray:
         """Draw babble or recorded noise; without any, and one time in four, coloured noise."""
         if rng.random() < self.config.babble_probability and self._has_others:
-            babble = [self._draw_interferer(but, rng).audio for _ in range(rng.integers(4, 7))]
+            babble = [self._draw_interferer([but], rng)[1].audio for _ in range(rng.integers(4, 7))]
             return np.stack([scale_to(voice, rng.uniform(-6.0, 0.0)) for voice in babble]).sum(0, dtype=np.float32)
         if not self.noises or rng.random() < 0.25:
             return coloured_noise(num_samples, rng)

@@ -122,6 +122,43 @@ def test_nobody_interferes_with_themselves(make: Make, monkeypatch: pytest.Monke
     assert heard == {"speaker0", "speaker1", "speaker2"} | ({"reader"} if voices else set())
 
 
+@pytest.mark.parametrize("speakers", [2, 3, 5])
+def test_nobody_interferes_with_the_second_talker_as_target(tmp_path: Path, speakers: int) -> None:
+    write_cache(tmp_path, speakers=speakers, clips=1, num_frames=20)
+    settings = {"num_frames": 10, "num_talkers": (0.0, 0.3, 0.7), "swap_target": True}
+    mixer = Mixer(find_clips(tmp_path), {}, {}, MixConfig(**settings, same_collection_probability=0.5))
+    swapped = 0
+    for index in range(0, 80, 2):
+        talking = mixer._draw_talkers(np.random.default_rng((5, index)))
+        first, second, *others = talking.speakers
+        assert first not in (second, *others)
+        assert (len(set(talking.speakers)) == len(talking.speakers)) or speakers == 2
+        assert talking.can_swap == (second not in others)
+        swapped += talking.can_swap
+    assert (0 < swapped < 40) if speakers == 2 else swapped == 40
+
+
+def test_babble_and_unrelated_lips_are_of_others_than_the_second_talker(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mixer = make(
+        num_talkers=(0.0, 1.0), noise_probability=1.0, babble_probability=1.0, unrelated_video_probability=1.0,
+        swap_target=True,
+    )  # fmt: skip
+    original, avoided = mixer._other_speaker, []
+    monkeypatch.setattr(
+        mixer, "_other_speaker", lambda but, *rest, **named: avoided.append(list(but)) or original(but, *rest, **named)
+    )
+    for index in range(1, 20, 2):
+        avoided.clear()
+        first, second = mixer._draw_talkers(np.random.default_rng((5, index - 1))).speakers
+        avoided.clear()
+        mixer.example(5, index)
+        assert avoided[0] == [first]
+        assert len(avoided) >= 6
+        assert all(names == [second] for names in avoided[1:])
+
+
 def test_the_same_person_among_the_voices_is_left_out_too(world: Path) -> None:
     faces = {"speaker0": find_clips(world / "faces")["speaker0"]}
     voices = {"speaker0": faces["speaker0"], **find_clips(world / "voices")}
@@ -143,7 +180,7 @@ def test_how_often_another_talker_is_audio_only(
     monkeypatch.setattr(mixer, "_draw_interferer", lambda but, rng: drawn.append(original(but, rng)) or drawn[-1])
     examples(mixer, 200)
     reader = load_clip(mixer.voices["reader"][0]).audio.tobytes()
-    strange = np.mean([voice.audio[:640].tobytes() in reader for voice in drawn])
+    strange = np.mean([voice.audio[:640].tobytes() in reader for _, voice in drawn])
     assert strange == pytest.approx(probability, abs=0.0 if probability in (0, 1) else 0.08)
 
 
