@@ -120,6 +120,7 @@ class Pipeline:
         voices = enhance_streams(
             self.checkpoint.net, self.recording, self.stats, self.selection.targets, self.selection.scene.crops,
             self._report, self.options.strength, together=self.num_outputs == 1, reliability=self.reliability,
+            audio_net=for_audio_only(self._given).net,
         )  # fmt: skip
         return with_background(voices, self.recording, stored_as) if self.options.with_background else voices
 

@@ -47,6 +47,7 @@ class RollingEnhancer:
         av_offset_frames: int = 0,
         choose: Choose | None = None,
         choice_frames: int = 0,
+        audio_net: SpeechNet | None = None,
     ) -> None:
         """Prepare for a stream.
 
@@ -62,9 +63,10 @@ class RollingEnhancer:
             choose: chooses face and AV offset from the first ``choice_frames``, for all windows that end later. Until
                 then the first face is followed with the AV offset given.
             choice_frames: see ``choose``.
+            audio_net: as in `avse.enhancement.streaming.enhance_blocks`.
         """
         self.sample_rate, self.num_channels, self.plan, self.uses_video = sample_rate, num_channels, plan, uses_video
-        self._net, self._level, self._strength = net, level, strength
+        self._net, self._audio_net, self._level, self._strength = net, audio_net or net, level, strength
         self._av_offset_frames, self._choose, self._choice_frames = av_offset_frames, choose, choice_frames
         self.face = 0
         """Index of the face that is followed, among those with crops."""
@@ -154,7 +156,7 @@ class RollingEnhancer:
         crops = self._mouths(start, stop) if self.uses_video else blank(stop - start)
         level = self._measure(mono[:, 0], place)
         grids = half_hop_ensemble(mono[:, 0], self._net.config.hop)
-        mask = compute_mask(self._net, grids, crops, level)
+        mask = compute_mask(self._net if crops.any() else self._audio_net, grids, crops, level)
         if self._net.lips is not None:
             mask = weight_by_reliability(self._net, grids, crops, level, mask, VisualReliability())
         enhanced = apply_mask(full, 1 + self._strength * (mask - 1), self._per_frame, self._net.config.hop)

@@ -182,6 +182,7 @@ class StreamEnhancer:
         return RollingEnhancer(
             net, self.sample_rate, num_channels, self.plan, self._mouths is not None, self._level, self._strength,
             self._av_offset_frames or 0, choose, OFFSET_FRAMES if self._av_offset_frames is None else CHOICE_FRAMES,
+            for_audio_only(self._checkpoint).net,
         )  # fmt: skip
 
     def _crops(self, frames: Any) -> np.ndarray:

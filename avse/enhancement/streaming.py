@@ -60,13 +60,14 @@ def enhance_streams(
     strength: float = 1.0,
     together: bool = False,
     reliability: VisualReliability | None = None,
+    audio_net: SpeechNet | None = None,
 ) -> Iterator[tuple[np.ndarray, ...]]:
     """Enhance the voice of each target speaker in one pass over audio and mouth crops.
 
     Yields a block (N, C) for each target at a time, float32 at the recording's own rate, as many samples in all as the
     recording has. Without targets it yields one block, enhanced from the audio alone; with ``together`` it yields one
     block with the voices of all targets. The video counts as far as it is reliable, which
-    ``reliability`` records.
+    ``reliability`` records; ``audio_net`` as in `enhance_blocks`.
     """
     rate, num_frames = recording.audio_stream.sample_rate, stats.num_frames
     noted = VisualReliability() if reliability is None else reliability
@@ -76,7 +77,7 @@ def enhance_streams(
     outputs = [faces] if together else [[face] for face in faces]
     blocks = reader.read_audio(recording, BLOCK_SECONDS, rate, recording.audio_stream.num_channels)
     low_frequency = recording.audio_stream.low_frequency
-    voices = enhance_blocks(net, blocks, rate, stats, outputs, strength, noted, low_frequency)
+    voices = enhance_blocks(net, blocks, rate, stats, outputs, strength, noted, low_frequency, audio_net)
     done = 0
     for step in timed_items(Stage.OVERLAP_ADD, voices):
         for block in step:
@@ -104,6 +105,7 @@ def enhance_blocks(
     strength: float = 1.0,
     reliability: VisualReliability | None = None,
     low_frequency: int | None = None,
+    audio_net: SpeechNet | None = None,
 ) -> Iterator[tuple[np.ndarray, ...]]:
     """Enhance a stream of audio blocks (N, C); yield one block for each output at a time.
 
@@ -118,6 +120,7 @@ def enhance_blocks(
             attenuated by more than -20 log10(1 - strength) dB.
         reliability: if given, the video of each face counts as far as it is reliable.
         low_frequency: the channel that carries no speech, if there is one.
+        audio_net: the network for windows without a visible mouth; None is ``net``.
     """
     rate, hop = processing_rate(sample_rate, net.config.hop), net.config.hop
     per_frame = rate // VIDEO_FPS
@@ -126,7 +129,7 @@ def enhance_blocks(
 
     def compute(both_grids: np.ndarray, shown: FaceWindow) -> Tensor:
         crops, level, judged = shown
-        found = compute_mask(net, both_grids, crops, stats.rms)
+        found = compute_mask(net if crops.any() else audio_net or net, both_grids, crops, stats.rms)
         if weights is not None:
             found = weight_by_reliability(net, both_grids, crops, stats.rms, found, weights, judged)
         return found if level is None else found * interpolate_gain(level, found.shape[-1])

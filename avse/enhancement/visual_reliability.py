@@ -78,13 +78,12 @@ def weight_by_reliability(
         reliability: records the weight of the video.
         alone: (V,) bool, when no other mouth may explain the audio. Only there the video is doubted; None is always.
     """
-    if not crops.any():
-        return mask
     motion = measure_motion(crops)
     if alone is not None:
         motion = motion._replace(moving=motion.moving & alone)
-        if motion.moving.sum() < MIN_MOVING_FRAMES:
-            return mask
+    if not crops.any() or (alone is not None and motion.moving.sum() < MIN_MOVING_FRAMES):
+        reliability.weights.append(1.0)
+        return mask
     spectrum = stft(torch.from_numpy(waveforms[0].copy()), SAMPLES_PER_FRAME, net.config.hop)
     weight = video_weight(spectrum, mask[0], motion)
     reliability.weights.append(weight)

@@ -115,8 +115,8 @@ def load_model(name: str | Path = DEFAULT, device: str = "auto") -> Checkpoint:
 
 
 def for_audio_only(checkpoint: Checkpoint) -> Checkpoint:
-    """Return the network for a recording without any face: for the shipped `avse`, the audio-only one, which does
-    that as well, and faster (docs/missing.md); any other network does it itself."""
+    """Return the network for a recording or a window without any face: for the shipped `avse`, the audio-only one,
+    which does that better, and faster (docs/missing.md); any other network does it itself."""
     if checkpoint.sha256 != shipped_sums().get(f"{DEFAULT}.safetensors") or AUDIO_ONLY not in names():
         return checkpoint
     return _loaded_once(str(find(AUDIO_ONLY)), next(checkpoint.net.parameters()).device.type)

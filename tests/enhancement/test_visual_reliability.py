@@ -116,7 +116,7 @@ def test_what_the_net_is_asked(net: SpeechNet, case: str, is_followed: bool | No
     noted = VisualReliability()
     mask: Tensor = weight_by_reliability(net, mixture(), mouths, 0.1, compute_mask(net, mixture(), mouths, 0.1), noted)
     if is_followed is None:
-        assert noted.weights == []
+        assert noted.weights == [1.0]
         assert noted.warnings == []
         assert float(mask.mean()) == pytest.approx(0.5)
     else:
@@ -132,9 +132,18 @@ def test_beside_other_mouths_only_the_frames_without_them_are_doubted(net: Speec
     assert float(mask[..., :40].mean()) == pytest.approx(0.5, abs=0.01)
     assert torch.equal(mask[..., 60:], before[..., 60:])
     assert len(noted.weights) == 1
+    assert noted.weights[0] < 0.01
     never = weight_by_reliability(net, mixture(), mouths, 0.1, before, noted, alone & False)
     assert torch.equal(never, before)
-    assert len(noted.weights) == 1
+    assert noted.weights[1:] == [1.0]
+
+
+def test_windows_without_a_mouth_count_as_time(net: SpeechNet) -> None:
+    mouths, noted = moving_mouth(), VisualReliability()
+    for shown in (mouths, *[mouths * 0] * 9):
+        mask = compute_mask(net, mixture(), shown, 0.1)
+        weight_by_reliability(net, mixture(), shown, 0.1, mask, noted)
+    assert "for 10% of the time" in noted.warnings[0]
 
 
 def test_the_note_states_for_how_long() -> None:
