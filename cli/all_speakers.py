@@ -30,24 +30,27 @@ def enhance_each_person(
     from avse.enhancement.all_speakers import FACES_JSON, enhance_all
     from avse.evaluation.face_references import read_face_references, score_faces
     from avse.io import atomic, jsonl
+    from avse.io.remux import enhanced_track
 
     _check(recording, folder, no_video, reference, report, settings["force"])
-    audio_track, limits = settings["audio_track"], settings["limits"]
-    clean = read_face_references(reference, recording, audio_track, limits) if reference else {}
+    track = settings["audio_track"], settings["limits"]
+    clean = read_face_references(reference, recording, *track) if reference else {}
     with progress(quiet) as show:
         summary = enhance_all(recording, folder, suffix=suffix or ".wav", on_progress=show, **settings)
+        new_track = enhanced_track(recording, folder / f"face-1{suffix or '.wav'}", *track, settings["settings"])
         if clean:
-            score_faces(summary["faces"], clean, recording, folder, audio_track, limits)
+            score_faces(summary["faces"], clean, recording, folder, *track, new_track)
             jsonl.write_json(folder / FACES_JSON, summary)
     if report:
         with atomic.never_replacing([report], settings["force"]):
-            _write_report(summary, recording, folder, report, audio_track)
+            _write_report(summary, recording, folder, report, settings["audio_track"], new_track)
     _report(summary, folder, quiet, as_json)
 
 
 def _write_report(
-    summary: dict[str, Any], recording: Path, folder: Path, report: Path, audio_track: int | None
-) -> None:
+    summary: dict[str, Any], recording: Path, folder: Path, report: Path, audio_track: int | None,
+    output_track: int | None,
+) -> None:  # fmt: skip
     from avse.io import jsonl
 
     if not is_page(report):
@@ -55,7 +58,7 @@ def _write_report(
         return
     from avse.reports.all_speakers import all_speakers_report
 
-    all_speakers_report(summary, recording, folder, report, audio_track=audio_track)
+    all_speakers_report(summary, recording, folder, report, audio_track=audio_track, output_track=output_track)
 
 
 def _check(

@@ -168,19 +168,23 @@ def _enhance_one(
     from avse.enhancement.pipeline import enhance as run
     from avse.evaluation.reference import compare_files, read_reference
     from avse.io import atomic
+    from avse.io.remux import enhanced_track
 
     source, target = open_ends(recording, output)
-    audio_track, limits = options["audio_track"], options["limits"]
+    track = options["audio_track"], options["limits"]
     options["background"] = options["background"] or False
-    clean = read_reference(reference, recording, audio_track, limits) if reference else None
+    clean = read_reference(reference, recording, *track) if reference else None
+    new_track = None
     with progress(quiet) as show:
         result = run(source, target, on_progress=show, with_thumbnail=is_page(report), **options)
         summary = result.as_dict()
+        if clean is not None or is_page(report):
+            new_track = enhanced_track(recording, output, *track, options["settings"])
         if clean is not None:
-            summary["scores"] = compare_files(clean, recording, output, audio_track, limits)
+            summary["scores"] = compare_files(clean, recording, output, *track, new_track)
     if report:
         with atomic.never_replacing([report], options["force"]):
-            write_report(report, result, summary, recording, output, audio_track)
+            write_report(report, result, summary, recording, output, options["audio_track"], new_track)
     _report(result, summary, recording, output, quiet, as_json)
 
 

@@ -30,8 +30,9 @@ def is_page(report: Path | None) -> bool:
 
 
 def write_report(
-    report: Path, result: Result, summary: dict[str, Any], recording: Path, output: Path, audio_track: int | None
-) -> None:
+    report: Path, result: Result, summary: dict[str, Any], recording: Path, output: Path, audio_track: int | None,
+    output_track: int | None,
+) -> None:  # fmt: skip
     """Write ``summary`` in the format that the suffix of the report names."""
     from avse.io import jsonl
 
@@ -41,5 +42,6 @@ def write_report(
     from avse.reports.enhancement import enhancement_report
 
     enhancement_report(
-        summary, recording, output, report, result.thumbnails, result.seen_seconds, audio_track=audio_track
-    )
+        summary, recording, output, report, result.thumbnails, result.seen_seconds,
+        audio_track=audio_track, output_track=output_track,
+    )  # fmt: skip

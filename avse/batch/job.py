@@ -117,7 +117,8 @@ def scores(reference_dir: str, name: str, recording: Path, output: Path, options
         return {"reason": f"The reference {stem}.wav is missing."}
     try:
         reading = _reading(options)
-        return compare_files(read_reference(found[0], recording, **reading), recording, output, **reading)
+        clean = read_reference(found[0], recording, **reading)
+        return compare_files(clean, recording, output, **reading, output_track=_new_track(recording, output, options))
     except AvseError as error:
         return {"reason": error.message}
 
@@ -131,10 +132,22 @@ def scores_of_faces(
     reading = _reading(options)
     try:
         clean = read_face_references(_place(reference_dir, name), recording, **reading)
-        score_faces(summary["faces"], clean, recording, folder, **reading)
+        outputs = [folder / face["audio"] for face in summary["faces"] if face["audio"]]
+        track = _new_track(recording, outputs[0], options) if outputs else None
+        score_faces(summary["faces"], clean, recording, folder, **reading, output_track=track)
     except AvseError as error:
         return {"reason": error.message}
     return mean_scores(summary["faces"])
+
+
+def _new_track(recording: Path, output: Path, options: Mapping[str, Any]) -> int | None:
+    """Return which audio track of an output is the enhanced one; None if it has no other."""
+    from avse.io.encoding import DEFAULT_SETTINGS
+    from avse.io.ffmpeg import DEFAULT_LIMITS
+    from avse.io.remux import enhanced_track
+
+    limits, settings = options.get("limits", DEFAULT_LIMITS), options.get("settings", DEFAULT_SETTINGS)
+    return enhanced_track(recording, output, options.get("audio_track"), limits, settings)
 
 
 def _place(reference_dir: str, name: str) -> Path:

@@ -34,7 +34,7 @@ def read_face_references(
 
 def score_faces(
     faces: Faces, references: Mapping[int, np.ndarray], recording: Path, folder: Path,
-    audio_track: int | None = None, limits: Limits = DEFAULT_LIMITS,
+    audio_track: int | None = None, limits: Limits = DEFAULT_LIMITS, output_track: int | None = None,
 ) -> None:  # fmt: skip
     """Add ``scores`` to each face that has an output in ``folder`` and a reference.
 
@@ -45,7 +45,8 @@ def score_faces(
     for face in faces:
         if face["audio"] and face["number"] in references:
             output = folder / face["audio"]
-            face["scores"] = compare_files(references[face["number"]], recording, output, audio_track, limits)
+            clean = references[face["number"]]
+            face["scores"] = compare_files(clean, recording, output, audio_track, limits, output_track)
 
 
 def mean_scores(faces: Faces) -> dict[str, Any]:

@@ -37,13 +37,15 @@ def read_reference(
 
 
 def compare_files(
-    clean: np.ndarray, recording: Path, output: Path, audio_track: int | None = None, limits: Limits = DEFAULT_LIMITS
-) -> dict[str, Any]:
+    clean: np.ndarray, recording: Path, output: Path, audio_track: int | None = None, limits: Limits = DEFAULT_LIMITS,
+    output_track: int | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Score the recording ("before") and the output ("after"), with reasons where there is no score.
 
-    Ends that differ by less than a video frame (a codec's padding) are cut to the shortest.
+    Ends that differ by less than a video frame (a codec's padding) are cut to the shortest. ``audio_track`` and
+    ``output_track`` are those of the recording and of the output, counted from 1; None: the default one.
     """
-    before, after = reader.probe(recording, audio_track, limits), reader.probe(output)
+    before, after = reader.probe(recording, audio_track, limits), reader.probe(output, output_track)
     signals = {"before": _read(before), "after": _read(after)[_priming(before, after) :]}
     length = min(len(clean), *map(len, signals.values()))
     found = {name: score(clean[:length], signal[:length], SAMPLE_RATE) for name, signal in signals.items()}

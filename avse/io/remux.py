@@ -14,7 +14,7 @@ from avse.errors import InputError, MissingError
 from avse.io import atomic, metadata, reader
 from avse.io.covers import attach_arguments
 from avse.io.encoding import DEFAULT_SETTINGS, OutputSettings, encoder_arguments, notice_lost
-from avse.io.ffmpeg import QUIET, ask, input_arguments, run, stream_output
+from avse.io.ffmpeg import QUIET, Limits, ask, input_arguments, run, stream_output
 from avse.io.ffmpeg_errors import retry_hint
 from avse.io.probe import OTHER_AUDIO_TRACKS
 from avse.io.recording import Recording
@@ -80,6 +80,21 @@ def replace_audio(media: Recording, audio: Path, output: Path, settings: OutputS
     if settings.keep_tracks:
         media.is_kept(OTHER_AUDIO_TRACKS)
     _notice_losses(media, output, rejected, tracks)
+
+
+def enhanced_track(
+    recording: Path, output: Path, audio_track: int | None, limits: Limits, settings: OutputSettings
+) -> int | None:
+    """Return which audio track of an output is the new one, counted from 1; None if it has no other track.
+
+    ``audio_track``, ``limits`` and ``settings`` are those with which the output was made.
+    """
+    suffix = output.suffix.lower()
+    if not settings.keep_tracks or suffix not in MUXERS:
+        return None
+    media = reader.probe(recording, audio_track, limits)
+    earlier = media.info.of_kind(AUDIO)[: media.audio_track - 1]
+    return 1 + sum(_fits(media, suffix, stream, "copy") for stream in earlier)
 
 
 def check_video_fits(media: Recording, suffix: str) -> None:

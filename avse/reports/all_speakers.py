@@ -21,8 +21,9 @@ from avse.reports.spectrogram import COLOURS, RANGE_DB
 
 
 def all_speakers_report(
-    summary: Mapping[str, Any], recording: Path, folder: Path, output: Path, *, audio_track: int | None = None
-) -> Path:
+    summary: Mapping[str, Any], recording: Path, folder: Path, output: Path, *, audio_track: int | None = None,
+    output_track: int | None = None,
+) -> Path:  # fmt: skip
     """Write one page about a recording with one output per person.
 
     Args:
@@ -30,6 +31,7 @@ def all_speakers_report(
         recording: the recording itself, of any length; the page holds its first minute to listen, and of each person.
         folder: where the files of the faces are.
         audio_track: which of several audio tracks of the recording was enhanced, counted from 1; None: the default one.
+        output_track: which audio track of each output that is.
 
     Raises:
         OSError: the page cannot be written. An audio file that cannot be read is named in the page.
@@ -39,7 +41,7 @@ def all_speakers_report(
     sources = [("Recording", recording), *((_title(face), folder / face["audio"]) for face in voices)]
     tracks = make_player_tracks(
         sources, sample_rate=48000 if summary["sample_rate"] > 16000 else 16000, played_seconds=PLAYED_SECONDS,
-        num_columns=NUM_COLUMNS, audio_track=audio_track,
+        num_columns=NUM_COLUMNS, audio_track=audio_track, output_track=output_track,
     )  # fmt: skip
     seconds = float(summary["duration_seconds"])
     track_of = dict(zip((face["number"] for face in voices), tracks[1:], strict=True))

@@ -47,17 +47,19 @@ def make_player_tracks(
     played_seconds: float,
     num_columns: int,
     audio_track: int | None = None,
+    output_track: int | None = None,
     on_seconds: Callable[[float], None] | None = None,
 ) -> list[PlayerTrack]:
     """Build tracks of related audio files that share one scale: that of the first file that can be read.
 
-    A file that cannot be read gives a track with its problem. ``audio_track`` is that of the first file. ``on_seconds``
-    is called with the seconds of audio read so far, of all files together; an exception that it raises ends the work.
+    A file that cannot be read gives a track with its problem. ``audio_track`` is that of the first file,
+    ``output_track`` that of all others, counted from 1; None: the default one. ``on_seconds`` is called with the
+    seconds of audio read so far, of all files together; an exception that it raises ends the work.
     """
     counter = SampleCounter(lambda done: on_seconds(done / sample_rate) if on_seconds else None)
     read: list[tuple[str, Spectrogram, np.ndarray] | PlayerTrack] = []
     for number, (label, path) in enumerate(files):
-        blocks = counter.count(_blocks(Path(path), sample_rate, None if number else audio_track))
+        blocks = counter.count(_blocks(Path(path), sample_rate, output_track if number else audio_track))
         try:
             read.append((label, *_read(blocks, sample_rate, played_seconds, num_columns)))
         except (AvseError, OSError, soundfile.SoundFileError) as error:

@@ -31,6 +31,7 @@ def enhancement_report(
     seen: list[tuple[float, float]] | None = None,
     *,
     audio_track: int | None = None,
+    output_track: int | None = None,
 ) -> Path:
     """Write a page about one enhanced recording.
 
@@ -40,6 +41,7 @@ def enhancement_report(
         thumbnails: faces as PNG by their numbers, of the people whose voices were kept or removed.
         seen: when the only target speaker was visible, as (from, to) in seconds.
         audio_track: which of several audio tracks of the recording was enhanced, counted from 1; None: the default one.
+        output_track: which audio track of the output that is.
 
     Raises:
         OSError: the page cannot be written. Audio that cannot be read is named in the page.
@@ -48,7 +50,7 @@ def enhancement_report(
     tracks = make_player_tracks(
         [("Before", before), ("After", after)],
         sample_rate=sample_rate, played_seconds=PLAYED_SECONDS, num_columns=NUM_COLUMNS,
-        audio_track=audio_track,
+        audio_track=audio_track, output_track=output_track,
     )  # fmt: skip
     seconds = float(result.get("duration_seconds") or max((track.seconds for track in tracks), default=0.0))
     images, kept = thumbnails or {}, result.get("speakers") or []

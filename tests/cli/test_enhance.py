@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import os
 import shutil
@@ -20,6 +22,7 @@ from typer.testing import CliRunner
 from avse.data.synthetic.clips import street_noise
 from avse.data.synthetic.speech import speak
 from avse.io import reader
+from avse.reports import enhancement
 from avse_cli.main import app
 
 AVSE = Path(sys.executable).with_name("avse")
@@ -222,6 +225,33 @@ def test_tracks_that_are_kept_are_not_reported_as_left_out(run: Run, tmp_path: P
     assert (without.exit_code, without.stderr.count("track 1 of 2")) == (0, 1)
     kept = run(tmp_path / "two.mkv", "-o", "b.mkv", "-q", "--keep-tracks")
     assert (kept.exit_code, kept.stdout, kept.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_scores_and_report_are_of_the_enhanced_track_where_others_are_kept(
+    run: Run, tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    voice = coloured_noise(32000)[::-1].copy()
+    soundfile.write(tmp_path / "voice.wav", voice, 16000)
+    video = write_recording(tmp_path / "one.mkv", coloured_noise(32000), GREY.repeat(2, 0), "-c:a", "flac")
+    maps = ("-map", "0:v", "-map", "0:a", "-map", "1:a", "-c:v", "copy", "-c:a", "flac")
+    ffmpeg("-i", video, "-i", tmp_path / "voice.wav", *maps, tmp_path / "two.mkv")
+    played = []
+    original = enhancement.make_player_tracks
+    monkeypatch.setattr(
+        enhancement, "make_player_tracks", lambda *args, **named: played.append(original(*args, **named)) or played[-1]
+    )
+    shown = run(
+        tmp_path / "two.mkv", "-o", f"out{suffix}", "--audio-track", "2", "--keep-tracks", "--strength", "0",
+        "--reference", "voice.wav", "--report", "r.html", "--json",
+    )  # fmt: skip
+    assert shown.exit_code == 0, shown.stderr
+    scores = json.loads(shown.stdout)["scores"]
+    assert scores["before"]["si_sdr"] > 40
+    assert scores["after"]["si_sdr"] > 15
+    files = [io.BytesIO(base64.b64decode(track.audio.partition(",")[2])) for track in played[0]]
+    before, after = (soundfile.read(file)[0][1000:30000] for file in files)
+    assert np.corrcoef(before, after)[0, 1] > 0.9
 
 
 def test_quiet_and_json(run: Run, recording: Path) -> None:
