@@ -77,6 +77,8 @@ def _check(
             f"With --speaker all, --reference must be a folder, and {reference} is not.",
             "Use a folder with face-1.wav, face-2.wav, ..., numbered as by avse faces.",
         )
+    if reference and reference.resolve() == folder.resolve():
+        raise UsageError(f"{folder} is both the reference and the output.", "Use two different folders.")
     if report:
         atomic.check_output(report, force, [recording])
         check_report(report, folder)

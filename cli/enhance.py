@@ -132,7 +132,7 @@ def enhance(
 
     else:
         for recording, target in zip(recordings, outputs, strict=True):
-            _check(recording, target, reference, report, background, force)
+            _check(recordings, recording, target, reference, report, background, force)
 
         def work(recording: Path, target: Path, net: Any) -> None:
             options = settings | {"model": net, "use_video": not no_video, "speaker": speaker}
@@ -226,20 +226,22 @@ def _check_single(recordings: Sequence[Path], **options: Path | None) -> None:
 
 
 def _check(
-    recording: Path, output: Path, reference: Path | None, report: Path | None, background: Path | None, force: bool
-) -> None:
+    recordings: Sequence[Path], recording: Path, output: Path, reference: Path | None, report: Path | None,
+    background: Path | None, force: bool,
+) -> None:  # fmt: skip
     """Raise UsageError, before any work, for inputs and outputs that cannot be combined."""
     from avse.enhancement.validation import check_background, check_paths
     from avse.errors import UsageError
     from avse.io import atomic
 
     source, target = open_ends(recording, output)
+    read = [path for path in (*recordings, reference) if path and path != PIPE]
     check_paths(source, target, force)
     check_background(source, target, background, force)
-    read = [path for path in (recording, reference) if path and path != PIPE]
     through_pipe = PIPE in (recording, output)
-    if output != PIPE:
-        atomic.check_output(output, force, read)
+    for path in (output, background):
+        if path and path != PIPE:
+            atomic.check_output(path, force, read)
     if reference and through_pipe:
         raise UsageError("--reference does not work with pipes.", "Use files, or omit --reference.")
     if report:

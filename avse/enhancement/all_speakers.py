@@ -77,7 +77,7 @@ def enhance_all(
     )  # fmt: skip
     check_suffix(suffix)
     check_recording(source)
-    check_output_folder(folder, force)
+    check_output_folder(folder, force, [source])
     earlier = _face_files(folder)
     check_background(source, None, removed, force)
     checkpoint = model if isinstance(model, Checkpoint) else load_model(model, device)
@@ -211,8 +211,9 @@ def open_video(
     return recording
 
 
-def check_output_folder(folder: Path, force: bool) -> None:
-    """Raise UsageError for a folder that cannot be written to, or that already contains outputs of faces.
+def check_output_folder(folder: Path, force: bool, inputs: Sequence[Path] = ()) -> None:
+    """Raise UsageError for a folder that cannot be written to, or that already contains outputs of faces or an input
+    whose name is that of such an output.
 
     What a killed run left of them is removed.
     """
@@ -220,7 +221,7 @@ def check_output_folder(folder: Path, force: bool) -> None:
         raise UsageError(f"{folder} is a file.", "Choose a folder; it receives one file per face.")
     if folder.is_dir():
         for path in [folder / FACES_JSON, *_face_files(folder)]:
-            atomic.check_output(path, force)
+            atomic.check_output(path, force, inputs)
         atomic.sweep(folder, [f"face-{number}" for number in range(1, MAX_FACES + 1)])
     else:
         atomic.check_output(folder, force)

@@ -50,10 +50,10 @@ def check_output(path: Path, force: bool, inputs: Iterable[Path] = ()) -> None:
     if not path.parent.is_dir():
         raise UsageError(f"The folder {path.parent} does not exist.", f"Create it first: mkdir -p '{path.parent}'")
     check_writable(path.parent)
-    if path.exists() and not force:
-        raise UsageError(f"{path} already exists.", "Use --force to replace it, or choose another name.")
     if path.exists() and any(read.exists() and path.samefile(read) for read in inputs):
         raise UsageError(f"{path} is an input and is never replaced, even with --force.", "Choose another name.")
+    if path.exists() and not force:
+        raise UsageError(f"{path} already exists.", "Use --force to replace it, or choose another name.")
     if path.is_symlink():
         target = os.path.realpath(path)
         hint = "Choose another name." if os.path.islink(target) else f"Use its target: {target}"

@@ -115,6 +115,35 @@ def test_what_several_recordings_cannot_share_is_refused_before_any_work(run: An
     assert files(tmp_path) == before
 
 
+def test_no_output_replaces_another_input(run: Any, tmp_path: Path) -> None:
+    for name in ("a.wav", "a.enhanced.wav", "clean.wav"):
+        write_recording(tmp_path / name, coloured_noise(8000))
+    before = {name: (tmp_path / name).read_bytes() for name in files(tmp_path)}
+    for recordings in (["a.wav", "a.enhanced.wav"], ["a.enhanced.wav", "a.wav"]):
+        assert_refused(run("enhance", *recordings, "--force"), "a.enhanced.wav is an input", "never replaced")
+    with_reference = ["enhance", "a.wav", "-o", "b.wav", "--reference", "clean.wav", "--force"]
+    assert_refused(run(*with_reference, "--background", "clean.wav"), "clean.wav is an input")
+    assert {name: (tmp_path / name).read_bytes() for name in files(tmp_path)} == before
+
+
+@pytest.mark.parametrize("suffix", [[], ["--suffix", "mp4"]], ids=["wav", "mp4"])
+def test_files_of_people_never_replace_or_remove_an_input(
+    run: Any, panel: Path, tmp_path: Path, suffix: list[str]
+) -> None:
+    source, references = tmp_path / "people/face-1.mp4", tmp_path / "refs"
+    source.parent.mkdir()
+    shutil.copy(panel, source)
+    references.mkdir()
+    soundfile.write(references / "face-1.wav", reader.load_audio(reader.probe(panel)), 16000)
+    for force in ([], ["--force"]):
+        shown = run("enhance", source, "--speaker", "all", "-o", "people", *suffix, *force)
+        assert_refused(shown, "people/face-1.mp4 is an input and is never replaced")
+    named = ["enhance", panel, "--speaker", "all", "-o", "refs", "--reference", "refs", "--force", *suffix]
+    assert_refused(run(*named), "both the reference and the output")
+    assert source.read_bytes() == panel.read_bytes()
+    assert files(tmp_path) == {"people/face-1.mp4", "refs/face-1.wav"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
