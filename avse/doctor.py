@@ -102,16 +102,16 @@ def _torch() -> Iterator[Finding]:
 
 
 def _torchaudio() -> Iterator[Finding]:
-    """Check torchaudio, which AV correlation needs; its version may differ from torch's if it loads."""
+    """Check torchaudio. Nothing fails without it; one that does not load shows that torch was installed otherwise."""
     ours, wanted = _installed("torchaudio"), _installed("torch")
     if ours is None or wanted is None:
-        yield Finding("torchaudio", MISSING, "not installed", "Type: pip install torchaudio")
+        yield Finding("torchaudio", WARNING, "not installed", "Type: pip install torchaudio")
         return
     hint = f"Type: pip install --force-reinstall torch=={_plain(wanted)} torchaudio=={_plain(wanted)}"
     try:
         importlib.import_module("torchaudio")
     except (ImportError, OSError, RuntimeError) as error:
-        yield Finding("torchaudio", MISSING, f"{ours} does not load: {one_line(error)}", hint)
+        yield Finding("torchaudio", WARNING, f"{ours} does not load: {one_line(error)}", hint)
         return
     if _plain(ours) != _plain(wanted):
         yield Finding("torchaudio", WARNING, f"{ours} does not match torch {wanted}", hint)

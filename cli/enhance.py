@@ -117,13 +117,13 @@ def enhance(
         "settings": OutputSettings(bitrate, keep_tracks),
     }  # fmt: skip
     speaker, output = split_speaker(speaker, output)
-    parse_speaker(speaker, "all")
+    chosen = parse_speaker(speaker, "all")
     kind = output_suffix(suffix)
-    if kind and output and speaker != "all" and len(recordings) == 1:
+    if kind and output and chosen != "all" and len(recordings) == 1:
         raise typer.BadParameter("The file type follows from -o; omit --suffix.", param_hint="--suffix")
-    outputs = plan_outputs(recordings, output, speaker == "all", kind)
+    outputs = plan_outputs(recordings, output, chosen == "all", kind)
     _check_single(recordings, reference=reference, report=report, background=background)
-    if speaker == "all":
+    if chosen == "all":
 
         def work(recording: Path, target: Path, net: Any) -> None:
             enhance_each_person(
@@ -135,7 +135,7 @@ def enhance(
             _check(recordings, recording, target, reference, report, background, force)
 
         def work(recording: Path, target: Path, net: Any) -> None:
-            options = settings | {"model": net, "use_video": not no_video, "speaker": speaker}
+            options = settings | {"model": net, "use_video": not no_video, "speaker": chosen}
             _enhance_one(recording, target, reference, report, quiet, as_json, options)
 
     _enhance_many(recordings, outputs, model, device, work)

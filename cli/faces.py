@@ -61,10 +61,9 @@ def faces(
                 write_contact_sheet(output, analysis.recording, scene.tracks, facts, seconds, active)
             if rttm:
                 write_rttm(rttm, recording.stem, facts)
-    if not quiet:
-        for notice in analysis.recording.notices:
-            if not notice.is_loss:
-                typer.echo(notice.text, err=True)
+    for notice in analysis.recording.notices:
+        if notice.is_loss or not quiet:
+            typer.echo(notice.text, err=True)
     if as_json:
         number = None if active is None else active + 1
         typer.echo(jsonl.to_json({"recording": str(recording), "active": number, "faces": facts}))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -109,14 +109,11 @@ def convert(
     Example: avse models convert runs/mmtm/best.safetensors -o mine.safetensors --name mine --data "VoxCeleb2 dev" --licence "CC BY 4.0"
     avse enhance input.mp4 -o clean.wav --model mine.safetensors
     """  # noqa: E501
-    from avse.errors import UsageError
     from avse.io import atomic
     from avse.weights import pretrained
     from avse.weights.checkpoint import convert as write
 
-    if output.suffix != ".safetensors":
-        raise UsageError(f"{output} is not a .safetensors file.", "Use a name such as mine.safetensors.")
-    atomic.check_output(output, force, [trained])
+    _check_checkpoint_output(output, force, [trained])
     path = pretrained.verify(str(trained))
     if not dry_run:
         with atomic.never_replacing([output], force):
@@ -150,7 +147,7 @@ def prune(
     from avse.weights.metadata import Provenance
 
     path = pretrained.find(str(trained))
-    atomic.check_output(output, force, [path])
+    _check_checkpoint_output(output, force, [path])
     channels = _numbers("--audio-channels", audio_channels, int, "8,16,24,32,48,64")
     checkpoint = load_checkpoint(path)
     with atomic.never_replacing([output], force):
@@ -185,7 +182,7 @@ def average(
     from avse.weights.metadata import Provenance
 
     paths = [pretrained.find(name) for name in names]
-    atomic.check_output(output, force, paths)
+    _check_checkpoint_output(output, force, paths)
     weights = _numbers("--shares", shares, float, "0.4,0.6") if shares else [1 / len(paths)] * len(paths)
     found = [load_checkpoint(path) for path in paths]
     parts = {one.sha256: share for one, share in zip(found, weights, strict=False)}
@@ -198,6 +195,16 @@ def average(
 
 models.command("narrow", hidden=True)(prune)  # former names
 models.command("mean", hidden=True)(average)
+
+
+def _check_checkpoint_output(output: Path, force: bool, inputs: Sequence[Path]) -> None:
+    """Raise UsageError for a name that no model can have, or that cannot be written."""
+    from avse.errors import UsageError
+    from avse.io import atomic
+
+    if output.suffix != ".safetensors":
+        raise UsageError(f"{output} is not a .safetensors file.", "Use a name such as mine.safetensors.")
+    atomic.check_output(output, force, inputs)
 
 
 def _numbers(option: str, words: str, kind: Callable[[str], Number], example: str) -> list[Number]:

@@ -21,6 +21,7 @@ from avse.faces.thumbnail import face_thumbnails
 from avse.io import atomic, jsonl, reader
 from avse.io.encoding import DEFAULT_SETTINGS, OutputSettings, clips
 from avse.io.ffmpeg import DEFAULT_LIMITS, Limits
+from avse.io.ffmpeg_errors import retry_hint
 from avse.io.formats import AUDIO_OUTPUTS, VIDEO_OUTPUTS
 from avse.io.messages import Message
 from avse.io.paths import as_path
@@ -206,6 +207,8 @@ def open_video(
 ) -> reader.Recording:
     """Open a recording that has audio and video, and check that ``output`` can hold it. InputError if not."""
     recording = open_recording(path, audio_track, limits, output, settings)
+    if recording.video_problem:
+        raise InputError(f"The video of {path} cannot be decoded: {recording.video_problem}.", retry_hint())
     if recording.video is None:
         raise InputError(f"{path} has no video.", "Use a recording with video.")
     return recording

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import ffmpeg
 import numpy as np
+import soundfile
 
 from avse.dsp.levels import db_to_gain, gain_to_db
+from avse.dsp.resampling import resample
 from avse.enhancement.arguments import check_number
 from avse.enhancement.spooling import spooled
 from avse.errors import UsageError
@@ -20,6 +23,8 @@ from avse.io.recording import AudioStream
 
 CEILING_DB = -1.0
 SILENT_LUFS = -69.0
+PEAK_STEP = 0.001
+OVERSAMPLING = 4
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,17 @@ def measure(path: Path, placing: str = "") -> tuple[float, float]:
                 lufs = float(value)
             elif key.startswith("lavfi.r128.true_peaks_ch"):
                 peak = max(peak, float(value))
-    return lufs, gain_to_db(peak)
+    return lufs, gain_to_db(max(peak + PEAK_STEP / 2, _peak_at_end(path)))
+
+
+def _peak_at_end(path: Path) -> float:
+    """Return the true peak of the last 0.1 s, which ffmpeg does not report unless it is a whole block."""
+    with soundfile.SoundFile(os.fsencode(path)) as file:
+        block = file.samplerate // 10
+        file.seek(max(0, file.frames - 2 * block))
+        end = file.read(dtype="float32", always_2d=True)
+        oversampled = np.concatenate(list(resample([end], file.samplerate, OVERSAMPLING * file.samplerate)))
+    return float(max(np.abs(part).max(initial=0.0) for part in (end[-block:], oversampled[-OVERSAMPLING * block :])))
 
 
 def choose_gain(lufs: float, peak_db: float, target_lufs: float) -> Levels:

@@ -166,10 +166,12 @@ class StreamEnhancer:
         return given.like_given([ready])
 
     def flush(self) -> Any:
-        """End the stream; return the rest. In all, as many samples come out as went in."""
-        self._has_ended = True
+        """End the stream; return the rest, nothing if called again. In all, as many samples come out as went in."""
+        had_ended, self._has_ended = self._has_ended, True
         if self._rolling is None or self._form is None:
             return np.zeros(0, np.float32)
+        if had_ended:
+            return self._form.like_given([np.zeros((0, self._rolling.num_channels), np.float32)])
         waiting = NO_CROPS if self._mouths is None else self._mouths.flush()
         ready = self._rolling.push(np.zeros((0, self._rolling.num_channels), np.float32), waiting)
         return self._form.like_given([np.concatenate([ready, self._rolling.flush()])])

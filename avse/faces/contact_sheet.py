@@ -173,7 +173,7 @@ def _draw_axis(sheet: Image.Image, top: int, seconds: float) -> None:
 
 def clock(seconds: float) -> str:
     """Format a time as h:mm:ss, or m:ss.t where there are no hours."""
-    minutes, rest = divmod(seconds, 60)
+    minutes, rest = divmod(round(seconds, 1), 60)
     if minutes >= 60:
         return f"{int(minutes // 60)}:{int(minutes % 60):02d}:{int(rest):02d}"
     return f"{int(minutes)}:{rest:04.1f}"

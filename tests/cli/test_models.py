@@ -131,6 +131,20 @@ def test_convert_writes_nothing_where_it_must_not(run: Path, tmp_path: Path) -> 
     assert run.read_bytes() == before
 
 
+@pytest.mark.parametrize("command", ["prune", "average", "convert"])
+def test_models_are_written_under_names_that_can_be_used(run: Path, tmp_path: Path, command: str) -> None:
+    names = [str(run), str(run)] if command == "average" else [str(run)]
+    more = {
+        "prune": ["--audio-channels", "1,1,1,1,1,1", "--lip-width", "1"],
+        "average": [],
+        "convert": ["--name", "x", "--data", "drawn", "--licence", "CC0"],
+    }
+    shown = CliRunner().invoke(app, ["models", command, *names, "-o", str(tmp_path / "new"), *more[command]])
+    assert (shown.exit_code, len(shown.stderr.splitlines())) == (2, 2), shown.output
+    assert "is not a .safetensors file" in shown.stderr
+    assert not (tmp_path / "new").exists()
+
+
 def test_shipped_nets_are_the_listed_ones() -> None:
     """After new weights: cd checkpoints && sha256sum *.safetensors > SHA256SUMS"""
     assert set(pretrained.shipped_sums()) == {f"{name}.safetensors" for name in pretrained.names()}

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 from panels import make_lips_readable, write_panel
-from recordings import coloured_noise, write_recording
+from recordings import coloured_noise, ffmpeg, write_recording
 from typer.testing import CliRunner
 
 from avse.faces import contact_sheet
@@ -165,6 +165,30 @@ def test_wrong_command_names_the_right_one(run: Any, tmp_path: Path, arguments: 
         assert done.exit_code == 0, done.output
 
 
+@pytest.mark.parametrize(
+    "command", [["faces", "small.mkv"], ["enhance", "small.mkv", "--speaker", "all", "-o", "people"]], ids=" ".join
+)
+def test_video_that_cannot_be_decoded_is_not_called_missing(run: Any, tmp_path: Path, command: list[str]) -> None:
+    still = np.full((25, 4, 4), 99, np.uint8)
+    write_recording(tmp_path / "small.mkv", coloured_noise(16000), still, "-c:v", "ffv1", "-c:a", "flac")
+    shown = run(*command)
+    assert (shown.exit_code, shown.stdout, len(shown.stderr.splitlines())) == (1, "", 2)
+    assert "The video of small.mkv cannot be decoded: its frames have 4 x 4 pixels" in shown.stderr
+
+
+def test_faces_names_the_audio_track_that_was_used(run: Any, panel: Path, tmp_path: Path) -> None:
+    ffmpeg("-i", panel, "-map", "0:v", "-map", "0:a", "-map", "0:a", "-c", "copy", tmp_path / "two.mkv")
+    for quiet in ([], ["-q"]):
+        shown = run("faces", "two.mkv", *quiet)
+        assert (shown.exit_code, shown.stderr.count("track 1 of 2")) == (0, 1)
+
+
+@pytest.mark.parametrize("word", ["All", "ALL "])
+def test_speaker_words_may_be_in_capitals(run: Any, panel: Path, tmp_path: Path, word: str) -> None:
+    assert run("enhance", panel, "--speaker", word, "-o", "people", "-q").exit_code == 0
+    assert "people/face-1.wav" in files(tmp_path)
+
+
 def test_who_was_removed_is_a_line_for_each(run: Any, panel: Path, tmp_path: Path) -> None:
     lines = run("enhance", panel, "-o", "left.wav", "--speaker", "left").stdout.splitlines()
     assert lines[1].endswith("seen 100% of the time.")
@@ -268,6 +292,13 @@ class Terminal:
 
     def flush(self) -> None:
         pass
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(59.94, "0:59.9"), (59.96, "1:00.0"), (119.96, "2:00.0"), (3599.96, "1:00:00")]
+)
+def test_times_are_rounded_before_they_are_split(seconds: float, text: str) -> None:
+    assert contact_sheet.clock(seconds) == text
 
 
 def test_messages_appear_above_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:

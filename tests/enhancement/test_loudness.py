@@ -40,6 +40,25 @@ def test_peaks_hold_loudness_back(see_through: Path, tmp_path: Path) -> None:
     assert result.levels.after_lufs == pytest.approx(measure(tmp_path / "out.wav")[0], abs=0.1)
 
 
+@pytest.mark.parametrize("num_samples", [16000, 16001, 17500, 17599])
+def test_peaks_at_the_end_hold_loudness_back(see_through: Path, tmp_path: Path, num_samples: int) -> None:
+    waveform = 0.04 * coloured_noise(num_samples)
+    waveform[-20] = 0.9
+    source = write_recording(tmp_path / "in.wav", waveform)
+    result = avse.enhance(source, tmp_path / "out.wav", model=str(see_through), loudness_lufs=-16.0)
+    assert result.levels is not None
+    assert result.levels.held_by_peaks
+    enhanced = soundfile.read(tmp_path / "out.wav")[0]
+    assert 0.8 < np.abs(enhanced).max() <= 10 ** (-1 / 20) + 2**-15
+
+
+def test_rounded_peaks_of_quiet_audio_never_exceed_the_ceiling(tmp_path: Path) -> None:
+    for peak in (0.0014, 0.0026, 0.3):
+        sine = peak * np.sin(2 * np.pi * 997 * np.arange(96000) / 48000)
+        soundfile.write(tmp_path / "a.wav", sine, 48000, subtype="FLOAT")
+        assert 10 ** (measure(tmp_path / "a.wav")[1] / 20) >= 0.999 * peak
+
+
 def test_loudness_of_a_known_sine(tmp_path: Path) -> None:
     """A 997 Hz sine at -20 dBFS on one channel reads -23.01 LUFS (ITU-R BS.1770-4)."""
     sine = 0.1 * np.sin(2 * np.pi * 997 * np.arange(96000) / 48000)

@@ -193,6 +193,17 @@ def test_blocks_come_back_in_their_own_form(transparent: Enhancer) -> None:
     torch.testing.assert_close(torch.cat(out, 1), given, atol=1e-3, rtol=0)
 
 
+@pytest.mark.parametrize("rate", [RATE, 44100, 48000])
+@pytest.mark.parametrize("num_channels", [None, 2])
+def test_flush_can_be_called_again(transparent: Enhancer, rate: int, num_channels: int | None) -> None:
+    stream = StreamEnhancer(rate, model=transparent)
+    given = noise(rate, num_channels or 1)
+    given = given if num_channels else given[:, 0]
+    parts = [stream.push(given), stream.flush(), stream.flush(), stream.flush()]
+    assert np.concatenate(parts).shape == given.shape
+    assert parts[2].shape == parts[3].shape == (0, *given.shape[1:])
+
+
 def test_stream_of_nothing_is_empty(transparent: Enhancer) -> None:
     assert StreamEnhancer(RATE, model=transparent).flush().shape == (0,)
     stream = StreamEnhancer(RATE, 25, model=transparent)
