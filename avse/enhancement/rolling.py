@@ -15,9 +15,9 @@ from avse.config import SAMPLE_RATE, SAMPLES_PER_FRAME, VIDEO_FPS
 from avse.dsp.overlap_add import CrossFade
 from avse.dsp.resampling import Resampler, downmix
 from avse.dsp.rolling import RollingPlan, RowBuffer, Window
-from avse.enhancement.masking import apply_mask, compute_mask, half_hop_ensemble, processing_rate
+from avse.enhancement.masking import apply_mask, half_hop_ensemble, processing_rate
 from avse.enhancement.validation import check_samples
-from avse.enhancement.visual_reliability import VisualReliability, weight_by_reliability
+from avse.enhancement.visual_reliability import VisualReliability, reliable_mask
 from avse.faces.mouth_roi import CROP_SIZE
 from avse.models.net import SpeechNet
 
@@ -156,9 +156,7 @@ class RollingEnhancer:
         crops = self._mouths(start, stop) if self.uses_video else blank(stop - start)
         level = self._measure(mono[:, 0], place)
         grids = half_hop_ensemble(mono[:, 0], self._net.config.hop)
-        mask = compute_mask(self._net if crops.any() else self._audio_net, grids, crops, level)
-        if self._net.lips is not None:
-            mask = weight_by_reliability(self._net, grids, crops, level, mask, VisualReliability())
+        mask = reliable_mask(self._net, self._audio_net, grids, crops, level, VisualReliability())
         enhanced = apply_mask(full, 1 + self._strength * (mask - 1), self._per_frame, self._net.config.hop)
         return enhanced[(place.keep - start) * self._per_frame : (place.keep_stop - start) * self._per_frame]
 

@@ -22,14 +22,13 @@ from avse.dsp.windowing import BLOCK_SECONDS, OVERLAP_FRAMES, model_windows
 from avse.enhancement.face_threads import face_threads
 from avse.enhancement.masking import (
     apply_mask,
-    compute_mask,
     half_hop_ensemble,
     interpolate_gain,
     merge_masks,
     processing_rate,
 )
 from avse.enhancement.validation import check_samples
-from avse.enhancement.visual_reliability import VisualReliability, weight_by_reliability
+from avse.enhancement.visual_reliability import VisualReliability, reliable_mask
 from avse.faces import mouth_roi
 from avse.faces.mouth_crops import MouthCrops
 from avse.io import reader
@@ -124,14 +123,11 @@ def enhance_blocks(
     """
     rate, hop = processing_rate(sample_rate, net.config.hop), net.config.hop
     per_frame = rate // VIDEO_FPS
-    weights = reliability if net.lips is not None else None
     faces = [face for members in outputs for face in members]
 
     def compute(both_grids: np.ndarray, shown: FaceWindow) -> Tensor:
         crops, level, judged = shown
-        found = compute_mask(net if crops.any() else audio_net or net, both_grids, crops, stats.rms)
-        if weights is not None:
-            found = weight_by_reliability(net, both_grids, crops, stats.rms, found, weights, judged)
+        found = reliable_mask(net, audio_net or net, both_grids, crops, stats.rms, reliability, judged)
         return found if level is None else found * interpolate_gain(level, found.shape[-1])
 
     def apply(full: np.ndarray, mask: Tensor) -> np.ndarray:

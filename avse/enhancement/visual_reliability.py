@@ -63,6 +63,21 @@ class MouthMotion(NamedTuple):
     visible: np.ndarray
 
 
+def reliable_mask(
+    net: SpeechNet, audio_net: SpeechNet, waveforms: np.ndarray, crops: np.ndarray, rms: float,
+    reliability: VisualReliability | None, alone: np.ndarray | None = None,
+) -> Tensor:  # fmt: skip
+    """Compute the masks (B, F, T) of one window: by ``audio_net`` if no mouth is visible in it, else by ``net``.
+
+    With ``reliability`` the video counts as far as it is reliable; the other arguments are those of
+    `weight_by_reliability`.
+    """
+    mask = compute_mask(net if crops.any() else audio_net, waveforms, crops, rms)
+    if reliability is None or net.lips is None:
+        return mask
+    return weight_by_reliability(net, waveforms, crops, rms, mask, reliability, alone)
+
+
 def weight_by_reliability(
     net: SpeechNet, waveforms: np.ndarray, crops: np.ndarray, rms: float, mask: Tensor, reliability: VisualReliability,
     alone: np.ndarray | None = None,
