@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from avse.config import ModelConfig, from_mapping
 from avse.errors import MissingError, UsageError
 from avse.io import atomic
 from avse.io.disk import stop_when_full
-from avse.models.net import SpeechNet
 from avse.training.config import TrainConfig
 from avse.training.run_state import read_state, refusing_damage
 
@@ -69,12 +67,3 @@ def write_state(run: Path, state: Mapping[str, Any]) -> None:
     """Write the state of a run; the former one stays until the new one is complete. MissingError for a full disk."""
     with stop_when_full(run / STATE), atomic.atomic_path(run / STATE) as partial, partial.open("wb") as file:
         torch.save(dict(state), file)  # to a name, it would not say why it fails
-
-
-def load_matching(net: SpeechNet, state: Mapping[str, Tensor], parts: Sequence[str] = ()) -> int:
-    """Copy the weights that match by name and shape, of these parts of the net or of all; return their number."""
-    own = net.state_dict()
-    wanted = {name: value for name, value in state.items() if not parts or name.split(".")[0] in parts}
-    matching = {name: value for name, value in wanted.items() if name in own and own[name].shape == value.shape}
-    net.load_state_dict(own | matching)
-    return len(matching)

@@ -17,20 +17,19 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from avse.data.augmentation.mouth import augment, jitter_av_offset
 from avse.data.dataset import Batch, Batches
-from avse.errors import AvseError, UsageError, printable
+from avse.errors import AvseError
 from avse.io.folders import check_folder
 from avse.models.feature_noise import FeatureNoise
 from avse.models.net import SpeechNet
 from avse.training import distributed, run_folder
-from avse.training.config import PARTS, TrainConfig, as_mapping
+from avse.training.config import TrainConfig, as_mapping
 from avse.training.data import TrainingData
-from avse.training.pretrained_lips import load_pretrained_lips
 from avse.training.run_log import RunLog, describe_scores, describe_step, make_loggers
 from avse.training.run_state import check_moments, refusing_damage
-from avse.training.smil_priors import set_priors
 from avse.training.smil_speech import smil_step
+from avse.training.start import start_net
 from avse.training.steps import STEPS, Losses, scores, total_loss
-from avse.weights.checkpoint import load_checkpoint, save_checkpoint
+from avse.weights.checkpoint import save_checkpoint
 from avse.weights.metadata import Provenance
 
 VALIDATION_SEED = 1_000_003
@@ -92,29 +91,8 @@ class Trainer:
         self.start_notes: list[str] = []
         if is_resumed:
             return net
-        if self.config.lips_from:
-            load_pretrained_lips(net, Path(self.config.lips_from))
-        given = [load_checkpoint(path) for path in start_from]
-        for path, checkpoint in zip(start_from, given, strict=True):
-            state = checkpoint.net.state_dict()
-            unused = len(state) - run_folder.load_matching(net, state, self.config.start_parts)
-            if unused and not self.config.start_parts:
-                self.start_notes.append(
-                    f"{unused} of {len(state)} weights of {printable(str(path))} do not fit this network: not used"
-                )
-        self._check_fixed(bool(given))
-        if given:
-            self.start = " + ".join(checkpoint.sha256 for checkpoint in given)
-        set_priors(net, folders.talkers(False).values(), self.config.seed)
+        self.start, self.start_notes = start_net(net, self.config, start_from, folders.talkers(False).values())
         return net
-
-    def _check_fixed(self, is_started: bool) -> None:
-        """Raise UsageError for parts that are not trained and would stay random."""
-        known = set(self.config.start_parts or PARTS) if is_started else set()
-        known |= {"lips"} if self.config.lips_from else set()
-        if unknown := sorted(set(self.config.fixed_parts) - known):
-            hint = "Name a checkpoint that they start from: --start-from CHECKPOINT"
-            raise UsageError(f"Fixed parts would stay random: {', '.join(unknown)}.", hint)
 
     def _fixed(self, net: SpeechNet) -> nn.ModuleList:
         """Return the parts of the net that are not trained."""

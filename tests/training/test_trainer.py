@@ -31,7 +31,7 @@ from avse.training import trainer as training_trainer
 from avse.training.config import PRECISIONS, TrainConfig
 from avse.training.data import TrainingData
 from avse.training.loop import train
-from avse.training.run_folder import load_matching
+from avse.training.start import load_matching
 from avse.training.steps import STEPS, scores, speech_step
 from avse.training.tensorboard import NUM_EXAMPLES, examples
 from avse.training.trainer import Trainer
@@ -321,7 +321,7 @@ def test_a_new_run_takes_over_the_weights_that_fit(prepared: TrainingData, tmp_p
     assert {"audio.encoder.0.0.weight", "audio.norm.running_var"} <= fitting
     assert "audio.encoder.3.0.weight" not in fitting
     assert all(torch.equal(ours[name], theirs[name]) for name in fitting)
-    assert load_matching(SpeechNet(tiny()), theirs) == len(fitting)
+    assert load_matching(SpeechNet(tiny()), theirs) == fitting
     (note,) = trainer.start_notes
     assert note.startswith(f"{len(theirs) - len(fitting)} of {len(theirs)} weights of {tmp_path / 'given.safetensors'}")
 
