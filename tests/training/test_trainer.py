@@ -19,6 +19,7 @@ from small_world import assert_same, state_of, tiny, write_clip
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 
+from avse.config import ModelConfig
 from avse.data.augmentation.mouth import LipAugment
 from avse.data.dataset import Batch, Batches
 from avse.data.mix_config import MixConfig
@@ -369,6 +370,51 @@ def test_fixed_parts_need_a_start(prepared: TrainingData, tmp_path: Path, start_
     with pytest.raises(UsageError, match="stay random: lips") as caught:
         Trainer(settings(fixed_parts=("lips",), start_parts=start_parts), prepared, tmp_path / "run", start)
     assert "--start-from" in caught.value.hint
+
+
+@pytest.mark.parametrize("given", [tiny("none"), tiny(lip_width=6), tiny(stem_frames=3)])
+def test_fixed_parts_need_a_start_that_fits_them_in_full(
+    prepared: TrainingData, tmp_path: Path, given: ModelConfig
+) -> None:
+    save_checkpoint(tmp_path / "given.safetensors", SpeechNet(given), {})
+    config = settings(fixed_parts=("lips",))
+    with pytest.raises(UsageError, match="stay random: lips") as caught:
+        Trainer(config, prepared, tmp_path / "run", [tmp_path / "given.safetensors"])
+    assert "--start-from" in caught.value.hint
+    save_checkpoint(tmp_path / "lips.safetensors", SpeechNet(tiny("cwc")), {})
+    both = [tmp_path / "given.safetensors", tmp_path / "lips.safetensors"]
+    Trainer(config, prepared, tmp_path / "run", both).close()
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        (tiny("none"), "lips"),
+        (tiny(lip_width=6), "lips"),
+        (tiny(lip_width=7, audio_channels=(9, 10, 11, 12)), "audio, lips"),
+    ],
+)
+def test_parts_that_are_named_and_fit_nowhere_are_refused(
+    prepared: TrainingData, tmp_path: Path, given: ModelConfig, missing: str
+) -> None:
+    """Biases of the same length and counters of batches are no start."""
+    save_checkpoint(tmp_path / "given.safetensors", SpeechNet(given), {})
+    with pytest.raises(UsageError, match=f"Nothing in the start fits: {missing}\\.") as caught:
+        Trainer(settings(start_parts=("audio", "lips")), prepared, tmp_path / "run", [tmp_path / "given.safetensors"])
+    assert "start_parts" in caught.value.hint
+    audio_only = settings(model=tiny("none"), start_parts=("audio", "lips"))
+    if missing == "lips":  # which this net does not have
+        Trainer(audio_only, prepared, tmp_path / "run", [tmp_path / "given.safetensors"]).close()
+
+
+def test_named_parts_that_fit_in_part_are_reported(prepared: TrainingData, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "given.safetensors", SpeechNet(tiny(stem_frames=3)), {})
+    config = settings(start_parts=("lips",))
+    trainer = Trainer(config, prepared, tmp_path / "run", [tmp_path / "given.safetensors"])
+    trainer.close()
+    (note,) = trainer.start_notes
+    count = sum(name.startswith("lips.") for name in trainer.net.module.state_dict())
+    assert note == f"1 of {count} weights of {tmp_path / 'given.safetensors'} (lips) do not fit this network: not used"
 
 
 def test_noise_on_lip_features_acts_in_training_and_is_resumed_exactly(prepared: TrainingData, tmp_path: Path) -> None:
