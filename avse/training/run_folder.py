@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
@@ -11,6 +13,8 @@ from typing import Any
 import torch
 
 from avse.config import ModelConfig, from_mapping
+from avse.data.mix_config import MixConfig
+from avse.data.online_mixing import Mixer
 from avse.errors import MissingError, UsageError
 from avse.io import atomic
 from avse.io.disk import stop_when_full
@@ -33,6 +37,22 @@ def lock_run(run: Path, is_first: bool) -> ExitStack:
 def fixed_settings(config: TrainConfig, validation_speakers: Sequence[str]) -> dict[str, Any]:
     """Return the settings that a run cannot change on its way."""
     return {"stage": config.stage, "model": asdict(config.model), "validation_set": sorted(set(validation_speakers))}
+
+
+def validation_settings(config: TrainConfig, mixer: Mixer) -> dict[str, Any]:
+    """Return what determines the mixtures that a run is validated on, besides its fixed settings."""
+    groups: list[Mapping[Any, Sequence[Any]]] = [mixer.seen, mixer.voices, mixer.noises, dict(enumerate(mixer.rooms))]
+    counts = [{str(name): len(clips) for name, clips in group.items()} for group in groups]
+    clips = hashlib.sha256(json.dumps(counts).encode()).hexdigest()
+    return {"mix": asdict(config.mix), "num_batches": config.num_validation_batches, "clips": clips}
+
+
+def has_other_mixtures(stored: Mapping[str, Any] | None, own: Mapping[str, Any]) -> bool:
+    """Return whether stored `validation_settings` are others; None, of former runs, counts as the same."""
+    if stored is None:
+        return False
+    mix = asdict(from_mapping(MixConfig, stored["mix"]))  # settings added since have defaults
+    return {**stored, "mix": mix} != own
 
 
 def find_state(run: Path, fixed: Mapping[str, Any]) -> dict[str, Any] | None:

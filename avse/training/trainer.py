@@ -58,6 +58,7 @@ class Trainer:
         self.best_path = run / run_folder.BEST
         self.validation_speakers = sorted(set(folders.validation_speakers))
         mixer = folders.mixer(config, bool(folders.validation_speakers))
+        self._validation_settings = run_folder.validation_settings(config, mixer)
         self.validation = Batches(mixer, VALIDATION_SEED, VALIDATION_BATCH_SIZE, 0, config.num_validation_batches)
         state = run_folder.find_state(run, run_folder.fixed_settings(config, self.validation_speakers))
         net = self._new_net(folders, start_from, is_resumed=state is not None)
@@ -221,6 +222,7 @@ class Trainer:
             "best": self.best,
             "start": self.start,
             "settings": run_folder.fixed_settings(self.config, self.validation_speakers),
+            "validation": self._validation_settings,
         }
         run_folder.write_state(self.run, state)
         self._saved_at = time.monotonic()
@@ -231,7 +233,11 @@ class Trainer:
             self.average.load_state_dict(state["average"])
             self.optimiser.load_state_dict(state["optimiser"])
             check_moments(self.optimiser.state)
+            is_other = run_folder.has_other_mixtures(state.get("validation"), self._validation_settings)
         self.step, self.best, self.start = state["step"], state["best"], state.get("start")
+        if is_other:
+            self.best = -math.inf
+            self.start_notes.append("the validation mixtures have changed: the best score so far does not count")
 
     def _seed_step(self) -> None:
         """Seed augmentation and dropout by the step, so that a resumed run draws what it would have drawn."""

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from small_world import assert_same, state_of, tiny, write_clip
+from small_world import assert_same, state_of, tiny, write_cache, write_clip
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 
@@ -499,6 +499,58 @@ def test_a_run_from_before_its_validation_speakers_were_kept_goes_on(prepared: T
     torch.save(state, tmp_path / "last.pt")
     train(settings(num_steps=2), prepared, tmp_path)
     assert state_of(tmp_path)["settings"]["validation_set"] == ["speaker0", "speaker2"]
+
+
+@pytest.mark.parametrize("change", ["mix", "batches", "voices", "clips"])
+def test_a_best_score_on_other_mixtures_is_forgotten(prepared: TrainingData, tmp_path: Path, change: str) -> None:
+    """Scores on other mixtures say nothing about which network is better."""
+    config, data = settings(num_steps=1), replace(prepared, voices=write_cache(tmp_path / "voices", speakers=12))
+    train(config, data, tmp_path / "run")
+    forge_best(tmp_path / "run")
+    again = replace(config, num_steps=2)
+    if change == "mix":
+        again = replace(again, mix=replace(config.mix, talker_db=(-30.0, -29.0)))
+    elif change == "batches":
+        again = replace(again, num_validation_batches=2)
+    elif change == "voices":
+        data = replace(data, voices=None)
+    else:
+        write_clip(tmp_path / "voices", "speaker0", "another", num_frames=2)
+        data = replace(data, listed={})
+    lines: list[str] = []
+    best = train(again, data, tmp_path / "run", on_line=lines.append)
+    assert load_checkpoint(best).about["step"] == 2
+    assert state_of(tmp_path / "run")["best"] < 1e6
+    assert sum("the best score so far does not count" in line for line in lines) == 1
+
+
+@pytest.mark.parametrize("change", ["none", "from before it was stored", "from before a setting existed", "training"])
+def test_a_best_score_on_the_same_mixtures_counts(prepared: TrainingData, tmp_path: Path, change: str) -> None:
+    train(settings(num_steps=1), prepared, tmp_path)
+    forge_best(tmp_path)
+    state = state_of(tmp_path)
+    if change == "from before it was stored":
+        del state["validation"]
+    elif change == "from before a setting existed":
+        del state["validation"]["mix"]["swap_target"]
+    torch.save(state, tmp_path / "last.pt")
+    seed = 5 if change == "training" else 0
+    best = train(settings(num_steps=2, seed=seed), prepared, tmp_path)
+    assert load_checkpoint(best).about["step"] == 1
+    assert state_of(tmp_path)["best"] == 1e6
+
+
+@pytest.mark.parametrize("validation", [3, {"mix": {"talker_db": "loud"}}, {"mix": None}])
+def test_damaged_validation_settings_are_refused(prepared: TrainingData, tmp_path: Path, validation: Any) -> None:
+    train(settings(num_steps=1), prepared, tmp_path)
+    torch.save(state_of(tmp_path) | {"validation": validation}, tmp_path / "last.pt")
+    with pytest.raises(UsageError, match=r"last\.pt cannot be read"):
+        train(settings(num_steps=2), prepared, tmp_path)
+
+
+def forge_best(run: Path) -> None:
+    """Let the best score so far be one that no network reaches."""
+    torch.save(state_of(run) | {"best": 1e6}, run / "last.pt")
 
 
 def test_a_start_is_needed_at_the_start_alone(prepared: TrainingData, tmp_path: Path) -> None:
