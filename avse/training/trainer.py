@@ -233,6 +233,8 @@ class Trainer:
             self.average.load_state_dict(state["average"])
             self.optimiser.load_state_dict(state["optimiser"])
             check_moments(self.optimiser.state)
+            for group in self.optimiser.param_groups:
+                group["weight_decay"] = self.config.weight_decay  # the state holds that of the former session
             is_other = run_folder.has_other_mixtures(state.get("validation"), self._validation_settings)
         self.step, self.best, self.start = state["step"], state["best"], state.get("start")
         if is_other:

@@ -553,6 +553,22 @@ def forge_best(run: Path) -> None:
     torch.save(state_of(run) | {"best": 1e6}, run / "last.pt")
 
 
+def test_a_run_that_goes_on_with_another_weight_decay_uses_it(prepared: TrainingData, tmp_path: Path) -> None:
+    config = settings(num_steps=2, weight_decay=0.0)
+    train(replace(config, num_steps=1), prepared, tmp_path)
+    batch = Batches(prepared.mixer(config, False), seed=1, batch_size=2, first=0, last=1)[0]
+    before, name = dict(state_of(tmp_path)["net"]), "audio.encoder.0.0.weight"
+    after = []
+    for decay in (0.0, 0.5):
+        trainer = Trainer(replace(config, weight_decay=decay), prepared, tmp_path)
+        rate = config.learning_rate * trainer._rate()
+        trainer.learn(batch)
+        trainer.close()
+        after.append(trainer.net.module.state_dict()[name] - before[name])
+    assert torch.allclose(after[1] - after[0], -0.5 * rate * before[name], atol=1e-7)
+    assert (after[1] - after[0]).abs().max() > 1e-5
+
+
 def test_a_start_is_needed_at_the_start_alone(prepared: TrainingData, tmp_path: Path) -> None:
     start = train(settings(num_steps=1), prepared, tmp_path / "first").rename(tmp_path / "start.safetensors")
     train(settings(num_steps=1), prepared, tmp_path / "run", [start])
