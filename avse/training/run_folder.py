@@ -78,9 +78,9 @@ def find_state(run: Path, fixed: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def is_finished(run: Path, config: TrainConfig, validation_speakers: Sequence[str]) -> bool:
-    """Return whether all steps of a run are done; UsageError as in `find_state`."""
+    """Return whether all steps of a run are done and its best checkpoint is there; UsageError as in `find_state`."""
     state = find_state(run, fixed_settings(config, validation_speakers))
-    return state is not None and bool(state["step"] >= config.num_steps)
+    return state is not None and bool(state["step"] >= config.num_steps) and (run / BEST).exists()
 
 
 def write_state(run: Path, state: Mapping[str, Any]) -> None:

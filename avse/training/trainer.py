@@ -108,6 +108,11 @@ class Trainer:
         """Return the first process's answer in all of them."""
         return bool(self.fabric.broadcast(answer))
 
+    @property
+    def lacks_best(self) -> bool:
+        """Return whether all steps are done without a best checkpoint; asked in all processes."""
+        return self.step >= self.config.num_steps and self.is_agreed(not self.best_path.exists())
+
     def close(self) -> None:
         """Write what is still to be written to the log."""
         if self.run_log is not None:
@@ -237,6 +242,8 @@ class Trainer:
                 group["weight_decay"] = self.config.weight_decay  # the state holds that of the former session
             is_other = run_folder.has_other_mixtures(state.get("validation"), self._validation_settings)
         self.step, self.best, self.start = state["step"], state["best"], state.get("start")
+        if not self.best_path.exists():
+            self.best = -math.inf
         if is_other:
             self.best = -math.inf
             self.start_notes.append("the validation mixtures have changed: the best score so far does not count")

@@ -32,6 +32,7 @@ from avse.training import trainer as training_trainer
 from avse.training.config import PRECISIONS, TrainConfig
 from avse.training.data import TrainingData
 from avse.training.loop import train
+from avse.training.run_folder import is_finished
 from avse.training.start import load_matching
 from avse.training.steps import STEPS, scores, speech_step
 from avse.training.tensorboard import NUM_EXAMPLES, examples
@@ -207,6 +208,35 @@ def test_a_run_that_is_done_is_left_alone(prepared: TrainingData, tmp_path: Path
     assert train(config, prepared, tmp_path, on_step=lambda step, values: steps.append(step)) == best
     assert steps == []
     assert best.read_bytes() == before
+
+
+def test_a_run_that_is_shortened_has_a_checkpoint_all_the_same(prepared: TrainingData, tmp_path: Path) -> None:
+    """It may have been saved between two validations, and is then resumed with fewer steps than it has done."""
+
+    def interrupt(step: int, values: Mapping[str, float]) -> None:
+        if step == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(settings(validate_every=500, save_minutes=0.0), prepared, tmp_path, on_step=interrupt)
+    shorter, seen = settings(num_steps=1), []
+    assert state_of(tmp_path)["step"] == 2
+    assert not is_finished(tmp_path, shorter, prepared.validation_speakers)
+    best = train(shorter, prepared, tmp_path, on_step=lambda step, values: seen.append((step, *values)))
+    assert load_checkpoint(best).about["step"] == 2
+    assert [(step, first[:10]) for step, first, *_ in seen] == [(2, "validation")]
+    assert is_finished(tmp_path, shorter, prepared.validation_speakers)
+
+
+@pytest.mark.parametrize("num_steps", [1, 2])
+def test_a_best_checkpoint_that_is_gone_is_written_again(
+    prepared: TrainingData, tmp_path: Path, num_steps: int
+) -> None:
+    train(settings(num_steps=1), prepared, tmp_path).unlink()
+    forge_best(tmp_path)
+    assert not is_finished(tmp_path, settings(num_steps=1), prepared.validation_speakers)
+    best = train(settings(num_steps=num_steps), prepared, tmp_path)
+    assert load_checkpoint(best).about["step"] == num_steps
 
 
 def test_other_seeds_and_the_same_seed(prepared: TrainingData, tmp_path: Path) -> None:
