@@ -9,7 +9,6 @@ TRAIN and TEST are folders of PERSON/**/CLIP.mp4. Finished rows are kept in RESU
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from colour_frames import Views, load_views
 from colour_nets import Concatenated, Separate, Shared, SharedNorms
+from row_file import open_rows, write_rows
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor, nn
 
@@ -208,10 +208,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = read_options(arguments)
     torch.set_num_threads(1)
     options.cache.mkdir(parents=True, exist_ok=True)
-    for row in experiment(options, read_jsonl(options.results)[1]):
-        with options.results.open("a") as file:
-            file.write(json.dumps(row) + "\n")
-        print(row["method"], row["seed"], file=sys.stderr, flush=True)
+    with open_rows(options.results) as file:
+        for row in experiment(options, read_jsonl(options.results)[1]):
+            write_rows(file, [row])
+            print(row["method"], row["seed"], file=sys.stderr, flush=True)
     rows = [row for row in read_jsonl(options.results)[1] if row["steps"] == options.steps]
     options.output.write_text(page(rows, options.steps))
 

@@ -10,7 +10,6 @@ It takes one thread and some minutes per seed. Finished rows are kept in RESULTS
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
@@ -22,6 +21,9 @@ import numpy as np
 import torch
 from digit_training import METHODS, make_start, score
 from digits import load_audio, load_mnist, make_task
+from row_file import open_rows, write_rows
+
+from avse.io.jsonl import read_jsonl
 
 TESTS = {
     "image only": "image only, 450 images",
@@ -36,8 +38,7 @@ Row = dict[str, Any]
 
 def read_rows(path: Path) -> list[Row]:
     """Read the rows written so far; an unfinished line is left out."""
-    lines = path.read_text().splitlines() if path.exists() else []
-    return [_with_present_keys(json.loads(line)) for line in lines if line.endswith("}")]
+    return [_with_present_keys(row) for row in read_jsonl(path)[1]]
 
 
 def _with_present_keys(row: Row) -> Row:
@@ -152,10 +153,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run what is left to run, and write the page."""
     options = read_options(arguments)
     torch.set_num_threads(1)
-    for row in experiment(options):
-        with options.results.open("a") as file:
-            file.write(json.dumps(row) + "\n")
-        print(row, file=sys.stderr, flush=True)
+    with open_rows(options.results) as file:
+        for row in experiment(options):
+            write_rows(file, [row])
+            print(row, file=sys.stderr, flush=True)
     rows = [row for row in read_rows(options.results) if row["method"] in options.methods]
     options.output.write_text(page(rows, options))
 

@@ -9,7 +9,6 @@ sentences are left out. Finished rows are kept in RESULTS: run the command again
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import sys
 from collections import Counter
@@ -24,6 +23,7 @@ import torch
 import torch.nn.functional as F
 from grid_clips import MEL_PER_FRAME, WORDS, Sentence, load_sentences
 from grid_nets import FUSIONS, Fusion, WordNet
+from row_file import open_rows, write_rows
 from torch import Tensor
 
 from avse.evaluation.statistics import mean_of
@@ -248,10 +248,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run what is not finished, and write the page."""
     options = read_options(arguments)
     torch.set_num_threads(1)
-    for row in experiment(options, read_rows(options.results)):
-        with options.results.open("a") as file:
-            file.write(json.dumps(row) + "\n")
-        print(row["apart"], row["inputs"], row["seed"], row["fusion"], file=sys.stderr, flush=True)
+    with open_rows(options.results) as file:
+        for row in experiment(options, read_rows(options.results)):
+            write_rows(file, [row])
+            print(row["apart"], row["inputs"], row["seed"], row["fusion"], file=sys.stderr, flush=True)
     rows = [row for row in read_rows(options.results) if row["steps"] == options.steps]
     options.output.write_text(page(rows))
 

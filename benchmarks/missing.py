@@ -11,7 +11,6 @@ it as JSON lines: run the command again to resume.
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import zlib
 from collections.abc import Iterable, Sequence
@@ -23,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from row_file import open_rows, write_rows
 
 from avse.config import SAMPLE_RATE, SAMPLES_PER_FRAME, VIDEO_FPS
 from avse.dsp.levels import compute_audio_stats
@@ -118,7 +118,7 @@ def spread_out(paths: Sequence[Path], count: int | None) -> list[Path]:
 
 def evaluate(options: argparse.Namespace, models: dict[str, str], hashes: dict[str, str], rows: Path) -> list[Row]:
     """Score all items of all lists, except for rows of the same checkpoints that are in ``rows``."""
-    length, stored = jsonl.read_jsonl(rows)
+    _, stored = jsonl.read_jsonl(rows)
     found: list[Row] = [with_present_keys(row) for row in stored if hashes.get(row["method"]) == row["sha256"]]
     folders = sorted(options.mixtures.glob("*/mix"))
     recordings = [path for folder in folders for path in spread_out(sorted(folder.glob("*.mkv")), options.limit)]
@@ -127,12 +127,10 @@ def evaluate(options: argparse.Namespace, models: dict[str, str], hashes: dict[s
         done.setdefault((str(row["list"]), str(row["item"])), set()).add(str(row["method"]))
     finished = [done[path.parent.parent.name, path.stem] for path in recordings]
     start = partial(ProcessPoolExecutor, options.jobs, get_context("spawn"), start_worker, (models,))
-    with rows.open("a") as file, start() as pool:
-        file.truncate(length)
+    with open_rows(rows) as file, start() as pool:
         for new in pool.map(score_recording, recordings, finished):
             found += new
-            file.write("".join(json.dumps(row) + "\n" for row in new))
-            file.flush()
+            write_rows(file, new)
     return [row for name in models for row in found if row["method"] == name]
 
 
