@@ -2,6 +2,7 @@
 
 The task is to predict the colours of video frames from edges and coarse luminance, for people not seen in training.
 TRAIN and TEST are folders of PERSON/**/CLIP.mp4. Finished rows are kept in RESULTS: run the command again to resume.
+On a page that exists, only the text between the marks is replaced.
 
     python benchmarks/asym_colour.py --train TRAIN... --test TEST... --output docs/experiments/asym-colour.md
 """
@@ -22,6 +23,7 @@ import torch
 import torch.nn.functional as F
 from colour_frames import Views, load_views
 from colour_nets import Concatenated, Separate, Shared, SharedNorms
+from marked_page import add_force, check_page, write_page
 from row_file import open_rows, write_rows
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor, nn
@@ -29,6 +31,7 @@ from torch import Tensor, nn
 from avse.evaluation.statistics import mean_of
 from avse.io.jsonl import read_jsonl
 
+TITLE = "AsymFusion: colours of a face from edges and luminance"
 BATCH_SIZE = 32
 RATE = 2e-3
 EXCHANGE_ON, EXCHANGE_OFF = "shared encoder, private norms, exchange", "shared encoder, private norms"
@@ -158,20 +161,19 @@ def difference_table(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
-def page(rows: Sequence[Row], steps: int) -> str:
-    """Return the whole page: tables, then the method."""
+def page_parts(rows: Sequence[Row], steps: int) -> dict[str, str]:
+    """Return the parts of the page: how it was made, tables, the method."""
     frames, people = rows[0]["frames"], len(rows[0]["scores"][OUTPUTS[0]]["psnr"])
     seeds = len({row["seed"] for row in rows})
     text = Path(__file__).with_name("asym_colour.txt").read_text()
     facts = {"{steps}": str(steps), "{training}": str(frames[0]), "{test}": str(frames[1]), "{people}": str(people)}
     for name, value in facts.items():
         text = text.replace(name, value)
-    lines = [
-        "# AsymFusion: colours of a face from edges and luminance",
-        "",
+    made = (
         "Made by `python benchmarks/asym_colour.py --train TRAIN... --test TEST... --output asym-colour.md` on "
-        f"{date.today()}, torch {torch.__version__}, Python {platform.python_version()}, one thread.",
-        "",
+        f"{date.today()}, torch {torch.__version__}, Python {platform.python_version()}, one thread."
+    )
+    lines = [
         "## Scores",
         "",
         f"Means over {people} test people; standard deviations over {seeds} seeds.",
@@ -181,10 +183,8 @@ def page(rows: Sequence[Row], steps: int) -> str:
         "Paired differences of the ensembles by person: means over seeds, 95 % bootstrap intervals over people.",
         "",
         *difference_table(rows),
-        "",
-        text,
     ]
-    return "\n".join(lines)
+    return {"made": made, "scores": "\n".join(lines), "method": text}
 
 
 def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -197,7 +197,9 @@ def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--results", type=Path, help="finished rows (default: beside the page, .jsonl)")
     parser.add_argument("--cache", type=Path, help="folder for the frames (default: that of the results)")
     parser.add_argument("--output", type=Path, required=True, help="Markdown page")
+    add_force(parser)
     options = parser.parse_args(arguments)
+    check_page(parser, options)
     options.results = options.results or options.output.with_suffix(".jsonl")
     options.cache = options.cache or options.results.parent
     return options
@@ -213,7 +215,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             write_rows(file, [row])
             print(row["method"], row["seed"], file=sys.stderr, flush=True)
     rows = [row for row in read_jsonl(options.results)[1] if row["steps"] == options.steps]
-    options.output.write_text(page(rows, options.steps))
+    write_page(options.output, TITLE, page_parts(rows, options.steps), options.force)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 MNIST is a folder with t10k-images and t10k-labels, compressed or not. MNIST's training files are used if present.
 DIGITS is a folder of spoken digits, DIGIT_SPEAKER_NUMBER.flac. Imputer, regularisers and meta step are the library's.
 It takes one thread and some minutes per seed. Finished rows are kept in RESULTS: run the command again to resume.
+On a page that exists, only the text between the marks is replaced.
 
     python benchmarks/av_mnist.py DIGITS --mnist MNIST --output docs/av-mnist.md
 """
@@ -21,6 +22,7 @@ import numpy as np
 import torch
 from digit_training import METHODS, make_start, score
 from digits import load_audio, load_mnist, make_task
+from marked_page import add_force, check_page, write_page
 from row_file import open_rows, write_rows
 
 from avse.io.jsonl import read_jsonl
@@ -32,6 +34,7 @@ TESTS = {
 }
 PAPER = {"image only": (92.0, None), "autoencoder": (89.8, 94.0), "SMIL, released outer loss": (94.9, 96.0)}
 """Accuracies in % from the paper, with image only and with both, at 20 % of the audio."""
+TITLE = "Images of digits and spoken digits: SMIL's av-MNIST"
 SUBJECT = "SMIL, released outer loss"
 Row = dict[str, Any]
 
@@ -107,23 +110,22 @@ def difference_table(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
-def page(rows: Sequence[Row], options: argparse.Namespace) -> str:
-    """Return the whole page, with the method and its differences from the paper."""
+def page_parts(rows: Sequence[Row], options: argparse.Namespace) -> dict[str, str]:
+    """Return the parts of the page: how it was made, tables, and the method with its differences from the paper."""
     command = shlex.join(["python", "benchmarks/av_mnist.py", "DIGITS", "--mnist", "MNIST", *options.given])
-    lines = [
-        "# Images of digits and spoken digits: SMIL's av-MNIST",
-        "",
+    made = [
         f"Made by `{command}` on {date.today()}, torch {torch.__version__}, one thread.",
         "",
         "Accuracy in %: mean and standard deviation over the seeds. Each seed draws its own images and takes.",
     ]
+    lines: list[str] = []
     for share in options.share:
         chosen = [row for row in rows if row["share"] == share and row["steps"] == options.steps]
         if chosen:
             lines += ["", f"## {share:.0%} of the audio".replace("%", " %"), "", *accuracy_table(chosen, share == 0.2)]
             lines += ["", *difference_table(chosen)]
     method = Path(__file__).with_name("av_mnist.txt").read_text().replace("{steps}", str(options.steps))
-    return "\n".join([*lines, "", method])
+    return {"made": "\n".join(made), "scores": "\n".join(lines), "method": method}
 
 
 def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -137,7 +139,9 @@ def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS)[:7], help="methods to compare")
     parser.add_argument("--results", type=Path, help="finished rows (default: beside the page, .jsonl)")
     parser.add_argument("--output", type=Path, required=True, help="Markdown page")
+    add_force(parser)
     options = parser.parse_args(arguments)
+    check_page(parser, options)
     options.results = options.results or options.output.with_suffix(".jsonl")
     typed = list(sys.argv[1:] if arguments is None else arguments)
     options.given = []
@@ -158,7 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             write_rows(file, [row])
             print(row, file=sys.stderr, flush=True)
     rows = [row for row in read_rows(options.results) if row["method"] in options.methods]
-    options.output.write_text(page(rows, options))
+    write_page(options.output, TITLE, page_parts(rows, options), options.force)
 
 
 if __name__ == "__main__":

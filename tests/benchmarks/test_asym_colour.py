@@ -108,4 +108,4 @@ def test_tables_of_known_rows() -> None:
     assert asym_colour.difference_table(rows)[2:] == [
         f"| {EXCHANGE_OFF} | +1.00 (+1.00 to +1.00) | +0.000 (+0.000 to +0.000) |"
     ]
-    assert "9 frames" in asym_colour.page(rows, 3)
+    assert "9 frames" in asym_colour.page_parts(rows, 3)["method"]

@@ -166,7 +166,7 @@ def test_tables_of_known_rows() -> None:
         ["-33.3 (-33.3 to -33.3)", "0"],
     ]
     assert grid_words.section(rows[:-2], "speakers", "lips + flow") == []
-    assert "## Speakers apart, lips + flow" in grid_words.page(rows)
+    assert "## Speakers apart, lips + flow" in grid_words.page_parts(rows)["scores"]
 
 
 def test_rows_of_earlier_versions_are_read(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_every_benchmark_goes_on_after_a_torn_line(
     row |= {"accuracy": {}, "seed": 0, "steps": 9}
     (tmp_path / "page.jsonl").write_text('{"torn": ')
     monkeypatch.setattr(module, "experiment", lambda *given: iter([row]))
-    monkeypatch.setattr(module, "page", lambda *given: "")
+    monkeypatch.setattr(module, "page_parts", lambda *given: {"scores": ""})
     asked = ["DIGITS", "--mnist", "M"] if module is av_mnist else ["--train", "a", "--test", "b"]
     for _ in range(2):
         module.main([*asked, "--steps", "9", "--output", str(tmp_path / "page.md")])
