@@ -15,16 +15,17 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from colour_frames import Views, load_views
+from colour_frames import Views, find_people, load_views
 from colour_nets import Concatenated, Separate, Shared, SharedNorms
 from marked_page import add_force, check_page, write_page
-from row_file import open_rows, write_rows
+from row_file import fingerprint, of_data, open_rows, write_rows
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor, nn
 
@@ -109,8 +110,14 @@ def experiment(options: argparse.Namespace, rows: Sequence[Row]) -> Iterator[Row
             if (name, seed, options.steps) not in done:
                 net = train(build, parts[0], options.steps, seed)
                 scores = {output: score(found, parts[1]) for output, found in predict(net, parts[1]).items()}
-                counts = {"frames": [len(part.people) for part in parts]}
-                yield {"method": name, "seed": seed, "steps": options.steps, "scores": scores, **counts}
+                facts = {"frames": [len(part.people) for part in parts], "data": options.data}
+                yield {"method": name, "seed": seed, "steps": options.steps, "scores": scores, **facts}
+
+
+def data_of(options: argparse.Namespace) -> str:
+    """Return the fingerprint of the clips of both parts."""
+    parts = (find_people(folders).values() for folders in (options.train, options.test))
+    return fingerprint(*(chain.from_iterable(clips) for clips in parts))
 
 
 def by_person(rows: Sequence[Row], method: str, output: str, key: str) -> np.ndarray:
@@ -210,11 +217,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = read_options(arguments)
     torch.set_num_threads(1)
     options.cache.mkdir(parents=True, exist_ok=True)
+    options.data = data_of(options)
     with open_rows(options.results) as file:
-        for row in experiment(options, read_jsonl(options.results)[1]):
+        for row in experiment(options, of_data(read_jsonl(options.results)[1], options.data)):
             write_rows(file, [row])
             print(row["method"], row["seed"], file=sys.stderr, flush=True)
-    rows = [row for row in read_jsonl(options.results)[1] if row["steps"] == options.steps]
+    finished = of_data(read_jsonl(options.results)[1], options.data)
+    rows = [row for row in finished if row["steps"] == options.steps]
     write_page(options.output, TITLE, page_parts(rows, options.steps), options.force)
 
 

@@ -23,7 +23,7 @@ import torch
 from digit_training import METHODS, make_start, score
 from digits import load_audio, load_mnist, make_task
 from marked_page import add_force, check_page, write_page
-from row_file import open_rows, write_rows
+from row_file import fingerprint, of_data, open_rows, write_rows
 
 from avse.io.jsonl import read_jsonl
 
@@ -50,9 +50,15 @@ def _with_present_keys(row: Row) -> Row:
     return row | {"accuracy": {former.get(key, key): value for key, value in row["accuracy"].items()}}
 
 
-def experiment(options: argparse.Namespace) -> Iterator[Row]:
+def data_of(options: argparse.Namespace) -> str:
+    """Return the fingerprint of the images and of the spoken digits."""
+    images = [*options.mnist.glob("*-images*"), *options.mnist.glob("*-labels*")]
+    return fingerprint(images, options.audio.glob("?_*_*.*"))
+
+
+def experiment(options: argparse.Namespace, rows: Sequence[Row]) -> Iterator[Row]:
     """Train and score every method with every seed and share of audio, except for finished rows."""
-    done = {(row["share"], row["seed"], row["steps"], row["method"]) for row in read_rows(options.results)}
+    done = {(row["share"], row["seed"], row["steps"], row["method"]) for row in rows}
     asked = [(share, seed) for share in options.share for seed in range(options.seeds)]
     keys = [key for key in asked if any((*key, options.steps, name) not in done for name in options.methods)]
     if not keys:
@@ -63,7 +69,8 @@ def experiment(options: argparse.Namespace) -> Iterator[Row]:
         for name in options.methods:
             if (share, seed, options.steps, name) not in done:
                 found = score(METHODS[name](start, options.steps, seed), start)
-                yield {"share": share, "seed": seed, "steps": options.steps, "method": name, "accuracy": found}
+                facts = {"data": options.data, "accuracy": found}
+                yield {"share": share, "seed": seed, "steps": options.steps, "method": name, **facts}
 
 
 def values_of(rows: Sequence[Row], method: str, test: str) -> dict[int, float]:
@@ -157,11 +164,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run what is left to run, and write the page."""
     options = read_options(arguments)
     torch.set_num_threads(1)
+    options.data = data_of(options)
     with open_rows(options.results) as file:
-        for row in experiment(options):
+        for row in experiment(options, of_data(read_rows(options.results), options.data)):
             write_rows(file, [row])
             print(row, file=sys.stderr, flush=True)
-    rows = [row for row in read_rows(options.results) if row["method"] in options.methods]
+    finished = of_data(read_rows(options.results), options.data)
+    rows = [row for row in finished if row["method"] in options.methods]
     write_page(options.output, TITLE, page_parts(rows, options), options.force)
 
 

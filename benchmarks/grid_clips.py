@@ -18,7 +18,7 @@ from skimage.registration import optical_flow_ilk
 
 from avse.config import SAMPLE_RATE, SAMPLES_PER_FRAME
 from avse.data.prepared_clips import find_clips, load_clip
-from avse.data.shards import names_of
+from avse.data.shards import file_of, names_of
 
 SIDE = 32
 MEL_BANDS = 40
@@ -59,6 +59,11 @@ def read_words(name: str) -> tuple[int, int, int] | None:
 def load_sentences(folders: Sequence[Path]) -> list[Sentence]:
     """Read every GRID sentence in folders of prepared clips (`avse prepare`), sorted by speaker."""
     return [make_sentence(speaker, path, name, words) for speaker, path, name, words in _named(folders)]
+
+
+def clip_files(folder: Path) -> set[Path]:
+    """Return the files with the prepared clips of a folder: one for each clip, or shards."""
+    return {file_of(path) for paths in find_clips(folder).values() for path in paths}
 
 
 def _named(folders: Sequence[Path]) -> Iterator[tuple[str, Path, str, tuple[int, int, int]]]:

@@ -15,17 +15,17 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import date
-from itertools import compress, product
+from itertools import chain, compress, product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from grid_clips import MEL_PER_FRAME, WORDS, Sentence, load_sentences
+from grid_clips import MEL_PER_FRAME, WORDS, Sentence, clip_files, load_sentences
 from grid_nets import FUSIONS, Fusion, WordNet
 from marked_page import add_force, check_page, write_page
-from row_file import open_rows, write_rows
+from row_file import fingerprint, of_data, open_rows, write_rows
 from torch import Tensor
 
 from avse.evaluation.statistics import mean_of
@@ -132,6 +132,12 @@ def read_rows(path: Path) -> list[Row]:
     return [row | {"inputs": row["inputs"].replace("sound", "audio")} for row in read_jsonl(path)[1]]
 
 
+def data_of(options: argparse.Namespace) -> str:
+    """Return the fingerprint of the prepared clips of both parts."""
+    parts = (chain.from_iterable(map(clip_files, folders)) for folders in (options.train, options.test))
+    return fingerprint(*parts)
+
+
 def experiment(options: argparse.Namespace, rows: Sequence[Row]) -> Iterator[Row]:
     """Train and score every fusion with every split, inputs and seed, except for finished rows."""
     parts = load_sentences(options.train), load_sentences(options.test)
@@ -146,7 +152,7 @@ def experiment(options: argparse.Namespace, rows: Sequence[Row]) -> Iterator[Row
             right = score(train(fusion, INPUTS[inputs], learned, options.steps, seed), tested)
             speakers = sorted({each.speaker for each in learned})
             facts = {"steps": options.steps, "num_training": len(learned), "training": speakers, "right": right}
-            yield {"apart": apart, "inputs": inputs, "seed": seed, "fusion": fusion, **facts}
+            yield {"apart": apart, "inputs": inputs, "seed": seed, "fusion": fusion, "data": options.data, **facts}
 
 
 def shares(rows: Sequence[Row], fusion: str, kinds: Sequence[str]) -> dict[str, np.ndarray]:
@@ -252,11 +258,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run what is not finished, and write the page."""
     options = read_options(arguments)
     torch.set_num_threads(1)
+    options.data = data_of(options)
     with open_rows(options.results) as file:
-        for row in experiment(options, read_rows(options.results)):
+        for row in experiment(options, of_data(read_rows(options.results), options.data)):
             write_rows(file, [row])
             print(row["apart"], row["inputs"], row["seed"], row["fusion"], file=sys.stderr, flush=True)
-    rows = [row for row in read_rows(options.results) if row["steps"] == options.steps]
+    finished = of_data(read_rows(options.results), options.data)
+    rows = [row for row in finished if row["steps"] == options.steps]
     write_page(options.output, TITLE, page_parts(rows), options.force)
 
 
