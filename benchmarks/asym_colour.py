@@ -2,6 +2,7 @@
 
 The task is to predict the colours of video frames from edges and coarse luminance, for people not seen in training.
 TRAIN and TEST are folders of PERSON/**/CLIP.mp4. Finished rows are kept in RESULTS: run the command again to resume.
+On a page that exists, only the text between the marks is replaced.
 
     python benchmarks/asym_colour.py --train TRAIN... --test TEST... --output docs/experiments/asym-colour.md
 """
@@ -9,26 +10,29 @@ TRAIN and TEST are folders of PERSON/**/CLIP.mp4. Finished rows are kept in RESU
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from colour_frames import Views, load_views
+from colour_frames import Views, find_people, load_views
 from colour_nets import Concatenated, Separate, Shared, SharedNorms
+from marked_page import add_force, check_page, write_page
+from row_file import fingerprint, of_data, open_rows, write_rows
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor, nn
 
 from avse.evaluation.statistics import mean_of
 from avse.io.jsonl import read_jsonl
 
+TITLE = "AsymFusion: colours of a face from edges and luminance"
 BATCH_SIZE = 32
 RATE = 2e-3
 EXCHANGE_ON, EXCHANGE_OFF = "shared encoder, private norms, exchange", "shared encoder, private norms"
@@ -106,8 +110,14 @@ def experiment(options: argparse.Namespace, rows: Sequence[Row]) -> Iterator[Row
             if (name, seed, options.steps) not in done:
                 net = train(build, parts[0], options.steps, seed)
                 scores = {output: score(found, parts[1]) for output, found in predict(net, parts[1]).items()}
-                counts = {"frames": [len(part.people) for part in parts]}
-                yield {"method": name, "seed": seed, "steps": options.steps, "scores": scores, **counts}
+                facts = {"frames": [len(part.people) for part in parts], "data": options.data}
+                yield {"method": name, "seed": seed, "steps": options.steps, "scores": scores, **facts}
+
+
+def data_of(options: argparse.Namespace) -> str:
+    """Return the fingerprint of the clips of both parts."""
+    parts = (find_people(folders).values() for folders in (options.train, options.test))
+    return fingerprint(*(chain.from_iterable(clips) for clips in parts))
 
 
 def by_person(rows: Sequence[Row], method: str, output: str, key: str) -> np.ndarray:
@@ -158,20 +168,19 @@ def difference_table(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
-def page(rows: Sequence[Row], steps: int) -> str:
-    """Return the whole page: tables, then the method."""
+def page_parts(rows: Sequence[Row], steps: int) -> dict[str, str]:
+    """Return the parts of the page: how it was made, tables, the method."""
     frames, people = rows[0]["frames"], len(rows[0]["scores"][OUTPUTS[0]]["psnr"])
     seeds = len({row["seed"] for row in rows})
     text = Path(__file__).with_name("asym_colour.txt").read_text()
     facts = {"{steps}": str(steps), "{training}": str(frames[0]), "{test}": str(frames[1]), "{people}": str(people)}
     for name, value in facts.items():
         text = text.replace(name, value)
-    lines = [
-        "# AsymFusion: colours of a face from edges and luminance",
-        "",
+    made = (
         "Made by `python benchmarks/asym_colour.py --train TRAIN... --test TEST... --output asym-colour.md` on "
-        f"{date.today()}, torch {torch.__version__}, Python {platform.python_version()}, one thread.",
-        "",
+        f"{date.today()}, torch {torch.__version__}, Python {platform.python_version()}, one thread."
+    )
+    lines = [
         "## Scores",
         "",
         f"Means over {people} test people; standard deviations over {seeds} seeds.",
@@ -181,10 +190,8 @@ def page(rows: Sequence[Row], steps: int) -> str:
         "Paired differences of the ensembles by person: means over seeds, 95 % bootstrap intervals over people.",
         "",
         *difference_table(rows),
-        "",
-        text,
     ]
-    return "\n".join(lines)
+    return {"made": made, "scores": "\n".join(lines), "method": text}
 
 
 def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -197,7 +204,9 @@ def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--results", type=Path, help="finished rows (default: beside the page, .jsonl)")
     parser.add_argument("--cache", type=Path, help="folder for the frames (default: that of the results)")
     parser.add_argument("--output", type=Path, required=True, help="Markdown page")
+    add_force(parser)
     options = parser.parse_args(arguments)
+    check_page(parser, options)
     options.results = options.results or options.output.with_suffix(".jsonl")
     options.cache = options.cache or options.results.parent
     return options
@@ -208,12 +217,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = read_options(arguments)
     torch.set_num_threads(1)
     options.cache.mkdir(parents=True, exist_ok=True)
-    for row in experiment(options, read_jsonl(options.results)[1]):
-        with options.results.open("a") as file:
-            file.write(json.dumps(row) + "\n")
-        print(row["method"], row["seed"], file=sys.stderr, flush=True)
-    rows = [row for row in read_jsonl(options.results)[1] if row["steps"] == options.steps]
-    options.output.write_text(page(rows, options.steps))
+    options.data = data_of(options)
+    with open_rows(options.results) as file:
+        for row in experiment(options, of_data(read_jsonl(options.results)[1], options.data)):
+            write_rows(file, [row])
+            print(row["method"], row["seed"], file=sys.stderr, flush=True)
+    finished = of_data(read_jsonl(options.results)[1], options.data)
+    rows = [row for row in finished if row["steps"] == options.steps]
+    write_page(options.output, TITLE, page_parts(rows, options.steps), options.force)
 
 
 if __name__ == "__main__":

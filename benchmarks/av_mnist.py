@@ -3,6 +3,7 @@
 MNIST is a folder with t10k-images and t10k-labels, compressed or not. MNIST's training files are used if present.
 DIGITS is a folder of spoken digits, DIGIT_SPEAKER_NUMBER.flac. Imputer, regularisers and meta step are the library's.
 It takes one thread and some minutes per seed. Finished rows are kept in RESULTS: run the command again to resume.
+On a page that exists, only the text between the marks is replaced.
 
     python benchmarks/av_mnist.py DIGITS --mnist MNIST --output docs/av-mnist.md
 """
@@ -10,7 +11,6 @@ It takes one thread and some minutes per seed. Finished rows are kept in RESULTS
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
@@ -22,6 +22,10 @@ import numpy as np
 import torch
 from digit_training import METHODS, make_start, score
 from digits import load_audio, load_mnist, make_task
+from marked_page import add_force, check_page, write_page
+from row_file import fingerprint, of_data, open_rows, write_rows
+
+from avse.io.jsonl import read_jsonl
 
 TESTS = {
     "image only": "image only, 450 images",
@@ -30,14 +34,14 @@ TESTS = {
 }
 PAPER = {"image only": (92.0, None), "autoencoder": (89.8, 94.0), "SMIL, released outer loss": (94.9, 96.0)}
 """Accuracies in % from the paper, with image only and with both, at 20 % of the audio."""
+TITLE = "Images of digits and spoken digits: SMIL's av-MNIST"
 SUBJECT = "SMIL, released outer loss"
 Row = dict[str, Any]
 
 
 def read_rows(path: Path) -> list[Row]:
     """Read the rows written so far; an unfinished line is left out."""
-    lines = path.read_text().splitlines() if path.exists() else []
-    return [_with_present_keys(json.loads(line)) for line in lines if line.endswith("}")]
+    return [_with_present_keys(row) for row in read_jsonl(path)[1]]
 
 
 def _with_present_keys(row: Row) -> Row:
@@ -46,9 +50,15 @@ def _with_present_keys(row: Row) -> Row:
     return row | {"accuracy": {former.get(key, key): value for key, value in row["accuracy"].items()}}
 
 
-def experiment(options: argparse.Namespace) -> Iterator[Row]:
+def data_of(options: argparse.Namespace) -> str:
+    """Return the fingerprint of the images and of the spoken digits."""
+    images = [*options.mnist.glob("*-images*"), *options.mnist.glob("*-labels*")]
+    return fingerprint(images, options.audio.glob("?_*_*.*"))
+
+
+def experiment(options: argparse.Namespace, rows: Sequence[Row]) -> Iterator[Row]:
     """Train and score every method with every seed and share of audio, except for finished rows."""
-    done = {(row["share"], row["seed"], row["steps"], row["method"]) for row in read_rows(options.results)}
+    done = {(row["share"], row["seed"], row["steps"], row["method"]) for row in rows}
     asked = [(share, seed) for share in options.share for seed in range(options.seeds)]
     keys = [key for key in asked if any((*key, options.steps, name) not in done for name in options.methods)]
     if not keys:
@@ -59,7 +69,8 @@ def experiment(options: argparse.Namespace) -> Iterator[Row]:
         for name in options.methods:
             if (share, seed, options.steps, name) not in done:
                 found = score(METHODS[name](start, options.steps, seed), start)
-                yield {"share": share, "seed": seed, "steps": options.steps, "method": name, "accuracy": found}
+                facts = {"data": options.data, "accuracy": found}
+                yield {"share": share, "seed": seed, "steps": options.steps, "method": name, **facts}
 
 
 def values_of(rows: Sequence[Row], method: str, test: str) -> dict[int, float]:
@@ -106,23 +117,22 @@ def difference_table(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
-def page(rows: Sequence[Row], options: argparse.Namespace) -> str:
-    """Return the whole page, with the method and its differences from the paper."""
+def page_parts(rows: Sequence[Row], options: argparse.Namespace) -> dict[str, str]:
+    """Return the parts of the page: how it was made, tables, and the method with its differences from the paper."""
     command = shlex.join(["python", "benchmarks/av_mnist.py", "DIGITS", "--mnist", "MNIST", *options.given])
-    lines = [
-        "# Images of digits and spoken digits: SMIL's av-MNIST",
-        "",
+    made = [
         f"Made by `{command}` on {date.today()}, torch {torch.__version__}, one thread.",
         "",
         "Accuracy in %: mean and standard deviation over the seeds. Each seed draws its own images and takes.",
     ]
+    lines: list[str] = []
     for share in options.share:
         chosen = [row for row in rows if row["share"] == share and row["steps"] == options.steps]
         if chosen:
             lines += ["", f"## {share:.0%} of the audio".replace("%", " %"), "", *accuracy_table(chosen, share == 0.2)]
             lines += ["", *difference_table(chosen)]
     method = Path(__file__).with_name("av_mnist.txt").read_text().replace("{steps}", str(options.steps))
-    return "\n".join([*lines, "", method])
+    return {"made": "\n".join(made), "scores": "\n".join(lines), "method": method}
 
 
 def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -136,7 +146,9 @@ def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS)[:7], help="methods to compare")
     parser.add_argument("--results", type=Path, help="finished rows (default: beside the page, .jsonl)")
     parser.add_argument("--output", type=Path, required=True, help="Markdown page")
+    add_force(parser)
     options = parser.parse_args(arguments)
+    check_page(parser, options)
     options.results = options.results or options.output.with_suffix(".jsonl")
     typed = list(sys.argv[1:] if arguments is None else arguments)
     options.given = []
@@ -152,12 +164,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run what is left to run, and write the page."""
     options = read_options(arguments)
     torch.set_num_threads(1)
-    for row in experiment(options):
-        with options.results.open("a") as file:
-            file.write(json.dumps(row) + "\n")
-        print(row, file=sys.stderr, flush=True)
-    rows = [row for row in read_rows(options.results) if row["method"] in options.methods]
-    options.output.write_text(page(rows, options))
+    options.data = data_of(options)
+    with open_rows(options.results) as file:
+        for row in experiment(options, of_data(read_rows(options.results), options.data)):
+            write_rows(file, [row])
+            print(row, file=sys.stderr, flush=True)
+    finished = of_data(read_rows(options.results), options.data)
+    rows = [row for row in finished if row["method"] in options.methods]
+    write_page(options.output, TITLE, page_parts(rows, options), options.force)
 
 
 if __name__ == "__main__":

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from row_file import fingerprint
 from skimage.color import rgb2gray
 from skimage.filters import sobel
 from skimage.transform import resize
 
 from avse.io import reader
+from avse.io.atomic import atomic_path
 
 SIDE = 64
 COARSE = 8
@@ -65,16 +67,27 @@ def find_people(folders: Sequence[Path]) -> dict[str, list[Path]]:
 
 
 def load_views(folders: Sequence[Path], cache: Path) -> Views:
-    """Read frames of all people in folders, or from ``cache`` if an earlier call has stored them there."""
-    if not cache.exists():
-        found = [(*split_views(frame), person) for person, frame in _frames(find_people(folders))]
+    """Read frames of all people in folders, or from ``cache`` if an earlier call has stored those of the same clips."""
+    clips = find_people(folders)
+    data = fingerprint(path for paths in clips.values() for path in paths)
+    if not _holds(cache, data):
+        found = [(*split_views(frame), person) for person, frame in _frames(clips)]
         edges, luminance, colours, people = (np.stack(column) for column in zip(*found, strict=True))
         as_bytes = {"edges": edges, "luminance": luminance, "colours": colours}
         levels = {name: np.round(values * 255).astype(np.uint8) for name, values in as_bytes.items()}
-        np.savez_compressed(cache, people=people, **levels)
+        with atomic_path(cache) as partial:
+            np.savez_compressed(partial, people=people, data=data, **levels)
     with np.load(cache) as stored:
         images = [stored[name].astype(np.float32) / 255 for name in ("edges", "luminance", "colours")]
         return Views(images[0], images[1], images[2], stored["people"])
+
+
+def _holds(cache: Path, data: str) -> bool:
+    """Return whether a file holds the frames of data with this fingerprint."""
+    if not cache.exists():
+        return False
+    with np.load(cache) as stored:
+        return "data" in stored and str(stored["data"]) == data
 
 
 def _frames(people: dict[str, list[Path]]) -> Iterator[tuple[str, np.ndarray]]:

@@ -18,6 +18,7 @@ from skimage.registration import optical_flow_ilk
 
 from avse.config import SAMPLE_RATE, SAMPLES_PER_FRAME
 from avse.data.prepared_clips import find_clips, load_clip
+from avse.data.shards import file_of, names_of
 
 SIDE = 32
 MEL_BANDS = 40
@@ -57,19 +58,25 @@ def read_words(name: str) -> tuple[int, int, int] | None:
 
 def load_sentences(folders: Sequence[Path]) -> list[Sentence]:
     """Read every GRID sentence in folders of prepared clips (`avse prepare`), sorted by speaker."""
-    return [make_sentence(speaker, path, words) for speaker, path, words in _named(folders)]
+    return [make_sentence(speaker, path, name, words) for speaker, path, name, words in _named(folders)]
 
 
-def _named(folders: Sequence[Path]) -> Iterator[tuple[str, Path, tuple[int, int, int]]]:
+def clip_files(folder: Path) -> set[Path]:
+    """Return the files with the prepared clips of a folder: one for each clip, or shards."""
+    return {file_of(path) for paths in find_clips(folder).values() for path in paths}
+
+
+def _named(folders: Sequence[Path]) -> Iterator[tuple[str, Path, str, tuple[int, int, int]]]:
     for folder in folders:
         for speaker, paths in find_clips(folder).items():
-            for path in paths:
-                words = read_words(path.stem)
+            for path, file_name in zip(paths, names_of(paths), strict=True):
+                name = file_name.removesuffix(".npz")
+                words = read_words(name)
                 if words is not None:
-                    yield speaker, path, words
+                    yield speaker, path, name, words
 
 
-def make_sentence(speaker: str, path: Path, words: tuple[int, int, int]) -> Sentence:
+def make_sentence(speaker: str, path: Path, name: str, words: tuple[int, int, int]) -> Sentence:
     """Compute the features of one prepared clip."""
     clip = load_clip(path)
     assert clip.lips is not None
@@ -78,7 +85,7 @@ def make_sentence(speaker: str, path: Path, words: tuple[int, int, int]) -> Sent
     )
     level = lips.astype(np.float32)
     level = (level - level.mean()) / max(float(level.std()), 1e-3)
-    return Sentence(speaker, path.stem, level, optical_flow(level), log_mel(clip.audio), find_speech(clip.audio), words)
+    return Sentence(speaker, name, level, optical_flow(level), log_mel(clip.audio), find_speech(clip.audio), words)
 
 
 def optical_flow(lips: np.ndarray) -> np.ndarray:

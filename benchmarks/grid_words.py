@@ -1,34 +1,37 @@
 """Recognise words of GRID from lips, optical flow and audio: the fusions of the papers against late fusion.
 
 TRAIN and TEST are folders of prepared clips (`avse prepare`) of different speakers. Clips whose names are not GRID
-sentences are left out. Finished rows are kept in RESULTS: run the command again to resume.
+sentences are left out. Finished rows are kept in RESULTS: run the command again to resume. On a page that exists,
+only the text between the marks is replaced.
 
-    python benchmarks/grid_words.py --train TRAIN... --test TEST... --output docs/experiments/grid-words.md
+    python benchmarks/grid_words.py --train TRAIN... --test TEST... --output grid-words.md
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import date
-from itertools import compress, product
+from itertools import chain, compress, product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from grid_clips import MEL_PER_FRAME, WORDS, Sentence, load_sentences
+from grid_clips import MEL_PER_FRAME, WORDS, Sentence, clip_files, load_sentences
 from grid_nets import FUSIONS, Fusion, WordNet
+from marked_page import add_force, check_page, write_page
+from row_file import fingerprint, of_data, open_rows, write_rows
 from torch import Tensor
 
 from avse.evaluation.statistics import mean_of
 from avse.io.jsonl import read_jsonl
 
+TITLE = "Words of GRID from lips, optical flow and audio"
 BATCH_SIZE = 16
 RATE = 2e-3
 WEIGHT_DECAY = 1e-3
@@ -129,6 +132,12 @@ def read_rows(path: Path) -> list[Row]:
     return [row | {"inputs": row["inputs"].replace("sound", "audio")} for row in read_jsonl(path)[1]]
 
 
+def data_of(options: argparse.Namespace) -> str:
+    """Return the fingerprint of the prepared clips of both parts."""
+    parts = (chain.from_iterable(map(clip_files, folders)) for folders in (options.train, options.test))
+    return fingerprint(*parts)
+
+
 def experiment(options: argparse.Namespace, rows: Sequence[Row]) -> Iterator[Row]:
     """Train and score every fusion with every split, inputs and seed, except for finished rows."""
     parts = load_sentences(options.train), load_sentences(options.test)
@@ -143,7 +152,7 @@ def experiment(options: argparse.Namespace, rows: Sequence[Row]) -> Iterator[Row
             right = score(train(fusion, INPUTS[inputs], learned, options.steps, seed), tested)
             speakers = sorted({each.speaker for each in learned})
             facts = {"steps": options.steps, "num_training": len(learned), "training": speakers, "right": right}
-            yield {"apart": apart, "inputs": inputs, "seed": seed, "fusion": fusion, **facts}
+            yield {"apart": apart, "inputs": inputs, "seed": seed, "fusion": fusion, "data": options.data, **facts}
 
 
 def shares(rows: Sequence[Row], fusion: str, kinds: Sequence[str]) -> dict[str, np.ndarray]:
@@ -210,12 +219,10 @@ def section(rows: Sequence[Row], apart: str, inputs: str) -> list[str]:
     ]
 
 
-def page(rows: Sequence[Row]) -> str:
-    """Return the whole page: tables, then the method."""
+def page_parts(rows: Sequence[Row]) -> dict[str, str]:
+    """Return the parts of the page: how it was made, tables, the method."""
     chances = ", ".join(f"{kind} {100 / len(words):.0f}" for kind, words in WORDS.items())
-    lines = [
-        "# Words of GRID from lips, optical flow and audio",
-        "",
+    made = [
         "Made by `python benchmarks/grid_words.py --train TRAIN... --test TEST... --output grid-words.md` on "
         f"{date.today()}, torch {torch.__version__}, Python {platform.python_version()}, one thread.",
         "",
@@ -223,10 +230,11 @@ def page(rows: Sequence[Row]) -> str:
         "mean over the seeds, 95 % bootstrap interval over the test sentences. The last column is the number of test "
         f"sentences that would narrow the interval to ± 1 point. Chance: {chances}.",
     ]
+    lines: list[str] = []
     for apart, inputs in product(APART, INPUTS):
         lines += section(rows, apart, inputs)
     method = Path(__file__).with_name("grid_words.txt").read_text().replace("{steps}", str(rows[0]["steps"]))
-    return "\n".join([*lines, "", method])
+    return {"made": "\n".join(made), "scores": "\n".join(lines), "method": method}
 
 
 def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -239,7 +247,9 @@ def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=120, help="training steps; each is a batch of 16 sentences")
     parser.add_argument("--results", type=Path, help="finished rows (default: beside the page, .jsonl)")
     parser.add_argument("--output", type=Path, required=True, help="Markdown page")
+    add_force(parser)
     options = parser.parse_args(arguments)
+    check_page(parser, options)
     options.results = options.results or options.output.with_suffix(".jsonl")
     return options
 
@@ -248,12 +258,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run what is not finished, and write the page."""
     options = read_options(arguments)
     torch.set_num_threads(1)
-    for row in experiment(options, read_rows(options.results)):
-        with options.results.open("a") as file:
-            file.write(json.dumps(row) + "\n")
-        print(row["apart"], row["inputs"], row["seed"], row["fusion"], file=sys.stderr, flush=True)
-    rows = [row for row in read_rows(options.results) if row["steps"] == options.steps]
-    options.output.write_text(page(rows))
+    options.data = data_of(options)
+    with open_rows(options.results) as file:
+        for row in experiment(options, of_data(read_rows(options.results), options.data)):
+            write_rows(file, [row])
+            print(row["apart"], row["inputs"], row["seed"], row["fusion"], file=sys.stderr, flush=True)
+    finished = of_data(read_rows(options.results), options.data)
+    rows = [row for row in finished if row["steps"] == options.steps]
+    write_page(options.output, TITLE, page_parts(rows), options.force)
 
 
 if __name__ == "__main__":

@@ -3,15 +3,14 @@
 MIXTURES has the same form as for benchmarks/mixtures.py. Faces are tracked once for every item. Then the mouth crops
 are set to black in random gaps of one second; a shorter gap makes up the share. The gaps are the same for all
 checkpoints. The rest is as in `avse enhance`. The page has means over all items; the rows of all items are kept beside
-it as JSON lines: run the command again to resume.
+it as JSON lines: run the command again to resume. On a page that exists, only the text between the marks is replaced.
 
-    python benchmarks/missing.py MIXTURES plain=runs/mmtm/best.safetensors smil=... --output docs/missing.md
+    python benchmarks/missing.py MIXTURES plain=runs/mmtm/best.safetensors smil=... --output missing.md
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import zlib
 from collections.abc import Iterable, Sequence
@@ -23,6 +22,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from marked_page import add_force, check_page, write_page
+from row_file import open_rows, write_rows
 
 from avse.config import SAMPLE_RATE, SAMPLES_PER_FRAME, VIDEO_FPS
 from avse.dsp.levels import compute_audio_stats
@@ -118,7 +119,7 @@ def spread_out(paths: Sequence[Path], count: int | None) -> list[Path]:
 
 def evaluate(options: argparse.Namespace, models: dict[str, str], hashes: dict[str, str], rows: Path) -> list[Row]:
     """Score all items of all lists, except for rows of the same checkpoints that are in ``rows``."""
-    length, stored = jsonl.read_jsonl(rows)
+    _, stored = jsonl.read_jsonl(rows)
     found: list[Row] = [with_present_keys(row) for row in stored if hashes.get(row["method"]) == row["sha256"]]
     folders = sorted(options.mixtures.glob("*/mix"))
     recordings = [path for folder in folders for path in spread_out(sorted(folder.glob("*.mkv")), options.limit)]
@@ -127,12 +128,10 @@ def evaluate(options: argparse.Namespace, models: dict[str, str], hashes: dict[s
         done.setdefault((str(row["list"]), str(row["item"])), set()).add(str(row["method"]))
     finished = [done[path.parent.parent.name, path.stem] for path in recordings]
     start = partial(ProcessPoolExecutor, options.jobs, get_context("spawn"), start_worker, (models,))
-    with rows.open("a") as file, start() as pool:
-        file.truncate(length)
+    with open_rows(rows) as file, start() as pool:
         for new in pool.map(score_recording, recordings, finished):
             found += new
-            file.write("".join(json.dumps(row) + "\n" for row in new))
-            file.flush()
+            write_rows(file, new)
     return [row for name in models for row in found if row["method"] == name]
 
 
@@ -189,7 +188,9 @@ def main() -> None:
         "--against", metavar="NAME", help="checkpoint to compare with each other one (default: the last)"
     )
     parser.add_argument("--limit", type=int, help="number of items per list, evenly spaced")
+    add_force(parser)
     options = parser.parse_args()
+    check_page(parser, options)
     models = dict(entry.split("=", 1) for entry in options.models)
     hashes = {name: sha256(pretrained.find(path)) for name, path in models.items()}
     rows = evaluate(options, models, hashes, options.output.with_suffix(".jsonl"))
@@ -205,9 +206,7 @@ def main() -> None:
         if len(models) > 1:
             against = options.against or list(models)[-1]
             parts.append(f"Paired differences over all items:\n\n{differences(rows, name, digits, against)}")
-    page = "\n\n".join(["# Missing video", made, *parts]) + "\n"
-    options.output.write_text(page)
-    print(page)
+    print(write_page(options.output, "Missing video", {"made": made, "scores": "\n\n".join(parts)}, options.force))
 
 
 if __name__ == "__main__":

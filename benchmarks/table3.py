@@ -4,7 +4,8 @@ It does not train. It evaluates checkpoints as `avse evaluate` does, on every li
 page has scores with their intervals, beside the unprocessed mixture and the paper; the paired differences of one
 network to each other one; and the recipe of each network from its checkpoint. If a name is given several times, for
 networks trained with different seeds, they are one row: the mean over its networks for each item. The page ends with
-each seed separately. Rows and estimates are kept in RESULTS: run the command again to resume, or to add a network.
+each seed separately. Rows and estimates are kept in RESULTS: run the command again to resume, or to add a network. On a
+page that exists, only the text between the marks is replaced.
 
     python benchmarks/table3.py MIXTURES AO=runs/ao/best.safetensors CWC=runs/cwc/best.safetensors \
         "MMTM global=runs/mmtm-global/best.safetensors" "MMTM time=runs/mmtm/best.safetensors" --output docs/table3.md
@@ -21,6 +22,7 @@ from typing import Any
 
 import numpy as np
 from fusion_order import CHAIN, section
+from marked_page import add_force, check_page, write_page
 
 from avse.errors import AvseError, UsageError
 from avse.evaluation.evaluate import Request, evaluate
@@ -231,22 +233,24 @@ def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in [heads, ["---"] * len(heads), *rows])
 
 
-def page(rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any], nets: Nets, options: argparse.Namespace) -> str:
-    """Return the page, with all that is needed to reproduce it."""
+def page_parts(
+    rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any], nets: Nets, options: argparse.Namespace
+) -> dict[str, str]:
+    """Return the parts of the page, with all that is needed to reproduce it."""
     score_table = ScoreTable(over_seeds(rows, nets), facts["seed"])
     alone = {method: header for members in nets.values() for method, header in members.items()}
     fusions = {UNPROCESSED: UNPROCESSED} | {name: alone[name].fusion for name in nets}
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
     machine = f"{facts['machine']['platform']}, {facts['machine']['num_cores']} cores, GPU: {facts['machine']['gpu']}"
     typed = " ".join(f'"{name}=PATH"' for name, members in nets.items() for _ in members)
-    parts = [
-        "# The MMTM paper's table",
+    made = [
         f"Made by `python benchmarks/table3.py MIXTURES {typed} --output {options.output}` on {facts['date']}, "
         f"{machine}; {facts['num_failed']} rows failed; bootstrap seed {facts['seed']}; {versions}.",
         facts["protocol"].replace(MADE_WORSE, ""),
         f"The paper's own figures are means over other recordings ({PAPER_SOURCE}). They are shown only for the list "
         f"`{options.paper_list}`, whose mixtures are as difficult as the paper's. Its MMTM uses a global squeeze.",
     ]
+    parts = []
     for subset in score_table.subsets:
         with_paper = subset == options.paper_list
         parts += [f"## {subset}", scores_table(score_table, subset, fusions, with_paper)]
@@ -262,7 +266,7 @@ def page(rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any], nets: Nets
         PAPER_SOURCE + ".",
         paper_table(),
     ]
-    return "\n\n".join(parts) + "\n"
+    return {"made": "\n\n".join(made), "scores": "\n\n".join(parts)}
 
 
 def run(options: argparse.Namespace) -> str:
@@ -275,13 +279,12 @@ def run(options: argparse.Namespace) -> str:
     methods = [f"{method}={header.path}" for members in nets.values() for method, header in members.items()]
     request = Request(options.mixtures, options.results, methods, limit=options.limit, seed=options.seed)
     done = evaluate(request, options.jobs)
-    text = page(done.rows, done.summary, nets, options)
+    parts = page_parts(done.rows, done.summary, nets, options)
     scores = options.output.with_suffix(".csv")
     shutil.copyfile(options.results / "scores.csv", scores)
     if set(CHAIN) <= set(nets):
-        text += "\n" + section(scores) + "\n"
-    options.output.write_text(text)
-    return text
+        parts["scores"] += "\n\n" + section(scores)
+    return write_page(options.output, "The MMTM paper's table", parts, options.force)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -298,7 +301,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--jobs", type=int, help="number of processes (default: one per core)")
     parser.add_argument("--limit", type=int, help="number of items per list")
     parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap")
+    add_force(parser)
     options = parser.parse_args(arguments)
+    check_page(parser, options)
     try:
         print(run(options))
     except AvseError as error:

@@ -47,7 +47,7 @@ def prepare(
     report_passed_over(data, found.passed_over)
     total = len(pairs)
     if dry_run:
-        typer.echo(f"{total} recordings; {len(prepared_clips.find_prepared(pairs))} of them already prepared")
+        typer.echo(f"{total} recordings; {prepared_clips.describe_prepared(pairs, output)}")
         return
     done = bad = 0
     with progress(quiet) as show:

@@ -20,6 +20,7 @@ import numpy as np
 from avse.config import SAMPLES_PER_FRAME
 from avse.data import shards
 from avse.data.augmentation import voices
+from avse.data.clip_sources import ClipSources
 from avse.data.corpus import check_output, sources
 from avse.errors import InputError, UsageError, one_line, printable
 from avse.faces import detection, face_tracker, mouth_roi
@@ -103,6 +104,14 @@ def find_prepared(pairs: Sequence[tuple[Path, Path]]) -> set[Path]:
     return {target for _, target in pairs if target.name in packed[target.parent] or target.exists()}
 
 
+def describe_prepared(pairs: Sequence[tuple[Path, Path]], cache: Path) -> str:
+    """Say how many recordings are prepared, and for how many the clip of another one is in the way."""
+    there, known = find_prepared(pairs), ClipSources(cache)
+    taken = sum(bool(known.problem(source, target)) for source, target in pairs if target in there)
+    others = f"; {taken} have the names of other recordings prepared there" if taken else ""
+    return f"{len(there) - taken} of them already prepared{others}"
+
+
 def _shard_of(folder: Path) -> Path:
     return folder.with_name(folder.name + shards.SUFFIX)
 
@@ -112,9 +121,9 @@ def prepare(
 ) -> Iterator[Outcome]:
     """Prepare all recordings of a tree in parallel; what is already there is kept.
 
-    Bad ones are listed in bad.csv, beside those of other trees. With ``into_shards`` the clips of each speaker end in
-    one file, as soon as all of them have ended. With ``vary_voices`` each clip that is prepared now also gets another
-    voice (`avse.data.augmentation.voices`).
+    Bad ones are listed in bad.csv, beside those of other trees; so are those whose clip was made from another
+    recording. With ``into_shards`` the clips of each speaker end in one file, as soon as all of them have ended. With
+    ``vary_voices`` each clip that is prepared now also gets another voice (`avse.data.augmentation.voices`).
 
     Raises UsageError for an output folder among the recordings, MissingError if every other recording would fail too:
     no ffmpeg, no space, no package that varies voices.
@@ -128,10 +137,12 @@ def prepare(
             folders.check_inside(target.parent, cache)
         atomic.sweep_tree(cache)
         there, left = find_prepared(pairs), Counter(target.parent for _, target in pairs)
-        bad = _bad_elsewhere(cache / BAD, tree)
-        for outcome, target in _outcomes(pairs, there, num_jobs, vary_voices):
+        bad, known = _bad_elsewhere(cache / BAD, tree), ClipSources(cache)
+        for outcome, target in _outcomes(pairs, there, known, num_jobs, vary_voices):
             if outcome.problem:
                 bad.append((str(real_path(outcome.source)), outcome.problem))
+            elif target not in there:
+                known.add(outcome.source, target)
             left[target.parent] -= 1
             if into_shards and left[target.parent] == 0:
                 shards.pack(target.parent)
@@ -149,12 +160,16 @@ def _bad_elsewhere(table: Path, tree: Path) -> list[tuple[str, str]]:
 
 
 def _outcomes(
-    pairs: Sequence[tuple[Path, Path]], there: set[Path], num_jobs: int | None, vary_voices: bool
+    pairs: Sequence[tuple[Path, Path]],
+    there: set[Path],
+    known: ClipSources,
+    num_jobs: int | None,
+    vary_voices: bool,
 ) -> Iterator[tuple[Outcome, Path]]:
     """Yield outcomes of clips that exist already, then of those prepared now, each with its target."""
     for source, target in pairs:
         if target in there:
-            yield Outcome(source, ""), target
+            yield Outcome(source, known.problem(source, target)), target
     todo = [(source, target) for source, target in pairs if target not in there]
     for ended in local.run_many(partial(_Preparer, vary_voices), todo, local.count(num_jobs)):
         yield Outcome(ended.item[0], ended.error.message if ended.error else ""), ended.item[1]

@@ -77,11 +77,24 @@ def _no_shard(path: Path) -> UsageError:
 
 def names_in(shard: Path) -> set[str]:
     """Return the names of the clips in a shard; none if there is no such file. UsageError for one that is damaged."""
-    if not shard.is_file():
-        return set()
+    return set(_names_by_path(shard).values()) if shard.is_file() else set()
+
+
+def names_of(paths: Sequence[Path]) -> list[str]:
+    """Return the names of prepared clips, of those in shards the names of the files that they were.
+
+    UsageError for a shard that is damaged.
+    """
+    files = dict.fromkeys(map(file_of, paths))
+    packed = {path: name for file in files if file.suffix == SUFFIX for path, name in _names_by_path(file).items()}
+    return [packed.get(path, path.name) for path in paths]
+
+
+def _names_by_path(shard: Path) -> dict[Path, str]:
     try:
         with tarfile.open(shard, "r:") as tar:
-            return {member.name for member in tar} - {INDEX}
+            clips = [member for member in tar if member.name != INDEX]
+            return {shard / f"{clip.offset_data}-{clip.size}.npz": clip.name for clip in clips}
     except (OSError, tarfile.TarError) as error:
         raise _no_shard(shard) from error
 

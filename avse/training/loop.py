@@ -96,4 +96,6 @@ def run_until(
                 trainer.save_if_due()
             if finished:
                 break
+        if trainer.lacks_best:
+            report(trainer.step, trainer.validate())
         return Outcome(trainer.best_path, trainer.step >= config.num_steps)

@@ -17,20 +17,19 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from avse.data.augmentation.mouth import augment, jitter_av_offset
 from avse.data.dataset import Batch, Batches
-from avse.errors import AvseError, UsageError, printable
+from avse.errors import AvseError
 from avse.io.folders import check_folder
 from avse.models.feature_noise import FeatureNoise
 from avse.models.net import SpeechNet
 from avse.training import distributed, run_folder
-from avse.training.config import PARTS, TrainConfig, as_mapping
+from avse.training.config import TrainConfig, as_mapping
 from avse.training.data import TrainingData
-from avse.training.pretrained_lips import load_pretrained_lips
 from avse.training.run_log import RunLog, describe_scores, describe_step, make_loggers
 from avse.training.run_state import check_moments, refusing_damage
-from avse.training.smil_priors import set_priors
 from avse.training.smil_speech import smil_step
+from avse.training.start import start_net
 from avse.training.steps import STEPS, Losses, scores, total_loss
-from avse.weights.checkpoint import load_checkpoint, save_checkpoint
+from avse.weights.checkpoint import save_checkpoint
 from avse.weights.metadata import Provenance
 
 VALIDATION_SEED = 1_000_003
@@ -59,6 +58,7 @@ class Trainer:
         self.best_path = run / run_folder.BEST
         self.validation_speakers = sorted(set(folders.validation_speakers))
         mixer = folders.mixer(config, bool(folders.validation_speakers))
+        self._validation_settings = run_folder.validation_settings(config, mixer)
         self.validation = Batches(mixer, VALIDATION_SEED, VALIDATION_BATCH_SIZE, 0, config.num_validation_batches)
         state = run_folder.find_state(run, run_folder.fixed_settings(config, self.validation_speakers))
         net = self._new_net(folders, start_from, is_resumed=state is not None)
@@ -92,29 +92,8 @@ class Trainer:
         self.start_notes: list[str] = []
         if is_resumed:
             return net
-        if self.config.lips_from:
-            load_pretrained_lips(net, Path(self.config.lips_from))
-        given = [load_checkpoint(path) for path in start_from]
-        for path, checkpoint in zip(start_from, given, strict=True):
-            state = checkpoint.net.state_dict()
-            unused = len(state) - run_folder.load_matching(net, state, self.config.start_parts)
-            if unused and not self.config.start_parts:
-                self.start_notes.append(
-                    f"{unused} of {len(state)} weights of {printable(str(path))} do not fit this network: not used"
-                )
-        self._check_fixed(bool(given))
-        if given:
-            self.start = " + ".join(checkpoint.sha256 for checkpoint in given)
-        set_priors(net, folders.talkers(False).values(), self.config.seed)
+        self.start, self.start_notes = start_net(net, self.config, start_from, folders.talkers(False).values())
         return net
-
-    def _check_fixed(self, is_started: bool) -> None:
-        """Raise UsageError for parts that are not trained and would stay random."""
-        known = set(self.config.start_parts or PARTS) if is_started else set()
-        known |= {"lips"} if self.config.lips_from else set()
-        if unknown := sorted(set(self.config.fixed_parts) - known):
-            hint = "Name a checkpoint that they start from: --start-from CHECKPOINT"
-            raise UsageError(f"Fixed parts would stay random: {', '.join(unknown)}.", hint)
 
     def _fixed(self, net: SpeechNet) -> nn.ModuleList:
         """Return the parts of the net that are not trained."""
@@ -128,6 +107,11 @@ class Trainer:
     def is_agreed(self, answer: bool) -> bool:
         """Return the first process's answer in all of them."""
         return bool(self.fabric.broadcast(answer))
+
+    @property
+    def lacks_best(self) -> bool:
+        """Return whether all steps are done without a best checkpoint; asked in all processes."""
+        return self.step >= self.config.num_steps and self.is_agreed(not self.best_path.exists())
 
     def close(self) -> None:
         """Write what is still to be written to the log."""
@@ -243,6 +227,7 @@ class Trainer:
             "best": self.best,
             "start": self.start,
             "settings": run_folder.fixed_settings(self.config, self.validation_speakers),
+            "validation": self._validation_settings,
         }
         run_folder.write_state(self.run, state)
         self._saved_at = time.monotonic()
@@ -253,7 +238,15 @@ class Trainer:
             self.average.load_state_dict(state["average"])
             self.optimiser.load_state_dict(state["optimiser"])
             check_moments(self.optimiser.state)
+            for group in self.optimiser.param_groups:
+                group["weight_decay"] = self.config.weight_decay  # the state holds that of the former session
+            is_other = run_folder.has_other_mixtures(state.get("validation"), self._validation_settings)
         self.step, self.best, self.start = state["step"], state["best"], state.get("start")
+        if not self.best_path.exists():
+            self.best = -math.inf
+        if is_other:
+            self.best = -math.inf
+            self.start_notes.append("the validation mixtures have changed: the best score so far does not count")
 
     def _seed_step(self) -> None:
         """Seed augmentation and dropout by the step, so that a resumed run draws what it would have drawn."""

@@ -47,13 +47,42 @@ def test_no_person_has_more_than_four_clips(tmp_path: Path) -> None:
 def test_frames_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     frames = [("a", rng.integers(0, 255, (80, 80, 3), np.uint8)) for _ in range(2)]
-    monkeypatch.setattr(colour_frames, "find_people", lambda folders: {})
+    write_clips(tmp_path, "a/1.mp4")
     monkeypatch.setattr(colour_frames, "_frames", lambda people: frames)
     first = load_views([tmp_path], tmp_path / "cache.npz")
     monkeypatch.setattr(colour_frames, "_frames", lambda people: pytest.fail("they are stored"))
     again = load_views([tmp_path], tmp_path / "cache.npz")
     np.testing.assert_array_equal(first.colours, again.colours)
     np.testing.assert_allclose(again.edges[1], split_views(frames[1][1])[0], atol=0.5 / 255 + 1e-6)
+
+
+@pytest.mark.parametrize("change", ["clip", "size", "folder", "earlier version"])
+def test_frames_of_other_clips_are_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
+    levels = iter([10, 200])
+    monkeypatch.setattr(
+        colour_frames, "_frames", lambda people: [("a", np.full((80, 80, 3), next(levels), np.uint8))] * 2
+    )
+    write_clips(tmp_path / "one", "a/1.mp4")
+    first = load_views([tmp_path / "one"], tmp_path / "cache.npz")
+    folder = "two" if change == "folder" else "one"
+    if change == "earlier version":
+        with np.load(tmp_path / "cache.npz") as stored:
+            former = {name: stored[name] for name in stored if name != "data"}
+        np.savez(tmp_path / "cache.npz", **former)
+    elif change == "size":
+        (tmp_path / "one" / "a" / "1.mp4").write_bytes(b"longer")
+    else:
+        write_clips(tmp_path / folder, "a/2.mp4")
+    again = load_views([tmp_path / folder], tmp_path / "cache.npz")
+    assert first.colours.max() < 0.1
+    assert again.colours.min() > 0.7
+
+
+def write_clips(folder: Path, *names: str) -> None:
+    """Write files that count as clips."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"clip")
 
 
 def test_directions_are_joined_only_with_the_exchange() -> None:
@@ -108,4 +137,4 @@ def test_tables_of_known_rows() -> None:
     assert asym_colour.difference_table(rows)[2:] == [
         f"| {EXCHANGE_OFF} | +1.00 (+1.00 to +1.00) | +0.000 (+0.000 to +0.000) |"
     ]
-    assert "9 frames" in asym_colour.page(rows, 3)
+    assert "9 frames" in asym_colour.page_parts(rows, 3)["method"]

@@ -15,6 +15,7 @@ from grid_clips import SIDE, WORDS, Sentence, find_speech, load_sentences, optic
 from grid_nets import FUSIONS, WordNet
 from grid_words import INPUTS, make_inputs, read_rows, score, split, train
 
+from avse.data import shards
 from avse.data.synthetic.speech import speak
 
 
@@ -77,6 +78,12 @@ def test_prepared_clips_of_grid_become_sentences(tmp_path: Path, monkeypatch: py
     assert {each.lips.shape + each.flow.shape + each.audio.shape for each in found} == {
         (10, SIDE, SIDE, 10, 2, SIDE, SIDE, 40, 40)
     }
+    shards.pack(tmp_path / "one")
+    packed = load_sentences([tmp_path])
+    assert [(each.speaker, each.name, each.words) for each in packed] == [
+        (each.speaker, each.name, each.words) for each in found
+    ]
+    np.testing.assert_array_equal(packed[0].lips, found[0].lips)
 
 
 def test_mirrored_faces_move_the_other_way() -> None:
@@ -166,7 +173,7 @@ def test_tables_of_known_rows() -> None:
         ["-33.3 (-33.3 to -33.3)", "0"],
     ]
     assert grid_words.section(rows[:-2], "speakers", "lips + flow") == []
-    assert "## Speakers apart, lips + flow" in grid_words.page(rows)
+    assert "## Speakers apart, lips + flow" in grid_words.page_parts(rows)["scores"]
 
 
 def test_rows_of_earlier_versions_are_read(tmp_path: Path) -> None:

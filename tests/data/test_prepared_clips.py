@@ -83,7 +83,7 @@ def kept(folder: Path) -> list[str]:
 def test_every_recording_is_kept_or_reported_to_be_bad(world: World) -> None:
     assert kept(world.cache) == [
         "bad.csv", "id1/videoA-00001.npz", "id1/videoB-00001.npz", "id2/videoA-00001.npz", "id2/videoA-00002.npz",
-        "id3/chapter-line.npz",
+        "id3/chapter-line.npz", "sources.jsonl",
     ]  # fmt: skip
     assert len(world.first) == 7
     assert {outcome.source.name for outcome in world.first if outcome.problem} == {"broken.mp4", "click.wav"}
@@ -280,7 +280,7 @@ def test_disk_that_fills_up_stops_and_a_second_run_goes_on(tmp_path: Path) -> No
     assert "cannot be written to: File too large" in shown.stderr
     assert kept(tmp_path / "cache") == []
     assert CliRunner().invoke(app, arguments).exit_code == 0
-    assert kept(tmp_path / "cache") == ["a/line.npz", "b/line.npz", "bad.csv"]
+    assert kept(tmp_path / "cache") == ["a/line.npz", "b/line.npz", "bad.csv", "sources.jsonl"]
 
 
 def test_bad_ones_of_other_trees_stay_listed(tmp_path: Path) -> None:

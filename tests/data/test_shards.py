@@ -75,6 +75,8 @@ def test_clips_of_a_shard_are_read_one_by_one_and_beside_new_files(tmp_path: Pat
     assert [path.name for path in packed[1:3]] == [packed[1].name, packed[2].name]
     np.testing.assert_array_equal(load_clip(packed[-1]).audio, audio["d"])
     assert shards.names_in(tmp_path / "a.tar") == {f"{name}.npz" for name in "abcd"}
+    loose = write_clip(tmp_path, "a", "e" * 120, num_frames=3)
+    assert shards.names_of([packed[2], loose, packed[0]]) == ["c.npz", loose.name, "a.npz"]
 
 
 def test_damaged_shard_is_an_error(tmp_path: Path) -> None:

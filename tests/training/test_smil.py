@@ -228,6 +228,48 @@ def test_a_run_starts_with_priors_of_the_lip_stream_it_starts_from(prepared: Tra
     assert torch.equal(trainer.net.module.imputer.priors, by_hand.imputer.priors)
 
 
+@pytest.mark.parametrize("stage", ["smil", "speech"])
+@pytest.mark.parametrize("fixed_parts", [(), ("imputer",)])
+def test_a_run_keeps_the_priors_of_its_start(
+    prepared: TrainingData, tmp_path: Path, stage: str, fixed_parts: tuple[str, ...]
+) -> None:
+    """The weights that mix the priors were trained for these."""
+    given = start_with_imputer(tmp_path / "given.safetensors")
+    config = settings(stage=stage, seed=11, fixed_parts=fixed_parts)
+    data = prepared if stage == "smil" else prepared.without_audio_only()
+    trainer = Trainer(config, data, tmp_path / "run", [tmp_path / "given.safetensors"])
+    trainer.close()
+    assert torch.equal(trainer.net.module.imputer.priors, given.imputer.priors)
+    assert torch.equal(trainer.average.module.imputer.priors, given.imputer.priors)
+
+
+@pytest.mark.parametrize("changes", [{"start_parts": ("lips",)}, {"model": tiny(imputer="reference", num_priors=3)}])
+def test_a_start_whose_imputer_is_not_used_gives_no_priors(
+    prepared: TrainingData, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    given = start_with_imputer(tmp_path / "given.safetensors")
+    trainer = Trainer(settings(**changes), prepared, tmp_path / "run", [tmp_path / "given.safetensors"])
+    trainer.close()
+    priors = trainer.net.module.imputer.priors
+    assert priors.std(0).max() > 1e-4
+    assert not torch.isin(priors, given.imputer.priors).any()
+
+
+def test_lips_that_were_trained_alone_have_outgrown_their_priors(prepared: TrainingData, tmp_path: Path) -> None:
+    given = start_with_imputer(tmp_path / "given.safetensors", {"training": {"stage": "lips"}})
+    trainer = Trainer(settings(), prepared, tmp_path / "run", [tmp_path / "given.safetensors"])
+    trainer.close()
+    assert not torch.isin(trainer.net.module.imputer.priors, given.imputer.priors).any()
+
+
+def start_with_imputer(path: Path, provenance: Mapping[str, Any] | None = None) -> SpeechNet:
+    """Write a checkpoint whose priors are like no others."""
+    net = SpeechNet(settings().model)
+    net.imputer.priors.normal_(5.0)
+    save_checkpoint(path, net, provenance or {})
+    return net
+
+
 def test_centres_of_features_that_lie_in_heaps() -> None:
     heaps = torch.tensor([[0.0, 0.0], [10.0, 0.0], [0.0, -10.0]])
     features = (heaps[:, None] + 0.01 * torch.randn(3, 50, 2)).flatten(0, 1)

@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from small_world import assert_same, state_of, tiny, write_clip
+from small_world import assert_same, state_of, tiny, write_cache, write_clip
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 
+from avse.config import ModelConfig
 from avse.data.augmentation.mouth import LipAugment
 from avse.data.dataset import Batch, Batches
 from avse.data.mix_config import MixConfig
@@ -31,7 +32,8 @@ from avse.training import trainer as training_trainer
 from avse.training.config import PRECISIONS, TrainConfig
 from avse.training.data import TrainingData
 from avse.training.loop import train
-from avse.training.run_folder import load_matching
+from avse.training.run_folder import is_finished
+from avse.training.start import load_matching
 from avse.training.steps import STEPS, scores, speech_step
 from avse.training.tensorboard import NUM_EXAMPLES, examples
 from avse.training.trainer import Trainer
@@ -208,6 +210,35 @@ def test_a_run_that_is_done_is_left_alone(prepared: TrainingData, tmp_path: Path
     assert best.read_bytes() == before
 
 
+def test_a_run_that_is_shortened_has_a_checkpoint_all_the_same(prepared: TrainingData, tmp_path: Path) -> None:
+    """It may have been saved between two validations, and is then resumed with fewer steps than it has done."""
+
+    def interrupt(step: int, values: Mapping[str, float]) -> None:
+        if step == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(settings(validate_every=500, save_minutes=0.0), prepared, tmp_path, on_step=interrupt)
+    shorter, seen = settings(num_steps=1), []
+    assert state_of(tmp_path)["step"] == 2
+    assert not is_finished(tmp_path, shorter, prepared.validation_speakers)
+    best = train(shorter, prepared, tmp_path, on_step=lambda step, values: seen.append((step, *values)))
+    assert load_checkpoint(best).about["step"] == 2
+    assert [(step, first[:10]) for step, first, *_ in seen] == [(2, "validation")]
+    assert is_finished(tmp_path, shorter, prepared.validation_speakers)
+
+
+@pytest.mark.parametrize("num_steps", [1, 2])
+def test_a_best_checkpoint_that_is_gone_is_written_again(
+    prepared: TrainingData, tmp_path: Path, num_steps: int
+) -> None:
+    train(settings(num_steps=1), prepared, tmp_path).unlink()
+    forge_best(tmp_path)
+    assert not is_finished(tmp_path, settings(num_steps=1), prepared.validation_speakers)
+    best = train(settings(num_steps=num_steps), prepared, tmp_path)
+    assert load_checkpoint(best).about["step"] == num_steps
+
+
 def test_other_seeds_and_the_same_seed(prepared: TrainingData, tmp_path: Path) -> None:
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         train(settings(num_steps=2, seed=seed), prepared, tmp_path / name)
@@ -321,7 +352,7 @@ def test_a_new_run_takes_over_the_weights_that_fit(prepared: TrainingData, tmp_p
     assert {"audio.encoder.0.0.weight", "audio.norm.running_var"} <= fitting
     assert "audio.encoder.3.0.weight" not in fitting
     assert all(torch.equal(ours[name], theirs[name]) for name in fitting)
-    assert load_matching(SpeechNet(tiny()), theirs) == len(fitting)
+    assert load_matching(SpeechNet(tiny()), theirs) == fitting
     (note,) = trainer.start_notes
     assert note.startswith(f"{len(theirs) - len(fitting)} of {len(theirs)} weights of {tmp_path / 'given.safetensors'}")
 
@@ -369,6 +400,51 @@ def test_fixed_parts_need_a_start(prepared: TrainingData, tmp_path: Path, start_
     with pytest.raises(UsageError, match="stay random: lips") as caught:
         Trainer(settings(fixed_parts=("lips",), start_parts=start_parts), prepared, tmp_path / "run", start)
     assert "--start-from" in caught.value.hint
+
+
+@pytest.mark.parametrize("given", [tiny("none"), tiny(lip_width=6), tiny(stem_frames=3)])
+def test_fixed_parts_need_a_start_that_fits_them_in_full(
+    prepared: TrainingData, tmp_path: Path, given: ModelConfig
+) -> None:
+    save_checkpoint(tmp_path / "given.safetensors", SpeechNet(given), {})
+    config = settings(fixed_parts=("lips",))
+    with pytest.raises(UsageError, match="stay random: lips") as caught:
+        Trainer(config, prepared, tmp_path / "run", [tmp_path / "given.safetensors"])
+    assert "--start-from" in caught.value.hint
+    save_checkpoint(tmp_path / "lips.safetensors", SpeechNet(tiny("cwc")), {})
+    both = [tmp_path / "given.safetensors", tmp_path / "lips.safetensors"]
+    Trainer(config, prepared, tmp_path / "run", both).close()
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        (tiny("none"), "lips"),
+        (tiny(lip_width=6), "lips"),
+        (tiny(lip_width=7, audio_channels=(9, 10, 11, 12)), "audio, lips"),
+    ],
+)
+def test_parts_that_are_named_and_fit_nowhere_are_refused(
+    prepared: TrainingData, tmp_path: Path, given: ModelConfig, missing: str
+) -> None:
+    """Biases of the same length and counters of batches are no start."""
+    save_checkpoint(tmp_path / "given.safetensors", SpeechNet(given), {})
+    with pytest.raises(UsageError, match=f"Nothing in the start fits: {missing}\\.") as caught:
+        Trainer(settings(start_parts=("audio", "lips")), prepared, tmp_path / "run", [tmp_path / "given.safetensors"])
+    assert "start_parts" in caught.value.hint
+    audio_only = settings(model=tiny("none"), start_parts=("audio", "lips"))
+    if missing == "lips":  # which this net does not have
+        Trainer(audio_only, prepared, tmp_path / "run", [tmp_path / "given.safetensors"]).close()
+
+
+def test_named_parts_that_fit_in_part_are_reported(prepared: TrainingData, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "given.safetensors", SpeechNet(tiny(stem_frames=3)), {})
+    config = settings(start_parts=("lips",))
+    trainer = Trainer(config, prepared, tmp_path / "run", [tmp_path / "given.safetensors"])
+    trainer.close()
+    (note,) = trainer.start_notes
+    count = sum(name.startswith("lips.") for name in trainer.net.module.state_dict())
+    assert note == f"1 of {count} weights of {tmp_path / 'given.safetensors'} (lips) do not fit this network: not used"
 
 
 def test_noise_on_lip_features_acts_in_training_and_is_resumed_exactly(prepared: TrainingData, tmp_path: Path) -> None:
@@ -453,6 +529,74 @@ def test_a_run_from_before_its_validation_speakers_were_kept_goes_on(prepared: T
     torch.save(state, tmp_path / "last.pt")
     train(settings(num_steps=2), prepared, tmp_path)
     assert state_of(tmp_path)["settings"]["validation_set"] == ["speaker0", "speaker2"]
+
+
+@pytest.mark.parametrize("change", ["mix", "batches", "voices", "clips"])
+def test_a_best_score_on_other_mixtures_is_forgotten(prepared: TrainingData, tmp_path: Path, change: str) -> None:
+    """Scores on other mixtures say nothing about which network is better."""
+    config, data = settings(num_steps=1), replace(prepared, voices=write_cache(tmp_path / "voices", speakers=12))
+    train(config, data, tmp_path / "run")
+    forge_best(tmp_path / "run")
+    again = replace(config, num_steps=2)
+    if change == "mix":
+        again = replace(again, mix=replace(config.mix, talker_db=(-30.0, -29.0)))
+    elif change == "batches":
+        again = replace(again, num_validation_batches=2)
+    elif change == "voices":
+        data = replace(data, voices=None)
+    else:
+        write_clip(tmp_path / "voices", "speaker0", "another", num_frames=2)
+        data = replace(data, listed={})
+    lines: list[str] = []
+    best = train(again, data, tmp_path / "run", on_line=lines.append)
+    assert load_checkpoint(best).about["step"] == 2
+    assert state_of(tmp_path / "run")["best"] < 1e6
+    assert sum("the best score so far does not count" in line for line in lines) == 1
+
+
+@pytest.mark.parametrize("change", ["none", "from before it was stored", "from before a setting existed", "training"])
+def test_a_best_score_on_the_same_mixtures_counts(prepared: TrainingData, tmp_path: Path, change: str) -> None:
+    train(settings(num_steps=1), prepared, tmp_path)
+    forge_best(tmp_path)
+    state = state_of(tmp_path)
+    if change == "from before it was stored":
+        del state["validation"]
+    elif change == "from before a setting existed":
+        del state["validation"]["mix"]["swap_target"]
+    torch.save(state, tmp_path / "last.pt")
+    seed = 5 if change == "training" else 0
+    best = train(settings(num_steps=2, seed=seed), prepared, tmp_path)
+    assert load_checkpoint(best).about["step"] == 1
+    assert state_of(tmp_path)["best"] == 1e6
+
+
+@pytest.mark.parametrize("validation", [3, {"mix": {"talker_db": "loud"}}, {"mix": None}])
+def test_damaged_validation_settings_are_refused(prepared: TrainingData, tmp_path: Path, validation: Any) -> None:
+    train(settings(num_steps=1), prepared, tmp_path)
+    torch.save(state_of(tmp_path) | {"validation": validation}, tmp_path / "last.pt")
+    with pytest.raises(UsageError, match=r"last\.pt cannot be read"):
+        train(settings(num_steps=2), prepared, tmp_path)
+
+
+def forge_best(run: Path) -> None:
+    """Let the best score so far be one that no network reaches."""
+    torch.save(state_of(run) | {"best": 1e6}, run / "last.pt")
+
+
+def test_a_run_that_goes_on_with_another_weight_decay_uses_it(prepared: TrainingData, tmp_path: Path) -> None:
+    config = settings(num_steps=2, weight_decay=0.0)
+    train(replace(config, num_steps=1), prepared, tmp_path)
+    batch = Batches(prepared.mixer(config, False), seed=1, batch_size=2, first=0, last=1)[0]
+    before, name = dict(state_of(tmp_path)["net"]), "audio.encoder.0.0.weight"
+    after = []
+    for decay in (0.0, 0.5):
+        trainer = Trainer(replace(config, weight_decay=decay), prepared, tmp_path)
+        rate = config.learning_rate * trainer._rate()
+        trainer.learn(batch)
+        trainer.close()
+        after.append(trainer.net.module.state_dict()[name] - before[name])
+    assert torch.allclose(after[1] - after[0], -0.5 * rate * before[name], atol=1e-7)
+    assert (after[1] - after[0]).abs().max() > 1e-5
 
 
 def test_a_start_is_needed_at_the_start_alone(prepared: TrainingData, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import torch
 from small_world import stirred, tiny
 from typer.testing import CliRunner
 
+from avse.models.fusion import FUSIONS
 from avse.models.net import SpeechNet
 from avse.weights.checkpoint import Checkpoint, save_checkpoint
 from avse.weights.export import INPUTS, MaskNet, export_program
@@ -42,6 +43,16 @@ def test_onnx_gives_the_mask_of_torch_at_any_length(tmp_path: Path) -> None:
         assert expected.std() > 0
     (prop,) = onnx.load(str(path), load_external_data=False).metadata_props
     assert json.loads(prop.value)["model"]["fusion"] == "mmtm"
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_program_of_every_fusion_gives_the_mask_of_torch_for_any_batch(fusion: str) -> None:
+    net = stirred(tiny(fusion)).eval()
+    program = export_program(Checkpoint(net, {}, "")).module()
+    for batch, frames in [(1, 5), (3, 7)]:
+        tensors = given(net, batch, frames)
+        with torch.no_grad():
+            torch.testing.assert_close(program(*tensors), MaskNet(net)(*tensors), atol=1e-5, rtol=0)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:torch")  # torch's own writer

@@ -114,14 +114,15 @@ class MSAF(nn.Module):
         return F.pad(pooled, (0, -x.shape[1] % self.block_channels)).unflatten(1, (-1, self.block_channels))
 
     def _normalise(self, joined: Tensor) -> Tensor:
-        if len(joined) > 1:
-            return self.norm(joined)
         norm = self.norm
-        return F.batch_norm(joined, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
+        if self.training and joined.shape[0] == 1:
+            return F.batch_norm(joined, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
+        normalised: Tensor = norm(joined)
+        return normalised
 
     def _block_mask(self, x: Tensor) -> Tensor:
         """Draw block dropout, `(B, n_m, 1)`: Bernoulli(1 - p) / (1 - p) per sample and block in training, else 1."""
-        ones = x.new_ones(len(x), _num_blocks(x.shape[1], self.block_channels), 1)
+        ones = x.new_ones(x.shape[0], _num_blocks(x.shape[1], self.block_channels), 1)
         return F.dropout(ones, self.block_dropout, self.training)
 
 
