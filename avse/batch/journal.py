@@ -22,6 +22,7 @@ OTHERS = {
         ("attempts", "elapsed_seconds", "duration_seconds", "num_faces", "seen_share"), optional(is_number)
     ),
     "losses": optional(list_of(is_text)),
+    "may_replace": optional(lambda value: isinstance(value, bool)),
     "scores": optional(lambda value: _are_scores(value)),
 }
 
