@@ -13,6 +13,7 @@ from avse.enhancement.validation import check_recording
 from avse.errors import MissingError, UsageError
 from avse.installation import install_hint
 from avse.io.ffmpeg import DEFAULT_LIMITS, Limits
+from avse.ui.access import OwnNamesOnly, own_names
 from avse.ui.session import Studio
 from avse.ui.workspace import temporary_workspace
 from avse.weights.pretrained import load_model
@@ -101,12 +102,15 @@ def check_port(host: str, port: int) -> None:
 
 def _launch(blocks: Any, host: str, port: int, limits: Limits, served: list[str], open_browser: bool) -> str:
     """Start the server in a thread and return the address of the page."""
+    from starlette.middleware import Middleware
+
     from avse.ui.render import part
 
+    guard = Middleware(OwnNamesOnly, names=own_names(host))
     _, url, _ = blocks.queue(max_size=MAX_WAITING).launch(
         server_name=host, server_port=port, inbrowser=open_browser, share=False, quiet=True, prevent_thread_lock=True,
         allowed_paths=served, max_file_size=int(limits.max_megabytes * 1e6), footer_links=[], run_history=False,
         enable_monitoring=False, ssr_mode=False, pwa=False, mcp_server=False, theme=_theme(), css=part("ui.css"),
-        head=f"<script>{part('ui.js')}</script>",
+        head=f"<script>{part('ui.js')}</script>", app_kwargs={"middleware": [guard]},
     )  # fmt: skip
     return str(url)

@@ -32,6 +32,13 @@ def get(url: str, path: str) -> tuple[int, str]:
         return answer.status, answer.read().decode(errors="replace")
 
 
+def ask(url: str, method: str, path: str, headers: dict[str, str], body: str | None = None) -> int:
+    """Return the status of the answer to a request."""
+    with closing(http.client.HTTPConnection(url.split("/")[2], timeout=120)) as connection:
+        connection.request(method, path, body, headers)
+        return connection.getresponse().status
+
+
 @needs_gradio
 def test_page_is_served_on_this_machine_alone_and_names_no_other(tiny_model: Path, clip: Path, tmp_path: Path) -> None:
     with serving(tmp_path, "--model", tiny_model) as running:
@@ -48,6 +55,22 @@ def test_page_is_served_on_this_machine_alone_and_names_no_other(tiny_model: Pat
         assert running.process.wait(PATIENCE_SECONDS) == 143
     assert list(running.folder.iterdir()) == []
     assert running.errors() == "avse: interrupted; no incomplete file was left.\n"
+
+
+@needs_gradio
+def test_other_sites_are_refused_and_the_page_itself_is_served(tiny_model: Path, tmp_path: Path) -> None:
+    with serving(tmp_path, "--model", tiny_model) as running:
+        own = f"http://{running.url.split('/')[2]}"
+        boundary = "--x\r\nContent-Disposition: form-data; name=files; filename=a.wav\r\n\r\nx\r\n--x--\r\n"
+        form = {"Content-Type": "multipart/form-data; boundary=x"}
+        upload = "/gradio_api/upload"
+        assert ask(running.url, "GET", "/", {"Host": "evil.example"}) == 403
+        assert ask(running.url, "POST", upload, form | {"Origin": "http://evil.example"}, boundary) == 403
+        assert not list(running.folder.rglob("*.wav"))
+        assert ask(running.url, "GET", "/", {"Origin": own}) == 200
+        assert ask(running.url, "POST", upload, form | {"Origin": own}, boundary) == 200
+        assert list(running.folder.rglob("*.wav"))
+        assert ask(running.url, "GET", "/gradio_api/heartbeat/x", {"Origin": own}) == 200
 
 
 def test_taken_port_is_reported_before_any_work() -> None:
