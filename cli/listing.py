@@ -36,7 +36,8 @@ def report_kept(num_outputs: int) -> None:
     """Print in one line on standard error how many outputs a batch has kept that are not what was asked for."""
     if num_outputs:
         what = "1 output was" if num_outputs == 1 else f"{num_outputs} outputs were"
-        typer.echo(f"{what} kept that this batch has not made; remove the output or use --force to redo it", err=True)
+        why = "made by hand, with other options, or from another version of the recording"
+        typer.echo(f"{what} kept that may have been {why}; --force redoes everything", err=True)
 
 
 def report_losses(recording: object, warnings: Iterable[Mapping[str, Any]]) -> None:

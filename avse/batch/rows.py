@@ -38,6 +38,9 @@ class Row(_Required, total=False):
     attempts: int
     may_replace: bool
     """Whether the work was allowed to replace an output that was there."""
+    options_fingerprint: str
+    source_fingerprint: str | None
+    """Those of the model and the options, and of the recording, that the output was made with."""
     finished: str
 
 

@@ -13,6 +13,7 @@ from typing import cast
 
 from avse.batch import storage
 from avse.batch.discovery import Item
+from avse.batch.fingerprints import options_fingerprint, source_fingerprint
 from avse.batch.job import Job
 from avse.batch.journal import Journal
 from avse.batch.rows import Facts, Row, Summary
@@ -53,6 +54,7 @@ def run(
         items = settled(items, settings, before)
         state = states(items, settings, before)
         todo = _to_do(items, state, settings)
+        made_of = _made_of(todo, settings)
         storage.sweep(_places(todo))
         num_kept = list(state.values()).count("kept")
         summary = _Summary(settings, len(items), num_kept)
@@ -68,7 +70,7 @@ def run(
                 end(row, is_new)
             with closing(settings.engine(job, todo, settings.num_workers, on_progress)) as outcomes:
                 for outcome in outcomes:
-                    end(_row(outcome, settings), True)
+                    end(_row(outcome, settings) | made_of[outcome.item.name], True)
             summary.stopped = None
         except AvseError as error:
             summary.stopped = error.message
@@ -93,6 +95,15 @@ def _to_do(items: Sequence[Item], state: Mapping[str, State], settings: Settings
         for item in items
         if state[item.name] in ("todo", "redo")
     ]
+
+
+def _made_of(items: Sequence[Item], settings: Settings) -> dict[str, Row]:
+    """Return the fingerprints of items by name; before the work, in which a recording may be replaced."""
+    options = options_fingerprint(settings.about)
+    return {
+        item.name: cast("Row", {"options_fingerprint": options, "source_fingerprint": source_fingerprint(item.source)})
+        for item in items
+    }
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from typing import Literal
 
 from avse.batch import storage
 from avse.batch.discovery import Item
+from avse.batch.fingerprints import differs, options_fingerprint, source_fingerprint
 from avse.batch.rows import Row
 from avse.batch.settings import Settings
 from avse.errors import UsageError, printable
@@ -51,6 +52,7 @@ def states(items: Sequence[Item], settings: Settings, rows: Mapping[str, Row]) -
         return {item.name: "linked" if item.name in linked else "todo" for item in items}
     existing = storage.existing(settings.output, [item.output for item in items])
     owners = {row.get("output"): name for name, row in rows.items() if row["status"] != "failed"}
+    options = options_fingerprint(settings.about)
     found: dict[str, State] = {}
     for item in items:
         name = printable(item.name)
@@ -61,17 +63,18 @@ def states(items: Sequence[Item], settings: Settings, rows: Mapping[str, Row]) -
         elif owners.get(output_name(item, settings), name) != name:
             found[item.name] = "taken"
         else:
-            found[item.name] = _state_of_output(item, rows.get(name), settings)
+            found[item.name] = _state_of_output(item, rows.get(name), settings, options)
     return found
 
 
-def _state_of_output(item: Item, row: Row | None, settings: Settings) -> State:
-    """Return the state of an item whose output exists, by its row of an earlier run."""
+def _state_of_output(item: Item, row: Row | None, settings: Settings, options: str) -> State:
+    """Return the state of an item whose output exists, by its row of an earlier run; ``options`` as fingerprint."""
     if row is not None and row["status"] == "failed":
         return "redo" if row.get("may_replace") and not _is_newer(item.output, row) else "kept"
     if settings.needs_scores and not (row and row.get("scores")):
         return "redo" if row and row["status"] == "done" else "kept"
-    return "done"
+    has_changed = row is not None and differs(row, options, source_fingerprint(item.source))
+    return "kept" if has_changed else "done"
 
 
 def _is_newer(output: str, row: Row) -> bool:
