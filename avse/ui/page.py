@@ -196,8 +196,7 @@ class Page:
         enhanced = session.enhanced
 
         def work(report: Report) -> Path:
-            session.check_open()
-            folder = Path(tempfile.mkdtemp(prefix="download-", dir=session.served))
+            folder = session.make_download_folder()
             return export.export(enhanced, folder, suffix, strength, loudness or None, session.cancellable(report))
 
         making = Work(work)

@@ -107,3 +107,28 @@ def test_formats_are_described() -> None:
     assert with_video["video .mp4"] == ".mp4"
     assert {"audio .wav", "audio .m4a", "report .html"} <= set(audio)
     assert not [label for label in audio if label.startswith("video")]
+
+
+def served(session: Session, pattern: str) -> int:
+    return len(list(session.served.rglob(pattern)))
+
+
+def test_files_of_earlier_work_are_removed_while_the_page_is_open(page: Any, session: Session, clip: Path) -> None:
+    for _ in range(2):
+        *_, last = page.open_upload(session, str(clip))
+        assert served(session, "*") == 0
+        for _ in range(2):
+            *_, last = page.enhance(session, [1])
+            assert "avse-player" in last[page.player]
+        for _ in range(2):
+            *_, last = page.make_file(session, ".wav", 1.0, 0)
+            assert "talking head.enhanced.wav" in last
+        assert (served(session, "before-after.wav"), served(session, "*.enhanced.wav")) == (1, 1)
+        assert len(list(session.folder.glob("recording-*"))) == 1
+
+
+def test_upload_that_waits_outlasts_the_opening_of_an_earlier_one(session: Session, clip: Path) -> None:
+    first, second = session.keep_upload(clip), session.keep_upload(clip)
+    session.open(first, silent)
+    session.open(second, silent)
+    assert [path.parent for path in session.folder.glob("recording-*/*")] == [second.parent]
