@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+import webbrowser
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -54,13 +56,17 @@ def serve(
     with temporary_workspace() as folder:
         os.environ["GRADIO_TEMP_DIR"] = str(folder / "uploads")
         try:
-            from avse.ui.page import Page
+            with no_proxies():
+                from avse.ui.page import Page
         except ImportError as error:
             raise MissingError(f"The page needs Gradio: {error}", install_hint("ui")) from error
         page = Page(Studio(load_model(model, device), folder, limits, audio_track), given)
         served = [str(path) for path in (folder / "served", given) if path]
-        url = _launch(page.blocks, host, port, limits, served, open_browser)
+        with no_proxies():
+            url = _launch(page.blocks, host, port, limits, served)
         on_ready(url)
+        if open_browser:
+            webbrowser.open(url)
         try:
             Event().wait()
         finally:
@@ -87,6 +93,21 @@ def _theme() -> Any:
     )  # fmt: skip
 
 
+@contextmanager
+def no_proxies() -> Iterator[None]:
+    """Ignore the proxies of the environment: Gradio asks the page itself whether it has started."""
+    names = ("NO_PROXY", "no_proxy")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "*"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
+
+
 def check_port(host: str, port: int) -> None:
     """Raise UsageError for an address that this machine cannot listen on."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -100,7 +121,7 @@ def check_port(host: str, port: int) -> None:
         ) from error
 
 
-def _launch(blocks: Any, host: str, port: int, limits: Limits, served: list[str], open_browser: bool) -> str:
+def _launch(blocks: Any, host: str, port: int, limits: Limits, served: list[str]) -> str:
     """Start the server in a thread and return the address of the page."""
     from starlette.middleware import Middleware
 
@@ -108,7 +129,7 @@ def _launch(blocks: Any, host: str, port: int, limits: Limits, served: list[str]
 
     guard = Middleware(OwnNamesOnly, names=own_names(host))
     _, url, _ = blocks.queue(max_size=MAX_WAITING).launch(
-        server_name=host, server_port=port, inbrowser=open_browser, share=False, quiet=True, prevent_thread_lock=True,
+        server_name=host, server_port=port, inbrowser=False, share=False, quiet=True, prevent_thread_lock=True,
         allowed_paths=served, max_file_size=int(limits.max_megabytes * 1e6), footer_links=[], run_history=False,
         enable_monitoring=False, ssr_mode=False, pwa=False, mcp_server=False, theme=_theme(), css=part("ui.css"),
         head=f"<script>{part('ui.js')}</script>", app_kwargs={"middleware": [guard]},

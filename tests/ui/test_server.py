@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import http.client
+import os
 import re
 import signal
 import socket
 import sys
+import urllib.request
 from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
@@ -71,6 +73,28 @@ def test_other_sites_are_refused_and_the_page_itself_is_served(tiny_model: Path,
         assert ask(running.url, "POST", upload, form | {"Origin": own}, boundary) == 200
         assert list(running.folder.rglob("*.wav"))
         assert ask(running.url, "GET", "/gradio_api/heartbeat/x", {"Origin": own}) == 200
+
+
+@needs_gradio
+def test_proxy_of_the_network_is_not_asked_for_the_page(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, scheme in (("http_proxy", "http"), ("HTTP_PROXY", "http"), ("ALL_PROXY", "socks5")):
+        monkeypatch.setenv(name, f"{scheme}://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("NO_PROXY", "intranet.example")
+    with serving(tmp_path, "--model", tiny_model) as running:
+        assert running.url, running.errors()
+        assert get(running.url, "/")[0] == 200
+
+
+def test_proxy_settings_are_as_before_after_the_page_has_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "intranet.example")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
+    with server.no_proxies():
+        assert urllib.request.getproxies()["no"] == "*"
+    assert (os.environ["NO_PROXY"], os.environ.get("no_proxy")) == ("intranet.example", None)
 
 
 def test_taken_port_is_reported_before_any_work() -> None:
