@@ -42,7 +42,8 @@ def serve(
     Args:
         recording: opened at the start; None asks for an upload.
         audio_track: as in `avse.enhance`, for every recording that is opened.
-        host: the address to listen on; any other than 127.0.0.1 lets other machines connect.
+        host: the address to listen on, an IPv6 address with or without brackets; any other than 127.0.0.1 and ::1 lets
+            other machines connect.
         on_ready: called with the address of the page.
 
     Raises:
@@ -51,6 +52,7 @@ def serve(
     given = Path(recording).absolute() if recording else None
     if given:
         check_recording(given)
+    host = without_brackets(host)
     check_port(host, port)
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     with temporary_workspace() as folder:
@@ -108,6 +110,11 @@ def no_proxies() -> Iterator[None]:
                 os.environ[name] = value
 
 
+def without_brackets(host: str) -> str:
+    """Return an IPv6 address without the brackets that it has in a URL; any other host as it is."""
+    return host[1:-1] if host.startswith("[") and host.endswith("]") else host
+
+
 def check_port(host: str, port: int) -> None:
     """Raise UsageError for an address that this machine cannot listen on."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -115,9 +122,10 @@ def check_port(host: str, port: int) -> None:
         with socket.socket(family) as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((host, port))
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # a name may be one that cannot be encoded
+        reason = getattr(error, "strerror", None) or "it is not an address"
         raise UsageError(
-            f"The page cannot be served at {host}, port {port}: {error.strerror}.", "Use another --port or --host."
+            f"The page cannot be served at {host}, port {port}: {reason}.", "Use another --port or --host."
         ) from error
 
 
@@ -129,9 +137,10 @@ def _launch(blocks: Any, host: str, port: int, limits: Limits, served: list[str]
 
     guard = Middleware(OwnNamesOnly, names=own_names(host))
     _, url, _ = blocks.queue(max_size=MAX_WAITING).launch(
-        server_name=host, server_port=port, inbrowser=False, share=False, quiet=True, prevent_thread_lock=True,
+        server_name=f"[{host}]" if ":" in host else host, server_port=port, inbrowser=False, share=False, quiet=True,
+        prevent_thread_lock=True,
         allowed_paths=served, max_file_size=int(limits.max_megabytes * 1e6), footer_links=[], run_history=False,
         enable_monitoring=False, ssr_mode=False, pwa=False, mcp_server=False, theme=_theme(), css=part("ui.css"),
         head=f"<script>{part('ui.js')}</script>", app_kwargs={"middleware": [guard]},
     )  # fmt: skip
-    return str(url)
+    return str(url).replace("[::]", "[::1]")

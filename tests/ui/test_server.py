@@ -97,6 +97,30 @@ def test_proxy_settings_are_as_before_after_the_page_has_started(monkeypatch: py
     assert (os.environ["NO_PROXY"], os.environ.get("no_proxy")) == ("intranet.example", None)
 
 
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as listener:
+            listener.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+@needs_gradio
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+@pytest.mark.parametrize("host", ["::1", "[::1]", "::"])
+def test_page_at_an_ipv6_address(tiny_model: Path, tmp_path: Path, host: str) -> None:
+    with serving(tmp_path, "--model", tiny_model, "--host", host) as running:
+        assert running.url.startswith("http://[::1]:"), running.errors()
+        assert get(running.url, "/")[0] == 200
+        assert ("no password" in running.errors()) == (host == "::")
+
+
+def test_host_that_is_no_address_is_reported() -> None:
+    with pytest.raises(UsageError, match=r"cannot be served at a\.\.b"):
+        server.serve(host="a..b")
+
+
 def test_taken_port_is_reported_before_any_work() -> None:
     with socket.socket() as listener:
         listener.bind((server.LOCAL, 0))
