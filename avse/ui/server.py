@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import webbrowser
@@ -129,6 +130,12 @@ def check_port(host: str, port: int) -> None:
         ) from error
 
 
+def max_upload_bytes(limits: Limits) -> int | None:
+    """Return the largest size of an upload in bytes; None for no limit."""
+    num_bytes = limits.max_megabytes * 1e6
+    return int(num_bytes) if math.isfinite(num_bytes) else None
+
+
 def _launch(blocks: Any, host: str, port: int, limits: Limits, served: list[str]) -> str:
     """Start the server in a thread and return the address of the page."""
     from starlette.middleware import Middleware
@@ -139,7 +146,7 @@ def _launch(blocks: Any, host: str, port: int, limits: Limits, served: list[str]
     _, url, _ = blocks.queue(max_size=MAX_WAITING).launch(
         server_name=f"[{host}]" if ":" in host else host, server_port=port, inbrowser=False, share=False, quiet=True,
         prevent_thread_lock=True,
-        allowed_paths=served, max_file_size=int(limits.max_megabytes * 1e6), footer_links=[], run_history=False,
+        allowed_paths=served, max_file_size=max_upload_bytes(limits), footer_links=[], run_history=False,
         enable_monitoring=False, ssr_mode=False, pwa=False, mcp_server=False, theme=_theme(), css=part("ui.css"),
         head=f"<script>{part('ui.js')}</script>", app_kwargs={"middleware": [guard]},
     )  # fmt: skip

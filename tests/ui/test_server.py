@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import math
 import os
 import re
 import signal
@@ -21,6 +22,7 @@ from ui_server import PATIENCE_SECONDS, free_port, serving
 
 from avse.errors import MissingError, UsageError
 from avse.installation import install_hint
+from avse.io.ffmpeg import Limits
 from avse.ui import server
 from avse_cli.main import app
 
@@ -119,6 +121,11 @@ def test_page_at_an_ipv6_address(tiny_model: Path, tmp_path: Path, host: str) ->
 def test_host_that_is_no_address_is_reported() -> None:
     with pytest.raises(UsageError, match=r"cannot be served at a\.\.b"):
         server.serve(host="a..b")
+
+
+@pytest.mark.parametrize(("megabytes", "num_bytes"), [(0.5, 500_000), (math.inf, None), (1e305, None)])
+def test_size_of_uploads_is_limited_unless_the_limit_is_infinite(megabytes: float, num_bytes: int | None) -> None:
+    assert server.max_upload_bytes(Limits(max_megabytes=megabytes)) == num_bytes
 
 
 def test_taken_port_is_reported_before_any_work() -> None:
