@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
+import soundfile
 
 from avse.progress import silent
 from avse.ui.session import Session, Studio
@@ -132,3 +135,33 @@ def test_upload_that_waits_outlasts_the_opening_of_an_earlier_one(session: Sessi
     session.open(first, silent)
     session.open(second, silent)
     assert [path.parent for path in session.folder.glob("recording-*/*")] == [second.parent]
+
+
+@pytest.mark.parametrize("part", ["make_download_folder", "export"])
+def test_full_disk_is_reported_where_the_file_was_to_be_linked(
+    page: Any, session: Session, clip: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    session.open(clip, silent)
+    session.enhance(1, silent)
+
+    def full(*arguments: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("avse.ui.export.export" if part == "export" else f"avse.ui.session.Session.{part}", full)
+    *_, last = page.make_file(session, ".wav", 1.0, 0)
+    assert "No space left on device" in last
+    assert "free disk space" in last
+
+
+def test_full_disk_is_reported_where_the_player_is_prepared(
+    page: Any, session: Session, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session.open(clip, silent)
+
+    def full(*arguments: Any) -> Iterator[Any]:
+        yield from ()
+        raise soundfile.LibsndfileError(2)
+
+    monkeypatch.setattr("avse.ui.export.pairs", full)
+    *_, last = page.enhance(session, [1])
+    assert "cannot be written to" in last[page.status]
