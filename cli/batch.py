@@ -19,7 +19,7 @@ from avse.io.ffmpeg import DEFAULT_LIMITS, Limits
 from avse.io.formats import OUTPUTS
 
 from .batch_progress import bars
-from .listing import report_incomplete, report_passed_over
+from .listing import report_incomplete, report_kept, report_passed_over
 from .options import (
     AudioTrack,
     Bitrate,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from avse.batch.discovery import Item
     from avse.batch.job import EnhanceJob
     from avse.batch.rows import Row, Summary
-    from avse.batch.run import Engine, Settings
+    from avse.batch.settings import Engine, Settings
     from avse.io.encoding import OutputSettings
 
 SUFFIXES = (*OUTPUTS, "keep")
@@ -175,6 +175,7 @@ def batch(
     with _engine(engine, count, address, gpus_per_job) as (run_many, num_workers):
         summary = _run(job, found.items, replace(settings, engine=run_many, num_workers=num_workers), quiet)
     report_incomplete(summary["incomplete"], settings.results)
+    report_kept(summary["kept"])
     _report(summary, settings, quiet, as_json)
     raise typer.Exit(1 if summary["failed"] else 0)
 

@@ -32,6 +32,14 @@ def report_incomplete(num_outputs: int, results: Path) -> None:
         typer.echo(printable(f"{what} part of the recording, such as tracks or tags; see Left out in {page}"), err=True)
 
 
+def report_kept(num_outputs: int) -> None:
+    """Print in one line on standard error how many outputs a batch has kept that are not what was asked for."""
+    if num_outputs:
+        what = "1 output was" if num_outputs == 1 else f"{num_outputs} outputs were"
+        why = "made by hand, with other options, or from another version of the recording"
+        typer.echo(f"{what} kept that may have been {why}; --force redoes everything", err=True)
+
+
 def report_losses(recording: object, warnings: Iterable[Mapping[str, Any]]) -> None:
     """Print on standard error what an output lacks, for --quiet, which hides every other warning."""
     from avse.errors import printable

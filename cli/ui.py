@@ -33,9 +33,10 @@ def ui(
 
     Nothing leaves the machine. Uploads and results are removed when the command ends. Example: avse ui interview.mp4
     """
-    from avse.ui.server import LOCAL, serve
+    from avse.ui.access import LOCAL_HOSTS
+    from avse.ui.server import serve, without_brackets
 
-    if host not in (LOCAL, "localhost", "::1"):
+    if without_brackets(host) not in LOCAL_HOSTS:
         warning = f"avse: anyone who can reach this machine at {host} can use the page; it has no password."
         typer.echo(warning, err=True)
 

@@ -12,7 +12,9 @@ from __future__ import annotations
 from avse.batch.discovery import Found, Item, find, survey
 from avse.batch.job import EnhanceJob, Job, Work
 from avse.batch.journal import Journal
-from avse.batch.run import Engine, OnProgress, Outcome, Settings, run, settled, states
+from avse.batch.run import run
+from avse.batch.settings import Engine, OnProgress, Outcome, Settings
+from avse.batch.states import settled, states
 from avse.parallel.local import num_cores, run_many
 
 __all__ = [

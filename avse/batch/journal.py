@@ -18,10 +18,12 @@ REPAIR = "Remove that line, or move the file away; finished recordings are then 
 REQUIRED = {"item": is_text, "status": one_of("done", "skipped", "failed")}
 OTHERS = {
     **dict.fromkeys(("source", "output", "error", "hint", "note", "model", "host", "finished"), optional(is_text)),
+    **dict.fromkeys(("options_fingerprint", "source_fingerprint"), optional(is_text)),
     **dict.fromkeys(
         ("attempts", "elapsed_seconds", "duration_seconds", "num_faces", "seen_share"), optional(is_number)
     ),
     "losses": optional(list_of(is_text)),
+    "may_replace": optional(lambda value: isinstance(value, bool)),
     "scores": optional(lambda value: _are_scores(value)),
 }
 

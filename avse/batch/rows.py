@@ -36,6 +36,11 @@ class Row(_Required, total=False):
     error: str | None
     hint: str | None
     attempts: int
+    may_replace: bool
+    """Whether the work was allowed to replace an output that was there."""
+    options_fingerprint: str
+    source_fingerprint: str | None
+    """Those of the model and the options, and of the recording, that the output was made with."""
     finished: str
 
 
@@ -56,6 +61,8 @@ class Summary(TypedDict, total=False):
     items: int
     done: int
     skipped: int
+    kept: int
+    """Those of the skipped items whose outputs are not what was asked for."""
     failed: int
     incomplete: int
     left: int

@@ -6,109 +6,32 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
 from avse.batch import storage
 from avse.batch.discovery import Item
+from avse.batch.fingerprints import options_fingerprint, source_fingerprint
 from avse.batch.job import Job
 from avse.batch.journal import Journal
 from avse.batch.rows import Facts, Row, Summary
+from avse.batch.settings import OnProgress, Outcome, Settings
+from avse.batch.states import State, link_to, output_name, settled, states
 from avse.errors import AvseError, MissingError, UsageError, printable
 from avse.io import atomic, jsonl
-from avse.io.folders import check_inside, check_own_file
-from avse.io.probe import has_video
+from avse.io.folders import check_own_file
 from avse.io.urls import real_path
 from avse.parallel import tasks
-from avse.parallel.local import run_many
 from avse.version import __version__
 
-State = Literal["todo", "done", "taken", "linked"]
-Outcome = tasks.Outcome[Item, Facts]
-OnProgress = tasks.OnProgress[Item]
-Engine = Callable[[Job, Sequence[Item], int, OnProgress], tasks.Outcomes[Item, Facts]]
 OnRow = Callable[[Row], None]
 SUMMARY, REPORT = "summary.json", "report.html"
+KEPT = "The output was there already and was kept; remove it or use --force to redo it."
 FACTS = (
     "duration_seconds", "num_faces", "seen_share", "note", "losses", "model", "host", "scores", "is_audio_output",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Hold the settings of a batch.
-
-    Attributes:
-        output: folder or URL of the mirrored tree.
-        results: local folder of results.jsonl, summary.json and report.html; ``output`` itself where that is local.
-        num_workers: processes at the same time.
-        force: redo what is done.
-        needs_scores: an item whose row has no scores is not done.
-        engine: local processes, or a cluster (`avse.parallel.ray`).
-        about: for the summary: what was run, with which options.
-    """
-
-    output: str
-    results: Path
-    num_workers: int = 1
-    force: bool = False
-    needs_scores: bool = False
-    engine: Engine = run_many
-    about: Summary = field(default_factory=Summary)
-
-
-def settled(items: Sequence[Item], settings: Settings, rows: Mapping[str, Row]) -> list[Item]:
-    """Return the items with the output that an earlier run has written: that for audio where there was no video."""
-    places = [place for item in items if item.audio_output for place in (item.output, item.audio_output)]
-    existing = storage.existing(settings.output, places) if places and not settings.force else set()
-
-    def is_audio(item: Item) -> bool:
-        is_there = item.audio_output in existing and item.output not in existing
-        return is_there and _lacks_video(item, rows.get(printable(item.name)))
-
-    return [replace(item, output=item.audio_output, audio_output="") if is_audio(item) else item for item in items]
-
-
-def _lacks_video(item: Item, row: Row | None) -> bool:
-    """Return whether a recording has no video: by its row of an earlier run, or by its header where there is no row."""
-    if row is not None:
-        return bool(row.get("is_audio_output"))
-    return not storage.is_url(item.source) and not has_video(Path(item.source))
-
-
-def states(items: Sequence[Item], settings: Settings, rows: Mapping[str, Row]) -> dict[str, State]:
-    """Return what is to be done, by name: nothing if the output exists; it exists only when complete.
-
-    ``rows`` are the latest rows of earlier runs. An output that they list for another recording is "taken"; one that is
-    a symbolic link, or is behind one in the output folder, is "linked". Neither is written.
-    """
-    linked = {item.name for item in items if _link_to(item, settings)}
-    if settings.force:
-        return {item.name: "linked" if item.name in linked else "todo" for item in items}
-    existing = storage.existing(settings.output, [item.output for item in items])
-    owners = {row.get("output"): name for name, row in rows.items() if row["status"] != "failed"}
-    found: dict[str, State] = {}
-    for item in items:
-        name = printable(item.name)
-        row: Facts | Row = rows.get(name, Facts())
-        is_done = row.get("status") != "failed" and (bool(row.get("scores")) or not settings.needs_scores)
-        is_own = owners.get(_output_name(item, settings), name) == name
-        state: State = "taken" if not is_own else "done" if is_done else "todo"
-        found[item.name] = "linked" if item.name in linked else state if item.output in existing else "todo"
-    return found
-
-
-def _link_to(item: Item, settings: Settings) -> UsageError | None:
-    """Return the error of an item whose output would be written through a symbolic link in the output folder."""
-    if storage.is_url(item.output):
-        return None
-    try:
-        check_inside(Path(item.output), Path(settings.output))
-    except UsageError as error:
-        return error
-    return None
 
 
 def run(
@@ -131,8 +54,10 @@ def run(
         items = settled(items, settings, before)
         state = states(items, settings, before)
         todo = _to_do(items, state, settings)
+        made_of = _made_of(todo, settings)
         storage.sweep(_places(todo))
-        summary = _Summary(settings, len(items))
+        num_kept = list(state.values()).count("kept")
+        summary = _Summary(settings, len(items), num_kept)
 
         def end(row: Row, is_new: bool) -> None:
             if is_new:
@@ -145,7 +70,7 @@ def run(
                 end(row, is_new)
             with closing(settings.engine(job, todo, settings.num_workers, on_progress)) as outcomes:
                 for outcome in outcomes:
-                    end(_row(outcome, settings), True)
+                    end(_row(outcome, settings) | made_of[outcome.item.name], True)
             summary.stopped = None
         except AvseError as error:
             summary.stopped = error.message
@@ -165,9 +90,20 @@ def _places(items: Sequence[Item]) -> list[str]:
 
 def _to_do(items: Sequence[Item], state: Mapping[str, State], settings: Settings) -> list[Item]:
     """Return the items to process; an output that appears in the meantime is not replaced."""
-    todo = [item for item in items if state[item.name] == "todo"]
-    existing = storage.existing(settings.output, [item.output for item in todo])
-    return [replace(item, may_replace=settings.force or item.output in existing) for item in todo]
+    return [
+        replace(item, may_replace=settings.force or state[item.name] == "redo")
+        for item in items
+        if state[item.name] in ("todo", "redo")
+    ]
+
+
+def _made_of(items: Sequence[Item], settings: Settings) -> dict[str, Row]:
+    """Return the fingerprints of items by name; before the work, in which a recording may be replaced."""
+    options = options_fingerprint(settings.about)
+    return {
+        item.name: cast("Row", {"options_fingerprint": options, "source_fingerprint": source_fingerprint(item.source)})
+        for item in items
+    }
 
 
 @contextmanager
@@ -184,12 +120,6 @@ def _locked(settings: Settings) -> Iterator[None]:
             raise MissingError(message, "Free some disk space.") from error
 
 
-def _output_name(item: Item, settings: Settings) -> str:
-    """Return the output's name in rows: relative to the results folder if it is inside."""
-    below = None if storage.is_url(item.output) else storage.relative(item.output, str(settings.results))
-    return printable(below or item.output)
-
-
 def _row(outcome: Outcome, settings: Settings) -> Row:
     item, error = outcome.item, outcome.error
     values = Facts() if isinstance(outcome.answer, AvseError) else outcome.answer
@@ -198,11 +128,12 @@ def _row(outcome: Outcome, settings: Settings) -> Row:
     row: Row = {
         "item": printable(item.name),
         "source": printable(item.source),
-        "output": _output_name(item, settings),
+        "output": output_name(item, settings),
         "status": "failed" if error else "done",
         "error": printable(_reason(item, error)) if error else None,
         "hint": printable(error.hint) if error else None,
         "attempts": outcome.num_attempts,
+        "may_replace": outcome.num_attempts > 0 and item.may_replace,
         "elapsed_seconds": values.get("elapsed_seconds"),
         "finished": _now(),
     }
@@ -231,12 +162,14 @@ def _without_work(
             message = f"{item.output} was made from another recording."
             error = UsageError(message, "Use --force to replace it, or choose another folder.")
             yield _row(Outcome(item, error, 0), settings), True
-        elif link := _link_to(item, settings) if state[item.name] == "linked" else None:
+        elif link := link_to(item, settings) if state[item.name] == "linked" else None:
             yield _row(Outcome(item, link, 0), settings), True
-        elif state[item.name] == "done":
+        elif state[item.name] in ("done", "kept"):
             known = before.get(printable(item.name))
             row = _row(Outcome(item, Facts(), 0), settings)
-            yield _skipped(row, known), known is None
+            is_new = known is None or known["status"] == "failed"
+            note: Facts = {"note": KEPT} if is_new and state[item.name] == "kept" else {}
+            yield _skipped(row, known) | note, is_new
 
 
 def _skipped(row: Row, known: Row | None) -> Row:
@@ -248,9 +181,9 @@ def _skipped(row: Row, known: Row | None) -> Row:
 class _Summary:
     """Count results while a batch runs."""
 
-    def __init__(self, settings: Settings, num_items: int) -> None:
+    def __init__(self, settings: Settings, num_items: int, num_kept: int) -> None:
         self.stopped: str | None = "interrupted"
-        self._settings, self._num_items = settings, num_items
+        self._settings, self._num_items, self._num_kept = settings, num_items, num_kept
         self._counts: Counter[str] = Counter()
         self._num_incomplete = 0
         self._recording_seconds = 0.0
@@ -274,6 +207,7 @@ class _Summary:
             "items": self._num_items,
             "done": self._counts["done"],
             "skipped": self._counts["skipped"],
+            "kept": self._num_kept,
             "failed": self._counts["failed"],
             "incomplete": self._num_incomplete,
             "left": self._num_items - self._counts.total(),

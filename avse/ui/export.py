@@ -18,7 +18,7 @@ from avse.enhancement.validation import check_strength, check_tracks
 from avse.errors import UsageError
 from avse.io import reader
 from avse.io.formats import AUDIO_OUTPUTS, VIDEO_OUTPUTS
-from avse.io.writer import write_output
+from avse.io.writer import reraise_write_errors, write_output
 from avse.progress import Report, SampleCounter, silent
 from avse.reports.enhancement import enhancement_report
 from avse.ui.session import Enhanced
@@ -91,7 +91,10 @@ def write_pair(enhanced: Enhanced, path: Path, report: Report = silent) -> None:
     """
     both = (np.stack([original.mean(1), voice.mean(1)], axis=1) for original, voice in pairs(enhanced))
     rate = enhanced.pipeline.recording.audio_stream.sample_rate
-    with soundfile.SoundFile(os.fsencode(path), "w", rate, 2, "PCM_16", format="WAV") as file:
+    with (
+        reraise_write_errors(path.parent),
+        soundfile.SoundFile(os.fsencode(path), "w", rate, 2, "PCM_16", format="WAV") as file,
+    ):
         for block in _counter(enhanced, report, "preparing the player").count(both):
             file.write(np.clip(block, -1.0, 1.0))
 

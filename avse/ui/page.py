@@ -181,13 +181,10 @@ class Page:
             for state in work.follow():
                 yield {self.progress: render.progress(state)}
             found = {self.status: ""} | show(work.outcome)
-        except AvseError as error:
-            found = {self.status: render.failure(error)}
         except CancelledError:
             found = {self.status: render.note(CANCELLED)}
-        except OSError as error:
-            message = InputError(one_line(error), "Check names, permissions and free disk space.")
-            found = {self.status: render.failure(message)}
+        except (AvseError, OSError) as error:
+            found = {self.status: _failure(error)}
         yield {self.progress: "", self.stop: gr.update(visible=False)} | end | found
 
     def make_file(self, session: Session, suffix: str, strength: float, loudness: float) -> Iterator[str]:
@@ -196,8 +193,7 @@ class Page:
         enhanced = session.enhanced
 
         def work(report: Report) -> Path:
-            session.check_open()
-            folder = Path(tempfile.mkdtemp(prefix="download-", dir=session.served))
+            folder = session.make_download_folder()
             return export.export(enhanced, folder, suffix, strength, loudness or None, session.cancellable(report))
 
         making = Work(work)
@@ -206,10 +202,17 @@ class Page:
                 yield render.progress(state)
             assert making.outcome is not None
             yield render.link(making.outcome)
-        except AvseError as error:
-            yield render.failure(error)
         except CancelledError:
             yield ""
+        except (AvseError, OSError) as error:
+            yield _failure(error)
+
+
+def _failure(error: AvseError | OSError) -> str:
+    """Return the two lines of an error; one of the system is of names, permissions or a full disk."""
+    if isinstance(error, AvseError):
+        return render.failure(error)
+    return render.failure(InputError(one_line(error), "Check names, permissions and free disk space."))
 
 
 def speaker_of(session: Session, chosen: list[int]) -> str | int:

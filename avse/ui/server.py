@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
-from collections.abc import Callable
+import webbrowser
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -13,6 +16,7 @@ from avse.enhancement.validation import check_recording
 from avse.errors import MissingError, UsageError
 from avse.installation import install_hint
 from avse.io.ffmpeg import DEFAULT_LIMITS, Limits
+from avse.ui.access import OwnNamesOnly, own_names
 from avse.ui.session import Studio
 from avse.ui.workspace import temporary_workspace
 from avse.weights.pretrained import load_model
@@ -39,7 +43,8 @@ def serve(
     Args:
         recording: opened at the start; None asks for an upload.
         audio_track: as in `avse.enhance`, for every recording that is opened.
-        host: the address to listen on; any other than 127.0.0.1 lets other machines connect.
+        host: the address to listen on, an IPv6 address with or without brackets; any other than 127.0.0.1 and ::1 lets
+            other machines connect.
         on_ready: called with the address of the page.
 
     Raises:
@@ -48,18 +53,23 @@ def serve(
     given = Path(recording).absolute() if recording else None
     if given:
         check_recording(given)
+    host = without_brackets(host)
     check_port(host, port)
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     with temporary_workspace() as folder:
         os.environ["GRADIO_TEMP_DIR"] = str(folder / "uploads")
         try:
-            from avse.ui.page import Page
+            with no_proxies():
+                from avse.ui.page import Page
         except ImportError as error:
             raise MissingError(f"The page needs Gradio: {error}", install_hint("ui")) from error
         page = Page(Studio(load_model(model, device), folder, limits, audio_track), given)
         served = [str(path) for path in (folder / "served", given) if path]
-        url = _launch(page.blocks, host, port, limits, served, open_browser)
+        with no_proxies():
+            url = _launch(page.blocks, host, port, limits, served)
         on_ready(url)
+        if open_browser:
+            webbrowser.open(url)
         try:
             Event().wait()
         finally:
@@ -86,6 +96,26 @@ def _theme() -> Any:
     )  # fmt: skip
 
 
+@contextmanager
+def no_proxies() -> Iterator[None]:
+    """Ignore the proxies of the environment: Gradio asks the page itself whether it has started."""
+    names = ("NO_PROXY", "no_proxy")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "*"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
+
+
+def without_brackets(host: str) -> str:
+    """Return an IPv6 address without the brackets that it has in a URL; any other host as it is."""
+    return host[1:-1] if host.startswith("[") and host.endswith("]") else host
+
+
 def check_port(host: str, port: int) -> None:
     """Raise UsageError for an address that this machine cannot listen on."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -93,20 +123,31 @@ def check_port(host: str, port: int) -> None:
         with socket.socket(family) as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((host, port))
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # a name may be one that cannot be encoded
+        reason = getattr(error, "strerror", None) or "it is not an address"
         raise UsageError(
-            f"The page cannot be served at {host}, port {port}: {error.strerror}.", "Use another --port or --host."
+            f"The page cannot be served at {host}, port {port}: {reason}.", "Use another --port or --host."
         ) from error
 
 
-def _launch(blocks: Any, host: str, port: int, limits: Limits, served: list[str], open_browser: bool) -> str:
+def max_upload_bytes(limits: Limits) -> int | None:
+    """Return the largest size of an upload in bytes; None for no limit."""
+    num_bytes = limits.max_megabytes * 1e6
+    return int(num_bytes) if math.isfinite(num_bytes) else None
+
+
+def _launch(blocks: Any, host: str, port: int, limits: Limits, served: list[str]) -> str:
     """Start the server in a thread and return the address of the page."""
+    from starlette.middleware import Middleware
+
     from avse.ui.render import part
 
+    guard = Middleware(OwnNamesOnly, names=own_names(host))
     _, url, _ = blocks.queue(max_size=MAX_WAITING).launch(
-        server_name=host, server_port=port, inbrowser=open_browser, share=False, quiet=True, prevent_thread_lock=True,
-        allowed_paths=served, max_file_size=int(limits.max_megabytes * 1e6), footer_links=[], run_history=False,
+        server_name=f"[{host}]" if ":" in host else host, server_port=port, inbrowser=False, share=False, quiet=True,
+        prevent_thread_lock=True,
+        allowed_paths=served, max_file_size=max_upload_bytes(limits), footer_links=[], run_history=False,
         enable_monitoring=False, ssr_mode=False, pwa=False, mcp_server=False, theme=_theme(), css=part("ui.css"),
-        head=f"<script>{part('ui.js')}</script>",
+        head=f"<script>{part('ui.js')}</script>", app_kwargs={"middleware": [guard]},
     )  # fmt: skip
-    return str(url)
+    return str(url).replace("[::]", "[::1]")

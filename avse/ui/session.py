@@ -73,17 +73,26 @@ class Session:
         self.served = Path(tempfile.mkdtemp(prefix="session-", dir=studio.served))
         self.analysis: Pipeline | None = None
         self.enhanced: Enhanced | None = None
+        self._uploads: list[Path] = []
         self._stop, self._busy, self._closed = threading.Event(), threading.Lock(), False
 
     def keep_upload(self, upload: Path) -> Path:
-        """Return a path of an uploaded recording that lasts as long as the session."""
+        """Return a path of an uploaded recording that lasts until a later one is opened."""
         self.check_open()
         kept = Path(tempfile.mkdtemp(prefix="recording-", dir=self.folder)) / upload.name
+        self._uploads.append(kept)
         try:
             os.link(upload, kept)
         except OSError:
             shutil.copyfile(upload, kept)
         return kept
+
+    def make_download_folder(self) -> Path:
+        """Return a new folder for a file to download; the earlier one is removed."""
+        self.check_open()
+        for folder in self.served.glob("download-*"):
+            shutil.rmtree(folder, ignore_errors=True)
+        return Path(tempfile.mkdtemp(prefix="download-", dir=self.served))
 
     def serve_video(self) -> Path | None:
         """Return a path of the video that the page may load; None for a file that browsers cannot play."""
@@ -106,7 +115,9 @@ class Session:
             AvseError: it cannot be used. CancelledError: the visitor has cancelled.
         """
         with self._working(report) as checked:
-            self.analysis = self.enhanced = None
+            self.analysis = None
+            self.discard()
+            self._remove_uploads_before(path)
             check_recording(path)
             sees = self.studio.checkpoint.net.lips is not None
             options = Options(speaker="all" if sees else "active", measure_all=True)
@@ -123,7 +134,7 @@ class Session:
         assert self.analysis is not None
         started = time.perf_counter()
         with self._working(report) as checked:
-            self.enhanced = None
+            self.discard()
             pipeline = self.analysis.with_speaker(speaker, checked)
             voice = self.folder / VOICE
             spool(pipeline, voice)
@@ -143,6 +154,11 @@ class Session:
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
+
+    def _remove_uploads_before(self, path: Path) -> None:
+        """Remove the uploads before this one; a later one may wait to be opened."""
+        while path in self._uploads and self._uploads[0] != path:
+            shutil.rmtree(self._uploads.pop(0).parent, ignore_errors=True)
 
     def prepare(self) -> None:
         """Clear an earlier `cancel`, before new work is queued."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from batch_jobs import Scripted, write_items
+from batch_jobs import Batch, counts, write_items
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from odd_values import json_values
@@ -18,35 +17,11 @@ from odd_values import json_values
 from avse.batch import run
 from avse.batch.discovery import Item
 from avse.batch.journal import OTHERS, REQUIRED, Journal
-from avse.batch.run import Settings, states
+from avse.batch.settings import Settings
+from avse.batch.states import states
 from avse.errors import MissingError, UsageError
 from avse.io import atomic
 from avse.reports.batch import batch_report
-
-Batch = Callable[..., dict[str, Any]]
-
-
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    return tmp_path / "in" / "out"
-
-
-@pytest.fixture
-def batch(tmp_path: Path, out: Path) -> Batch:
-    """Run the scripted job on items; two workers."""
-    (tmp_path / "starts").mkdir()
-
-    def go(items: list[Item], **settings: Any) -> dict[str, Any]:
-        rows: list[Any] = []
-        settings = {"output": str(out), "results": out, "num_workers": 2} | settings
-        summary = run(Scripted(tmp_path / "starts"), items, Settings(**settings), lambda *words: None, rows.append)
-        return summary | {"rows": {row["item"]: row for row in rows}, "num_rows": len(rows)}
-
-    return go
-
-
-def counts(summary: dict[str, Any]) -> tuple[int, int, int, int]:
-    return summary["done"], summary["skipped"], summary["failed"], summary["left"]
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
@@ -159,11 +134,11 @@ def test_item_without_scores_is_not_done_where_scores_are_asked_for(tmp_path: Pa
     out.mkdir()
     Path(item.output).touch()
     row = {"item": "00.txt", "status": "done", "output": "00.wav"}
-    for scores, needed, state in [(None, False, "done"), (None, True, "todo"), ({"before": 1}, True, "done")]:
+    for scores, needed, state in [(None, False, "done"), (None, True, "redo"), ({"before": 1}, True, "done")]:
         settings = Settings(str(out), out, needs_scores=needed)
         assert states([item], settings, {"00.txt": row | {"scores": scores}}) == {"00.txt": state}
     failed = row | {"status": "failed", "scores": {}}
-    assert states([item], Settings(str(out), out), {"00.txt": failed}) == {"00.txt": "todo"}
+    assert states([item], Settings(str(out), out), {"00.txt": failed}) == {"00.txt": "kept"}
 
 
 def test_half_written_outputs_of_a_killed_batch_are_swept(batch: Batch, tmp_path: Path, out: Path) -> None:

@@ -149,6 +149,19 @@ def test_scores_and_suffix_and_options(run: Run, recordings: Path) -> None:
     assert json.loads(Path("out/summary.json").read_text())["options"]["strength"] == 0
 
 
+def test_outputs_of_other_options_are_kept_and_said_to_be(run: Run, recordings: Path) -> None:
+    options = ("in", "-o", "out", "-j", "1", "--flat", "--json")
+    assert json.loads(run(*options).stdout)["kept"] == 0
+    again = run(*options, "--strength", "0.5")
+    summary = json.loads(again.stdout)
+    assert (again.exit_code, summary["skipped"], summary["kept"]) == (0, 2, 2)
+    assert again.stderr.startswith("2 outputs were kept that may have been made by hand, with other options, or")
+    planned = run(*options[:-1], "--strength", "0.5", "--dry-run")
+    assert planned.stdout == "kept  in/a.wav -> out/a.wav\nkept  in/b.wav -> out/b.wav\n"
+    same = run(*options)
+    assert (same.stderr, json.loads(same.stdout)["kept"]) == ("", 0)
+
+
 def test_kept_video_file_without_video_becomes_audio(run: Run, tmp_path: Path, clip: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in/talk.mp4").write_bytes(clip.read_bytes())

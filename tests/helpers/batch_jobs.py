@@ -6,16 +6,18 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from avse.batch.discovery import Item
 from avse.batch.job import Work
-from avse.batch.run import Outcome
+from avse.batch.settings import Outcome
 from avse.errors import InputError, MissingError, UsageError
 from avse.progress import Report
+
+Batch = Callable[..., dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,11 @@ def by_name(outcomes: Sequence[Outcome]) -> dict[str, Outcome]:
     names = [outcome.item.name[:-4] for outcome in outcomes]
     assert len(names) == len(set(names))
     return {name: outcomes[names.index(name)] for name in sorted(names)}
+
+
+def counts(summary: dict[str, Any]) -> tuple[int, int, int, int]:
+    """How many recordings are done, were skipped, have failed, and are left."""
+    return summary["done"], summary["skipped"], summary["failed"], summary["left"]
 
 
 def is_alive(pid: int) -> bool:

@@ -21,7 +21,7 @@ from recordings import coloured_noise
 from typer.testing import CliRunner
 
 from avse.batch.discovery import Item
-from avse.batch.run import Outcome
+from avse.batch.settings import Outcome
 from avse.errors import MissingError, UsageError
 from avse.parallel import ray as parallel_ray
 from avse_cli.main import app

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
+import soundfile
 
 from avse.progress import silent
 from avse.ui.session import Session, Studio
@@ -107,3 +110,58 @@ def test_formats_are_described() -> None:
     assert with_video["video .mp4"] == ".mp4"
     assert {"audio .wav", "audio .m4a", "report .html"} <= set(audio)
     assert not [label for label in audio if label.startswith("video")]
+
+
+def served(session: Session, pattern: str) -> int:
+    return len(list(session.served.rglob(pattern)))
+
+
+def test_files_of_earlier_work_are_removed_while_the_page_is_open(page: Any, session: Session, clip: Path) -> None:
+    for _ in range(2):
+        *_, last = page.open_upload(session, str(clip))
+        assert served(session, "*") == 0
+        for _ in range(2):
+            *_, last = page.enhance(session, [1])
+            assert "avse-player" in last[page.player]
+        for _ in range(2):
+            *_, last = page.make_file(session, ".wav", 1.0, 0)
+            assert "talking head.enhanced.wav" in last
+        assert (served(session, "before-after.wav"), served(session, "*.enhanced.wav")) == (1, 1)
+        assert len(list(session.folder.glob("recording-*"))) == 1
+
+
+def test_upload_that_waits_outlasts_the_opening_of_an_earlier_one(session: Session, clip: Path) -> None:
+    first, second = session.keep_upload(clip), session.keep_upload(clip)
+    session.open(first, silent)
+    session.open(second, silent)
+    assert [path.parent for path in session.folder.glob("recording-*/*")] == [second.parent]
+
+
+@pytest.mark.parametrize("part", ["make_download_folder", "export"])
+def test_full_disk_is_reported_where_the_file_was_to_be_linked(
+    page: Any, session: Session, clip: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    session.open(clip, silent)
+    session.enhance(1, silent)
+
+    def full(*arguments: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("avse.ui.export.export" if part == "export" else f"avse.ui.session.Session.{part}", full)
+    *_, last = page.make_file(session, ".wav", 1.0, 0)
+    assert "No space left on device" in last
+    assert "free disk space" in last
+
+
+def test_full_disk_is_reported_where_the_player_is_prepared(
+    page: Any, session: Session, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session.open(clip, silent)
+
+    def full(*arguments: Any) -> Iterator[Any]:
+        yield from ()
+        raise soundfile.LibsndfileError(2)
+
+    monkeypatch.setattr("avse.ui.export.pairs", full)
+    *_, last = page.enhance(session, [1])
+    assert "cannot be written to" in last[page.status]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import http.client
+import math
+import os
 import re
 import signal
 import socket
 import sys
+import urllib.request
 from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +22,7 @@ from ui_server import PATIENCE_SECONDS, free_port, serving
 
 from avse.errors import MissingError, UsageError
 from avse.installation import install_hint
+from avse.io.ffmpeg import Limits
 from avse.ui import server
 from avse_cli.main import app
 
@@ -30,6 +34,13 @@ def get(url: str, path: str) -> tuple[int, str]:
         connection.request("GET", path)
         answer = connection.getresponse()
         return answer.status, answer.read().decode(errors="replace")
+
+
+def ask(url: str, method: str, path: str, headers: dict[str, str], body: str | None = None) -> int:
+    """Return the status of the answer to a request."""
+    with closing(http.client.HTTPConnection(url.split("/")[2], timeout=120)) as connection:
+        connection.request(method, path, body, headers)
+        return connection.getresponse().status
 
 
 @needs_gradio
@@ -48,6 +59,73 @@ def test_page_is_served_on_this_machine_alone_and_names_no_other(tiny_model: Pat
         assert running.process.wait(PATIENCE_SECONDS) == 143
     assert list(running.folder.iterdir()) == []
     assert running.errors() == "avse: interrupted; no incomplete file was left.\n"
+
+
+@needs_gradio
+def test_other_sites_are_refused_and_the_page_itself_is_served(tiny_model: Path, tmp_path: Path) -> None:
+    with serving(tmp_path, "--model", tiny_model) as running:
+        own = f"http://{running.url.split('/')[2]}"
+        boundary = "--x\r\nContent-Disposition: form-data; name=files; filename=a.wav\r\n\r\nx\r\n--x--\r\n"
+        form = {"Content-Type": "multipart/form-data; boundary=x"}
+        upload = "/gradio_api/upload"
+        assert ask(running.url, "GET", "/", {"Host": "evil.example"}) == 403
+        assert ask(running.url, "POST", upload, form | {"Origin": "http://evil.example"}, boundary) == 403
+        assert not list(running.folder.rglob("*.wav"))
+        assert ask(running.url, "GET", "/", {"Origin": own}) == 200
+        assert ask(running.url, "POST", upload, form | {"Origin": own}, boundary) == 200
+        assert list(running.folder.rglob("*.wav"))
+        assert ask(running.url, "GET", "/gradio_api/heartbeat/x", {"Origin": own}) == 200
+
+
+@needs_gradio
+def test_proxy_of_the_network_is_not_asked_for_the_page(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, scheme in (("http_proxy", "http"), ("HTTP_PROXY", "http"), ("ALL_PROXY", "socks5")):
+        monkeypatch.setenv(name, f"{scheme}://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("NO_PROXY", "intranet.example")
+    with serving(tmp_path, "--model", tiny_model) as running:
+        assert running.url, running.errors()
+        assert get(running.url, "/")[0] == 200
+
+
+def test_proxy_settings_are_as_before_after_the_page_has_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "intranet.example")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
+    with server.no_proxies():
+        assert urllib.request.getproxies()["no"] == "*"
+    assert (os.environ["NO_PROXY"], os.environ.get("no_proxy")) == ("intranet.example", None)
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as listener:
+            listener.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+@needs_gradio
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+@pytest.mark.parametrize("host", ["::1", "[::1]", "::"])
+def test_page_at_an_ipv6_address(tiny_model: Path, tmp_path: Path, host: str) -> None:
+    with serving(tmp_path, "--model", tiny_model, "--host", host) as running:
+        assert running.url.startswith("http://[::1]:"), running.errors()
+        assert get(running.url, "/")[0] == 200
+        assert ("no password" in running.errors()) == (host == "::")
+
+
+def test_host_that_is_no_address_is_reported() -> None:
+    with pytest.raises(UsageError, match=r"cannot be served at a\.\.b"):
+        server.serve(host="a..b")
+
+
+@pytest.mark.parametrize(("megabytes", "num_bytes"), [(0.5, 500_000), (math.inf, None), (1e305, None)])
+def test_size_of_uploads_is_limited_unless_the_limit_is_infinite(megabytes: float, num_bytes: int | None) -> None:
+    assert server.max_upload_bytes(Limits(max_megabytes=megabytes)) == num_bytes
 
 
 def test_taken_port_is_reported_before_any_work() -> None:
