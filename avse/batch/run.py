@@ -21,6 +21,7 @@ from avse.batch.settings import OnProgress, Outcome, Settings
 from avse.batch.states import State, link_to, output_name, settled, states
 from avse.errors import AvseError, MissingError, UsageError, printable
 from avse.io import atomic, jsonl
+from avse.io.disk import write_failure
 from avse.io.folders import check_own_file
 from avse.io.urls import real_path
 from avse.parallel import tasks
@@ -116,6 +117,8 @@ def _locked(settings: Settings) -> Iterator[None]:
         try:
             yield
         except OSError as error:
+            if error.filename is None and write_failure(error) is None:
+                raise
             message = f"{error.filename or settings.results} cannot be written: {error.strerror}."
             raise MissingError(message, "Free some disk space.") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -60,7 +61,7 @@ def states(items: Sequence[Item], settings: Settings, rows: Mapping[str, Row]) -
             found[item.name] = "linked"
         elif item.output not in existing:
             found[item.name] = "todo"
-        elif owners.get(output_name(item, settings), name) != name:
+        elif owners.get(output_name(item, settings), owners.get(printable(item.output), name)) != name:
             found[item.name] = "taken"
         else:
             found[item.name] = _state_of_output(item, rows.get(name), settings, options)
@@ -99,6 +100,7 @@ def link_to(item: Item, settings: Settings) -> UsageError | None:
 
 
 def output_name(item: Item, settings: Settings) -> str:
-    """Return the output's name in rows: relative to the results folder if it is inside."""
-    below = None if storage.is_url(item.output) else storage.relative(item.output, str(settings.results))
-    return printable(below or item.output)
+    """Return the output's name in rows: relative to the results folder if it is inside, else absolute."""
+    if storage.is_url(item.output):
+        return printable(item.output)
+    return printable(storage.relative(item.output, str(settings.results)) or os.path.abspath(item.output))

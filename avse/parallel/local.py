@@ -17,6 +17,7 @@ from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Generic
 
+from avse.errors import MissingError
 from avse.parallel.orphans import kill_marked, mark_children
 from avse.parallel.tasks import Answer, Item, Job, OnProgress, Outcomes, Result, Task, Todo, attempt, start
 from avse.progress import Report
@@ -115,6 +116,13 @@ class _WorkerPool(Generic[Item]):
         self._context = get_context("spawn")
 
     def start_worker(self) -> None:
+        """Start a worker. MissingError where the system has no room for another process or its pipe."""
+        try:
+            self._start_worker()
+        except OSError as error:
+            raise MissingError(f"A worker cannot start: {error.strerror}.", "Use fewer workers: --jobs 2") from error
+
+    def _start_worker(self) -> None:
         ours, theirs = self._context.Pipe()
         number = min(set(range(len(self.workers) + 1)) - {worker.number for worker in self.workers})
         mark = secrets.token_hex(8)

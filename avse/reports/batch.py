@@ -15,7 +15,7 @@ from markupsafe import Markup
 from avse.evaluation.metrics import METRICS
 from avse.evaluation.statistics import score_of
 from avse.reports.charts import Points, histogram, scatter
-from avse.reports.page import NOTHING, flat, is_number, number, signed, span, write_page
+from avse.reports.page import NOTHING, facts_of, is_number, number, signed, span, write_page
 from avse.reports.svg import tag
 
 ORDER = {"failed": 0, "done": 1, "skipped": 2}
@@ -48,7 +48,7 @@ def batch_report(rows: Sequence[Row], summary: Row, output: Path) -> Path:
         losses=[(str(row["item"]), row["losses"]) for row in ordered if row.get("losses")],
         charts=_charts(done),
         table=_table(ordered),
-        facts=flat({key: value for key, value in summary.items() if value is not None}),
+        facts=facts_of(summary),
         num_rows=len(rows),
     )
 

@@ -16,7 +16,7 @@ from avse.evaluation.rows import Row, Summary
 from avse.evaluation.statistics import UNPROCESSED, Mean, ScoreTable, score_of, subset_of
 from avse.reports.audio_player import BYTES_PER_SECOND, PlayerTrack, make_player_tracks, time_ticks
 from avse.reports.charts import Points, Series, distributions, scatter
-from avse.reports.page import NOTHING, flat, number, signed, write_page
+from avse.reports.page import NOTHING, facts_of, number, signed, write_page
 from avse.reports.spectrogram import COLOURS, RANGE_DB
 
 NUM_SHOWN = 10
@@ -91,7 +91,7 @@ def evaluation_report(rows: Sequence[Row], summary: Summary, output: Path) -> Pa
         ticks=time_ticks,
         range_db=round(RANGE_DB),
         colours=COLOURS,
-        facts=flat({key: value for key, value in summary.items() if not _is_table(value)}),
+        facts=facts_of({key: value for key, value in summary.items() if not _is_table(value)}),
     )
 
 

@@ -18,6 +18,7 @@ from typing import Any
 from markupsafe import Markup
 
 from avse.io import atomic
+from avse.io.listing import describe_passed_over
 from avse.version import __version__
 
 NOTHING = "\N{EN DASH}"
@@ -89,6 +90,13 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
         else:
             pairs.append((name, ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)))
     return pairs
+
+
+def facts_of(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Convert the facts of a run that have a value to pairs of text; files that were passed over are only counted."""
+    passed_over = summary.get("passed_over")
+    counted = {"passed_over": describe_passed_over(passed_over)} if isinstance(passed_over, Mapping) else {}
+    return flat({key: value for key, value in {**summary, **counted}.items() if value not in (None, "")})
 
 
 def data_uri(kind: str, data: bytes) -> str:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pytest
@@ -12,7 +16,7 @@ from batch_jobs import Batch, counts, write_items
 from avse.batch.discovery import Item
 from avse.batch.fingerprints import options_fingerprint
 from avse.batch.rows import Row
-from avse.batch.settings import Settings
+from avse.batch.settings import Outcome, Settings
 from avse.batch.states import states
 
 
@@ -67,6 +71,34 @@ def test_output_behind_a_url_is_kept_after_a_failure(tmp_path: Path) -> None:
     item = Item("a.mp4", "a.mp4", "memory://kept/a.wav")
     failed: Row = {"item": "a.mp4", "status": "failed", "may_replace": True, "finished": "2000-01-01T00:00:00+00:00"}
     assert states([item], Settings("memory://kept", tmp_path), {"a.mp4": failed}) == {"a.mp4": "kept"}
+
+
+def test_outputs_outside_the_results_are_absolute_in_rows(
+    batch: Batch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    [item] = write_items(tmp_path / "in", "well")
+    relative = replace(item, output=os.path.relpath(item.output))
+    settings: dict[str, Any] = {"output": "in/out", "results": tmp_path / "log"}
+    (row,) = batch([relative], **settings)["rows"].values()
+    assert row["output"] == str(Path(item.output).absolute())
+    monkeypatch.chdir("/")
+    settings["output"] = str(tmp_path / "in/out")
+    assert counts(batch([item], **settings)) == (0, 1, 0, 0)
+    rows: dict[str, Row] = {"another.txt": {**row, "item": "another.txt"}}
+    for name in (row["output"], item.output):  # as rows of earlier versions have it
+        rows["another.txt"]["output"] = name
+        assert states([item], Settings(**settings), rows) == {item.name: "taken"}
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.EAGAIN])
+def test_only_errors_of_files_are_reported_as_such(batch: Batch, tmp_path: Path, out: Path, code: int) -> None:
+    def engine(*arguments: object) -> Iterator[Outcome]:
+        raise OSError(code, os.strerror(code))
+        yield
+
+    with pytest.raises(OSError, match=os.strerror(code)):
+        batch(write_items(tmp_path / "in", "well"), engine=engine)
 
 
 def test_output_made_with_other_options_is_kept_and_counted(batch: Batch, tmp_path: Path, out: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import signal
 import subprocess
@@ -96,6 +97,19 @@ def test_worker_that_cannot_start_stops_all(
     with pytest.raises(kind, match=words):
         list(run_many(Scripted(job.starts, start), items, 2, nothing))
     assert 1 <= len(list(job.starts.iterdir())) <= most
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.EAGAIN, errno.ENOMEM])
+def test_system_without_room_for_a_worker_is_named(
+    job: Scripted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(local._WorkerPool, "_start_worker", refuse)
+    with pytest.raises(MissingError, match=os.strerror(code)) as raised:
+        list(run_many(job, write_items(tmp_path / "in", "well"), 1, nothing))
+    assert "--jobs" in raised.value.hint
 
 
 def test_what_the_machine_lacks_stops_all(job: Scripted, tmp_path: Path) -> None:

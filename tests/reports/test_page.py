@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from avse.reports.page import flat, number, signed, span
+from avse.reports.page import facts_of, flat, number, signed, span
 
 
 def test_numbers_for_readers() -> None:
@@ -25,3 +25,13 @@ def test_numbers_for_readers() -> None:
         dash,
     ]
     assert flat({"a_b": {"c": 1, "d": [1, 2]}, "e": None}) == [("a b, c", "1"), ("a b, d", "1, 2"), ("e", "None")]
+
+
+def test_files_that_were_passed_over_are_counted() -> None:
+    summary = {"num_items": 3, "note": None, "passed_over": {"my_notes_1.txt": "of another kind", "a_b.wav": "a link"}}
+    facts = dict(facts_of(summary))
+    assert facts["num items"] == "3"
+    assert "2 files ignored" in facts["passed over"]
+    assert "my notes" not in str(facts)
+    assert len(facts) == 2
+    assert facts_of({"passed_over": {}}) == []
