@@ -72,11 +72,13 @@ def find_mouths(recording: reader.Recording, num_frames: int, detect: detection.
 
 
 _models: dict[str, Checkpoint] = {}
+_conditions: list[str] = []
 
 
-def start_worker(models: dict[str, str]) -> None:
+def start_worker(models: dict[str, str], conditions: Sequence[str]) -> None:
     """Load the models, and limit this process to one thread."""
     torch.set_num_threads(1)
+    _conditions[:] = conditions
     _models.update({name: load_model(path, "cpu") for name, path in models.items()})
 
 
@@ -95,8 +97,8 @@ def score_recording(path: Path, done: set[str]) -> list[Row]:
     before = score(clean, mixed, SAMPLE_RATE, ["si_sdr"]).values["si_sdr"]
     rows: list[Row] = []
     values: dict[str, dict[str, float]] = {}
-    for condition, share in LOST.items():
-        shown = mouths * ~random_gaps(num_frames, share, rng)[:, None, None]
+    for condition in _conditions:
+        shown = mouths * ~random_gaps(num_frames, LOST[condition], rng)[:, None, None]
         for name, model in todo.items():
             if name not in values or model.net.lips is not None:  # without lips one enhancement is enough
                 values[name] = score(clean, enhanced(model, mixed, shown), SAMPLE_RATE, ["si_sdr", "stoi"]).values
@@ -127,7 +129,7 @@ def evaluate(options: argparse.Namespace, models: dict[str, str], hashes: dict[s
     for row in found:
         done.setdefault((str(row["list"]), str(row["item"])), set()).add(str(row["method"]))
     finished = [done[path.parent.parent.name, path.stem] for path in recordings]
-    start = partial(ProcessPoolExecutor, options.jobs, get_context("spawn"), start_worker, (models,))
+    start = partial(ProcessPoolExecutor, options.jobs, get_context("spawn"), start_worker, (models, options.video))
     with open_rows(rows) as file, start() as pool:
         for new in pool.map(score_recording, recordings, finished):
             found += new
@@ -140,17 +142,23 @@ def interval(values: Sequence[float]) -> float:
     return 1.96 * float(np.std(values, ddof=1)) / len(values) ** 0.5 if len(values) > 1 else float("nan")
 
 
+def conditions_of(rows: Iterable[Row]) -> list[str]:
+    """Return the conditions that the rows have, in order."""
+    found = {row["video"] for row in rows}
+    return [condition for condition in LOST if condition in found]
+
+
 def table(rows: Iterable[Row], name: str, digits: int) -> str:
     """Return a table with the means of one score for every list and for all items; the latter with 95 % intervals."""
     rows = list(rows)
-    lists = [*sorted({str(row["list"]) for row in rows}), "all"]
-    lines = [f"| list | items | method | {' | '.join(LOST)} |", "|---|---|---|" + "---|" * len(LOST)]
+    lists, conditions = [*sorted({str(row["list"]) for row in rows}), "all"], conditions_of(rows)
+    lines = [f"| list | items | method | {' | '.join(conditions)} |", "|---|---|---|" + "---|" * len(conditions)]
     for group in lists:
         own = [row for row in rows if group in ("all", row["list"])]
         for method in dict.fromkeys(row["method"] for row in own):
             mine = [row for row in own if row["method"] == method]
             cells, counts = [], set()
-            for condition in LOST:
+            for condition in conditions:
                 values = [float(row[name]) for row in mine if row["video"] == condition]
                 spread = f" ± {interval(values):.{digits}f}" if group == "all" else ""
                 cells.append(f"{np.mean(values):.{digits}f}{spread}")
@@ -159,13 +167,14 @@ def table(rows: Iterable[Row], name: str, digits: int) -> str:
     return "\n".join(lines)
 
 
-def differences(rows: Iterable[Row], name: str, digits: int, first: str) -> str:
+def differences(rows: Sequence[Row], name: str, digits: int, first: str) -> str:
     """Return a table of paired differences of one score to each other method: means over all items, 95 % intervals."""
     values = {(row["method"], row["video"], row["list"], row["item"]): float(row[name]) for row in rows}
-    lines = [f"| {first} minus | {' | '.join(LOST)} |", "|---|" + "---|" * len(LOST)]
+    conditions = conditions_of(rows)
+    lines = [f"| {first} minus | {' | '.join(conditions)} |", "|---|" + "---|" * len(conditions)]
     for other in dict.fromkeys(method for method, *_ in values if method != first):
         cells = []
-        for condition in LOST:
+        for condition in conditions:
             places = [key[2:] for key in values if key[:2] == (other, condition)]
             pairs = [
                 values[(first, condition, *place)] - values[(other, condition, *place)]
@@ -187,6 +196,7 @@ def main() -> None:
     parser.add_argument(
         "--against", metavar="NAME", help="checkpoint to compare with each other one (default: the last)"
     )
+    parser.add_argument("--video", nargs="+", choices=LOST, default=list(LOST), help="conditions (default: all)")
     parser.add_argument("--limit", type=int, help="number of items per list, evenly spaced")
     add_force(parser)
     options = parser.parse_args()

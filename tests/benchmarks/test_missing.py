@@ -53,6 +53,18 @@ def test_a_table_of_known_scores() -> None:
     assert lines[4].startswith(f"| all | 8 | net | 6.50 ± {interval([0, 1, 2, 3, 10, 11, 12, 13]):.2f} |")
 
 
+def test_only_the_conditions_of_the_rows_are_columns() -> None:
+    rows = [
+        {"list": "a", "item": str(item), "method": method, "video": condition, "si_sdr_gain": 1.0}
+        for item in range(2)
+        for method in ("one", "other")
+        for condition in ("absent", "present")
+    ]
+    assert table(rows, "si_sdr_gain", 2).splitlines()[0] == "| list | items | method | present | absent |"
+    assert table(rows[1::2], "si_sdr_gain", 2).splitlines()[0] == "| list | items | method | present |"
+    assert differences(rows[1::2], "si_sdr_gain", 2, "one").splitlines()[0] == "| one minus | present |"
+
+
 def test_differences_are_taken_item_by_item() -> None:
     """Two nets that differ by 1 dB everywhere differ by 1 ± 0, however much the items do."""
     rows = [

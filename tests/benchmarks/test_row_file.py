@@ -115,6 +115,6 @@ def test_missing_video_goes_on_after_a_torn_line(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(missing, "ProcessPoolExecutor", Pool)
     (tmp_path / "rows.jsonl").write_text('{"method": "a"')
-    options = argparse.Namespace(mixtures=tmp_path, limit=None, jobs=1)
+    options = argparse.Namespace(mixtures=tmp_path, limit=None, jobs=1, video=["present"])
     rows = missing.evaluate(options, {"a": ""}, {"a": "1"}, tmp_path / "rows.jsonl")
     assert rows == read_jsonl(tmp_path / "rows.jsonl")[1] == Pool().map()[0]
