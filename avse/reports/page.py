@@ -22,6 +22,7 @@ from avse.io.listing import describe_passed_over
 from avse.version import __version__
 
 NOTHING = "\N{EN DASH}"
+MAX_NAMES = 50
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -93,10 +94,18 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
 
 
 def facts_of(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Convert the facts of a run that have a value to pairs of text; files that were passed over are only counted."""
+    """Convert the facts of a run that have a value to pairs of text; ignored files by number and first names."""
     passed_over = summary.get("passed_over")
-    counted = {"passed_over": describe_passed_over(passed_over)} if isinstance(passed_over, Mapping) else {}
-    return flat({key: value for key, value in {**summary, **counted}.items() if value not in (None, "")})
+    named = {}
+    if isinstance(passed_over, Mapping):
+        names = list(passed_over)
+        more = ["..."] if len(names) > MAX_NAMES else []
+        named = {
+            "passed_over": "; ".join(
+                filter(None, [describe_passed_over(passed_over), ", ".join(names[:MAX_NAMES] + more)])
+            )
+        }
+    return flat({key: value for key, value in {**summary, **named}.items() if value not in (None, "")})
 
 
 def data_uri(kind: str, data: bytes) -> str:

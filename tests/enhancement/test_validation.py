@@ -11,7 +11,7 @@ from recordings import coloured_noise, write_recording
 
 from avse import load_model
 from avse.dsp.levels import AudioStats
-from avse.enhancement import streaming
+from avse.enhancement import visual_reliability
 from avse.enhancement.pipeline import enhance
 from avse.enhancement.validation import check_samples
 from avse.errors import InputError
@@ -32,8 +32,8 @@ def test_masks_without_finite_audio_leave_no_file(
     answer: float, words: str, suffix: str, recording: Path, see_through: Path, clip: Path, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    compute = streaming.compute_mask
-    monkeypatch.setattr(streaming, "compute_mask", lambda *values: torch.full_like(compute(*values), answer))
+    compute = visual_reliability.compute_mask
+    monkeypatch.setattr(visual_reliability, "compute_mask", lambda *values: torch.full_like(compute(*values), answer))
     source, output = clip if suffix == ".mkv" else recording, tmp_path / f"out{suffix}"
     before = sorted(tmp_path.iterdir())
     with pytest.raises(InputError, match=words) as caught:
@@ -51,8 +51,8 @@ def test_weights_that_overflow_give_no_audio(recording: Path, see_through: Path)
 
 
 def test_arrays_are_checked_too(see_through: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    compute = streaming.compute_mask
-    monkeypatch.setattr(streaming, "compute_mask", lambda *values: compute(*values) * float("nan"))
+    compute = visual_reliability.compute_mask
+    monkeypatch.setattr(visual_reliability, "compute_mask", lambda *values: compute(*values) * float("nan"))
     with pytest.raises(InputError, match="NaN or infinite"):
         load_model(str(see_through), "cpu").enhance(np.full(3200, 0.1, np.float32), 16000)
 

@@ -27,11 +27,13 @@ def test_numbers_for_readers() -> None:
     assert flat({"a_b": {"c": 1, "d": [1, 2]}, "e": None}) == [("a b, c", "1"), ("a b, d", "1, 2"), ("e", "None")]
 
 
-def test_files_that_were_passed_over_are_counted() -> None:
+def test_files_that_were_passed_over_are_counted_and_the_first_are_named() -> None:
     summary = {"num_items": 3, "note": None, "passed_over": {"my_notes_1.txt": "of another kind", "a_b.wav": "a link"}}
     facts = dict(facts_of(summary))
     assert facts["num items"] == "3"
     assert "2 files ignored" in facts["passed over"]
-    assert "my notes" not in str(facts)
+    assert "my_notes_1.txt" in facts["passed over"]
+    many = {f"{number}.txt": "of another kind" for number in range(60)}
+    assert dict(facts_of({"passed_over": many}))["passed over"].endswith(" 49.txt, ...")
     assert len(facts) == 2
     assert facts_of({"passed_over": {}}) == []
